@@ -1,0 +1,122 @@
+"""Variable-collection semantics for Flax modules, with no dependency on Keras.
+
+The package says what a Flax module's variables are to a layer (collections and their roles), finds
+it out by abstract evaluation, derives random keys, completes the arguments of calls, and turns a
+module's configuration into JSON and back. Laws are those of the specification: C, R, A, B, S.
+"""
+
+from flaxlayer_core.arguments import (
+    ArgumentStructure,
+    StaticLeaf,
+    is_array,
+    split_arguments,
+    unwrap_statics,
+    wrap_statics,
+)
+from flaxlayer_core.building import Blueprint, examine, initial_variables, output_specs
+from flaxlayer_core.collections import (
+    CollectionPolicy,
+    Role,
+    VariableLayout,
+    VariableSpec,
+    decide_role,
+    merge_collections,
+    normalize_variables,
+    same_structure,
+    split_collections,
+)
+from flaxlayer_core.discovery import Discovery, ModePlan, Probe, discover, merge_missing
+from flaxlayer_core.errors import (
+    AcceptModuleError,
+    BuildModuleError,
+    CallArgumentError,
+    DecodeModuleError,
+    DrawKeysError,
+    EncodeModuleError,
+    EscapeTraceError,
+    FlaxLayerError,
+    ImportExtraError,
+    InspectMethodError,
+    MatchPathPatternError,
+    MatchVariablesError,
+    MatchWeightsFileError,
+    SelectBackendError,
+    StateStructureError,
+    StoreDtypeError,
+)
+from flaxlayer_core.given import fit_variables, override_variables
+from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
+from flaxlayer_core.linen import LinenModule
+from flaxlayer_core.paths import (
+    Path,
+    escape_part,
+    flatten_with_paths,
+    format_path,
+    match_paths,
+    parse_path,
+)
+from flaxlayer_core.protocol import FlaxModule, Rngs
+from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
+from flaxlayer_core.signatures import MethodCall
+
+__all__ = [
+    "AcceptModuleError",
+    "ArgumentStructure",
+    "ArraySpec",
+    "Binding",
+    "Blueprint",
+    "BuildModuleError",
+    "CallArgumentError",
+    "CollectionPolicy",
+    "DecodeModuleError",
+    "Discovery",
+    "DrawKeysError",
+    "EncodeModuleError",
+    "EscapeTraceError",
+    "FlaxLayerError",
+    "FlaxModule",
+    "ImportExtraError",
+    "InspectMethodError",
+    "LinenModule",
+    "MatchPathPatternError",
+    "MatchVariablesError",
+    "MatchWeightsFileError",
+    "MethodCall",
+    "ModePlan",
+    "Path",
+    "Probe",
+    "Rngs",
+    "Role",
+    "SelectBackendError",
+    "StateStructureError",
+    "StaticLeaf",
+    "StoreDtypeError",
+    "VariableLayout",
+    "VariableSpec",
+    "bindings",
+    "decide_role",
+    "discover",
+    "drop_symbols",
+    "escape_part",
+    "examine",
+    "fit_variables",
+    "flatten_with_paths",
+    "format_path",
+    "init_rngs",
+    "initial_variables",
+    "is_array",
+    "match_paths",
+    "merge_collections",
+    "merge_missing",
+    "next_seed",
+    "normalize_variables",
+    "output_specs",
+    "override_variables",
+    "parse_path",
+    "same_structure",
+    "split_arguments",
+    "split_collections",
+    "stream_rngs",
+    "unwrap_statics",
+    "wrap_statics",
+]

@@ -1,0 +1,256 @@
+"""From input shapes to what a layer must store, and to its initial values (B1, B2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.errors import LazyInitError
+from jax import export
+
+from flaxlayer_core.collections import VariableLayout
+from flaxlayer_core.discovery import UNTRACEABLE, Discovery, Probe, discover, merge_missing
+from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
+from flaxlayer_core.given import override_variables
+from flaxlayer_core.keys import init_rngs
+from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
+
+__all__ = ["Blueprint", "examine", "initial_variables", "output_specs"]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What abstract evaluation says about a module for given inputs.
+
+    Attributes:
+        discovery: Variables, roles and streams.
+        binding: The abstract inputs that the evaluation succeeded with.
+    """
+
+    discovery: Discovery
+    binding: Binding
+
+
+def examine(
+    probe: Probe, specs: Sequence[ArraySpec], *, values: Sequence[Any] | None = None
+) -> Blueprint:
+    """Evaluates a module abstractly for inputs whose dimensions may be unknown (B1).
+
+    Args:
+        probe: The module and its call.
+        specs: The inputs.
+        values: The inputs themselves where they are at hand: a module that branches on values
+            cannot be evaluated without.
+
+    Returns:
+        What was found.
+
+    Raises:
+        BuildModuleError: If the module cannot be evaluated, or a stored variable's shape depends
+            on an unknown dimension.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, numpy as np
+    >>> from flaxlayer_core.arguments import split_arguments
+    >>> from flaxlayer_core.linen import LinenModule
+    >>> from flaxlayer_core.signatures import MethodCall
+    >>> module = LinenModule(nn.Dense(2))
+    >>> call = MethodCall.from_method(module, None)
+    >>> spec = ArraySpec((None, 3), np.dtype("float32"))
+    >>> _, structure = split_arguments((spec,), {})
+    >>> found = examine(Probe(module, call, call, structure), [spec])
+    >>> [str(spec) for spec in found.discovery.layout.specs]
+    ['float32[2]', 'float32[3,2]']
+
+    ```
+    """
+    failure: Exception | None = None
+    for binding in bindings(specs):
+        try:
+            return _examine_binding(probe, binding, values)
+        except FlaxLayerError:
+            raise
+        except Exception as error:  # any module may fail in any way on symbolic sizes
+            failure = error
+    raise _refusal(probe, specs, failure) from failure
+
+
+def _examine_binding(probe: Probe, binding: Binding, values: Sequence[Any] | None) -> Blueprint:
+    try:
+        found = discover(probe, binding.arrays)
+    except UNTRACEABLE:
+        if any(_symbolic(array.shape) for array in binding.arrays):
+            raise
+        concrete = values if values is not None else _ones(binding)
+        if any(isinstance(value, jax.core.Tracer) for value in concrete):
+            raise
+        return Blueprint(discover(probe, concrete, abstract=False), binding)
+    _refuse_unknown_shapes(probe, found.layout, binding)
+    for what, arrays in binding.varied:
+        _refuse_dependence(probe, found.layout, discover(probe, arrays).layout, what)
+    return Blueprint(found, binding)
+
+
+def _symbolic(shape: Sequence[Any]) -> bool:
+    return any(export.is_symbolic_dim(dim) for dim in shape)
+
+
+def _ones(binding: Binding) -> list[jax.Array]:
+    return [jnp.ones(array.shape, array.dtype) for array in binding.arrays]
+
+
+def _refuse_unknown_shapes(probe: Probe, layout: VariableLayout, binding: Binding) -> None:
+    for spec in layout.specs:
+        unknown = [dim for dim in spec.shape if export.is_symbolic_dim(dim)]
+        if unknown:
+            used = [text for name, text in binding.symbols.items() if name in str(unknown)]
+            raise _dimension_error(probe, spec.path, str(spec), " and ".join(used))
+
+
+def _refuse_dependence(
+    probe: Probe, layout: VariableLayout, varied: VariableLayout, what: str
+) -> None:
+    others = {spec.path: spec for spec in varied.specs}
+    for spec in layout.specs:
+        if others.get(spec.path) != spec:
+            raise _dimension_error(probe, spec.path, str(spec), what)
+
+
+def _dimension_error(
+    probe: Probe, path: tuple[str, ...], found: str, what: str
+) -> BuildModuleError:
+    return BuildModuleError(
+        f"{probe.title} cannot be built: the shape of "
+        f"{'/'.join(path)!r} depends on {what}.",
+        expected="stored variables whose shapes follow from the known dimensions",
+        found=found,
+        fix="Give that dimension: keras.Input(batch_shape=...), or call the layer on real data.",
+        law="B1",
+    )
+
+
+def _refusal(
+    probe: Probe, specs: Sequence[ArraySpec], failure: Exception | None
+) -> BuildModuleError:
+    return BuildModuleError(
+        f"{probe.title} cannot be evaluated: "
+        f"{type(failure).__name__}: {failure}",
+        expected=f"inputs that {probe.call.label}{probe.call.signature} takes",
+        found=", ".join(map(str, specs)) or "no arrays",
+        fix="Run `module.init` on such inputs by itself; what fails there fails here.",
+        law="B1",
+    )
+
+
+def initial_variables(
+    probe: Probe, blueprint: Blueprint, seed: int, *, values: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
+
+    Initialisers run one by one and inputs stay abstract (`Module.lazy_init`), as long as no value
+    depends on an input; else init runs on the inputs at hand, or on ones of the right dtype.
+
+    Args:
+        probe: The module and its call.
+        blueprint: What `examine` found.
+        seed: The layer's seed.
+        values: The inputs themselves where they are at hand.
+
+    Returns:
+        The stored collections; given variables are in their places, as they were given.
+    """
+    discovery = blueprint.discovery
+    given = probe.fit_given(discovery.variables)
+    if len(given) == len(discovery.layout.specs):
+        return override_variables(discovery.variables, given)
+    # Inside a trace the values must be values all the same (B3).
+    with jax.ensure_compile_time_eval():
+        rngs = init_rngs(seed, discovery.init_streams)
+        variables = _init(probe, blueprint, rngs, values, training=True)
+        if discovery.extra_init:
+            extra = _init(probe, blueprint, rngs, values, training=False)
+            variables = merge_missing(variables, extra)
+    return override_variables({name: variables[name] for name in discovery.variables}, given)
+
+
+def _init(
+    probe: Probe,
+    blueprint: Blueprint,
+    rngs: Mapping[str, jax.Array],
+    values: Sequence[Any] | None,
+    *,
+    training: bool,
+) -> dict[str, Any]:
+    if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
+        values = None
+    failure: Exception | None = None
+    for binding in _sized(blueprint.binding):
+        try:
+            if blueprint.discovery.traceable:
+                return probe.init(rngs, binding.arrays, training=training, lazy=True)
+        except LazyInitError:
+            pass  # a value depends on an input: run init itself
+        except Exception as error:  # a size may not fit the module: try the next
+            failure = error
+            continue
+        concrete = values if values is not None else _ones(binding)
+        return probe.init(rngs, concrete, training=training, lazy=False)
+    assert failure is not None
+    raise failure
+
+
+def _sized(binding: Binding) -> Iterator[Binding]:
+    # Initialisers need sizes: JAX runs no operation on a symbolic one.
+    if not any(_symbolic(array.shape) for array in binding.arrays):
+        return iter([binding])
+    specs = [ArraySpec(drop_symbols(array.shape), array.dtype) for array in binding.arrays]
+    return (choice for choice in bindings(specs) if choice.varied)
+
+
+def output_specs(
+    specs: Sequence[ArraySpec], run: Callable[[Sequence[jax.ShapeDtypeStruct]], Any]
+) -> Any:
+    """Evaluates outputs abstractly for inputs whose dimensions may be unknown.
+
+    Args:
+        specs: The inputs.
+        run: Returns the outputs for abstract arrays, as a pytree of `ShapeDtypeStruct`.
+
+    Returns:
+        The outputs with an `ArraySpec` for each array.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> spec = ArraySpec((None, 3), np.dtype("float32"))
+    >>> str(output_specs([spec], lambda arrays: jax.eval_shape(jnp.transpose, *arrays)))
+    'float32[3,?]'
+
+    ```
+    """
+    failure: Exception | None = None
+    for binding in bindings(specs):
+        try:
+            outputs = run(binding.arrays)
+            varied = [run(arrays) for _, arrays in binding.varied]
+        except FlaxLayerError:
+            raise
+        except Exception as error:  # any module may fail in any way on symbolic sizes
+            failure = error
+            continue
+        return jax.tree_util.tree_map(_output_spec, outputs, *varied)
+    assert failure is not None
+    raise failure
+
+
+def _output_spec(output: Any, *varied: Any) -> ArraySpec:
+    dims = drop_symbols(output.shape)
+    for other in varied:
+        dims = tuple(d if d == o else None for d, o in zip(dims, other.shape, strict=True))
+    return ArraySpec(dims, output.dtype)

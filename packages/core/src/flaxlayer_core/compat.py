@@ -1,0 +1,100 @@
+"""The private APIs of JAX and Flax that core needs, each with its reason (tests/test_compat.py).
+
+Checked with jax 0.10.2 and flax 0.12.8, jax 0.12 and flax 0.12.12.
+
+- `jax._src.core.trace_state_clean`: JAX has no public question for "is a trace under way?". A
+  layer must not run its compiled function, nor assign state, inside one (A6).
+- `flax.linen.module._global_interceptor_stack`: method interceptors change what a module does,
+  and a compiled function would not see them (A6).
+- `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
+  abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
+  which streams it knows (R1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flax.core.scope import Scope
+from flax.linen import module as linen_module
+from jax._src import core as jax_core
+
+__all__ = ["StreamRecord", "interceptors_active", "record_streams", "trace_state_clean"]
+
+
+def trace_state_clean() -> bool:
+    """Tells whether no JAX transformation is tracing in this thread."""
+    return bool(jax_core.trace_state_clean())
+
+
+def interceptors_active() -> bool:
+    """Tells whether a `flax.linen.intercept_methods` context is open in this thread."""
+    return bool(linen_module._global_interceptor_stack)
+
+
+@dataclass
+class StreamRecord:
+    """What a module asked of its rng streams during one evaluation.
+
+    Attributes:
+        asked: Streams that `has_rng` was asked for, or that were drawn from.
+        drawn: Streams that keys were drawn from.
+        missing: The stream whose absence ended the evaluation, if one did.
+    """
+
+    asked: set[str] = field(default_factory=set)
+    drawn: set[str] = field(default_factory=set)
+    missing: str | None = None
+
+
+_recorders = threading.local()
+_patch_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def record_streams() -> Iterator[StreamRecord]:
+    """Records the streams that linen modules ask for and draw from, in this thread only.
+
+    Yields:
+        The record, filled while the context is open.
+    """
+    record = StreamRecord()
+    has_rng, make_rng = Scope.has_rng, Scope.make_rng
+
+    def recording_has_rng(scope: Scope, name: str) -> bool:
+        current: StreamRecord | None = getattr(_recorders, "record", None)
+        if current is not None:
+            current.asked.add(name)
+        return has_rng(scope, name)
+
+    def recording_make_rng(scope: Scope, name: str = "params") -> Any:
+        current: StreamRecord | None = getattr(_recorders, "record", None)
+        if current is not None:
+            _note_draw(scope, name, current)
+        return make_rng(scope, name)
+
+    with _patch_lock:
+        previous = getattr(_recorders, "record", None)
+        Scope.has_rng, Scope.make_rng = recording_has_rng, recording_make_rng
+        _recorders.record = record
+        try:
+            yield record
+        finally:
+            _recorders.record = previous
+            Scope.has_rng, Scope.make_rng = has_rng, make_rng
+
+
+def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
+    if name in scope.rngs:
+        record.drawn.add(name)
+    elif "params" in scope.rngs:
+        # Flax falls back to the params stream.
+        record.asked.add(name)
+        record.drawn.add("params")
+    else:
+        record.asked.add(name)
+        record.missing = name

@@ -1,0 +1,20 @@
+"""Module configuration to JSON and back, in a closed world (S1, S2, S3)."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Limits",
+    "Resolver",
+    "check_bounds",
+    "decode_module",
+    "decode_value",
+    "encode_module",
+    "encode_value",
+    "register",
+    "remember",
+]
+
+from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
+from flaxlayer_core.config.limits import Limits, check_bounds
+from flaxlayer_core.config.remembering import remember
+from flaxlayer_core.config.world import Resolver, register

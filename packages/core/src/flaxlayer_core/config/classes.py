@@ -1,0 +1,195 @@
+"""Classes as values, by name or, for those that a lifted transform made, by transform and arguments."""
+
+from __future__ import annotations
+
+__all__ = ["CLASS_KINDS", "REGISTERED_CLASS", "decode_class", "encode_class"]
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from types import FunctionType, MappingProxyType
+from typing import Any
+from weakref import WeakValueDictionary
+
+import flax.linen as nn
+from flax.core import lift
+from flax.linen import transforms
+
+from flaxlayer_core.config import world
+from flaxlayer_core.config.definitions import (
+    closure_variables,
+    is_lifted_class,
+    is_module_class,
+    is_storable_class,
+    public_methods,
+)
+from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.stock import stock_name
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+
+_FIX = "Store it under a name of its own: flaxlayer.register(cls, name='...'), before loading too."
+_TRANSFORMS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        name: vars(lift)[name]
+        for name in (
+            "checkpoint",
+            "fold_rngs",
+            "jit",
+            "map_variables",
+            "remat_scan",
+            "scan",
+            "vmap",
+        )
+        if name in vars(lift)
+    }
+)
+# The method that a transform puts on a class is recognised by its code, which no other function has.
+_LIFTED_CODE = {
+    vars(cls)["__call__"].__code__ for cls in (nn.vmap(nn.Dense, {}, {}), nn.jit(nn.Dense))
+}
+# Loading twice gives one class, so that equal modules are equal and compile once.
+_made: WeakValueDictionary[tuple[str, type], type] = WeakValueDictionary()
+
+
+def encode_class(value: type, path: str, walk: Encoder) -> str | Node:
+    """The stored form of a class: its name, or an object for a lifted class."""
+    name = walk.name(value, path)
+    if name is not None:
+        return name
+    if is_lifted_class(value):
+        return {"$type": "lifted", **_encode_lifted(value, path, walk)}
+    expected = "a module class, dataclass, enum or named tuple class"
+    raise cannot_store(
+        path, expected=expected, found=describe(value), fix="Hold the name of it instead."
+    )
+
+
+def decode_class(
+    node: object, path: str, walk: Decoder, accepts: Callable[[object], bool], expected: str
+) -> Any:
+    """The class whose stored form is `node`, checked by `accepts` before any use (S2)."""
+    if not isinstance(node, dict):
+        return walk.find(node, path, accepts, expected)
+    found = walk.decode(node, path)
+    if accepts(found):
+        return found
+    raise refuse(path, expected=expected, found=describe(found))
+
+
+def _encode_named(value: type, path: str, walk: Encoder) -> Node:
+    return {"name": encode_class(value, path, walk)}
+
+
+def _decode_named(node: Node, path: str, walk: Decoder) -> Any:
+    return walk.find(node["name"], path, _is_known_kind, "a class")
+
+
+def _is_known_kind(value: object) -> bool:
+    return isinstance(value, type) and (is_storable_class(value) or stock_name(value) is not None)
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, type)
+
+
+def _is_registered_class(value: object) -> bool:
+    return isinstance(value, type) and world.is_registered(value)
+
+
+def _encode_lifted(value: type, path: str, walk: Encoder) -> Node:
+    methods = {
+        name: closure_variables(function)
+        for name, function in vars(value).items()
+        if _is_lifted(function)
+    }
+    found = {id(captured["transform"]): captured["transform"] for captured in methods.values()}
+    name = next((name for name, known in _TRANSFORMS.items() if [*found] == [id(known)]), None)
+    if name is None:
+        raise cannot_store(
+            path, expected="a lifted transform of Flax", found=describe(value), fix=_FIX
+        )
+    base = value.__bases__[0]
+    node = {
+        "transform": name,
+        "class": encode_class(base, path, walk),
+        "methods": [[key, _encode_arguments(methods[key], path, walk)] for key in methods],
+    }
+    _made[json.dumps(node), base] = value
+    return node
+
+
+def _is_lifted(function: object) -> bool:
+    return isinstance(function, FunctionType) and function.__code__ in _LIFTED_CODE
+
+
+def _encode_arguments(captured: dict[str, Any], path: str, walk: Encoder) -> list[Any]:
+    signature = inspect.signature(captured["transform"])
+    bound = signature.bind(None, *captured["trafo_args"], **captured["trafo_kwargs"]).arguments
+    arguments = list(bound.items())[1:]  # the first is the function that is transformed
+    return [[name, walk.encode(value, f"{path}({name}=)")] for name, value in arguments]
+
+
+def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:
+    transform = _TRANSFORMS.get(node["transform"]) if isinstance(node["transform"], str) else None
+    if transform is None:
+        raise refuse(
+            path, expected=f"one of {sorted(_TRANSFORMS)}", found=shorten(node["transform"])
+        )
+    base = decode_class(node["class"], path, walk, is_module_class, "a module class")
+    key = json.dumps({name: value for name, value in node.items() if name != "$type"})
+    pairs = walk.pairs(node["methods"], path)
+    methods = {
+        _check_method(name, base, path): _arguments(nodes, path, walk, transform)
+        for name, nodes in pairs
+    }
+    if (key, base) not in _made:
+        _made[key, base] = made = _make(transform, base, methods, path)
+        return made
+    return _made[key, base]
+
+
+def _check_method(name: object, base: type, path: str) -> str:
+    # S2: Flax reads the attribute by this name, so it must be a public method.
+    if isinstance(name, str) and name in public_methods(base):
+        return name
+    raise refuse(path, expected=f"a public method of {base.__qualname__}", found=shorten(name))
+
+
+def _arguments(
+    nodes: object, path: str, walk: Decoder, transform: Callable[..., Any]
+) -> dict[str, Any]:
+    arguments = walk.arguments(nodes, path, "{path}({name}=)")
+    try:
+        inspect.signature(transform).bind(None, **arguments)
+    except TypeError as error:
+        raise refuse(
+            path, expected="arguments of the transform", found=shorten(str(error))
+        ) from error
+    return arguments
+
+
+def _make(transform: Callable[..., Any], base: type, methods: dict[str, Any], path: str) -> type:
+    is_cached = transform in (_TRANSFORMS["jit"], _TRANSFORMS.get("fold_rngs"))
+    kind = "module_class_lift_transform_cached" if is_cached else "module_class_lift_transform"
+    maker: Callable[..., type] = vars(transforms)[kind]
+    try:
+        return maker(transform, base, methods=methods)
+    except Exception as error:  # from the depths of Flax, for arguments that it does not take
+        raise refuse(
+            path, expected="arguments of the transform", found=shorten(str(error))
+        ) from error
+
+
+REGISTERED_CLASS = Kind(
+    "class", frozenset({"name"}), _is_registered_class, _encode_named, _decode_named
+)
+CLASS_KINDS = (
+    Kind(
+        "lifted",
+        frozenset({"transform", "class", "methods"}),
+        is_lifted_class,
+        _encode_lifted,
+        _decode_lifted,
+    ),
+    Kind("class", frozenset({"name"}), _is_class, _encode_named, _decode_named),
+)

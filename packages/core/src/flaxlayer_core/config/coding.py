@@ -1,0 +1,223 @@
+"""Module configuration to JSON and back: the public functions (S1, S2, S3)."""
+
+from __future__ import annotations
+
+__all__ = ["decode_module", "decode_value", "encode_module", "encode_value"]
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import flax.linen as nn
+
+from flaxlayer_core.config.arrays import ARRAY_KINDS
+from flaxlayer_core.config.classes import CLASS_KINDS, REGISTERED_CLASS
+from flaxlayer_core.config.containers import CONTAINER_KINDS
+from flaxlayer_core.config.functions import FUNCTION_KINDS, REGISTERED_FUNCTION
+from flaxlayer_core.config.leaves import LEAF_KINDS
+from flaxlayer_core.config.limits import Limits, check_bounds
+from flaxlayer_core.config.records import RECORD_KINDS
+from flaxlayer_core.config.remembering import remember
+from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind
+from flaxlayer_core.config.world import Resolver
+from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError
+
+_M = TypeVar("_M", bound=nn.Module)
+_FORMAT = "flaxlayer.module"
+_VERSION = 1
+_LIMITS = Limits()
+# The first that matches a value stores it, so what is explicitly registered goes by its name.
+_KINDS: tuple[Kind, ...] = (
+    REGISTERED_CLASS,
+    REGISTERED_FUNCTION,
+    *LEAF_KINDS,
+    *ARRAY_KINDS,
+    *CONTAINER_KINDS,
+    *RECORD_KINDS,
+    *CLASS_KINDS,
+    *FUNCTION_KINDS,
+)
+_BY_TAG: Mapping[str, Kind] = MappingProxyType({kind.tag: kind for kind in _KINDS})
+
+
+def encode_module(
+    module: nn.Module,
+    *,
+    namer: Callable[[object], str | None] | None = None,
+    limits: Limits = _LIMITS,
+) -> dict[str, Any]:
+    """The configuration of a linen module as a JSON value: its class and its fields, recursively (S1).
+
+    What it names is remembered, so that this process can load it again. An object that stands at two places is stored
+    once, and is one object again after loading.
+
+    Args:
+        module: An unbound linen module.
+        namer: Asked first for the stored name of a class or function, such as its name in Keras's registry.
+        limits: Bounds on what is written.
+
+    Returns:
+        A dictionary of JSON values alone. It holds no `"class_name"`, which Keras would interpret.
+
+    Raises:
+        AcceptModuleError: `module` is no linen module instance.
+        EncodeModuleError: A field holds what cannot be stored; the message has its path and the fix.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, json
+    >>> from flaxlayer_core.config import decode_module, encode_module
+    >>> config = encode_module(nn.Dense(3, dtype="bfloat16"))
+    >>> config["root"]["class"], config["root"]["fields"][0]
+    ('flax.linen:Dense', ['features', 3])
+    >>> decode_module(json.loads(json.dumps(config))) == nn.Dense(3, dtype="bfloat16")
+    True
+
+    ```
+    """
+    if not isinstance(module, nn.Module):
+        raise AcceptModuleError(
+            "Cannot store a configuration.",
+            expected="an instance of a flax.linen.Module class",
+            found=describe(module),
+            fix="Call the class: pass Dense(3), not Dense." if isinstance(module, type) else "",
+            law="S1",
+        )
+    remember(module)
+    root = encode_value(module, path=type(module).__name__, namer=namer, limits=limits)
+    return {"$type": _FORMAT, "version": _VERSION, "root": root}
+
+
+def decode_module(
+    config: Mapping[str, Any],
+    *,
+    resolve: Resolver | None = None,
+    expected: type[_M] = nn.Module,  # type: ignore[assignment]
+    limits: Limits = _LIMITS,
+) -> _M:
+    """The module that `encode_module` stored (S2, S3).
+
+    Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and bounds are
+    checked before anything is made. The modules have no parent, even inside a method of another module.
+
+    Args:
+        config: What `encode_module` returned, through JSON or not.
+        resolve: Asked first what a name stands for; gets the stored name, then the plain one. None means unknown.
+        expected: The class that the module must be an instance of.
+        limits: Bounds on what is read.
+
+    Raises:
+        DecodeModuleError: The configuration is malformed, too large, or names what is not known or of another kind.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_core.config import decode_module
+    >>> root = {"$type": "function", "name": "os:system"}
+    >>> decode_module({"$type": "flaxlayer.module", "version": 1, "root": root})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    flaxlayer_core.errors.DecodeModuleError: Cannot load module.
+    Expected: a function known to this process: stock Flax, registered, or handed to a layer
+    Found: 'os:system'
+    Fix: ...
+    Law: S2
+
+    ```
+    """
+    root = _open_envelope(config)
+    module = decode_value(root, path="module", resolve=resolve, limits=limits)
+    if not isinstance(module, expected):
+        raise refuse(
+            "module", expected=f"an instance of {expected.__qualname__}", found=describe(module)
+        )
+    return module
+
+
+def _open_envelope(config: object) -> object:
+    known = {"$type": _FORMAT, "version": _VERSION}
+    if not isinstance(config, Mapping) or config.keys() != {*known, "root"}:
+        raise refuse("module", expected="what encode_module returned", found=shorten(config))
+    if type(config["version"]) is not int or config["$type"] != _FORMAT:
+        raise refuse(
+            "module", expected=shorten(known), found=shorten([config["$type"], config["version"]])
+        )
+    if config["version"] != _VERSION:
+        fix = "Load it with the version of flaxlayer that stored it, or a later one."
+        raise refuse(
+            "module", expected=f"format {_VERSION}", found=f"format {config['version']}", fix=fix
+        )
+    return config["root"]
+
+
+def encode_value(
+    value: object,
+    *,
+    path: str,
+    namer: Callable[[object], str | None] | None = None,
+    limits: Limits = _LIMITS,
+) -> Any:
+    """The JSON form of a single value, such as a static argument of a call.
+
+    Args:
+        value: Any value that may stand in a module's field.
+        path: How messages name it.
+        namer: As in `encode_module`.
+        limits: Bounds on what is written.
+
+    Raises:
+        EncodeModuleError: It holds what cannot be stored.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_core.config import encode_value
+    >>> encode_value((1, "same"), path="padding")
+    {'$type': 'tuple', 'items': [1, 'same']}
+
+    ```
+    """
+    stored = Encoder(_KINDS, limits, namer).encode(value, path)
+    try:
+        check_bounds(stored, limits)
+    except DecodeModuleError as error:
+        fix = "Hold less in the fields of the module."
+        raise cannot_store(
+            path, expected=error.expected, found=error.found, fix=fix, law="S3"
+        ) from None
+    return stored
+
+
+def decode_value(
+    config: Any, *, path: str, resolve: Resolver | None = None, limits: Limits = _LIMITS
+) -> Any:
+    """The value that `encode_value` stored.
+
+    Args:
+        config: Its JSON form.
+        path: How messages name it.
+        resolve: As in `decode_module`.
+        limits: Bounds on what is read.
+
+    Raises:
+        DecodeModuleError: As in `decode_module`.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_core.config import decode_value
+    >>> decode_value({"$type": "tuple", "items": [1, "same"]}, path="padding")
+    (1, 'same')
+
+    ```
+    """
+    check_bounds(config, limits)
+    try:
+        return Decoder(_BY_TAG, limits, resolve).decode(config, path)
+    except RecursionError:
+        # The depth is bounded, but the caller's own stack may have left less than that.
+        expected = "room on the stack to load it"
+        raise refuse(
+            path, expected=expected, found="a stack that is full already", law="S3"
+        ) from None

@@ -1,0 +1,94 @@
+"""Containers, each kept as what it is: a tuple is no list, an order is kept."""
+
+from __future__ import annotations
+
+__all__ = ["CONTAINER_KINDS"]
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flax.core import FrozenDict
+
+from flaxlayer_core.config.reports import refuse, shorten
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+
+
+def _exactly(kind: type) -> Callable[[object], bool]:
+    return lambda value: type(value) is kind
+
+
+def _encode_tuple(value: tuple[object, ...], path: str, walk: Encoder) -> Node:
+    return {"items": walk.items(value, path)}
+
+
+def _decode_tuple(node: Node, path: str, walk: Decoder) -> tuple[object, ...]:
+    return tuple(walk.items(node["items"], path))
+
+
+def _encode_mapping(value: Mapping[object, object], path: str, walk: Encoder) -> Node:
+    # Pairs, not a JSON object: keys need not be strings, and no key can be mistaken for one of ours or of Keras.
+    return {"items": [_encode_pair(key, item, path, walk) for key, item in value.items()]}
+
+
+def _encode_pair(key: object, item: object, path: str, walk: Encoder) -> list[Any]:
+    place = _place(path, key)
+    return [walk.encode(key, f"key {place}"), walk.encode(item, place)]
+
+
+def _place(path: str, key: object) -> str:
+    return f"{path}[{shorten(key) if isinstance(key, (str, int)) else '...'}]"
+
+
+def _decode_mapping(node: Node, path: str, walk: Decoder) -> dict[Any, Any]:
+    pairs = walk.pairs(node["items"], path)
+    keys = [walk.decode(key, f"key {index} of {path}") for index, (key, _) in enumerate(pairs)]
+    _check_distinct(keys, path)
+    return {
+        key: walk.decode(item, _place(path, key))
+        for key, (_, item) in zip(keys, pairs, strict=True)
+    }
+
+
+def _check_distinct(keys: list[Any], path: str) -> None:
+    try:
+        distinct = len(set(keys))
+    except Exception as error:  # hashing may run a module's fields, which may be of any type
+        raise refuse(path, expected="hashable keys", found=shorten(str(error))) from error
+    if distinct < len(keys):
+        raise refuse(path, expected="keys that differ", found="one twice")
+
+
+def _decode_frozen_dict(node: Node, path: str, walk: Decoder) -> FrozenDict[Any, Any]:
+    return FrozenDict(_decode_mapping(node, path, walk))
+
+
+def _decode_ordered_dict(node: Node, path: str, walk: Decoder) -> OrderedDict[Any, Any]:
+    return OrderedDict(_decode_mapping(node, path, walk))
+
+
+def _encode_set(value: frozenset[object] | set[object], path: str, walk: Encoder) -> Node:
+    # A set has no order of its own, and a file should not depend on the hash seed.
+    return {"items": walk.items(sorted(value, key=lambda item: walk.canonical(item, path)), path)}
+
+
+def _decode_set(node: Node, path: str, walk: Decoder) -> set[Any]:
+    items = walk.items(node["items"], path)
+    _check_distinct(items, path)
+    return set(items)
+
+
+def _decode_frozenset(node: Node, path: str, walk: Decoder) -> frozenset[Any]:
+    return frozenset(_decode_set(node, path, walk))
+
+
+_ITEMS = frozenset({"items"})
+
+CONTAINER_KINDS = (
+    Kind("tuple", _ITEMS, _exactly(tuple), _encode_tuple, _decode_tuple),
+    Kind("dict", _ITEMS, _exactly(dict), _encode_mapping, _decode_mapping),
+    Kind("ordered_dict", _ITEMS, _exactly(OrderedDict), _encode_mapping, _decode_ordered_dict),
+    Kind("frozen_dict", _ITEMS, _exactly(FrozenDict), _encode_mapping, _decode_frozen_dict),
+    Kind("set", _ITEMS, _exactly(set), _encode_set, _decode_set),
+    Kind("frozenset", _ITEMS, _exactly(frozenset), _encode_set, _decode_frozenset),
+)

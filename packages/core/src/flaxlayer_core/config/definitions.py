@@ -1,0 +1,199 @@
+"""What kinds of classes and functions a configuration may name, and when two are the same."""
+
+from __future__ import annotations
+
+__all__ = [
+    "closure_variables",
+    "is_enum_class",
+    "is_lifted_class",
+    "is_module_class",
+    "is_named_function",
+    "is_namedtuple_class",
+    "is_record_class",
+    "is_storable_class",
+    "public_methods",
+    "qualified_name",
+    "same_definition",
+]
+
+import dataclasses
+import enum
+import functools
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from types import CellType, FunctionType, MappingProxyType, MethodType
+from typing import Any
+
+import flax.linen as nn
+from flax.linen import transforms
+
+# Set anew by Flax on every module class, so it tells nothing about the definition.
+_FLAX_ATTRIBUTES = frozenset({"parent", "scope", "_state", "_parent_ref"})
+
+
+def is_module_class(value: object) -> bool:
+    """Whether `value` is a linen module class."""
+    return isinstance(value, type) and issubclass(value, nn.Module)
+
+
+def is_lifted_class(value: object) -> bool:
+    """Whether `value` is a class that a lifted transform made: its name leaves the transform's arguments out."""
+    return is_module_class(value) and getattr(value, "__module__", None) == transforms.__name__
+
+
+def is_record_class(value: object) -> bool:
+    """Whether `value` is a dataclass that is not a module class."""
+    return (
+        isinstance(value, type) and dataclasses.is_dataclass(value) and not is_module_class(value)
+    )
+
+
+def is_enum_class(value: object) -> bool:
+    """Whether `value` is an enum class."""
+    return isinstance(value, type) and issubclass(value, enum.Enum)
+
+
+def is_namedtuple_class(value: object) -> bool:
+    """Whether `value` is a named tuple class."""
+    return isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields")
+
+
+def is_storable_class(value: object) -> bool:
+    """Whether `value` is a class of a kind that a configuration may name."""
+    kinds = (is_module_class, is_record_class, is_enum_class, is_namedtuple_class)
+    return any(matches(value) for matches in kinds)
+
+
+def is_named_function(value: object) -> bool:
+    """Whether `value` is a function that its module and qualified name stand for.
+
+    A function that captures variables is not, unless it is what its module holds under its name (a decorated
+    function): the name says nothing about what was captured.
+    """
+    if isinstance(value, (type, nn.Module, functools.partial, MethodType)) or not callable(value):
+        return False
+    if "<lambda>" in (qualified_name(value) or "<lambda>"):
+        return False
+    plain = isinstance(value, FunctionType) and value.__closure__ is None
+    return (plain and not hasattr(value, "__wrapped__")) or _is_reachable(value)
+
+
+def qualified_name(value: object) -> str | None:
+    """`module:qualname` of a class or function, None where it has none."""
+    module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    return f"{module}:{qualname}" if isinstance(module, str) and isinstance(qualname, str) else None
+
+
+def _is_reachable(value: object) -> bool:
+    module, _, qualname = str(qualified_name(value)).partition(":")
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = inspect.getattr_static(found, part, None)
+    return found is value
+
+
+def public_methods(cls: type) -> Mapping[str, FunctionType]:
+    """The public methods of `cls`, `__call__` included, by name: all that a configuration can reach."""
+    methods: dict[str, FunctionType] = {}
+    for base in reversed(cls.__mro__):
+        own = {name: value for name, value in vars(base).items() if isinstance(value, FunctionType)}
+        methods |= {
+            name: value for name, value in own.items() if name == "__call__" or name[0] != "_"
+        }
+    hidden = vars(nn.Module).keys() - {"__call__"}
+    return MappingProxyType({name: value for name, value in methods.items() if name not in hidden})
+
+
+def same_definition(left: object, right: object) -> bool:
+    """Whether two classes or functions come from one `class` or `def` and captured equal values.
+
+    A `def` in a function that ran twice makes two objects that behave alike; two runs that captured other values do
+    not, though their names are the same.
+    """
+    return _Comparison().same(left, right)
+
+
+class _Comparison:
+    """One comparison; `pairs` ends recursion through a class that its own methods refer to."""
+
+    def __init__(self) -> None:
+        self.pairs: set[tuple[int, int]] = set()
+
+    def same(self, left: object, right: object) -> bool:
+        if left is right or (id(left), id(right)) in self.pairs:
+            return True
+        if isinstance(left, type) and isinstance(right, type):
+            self.pairs.add((id(left), id(right)))
+            return self._same_class(left, right)
+        if isinstance(left, FunctionType) and isinstance(right, FunctionType):
+            self.pairs.add((id(left), id(right)))
+            return self._same_function(left, right)
+        return type(left) is type(right) and self._same_value(left, right)
+
+    def _same_class(self, left: type, right: type) -> bool:
+        first, second = dict(_own_attributes(left)), dict(_own_attributes(right))
+        return (
+            qualified_name(left) == qualified_name(right)
+            and len(left.__bases__) == len(right.__bases__)
+            and all(map(self.same, left.__bases__, right.__bases__))
+            and _field_names(left) == _field_names(right)
+            and first.keys() == second.keys()
+            and all(self.same(first[name], second[name]) for name in first)
+        )
+
+    def _same_function(self, left: FunctionType, right: FunctionType) -> bool:
+        return (
+            left.__code__ == right.__code__
+            and self.same(closure_variables(left), closure_variables(right))
+            and self.same(left.__defaults__ or (), right.__defaults__ or ())
+            and self.same(left.__kwdefaults__ or {}, right.__kwdefaults__ or {})
+        )
+
+    def _same_value(self, left: object, right: object) -> bool:
+        if isinstance(left, (tuple, list)) and isinstance(right, (tuple, list)):
+            return len(left) == len(right) and all(map(self.same, left, right))
+        if isinstance(left, dict) and isinstance(right, dict):
+            return left.keys() == right.keys() and all(
+                self.same(left[key], right[key]) for key in left
+            )
+        if isinstance(left, property) and isinstance(right, property):
+            return self.same((left.fget, left.fset), (right.fget, right.fset))
+        if isinstance(left, (staticmethod, classmethod)) and isinstance(
+            right, (staticmethod, classmethod)
+        ):
+            return self.same(left.__func__, right.__func__)
+        try:
+            return bool(left == right)
+        except Exception:  # a user's __eq__ may do anything; not comparable means not the same
+            return False
+
+
+def closure_variables(function: FunctionType) -> dict[str, Any]:
+    """The variables that `function` captured, by name; one not yet assigned is left out."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in cells if _is_assigned(cell)}
+
+
+def _is_assigned(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is cell.cell_contents
+    except ValueError:
+        return False
+
+
+def _field_names(cls: type) -> list[str]:
+    return (
+        [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+    )
+
+
+def _own_attributes(cls: type) -> Iterator[tuple[str, object]]:
+    # Field defaults are left out: a configuration stores every field. So is what dataclasses generates.
+    skipped = {*_FLAX_ATTRIBUTES, *_field_names(cls)}
+    for name, value in vars(cls).items():
+        plain = inspect.unwrap(value) if isinstance(value, FunctionType) else value
+        generated = isinstance(plain, FunctionType) and plain.__code__.co_filename == "<string>"
+        is_data = name.startswith("__") and not isinstance(value, FunctionType)
+        if name not in skipped and not generated and not is_data:
+            yield name, plain

@@ -1,0 +1,407 @@
+"""What a module is, found by abstract evaluation at build: variables, roles, streams (B1, C2, C3, R1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+from flax import errors as flax_errors
+from flax.core import DenyList
+
+from flaxlayer_core.arguments import ArgumentStructure, wrap_statics
+from flaxlayer_core.collections import (
+    CollectionPolicy,
+    Role,
+    VariableLayout,
+    decide_role,
+    same_structure,
+)
+from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
+from flaxlayer_core.given import fit_variables, override_variables
+from flaxlayer_core.paths import Path
+from flaxlayer_core.protocol import FlaxModule
+from flaxlayer_core.signatures import MethodCall
+from flaxlayer_core.streams import find_streams
+
+__all__ = ["UNTRACEABLE", "Discovery", "ModePlan", "Probe", "discover", "merge_missing"]
+
+UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+_ABSENT_OR_IMMUTABLE = (
+    flax_errors.ModifyScopeVariableError,
+    flax_errors.ScopeCollectionNotFound,
+    flax_errors.ScopeVariableNotFoundError,
+    flax_errors.ScopeParamNotFoundError,
+)
+
+
+@dataclass(frozen=True)
+class ModePlan:
+    """How the module is applied in one mode.
+
+    Attributes:
+        training: The mode.
+        streams: The rng streams that it draws from (R1).
+        denied: Collections that it may not change (C3).
+        output: The outputs, as a pytree of `ShapeDtypeStruct`.
+        updates: The collections that it may change, as it returned them, abstract.
+    """
+
+    training: bool
+    streams: tuple[str, ...]
+    denied: tuple[str, ...]
+    output: Any
+    updates: Mapping[str, Any]
+
+    @property
+    def mutable(self) -> DenyList:
+        """The `mutable` argument of `Module.apply`."""
+        return DenyList(self.denied)
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Everything that a layer knows of its module after an abstract evaluation.
+
+    Attributes:
+        layout: The stored variables.
+        variables: The same, as a tree of `ShapeDtypeStruct`.
+        init_streams: The streams that init draws from.
+        extra_init: Whether inference makes variables that init in training mode does not (B2).
+        training: How the module is applied in training.
+        inference: How it is applied at inference.
+        traceable: False for a module that branches on values (A6).
+    """
+
+    layout: VariableLayout
+    variables: Mapping[str, Any]
+    init_streams: tuple[str, ...]
+    extra_init: bool
+    training: ModePlan
+    inference: ModePlan
+    traceable: bool = True
+
+    def plan(self, training: bool) -> ModePlan:
+        """Returns how the module is applied in a mode."""
+        return self.training if training else self.inference
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The question that discovery answers: a module, its methods, and the arguments of a call.
+
+    Attributes:
+        flax_module: The module behind core's protocol.
+        call: The method of the layer.
+        init_call: The method that initialises.
+        structure: The static side of the arguments.
+        policy: Roles by name.
+        rngs: Streams that the user listed; None to find them (R1).
+        given: Variables that the user gave, whose dtypes stand (B4).
+        label: The layer as messages name it.
+    """
+
+    flax_module: FlaxModule
+    call: MethodCall
+    init_call: MethodCall
+    structure: ArgumentStructure
+    policy: CollectionPolicy = field(default_factory=CollectionPolicy)
+    rngs: tuple[str, ...] | None = None
+    given: Mapping[str, Any] | None = None
+    label: str = "The layer"
+
+    @property
+    def title(self) -> str:
+        """The layer and its module, for messages."""
+        return f"{self.label} (module {self.flax_module.class_name})"
+
+    def fit_given(self, variables: Mapping[str, Any]) -> dict[Path, Any]:
+        """Fits the given variables to those that the module makes."""
+        return fit_variables(
+            variables,
+            self.given or {},
+            ignored=frozenset(self.policy.transient),
+            where=self.title,
+        )
+
+    def arguments(
+        self, call: MethodCall, arrays: Sequence[Any], training: bool
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments that a method gets for these arrays."""
+        args, kwargs = self.structure.merge(arrays)
+        if call is not self.call and not call.takes_mask:
+            kwargs.pop("mask", None)
+        return call.bind(args, kwargs, training=training)
+
+    def init(
+        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool, lazy: bool
+    ) -> dict[str, Any]:
+        """Initialises the module."""
+        args, kwargs = self.arguments(self.init_call, arrays, training)
+        method = self.init_call.method
+        return self.flax_module.init(rngs, args, kwargs, method=method, lazy=lazy)
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        rngs: Mapping[str, jax.Array],
+        arrays: Sequence[Any],
+        *,
+        training: bool,
+        mutable: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Applies the module; outputs that are no arrays come in a `StaticLeaf`."""
+        args, kwargs = self.arguments(self.call, arrays, training)
+        outputs, updates = self.flax_module.apply(
+            variables, args, kwargs, method=self.call.method, rngs=rngs, mutable=mutable
+        )
+        return wrap_statics(outputs), updates
+
+
+def discover(
+    probe: Probe,
+    arrays: Sequence[Any],
+    *,
+    abstract: bool = True,
+    variables: Mapping[str, Any] | None = None,
+) -> Discovery:
+    """Finds the variables, roles and streams of a module for given arrays.
+
+    Args:
+        probe: The module and its call.
+        arrays: Abstract arrays; concrete ones if `abstract` is False.
+        abstract: Whether to evaluate by `jax.eval_shape`, or op by op for a module that branches
+            on values.
+        variables: What the layer stores already, where only the call is new: another method, other
+            static arguments. None to find it from init.
+
+    Returns:
+        What was found. No array is made when `abstract`.
+
+    Raises:
+        BuildModuleError: If a collection exists only after the first application.
+        jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, jax, jax.numpy as jnp
+    >>> from flaxlayer_core.arguments import split_arguments
+    >>> from flaxlayer_core.linen import LinenModule
+    >>> module = LinenModule(nn.Dropout(0.5))
+    >>> call = MethodCall.from_method(module, None)
+    >>> x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    >>> arrays, structure = split_arguments((x,), {})
+    >>> found = discover(Probe(module, call, call, structure), arrays)
+    >>> found.training.streams, found.inference.streams
+    (('dropout',), ())
+
+    ```
+    """
+    search = _Search(probe, tuple(arrays), abstract)
+    return search.run() if variables is None else search.run_stored(variables)
+
+
+@dataclass
+class _Search:
+    probe: Probe
+    arrays: tuple[Any, ...]
+    abstract: bool
+
+    def run(self) -> Discovery:
+        initial, init_streams = self._init(training=True)
+        try:
+            variables = self._with_given(initial)
+            found = self._modes(variables, init_streams)
+        except (*_ABSENT_OR_IMMUTABLE, MatchVariablesError):
+            found = None
+        if found is not None and not _unknown_leaves(found):
+            return found
+        # B2: a variable that only inference makes comes from an init with the flag off.
+        extra, _ = self._init(training=False)
+        merged = merge_missing(initial, extra)
+        found = self._modes(self._with_given(merged), init_streams)
+        self._refuse_late(found)
+        return replace(found, extra_init=True)
+
+    def run_stored(self, variables: Mapping[str, Any]) -> Discovery:
+        found = self._modes(dict(variables), ())
+        self._refuse_late(found)
+        return found
+
+    def _with_given(self, variables: dict[str, Any]) -> dict[str, Any]:
+        given = self.probe.fit_given(variables)
+        specs = {path: _struct(leaf) if self.abstract else leaf for path, leaf in given.items()}
+        return override_variables(variables, specs)
+
+    def _evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self.abstract:
+            return jax.eval_shape(function, *args)
+        return function(*args)
+
+    def _keys(self, streams: Sequence[str]) -> dict[str, Any]:
+        key: Any = jax.random.key(0)
+        if self.abstract:
+            key = jax.ShapeDtypeStruct(key.shape, key.dtype)
+        return dict.fromkeys(streams, key)
+
+    def _init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+        def run(streams: tuple[str, ...]) -> dict[str, Any]:
+            def init(rngs: Any, arrays: Any) -> Any:
+                return self.probe.init(rngs, arrays, training=training, lazy=False)
+
+            variables: dict[str, Any] = self._evaluate(init, self._keys(streams), self.arrays)
+            return variables
+
+        return find_streams(
+            self.probe.flax_module, run, start=("params",), listed=None, optimistic=True
+        )
+
+    def _apply(
+        self, variables: Mapping[str, Any], streams: Sequence[str], training: bool, denied: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
+            return self.probe.apply(
+                variables, rngs, arrays, training=training, mutable=DenyList(tuple(denied))
+            )
+
+        result: tuple[Any, dict[str, Any]] = self._evaluate(
+            apply, dict(variables), self._keys(streams), self.arrays
+        )
+        return result
+
+    def _plan(self, variables: Mapping[str, Any], training: bool, denied: set[str]) -> ModePlan:
+        def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+            return self._apply(variables, streams, training, denied)
+
+        (output, updates), streams = find_streams(
+            self.probe.flax_module,
+            run,
+            start=(),
+            listed=self.probe.rngs,
+            # R1: at inference a stream is offered only to a module that cannot do without.
+            optimistic=training,
+        )
+        return ModePlan(training, streams, tuple(sorted(denied)), output, updates)
+
+    def _modes(self, variables: dict[str, Any], init_streams: tuple[str, ...]) -> Discovery:
+        policy = self.probe.policy
+        trainable = {name for name in variables if policy.role(name) is Role.TRAINABLE}
+        trainable |= set(policy.trainable) - set(policy.state)
+        given = {n: tree for n, tree in variables.items() if policy.role(n) is not Role.TRANSIENT}
+        training = self._plan(given, True, trainable)
+        roles = self._roles(given, training)
+        stored = {name: given[name] for name in given if roles[name] is not Role.TRANSIENT}
+        inference = self._inference(stored, trainable, roles, training)
+        for name in set(inference.updates) - set(roles):
+            roles[name] = self._roles(stored, inference)[name]
+        layout = VariableLayout.from_variables(stored, roles)
+        return Discovery(layout, stored, init_streams, False, training, inference, self.abstract)
+
+    def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
+        moved = [
+            name
+            for name, tree in plan.updates.items()
+            if self.probe.policy.role(name) is None
+            and not (name in given and same_structure(given[name], tree))
+        ]
+        again: Mapping[str, Any] = {}
+        if moved:
+            fed = {**given, **plan.updates}
+            _, again = self._apply(fed, plan.streams, plan.training, plan.denied)
+        names = {*given, *plan.updates}
+        return {
+            name: decide_role(
+                name,
+                self.probe.policy,
+                stable=name not in moved or same_structure(plan.updates[name], again.get(name)),
+            )
+            for name in names
+        }
+
+    def _inference(
+        self,
+        stored: Mapping[str, Any],
+        trainable: set[str],
+        roles: Mapping[str, Role],
+        training: ModePlan,
+    ) -> ModePlan:
+        state = {name for name in stored if roles[name] is Role.STATE}
+        flagged = self.probe.call.flags or training.streams
+        if not flagged and not state:
+            return replace(training, training=False)
+        # C3: the usual module leaves its state alone when it may not change it: one trace.
+        quiet = self._attempt(stored, trainable | state)
+        if quiet is not None:
+            return quiet
+        denied = {name for name in state if self._attempt(stored, trainable | {name})}
+        plan = self._attempt(stored, trainable | denied) if denied else None
+        return plan or self._plan(stored, False, trainable)
+
+    def _attempt(self, stored: Mapping[str, Any], denied: set[str]) -> ModePlan | None:
+        try:
+            return self._plan(stored, False, denied)
+        except _ABSENT_OR_IMMUTABLE:
+            return None
+
+    def _refuse_late(self, found: Discovery) -> None:
+        late = _unknown_leaves(found)
+        if late:
+            raise BuildModuleError(
+                f"{self.probe.title} makes state only when it is applied: "
+                + ", ".join(late)
+                + ".",
+                expected="state that `Module.init` makes too, in training or at inference",
+                found="a collection that init leaves out",
+                fix="Create the variable at init as well, or make the collection transient with "
+                "collections=CollectionPolicy(transient=(...)).",
+                law="B2",
+            )
+
+
+def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.eval_shape(jax.numpy.asarray, leaf)
+
+
+def _unknown_leaves(found: Discovery) -> list[str]:
+    missing = []
+    for plan in (found.training, found.inference):
+        for name, tree in plan.updates.items():
+            if found.layout.role(name) is Role.STATE:
+                stored = found.variables.get(name)
+                if stored is None or not same_structure(stored, tree):
+                    missing.append(name)
+    return sorted(set(missing))
+
+
+def merge_missing(variables: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds what only `extra` has to a nested tree.
+
+    Args:
+        variables: A tree of nested mappings, which wins.
+        extra: Another.
+
+    Returns:
+        A new tree; leaves are not copied.
+
+    Example:
+
+    ```python
+    >>> merge_missing({"params": {"a": 1}}, {"params": {"a": 2, "b": 3}})
+    {'params': {'a': 1, 'b': 3}}
+
+    ```
+    """
+    merged = dict(variables)
+    for name, value in extra.items():
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = merge_missing(merged[name], value)
+    return merged

@@ -1,0 +1,162 @@
+"""One class per explained error, all under `FlaxLayerError`.
+
+The tree (the built-in that each also is, so that drop-in code keeps catching what it caught):
+
+```
+FlaxLayerError(Exception)
+├── CallArgumentError(TypeError)        a call that does not fit the method (A1, A2)
+├── InspectMethodError(ValueError)      a method that does not exist or cannot be used (A3)
+├── AcceptModuleError(TypeError)        something that is not a linen module instance
+├── BuildModuleError(ValueError)        a module that cannot be built from these inputs (B1-B3)
+├── MatchVariablesError(ValueError)     given variables that do not fit the module (B4, W2)
+├── MatchWeightsFileError(ValueError)   a weights file that does not fit the layer (W3)
+├── MatchPathPatternError(ValueError)   a path pattern that selects nothing (C5, W1)
+├── StateStructureError(ValueError)     state that came back in another form (C4)
+├── EscapeTraceError(RuntimeError)      state that would leak out of a JAX trace (A6)
+├── DrawKeysError(ValueError)           random streams or seeds that cannot be used (R1-R4)
+├── StoreDtypeError(TypeError)          a dtype that Keras cannot hold (C6)
+├── SelectBackendError(RuntimeError)    a Keras backend that is not supported
+├── ImportExtraError(ImportError)       an optional dependency that is not installed
+├── EncodeModuleError(TypeError)        a module whose configuration cannot be stored (S1)
+└── DecodeModuleError(ValueError)       a stored configuration that is refused (S2, S3)
+```
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AcceptModuleError",
+    "BuildModuleError",
+    "CallArgumentError",
+    "DecodeModuleError",
+    "DrawKeysError",
+    "EncodeModuleError",
+    "EscapeTraceError",
+    "FlaxLayerError",
+    "ImportExtraError",
+    "InspectMethodError",
+    "MatchPathPatternError",
+    "MatchVariablesError",
+    "MatchWeightsFileError",
+    "SelectBackendError",
+    "StateStructureError",
+    "StoreDtypeError",
+]
+
+
+class FlaxLayerError(Exception):
+    """Base of every error that flaxlayer explains.
+
+    The message is built from its parts, always in the same order, one a line.
+
+    Args:
+        failed: What failed: layer name, module class, path.
+        expected: What was expected.
+        found: What was found instead.
+        fix: What the reader can do about it.
+        law: The law of SPEC.md that is enforced, such as `"C4"`.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_core import StateStructureError
+    >>> error = StateStructureError(
+    ...     "Layer 'cnn' (module CNN) cannot store 'batch_stats/BatchNorm_0/mean'.",
+    ...     expected="float32[8]",
+    ...     found="float32[16]",
+    ...     fix="Return state of the shape that was built.",
+    ...     law="C4",
+    ... )
+    >>> error.law
+    'C4'
+
+    ```
+    """
+
+    def __init__(
+        self,
+        failed: str,
+        *,
+        expected: str = "",
+        found: str = "",
+        fix: str = "",
+        law: str = "",
+    ) -> None:
+        self.failed = failed
+        self.expected = expected
+        self.found = found
+        self.fix = fix
+        self.law = law
+        labelled = (("Expected", expected), ("Found", found), ("Fix", fix), ("Law", law))
+        lines = [failed, *(f"{label}: {text}" for label, text in labelled if text)]
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = (self.failed, self.expected, self.found, self.fix, self.law)
+        return (_rebuild, (type(self), *parts))
+
+
+def _rebuild(
+    cls: type[FlaxLayerError], failed: str, expected: str, found: str, fix: str, law: str
+) -> FlaxLayerError:
+    return cls(failed, expected=expected, found=found, fix=fix, law=law)
+
+
+class CallArgumentError(FlaxLayerError, TypeError):
+    """A call does not fit the method's signature (A1, A2)."""
+
+
+class InspectMethodError(FlaxLayerError, ValueError):
+    """A method does not exist, or is not a public method of the module (A3)."""
+
+
+class AcceptModuleError(FlaxLayerError, TypeError):
+    """What was given as a module is not an instance of a supported module class."""
+
+
+class BuildModuleError(FlaxLayerError, ValueError):
+    """The module cannot be built from these inputs (B1-B3)."""
+
+
+class MatchVariablesError(FlaxLayerError, ValueError):
+    """A given tree of variables does not fit the module (B4, W2)."""
+
+
+class MatchWeightsFileError(FlaxLayerError, ValueError):
+    """A weights file does not hold exactly the variables of the layer (W3)."""
+
+
+class MatchPathPatternError(FlaxLayerError, ValueError):
+    """A path pattern selects no variable (C5, W1)."""
+
+
+class StateStructureError(FlaxLayerError, ValueError):
+    """State came back with another structure, shape or dtype than is stored (C4)."""
+
+
+class EscapeTraceError(FlaxLayerError, RuntimeError):
+    """A state update would leak a tracer out of a JAX transformation (A6)."""
+
+
+class DrawKeysError(FlaxLayerError, ValueError):
+    """Random streams or a seed cannot be used as given (R1-R4)."""
+
+
+class StoreDtypeError(FlaxLayerError, TypeError):
+    """A variable has a dtype that a Keras variable cannot hold (C6)."""
+
+
+class SelectBackendError(FlaxLayerError, RuntimeError):
+    """The active Keras backend is not supported by this layer."""
+
+
+class ImportExtraError(FlaxLayerError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class EncodeModuleError(FlaxLayerError, TypeError):
+    """A module's configuration holds a value that cannot be stored (S1)."""
+
+
+class DecodeModuleError(FlaxLayerError, ValueError):
+    """A stored module configuration is refused (S2, S3)."""

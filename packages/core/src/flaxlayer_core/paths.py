@@ -1,0 +1,174 @@
+"""Paths of variables, as text and as patterns (W1, C5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+from flax.core import meta
+
+from flaxlayer_core.errors import MatchPathPatternError
+
+__all__ = ["Path", "escape_part", "flatten_with_paths", "format_path", "match_paths", "parse_path"]
+
+Path = tuple[str, ...]
+
+
+def escape_part(part: str) -> str:
+    """Escapes what separates parts, so that a path can be taken apart again.
+
+    Args:
+        part: One name, such as a module's or a variable's.
+
+    Returns:
+        The name with `%` and `/` percent-encoded.
+
+    Example:
+
+    ```python
+    >>> escape_part("a/b")
+    'a%2Fb'
+
+    ```
+    """
+    return part.replace("%", "%25").replace("/", "%2F")
+
+
+def format_path(path: Path) -> str:
+    """Writes a path as text.
+
+    Args:
+        path: Names from the collection down.
+
+    Returns:
+        The escaped names joined by `/`.
+
+    Example:
+
+    ```python
+    >>> format_path(("params", "Dense_0", "kernel"))
+    'params/Dense_0/kernel'
+
+    ```
+    """
+    return "/".join(escape_part(part) for part in path)
+
+
+def parse_path(text: str) -> Path:
+    """Reads what `format_path` wrote.
+
+    Args:
+        text: A path as text.
+
+    Returns:
+        The names from the collection down.
+
+    Example:
+
+    ```python
+    >>> parse_path("params/a%2Fb/kernel")
+    ('params', 'a/b', 'kernel')
+
+    ```
+    """
+    return tuple(part.replace("%2F", "/").replace("%25", "%") for part in text.split("/"))
+
+
+def _name(entry: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, meta.AxisMetadata)
+
+
+def flatten_with_paths(tree: Any) -> tuple[list[tuple[Path, Any]], jax.tree_util.PyTreeDef]:
+    """Flattens a tree of variables to its arrays, each with its path.
+
+    A box (`nn.Partitioned` and other `AxisMetadata`) is part of the structure and adds nothing to
+    the path: the path of a boxed kernel is that of a plain one.
+
+    Args:
+        tree: A tree of variables.
+
+    Returns:
+        `(path, array)` pairs in the order of `jax.tree_util`, and the structure with its boxes.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn
+    >>> pairs, _ = flatten_with_paths({"params": {"kernel": nn.Partitioned(1.0, ("x",))}})
+    >>> pairs
+    [(('params', 'kernel'), 1.0)]
+
+    ```
+    """
+    treedef = jax.tree_util.tree_structure(tree)
+    pairs: list[tuple[Path, Any]] = []
+    for keys, value in jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]:
+        path = tuple(_name(key) for key in keys)
+        inner = jax.tree_util.tree_flatten_with_path(value)[0]
+        single = len(inner) == 1
+        for suffix, leaf in inner:
+            pairs.append((path if single else path + tuple(map(_name, suffix)), leaf))
+    return pairs, treedef
+
+
+def _pattern_regex(pattern: str) -> re.Pattern[str]:
+    parts = []
+    for part in pattern.split("/"):
+        if part == "**":
+            parts.append(r"(?:[^/]+/)*[^/]+")
+        else:
+            parts.append(re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))
+    regex = "/".join(parts).replace(r"(?:[^/]+/)*[^/]+/", r"(?:[^/]+/)*")
+    return re.compile(regex + r"\Z")
+
+
+def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, where: str = "") -> set[Path]:
+    """Finds the paths that any of the patterns selects.
+
+    `*` and `?` match within one name, `**` any number of names (as in `pathlib`); a pattern that
+    names an inner node selects everything below it.
+
+    Args:
+        patterns: Such as `"params/encoder/**"` or `"**/bias"`.
+        paths: The paths to choose from.
+        where: What to name in an error, such as a layer.
+
+    Returns:
+        The selected paths.
+
+    Raises:
+        MatchPathPatternError: If a pattern selects nothing.
+
+    Example:
+
+    ```python
+    >>> paths = [("params", "enc", "bias"), ("params", "head", "bias"), ("params", "head", "kernel")]
+    >>> sorted(match_paths(["params/enc", "**/kernel"], paths))
+    [('params', 'enc', 'bias'), ('params', 'head', 'kernel')]
+
+    ```
+    """
+    known = {format_path(path): path for path in paths}
+    selected: set[Path] = set()
+    for pattern in patterns:
+        regexes = (_pattern_regex(pattern), _pattern_regex(pattern.rstrip("/") + "/**"))
+        hits = {path for text, path in known.items() if any(r.match(text) for r in regexes)}
+        if not hits:
+            raise MatchPathPatternError(
+                f"{where or 'The tree'} has no variable that matches {pattern!r}.",
+                expected="a pattern of one of: " + ", ".join(sorted(known)),
+                found=repr(pattern),
+                fix="Correct the pattern; * matches within a name, ** across names.",
+                law="C5",
+            )
+        selected |= hits
+    return selected

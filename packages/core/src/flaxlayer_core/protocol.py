@@ -1,0 +1,72 @@
+"""What the rest of flaxlayer asks of a Flax module, whichever Flax API it is written in."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+
+from flaxlayer_core.compat import StreamRecord
+
+__all__ = ["FlaxModule", "Rngs"]
+
+Rngs = Mapping[str, jax.Array]
+
+
+class FlaxModule(Protocol):
+    """A module behind pure functions of its variables.
+
+    `flaxlayer_core.linen.LinenModule` is the implementation for `flax.linen`.
+    """
+
+    @property
+    def module(self) -> Any:
+        """The user's module object."""
+
+    @property
+    def class_name(self) -> str:
+        """The name of its class, for messages."""
+
+    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+        """Returns a method as a name, or a function that takes the module first (A3)."""
+
+    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+        """Returns the signature of a method without the module argument."""
+
+    def fixed_setting(self, name: str) -> bool:
+        """Tells whether the module's own configuration already decides an argument (A2)."""
+
+    def init(
+        self,
+        rngs: Rngs,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        lazy: bool = False,
+    ) -> dict[str, Any]:
+        """Returns initial variables; `lazy` takes abstract arrays and runs initializers only."""
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        rngs: Rngs,
+        mutable: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the outputs of a call and the collections that it may have changed."""
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        """Returns the module with its variables."""
+
+    def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
+        """Opens a context that records which rng streams the module asks for (R1)."""
+
+    def call_context(self) -> tuple[Any, ...] | None:
+        """Returns the ambient settings that change a call, None if they cannot be a key (A6)."""

@@ -1,0 +1,157 @@
+"""Abstract inputs: true dtypes, symbolic where a dimension is unknown (B1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax import export
+
+__all__ = ["ArraySpec", "Binding", "bindings", "drop_symbols"]
+
+# Sizes for modules that cannot be traced with symbolic dimensions; many strides divide them.
+_FILLS = (32, 64, 128, 224, 16, 8, 4)
+_FILL_BATCH = 2
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of one input array.
+
+    Attributes:
+        shape: Its dimensions, None where one is unknown.
+        dtype: Its true dtype.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> str(ArraySpec((None, 3), np.dtype("int32")))
+    'int32[?,3]'
+
+    ```
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: Any
+
+    def __str__(self) -> str:
+        name = getattr(self.dtype, "name", str(self.dtype))
+        return f"{name}[{','.join('?' if dim is None else str(dim) for dim in self.shape)}]"
+
+    @property
+    def unknown_axes(self) -> tuple[int, ...]:
+        """Axes whose size is unknown."""
+        return tuple(axis for axis, dim in enumerate(self.shape) if dim is None)
+
+    def accepts(self, shape: Sequence[int | None]) -> bool:
+        """Tells whether an array of that shape is one of those described."""
+        if len(shape) != len(self.shape):
+            return False
+        pairs = zip(self.shape, shape, strict=True)
+        return all(dim is None or other is None or dim == other for dim, other in pairs)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One choice of sizes for the unknown dimensions.
+
+    Attributes:
+        arrays: The abstract arrays.
+        symbols: What each symbol or filled size stands for, for messages.
+        varied: Further arrays with one unknown axis resized in each; empty where the sizes are
+            symbols, which show by themselves what depends on them.
+    """
+
+    arrays: tuple[jax.ShapeDtypeStruct, ...]
+    symbols: dict[str, str]
+    varied: tuple[tuple[str, tuple[jax.ShapeDtypeStruct, ...]], ...] = ()
+
+
+def bindings(specs: Sequence[ArraySpec]) -> Iterator[Binding]:
+    """Yields abstract arrays for inputs, the most general first.
+
+    Unknown dimensions of the same axis are one symbol (so that a token array and its mask agree),
+    then all unknown dimensions are one symbol, then they are sizes.
+
+    Args:
+        specs: The input arrays.
+
+    Yields:
+        Choices to try in turn.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> spec = ArraySpec((None, 3), np.dtype("float32"))
+    >>> next(bindings([spec])).arrays[0].shape
+    (batch, 3)
+
+    ```
+    """
+    axes = sorted({axis for spec in specs for axis in spec.unknown_axes})
+    if not axes:
+        yield Binding(tuple(_struct(spec, {}) for spec in specs), {})
+        return
+    names = {axis: "batch" if axis == 0 else f"dim{axis}" for axis in axes}
+    yield _symbolic(specs, names)
+    if len(axes) > 1:
+        yield _symbolic(specs, dict.fromkeys(axes, "dim"))
+    for fill in _FILLS:
+        yield _filled(specs, axes, fill)
+
+
+def _struct(spec: ArraySpec, sizes: dict[int, Any]) -> jax.ShapeDtypeStruct:
+    shape = tuple(sizes[axis] if dim is None else dim for axis, dim in enumerate(spec.shape))
+    return jax.ShapeDtypeStruct(shape, spec.dtype)
+
+
+def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> Binding:
+    unique = list(dict.fromkeys(names.values()))
+    # At least 2: a size of 1 would broadcast, and JAX could not tell.
+    text = "(" + ", ".join(unique) + ",)"
+    dims = export.symbolic_shape(text, constraints=[f"{name} >= 2" for name in unique])
+    by_name = dict(zip(unique, dims, strict=True))
+    sizes = {axis: by_name[name] for axis, name in names.items()}
+    symbols: dict[str, str] = {}
+    for axis, name in names.items():
+        symbols[name] = ", ".join(filter(None, (symbols.get(name), _describe(axis))))
+    return Binding(tuple(_struct(spec, sizes) for spec in specs), symbols)
+
+
+def _filled(specs: Sequence[ArraySpec], axes: Sequence[int], fill: int) -> Binding:
+    sizes = {axis: _FILL_BATCH if axis == 0 else fill for axis in axes}
+    varied = tuple(
+        (_describe(axis), tuple(_struct(spec, {**sizes, axis: sizes[axis] * 2}) for spec in specs))
+        for axis in axes
+    )
+    arrays = tuple(_struct(spec, sizes) for spec in specs)
+    return Binding(arrays, {str(sizes[axis]): _describe(axis) for axis in axes}, varied)
+
+
+def _describe(axis: int) -> str:
+    return "the batch dimension (axis 0)" if axis == 0 else f"the unknown dimension of axis {axis}"
+
+
+def drop_symbols(shape: Sequence[Any]) -> tuple[int | None, ...]:
+    """Returns a shape with None for each symbolic dimension.
+
+    Args:
+        shape: Integers and symbolic dimensions.
+
+    Returns:
+        Integers and None.
+
+    Example:
+
+    ```python
+    >>> from jax import export
+    >>> drop_symbols(export.symbolic_shape("batch, 3"))
+    (None, 3)
+
+    ```
+    """
+    return tuple(None if export.is_symbolic_dim(dim) else int(dim) for dim in shape)

@@ -1,0 +1,182 @@
+"""Signatures: how a call's arguments, its training flag and its mask reach the method (A1, A2, A4)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flaxlayer_core.errors import CallArgumentError
+from flaxlayer_core.protocol import FlaxModule
+
+__all__ = ["NEGATED_FLAGS", "TRAINING_FLAGS", "MethodCall"]
+
+TRAINING_FLAGS = ("training", "train", "is_training")
+NEGATED_FLAGS = ("deterministic", "eval", "use_running_average")
+
+
+@dataclass(frozen=True)
+class MethodCall:
+    """How one method of a module is called.
+
+    Attributes:
+        method: The name of the method, or a function of the module.
+        signature: Its signature without the module.
+        flags: Arguments that get the training flag, and whether they get its negation.
+        takes_mask: Whether it has an argument `mask`.
+        label: The method as messages name it.
+    """
+
+    method: str | Callable[..., Any]
+    signature: inspect.Signature
+    flags: tuple[tuple[str, bool], ...]
+    takes_mask: bool
+    label: str
+
+    @classmethod
+    def from_method(
+        cls, flax_module: FlaxModule, method: Any, *, training_arg: str | None = None
+    ) -> MethodCall:
+        """Inspects a method of a module.
+
+        Args:
+            flax_module: The module behind core's protocol.
+            method: None, a name, a bound or unbound method, or a function `f(module, ...)`.
+            training_arg: The argument that takes the training flag, `"~name"` for its negation;
+                None to find it by the names that are customary in Flax.
+
+        Returns:
+            How to call it.
+
+        Raises:
+            InspectMethodError: If there is no such public method.
+            CallArgumentError: If the method has no argument `training_arg`.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn
+        >>> from flaxlayer_core.linen import LinenModule
+        >>> MethodCall.from_method(LinenModule(nn.Dropout(0.5)), None).flags
+        (('deterministic', True),)
+
+        ```
+        """
+        resolved = flax_module.resolve_method(method)
+        signature = flax_module.signature(resolved)
+        name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
+        label = f"{flax_module.class_name}.{name}"
+        if training_arg is None:
+            flags = _customary_flags(flax_module, signature)
+        else:
+            flags = (_explicit_flag(signature, training_arg, label),)
+        return cls(resolved, signature, flags, "mask" in signature.parameters, label)
+
+    def bind(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        training: bool,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Completes the arguments of a call with the training flag.
+
+        What the caller gives wins (A2).
+
+        Args:
+            args: Positional arguments of the caller.
+            kwargs: Keyword arguments of the caller.
+            training: The training flag.
+
+        Returns:
+            The arguments for the method.
+
+        Raises:
+            CallArgumentError: If the arguments do not fit the signature.
+        """
+        given = self._given(args, kwargs)
+        completed = dict(kwargs)
+        for name, negated in self.flags:
+            if name not in given:
+                completed[name] = training != negated
+        self._check(args, completed)
+        return args, completed
+
+    def add_mask(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], mask: Any
+    ) -> dict[str, Any]:
+        """Completes the keyword arguments of a call with the Keras mask (A4).
+
+        Args:
+            args: Positional arguments of the caller.
+            kwargs: Keyword arguments of the caller.
+            mask: The mask of the inputs, None if they have none.
+
+        Returns:
+            The keyword arguments, with `mask` if the method takes one that nobody gave.
+
+        Raises:
+            CallArgumentError: If the arguments do not fit the signature.
+        """
+        if mask is None or not self.takes_mask:
+            return dict(kwargs)
+        if self._given(args, kwargs).get("mask") is not None:
+            return dict(kwargs)
+        return {**kwargs, "mask": mask}
+
+    def _given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(self.signature.bind_partial(*args, **kwargs).arguments)
+        except TypeError as error:
+            raise self._misfit(args, kwargs, error) from error
+
+    def _check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise self._misfit(args, kwargs, error) from error
+
+    def _misfit(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: TypeError
+    ) -> CallArgumentError:
+        flags = [f"{name}={'not ' if negated else ''}training" for name, negated in self.flags]
+        return CallArgumentError(
+            f"The call does not fit {self.label}: {error}.",
+            expected=f"{self.label}{self.signature}",
+            found=f"{len(args)} positional arguments and keywords {sorted(kwargs)}; the layer "
+            f"passes {', '.join(flags) or 'no training flag'}",
+            fix="Give the arguments that the method takes; name the training argument with "
+            "training_arg='name' or '~name' if it has another name.",
+            law="A2",
+        )
+
+
+def _customary_flags(
+    flax_module: FlaxModule, signature: inspect.Signature
+) -> tuple[tuple[str, bool], ...]:
+    found = []
+    for name in (*TRAINING_FLAGS, *NEGATED_FLAGS):
+        parameter = signature.parameters.get(name)
+        if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
+            continue
+        if parameter.default is None and flax_module.fixed_setting(name):
+            continue
+        found.append((name, name in NEGATED_FLAGS))
+    return tuple(found)
+
+
+def _explicit_flag(
+    signature: inspect.Signature, training_arg: str, label: str
+) -> tuple[str, bool]:
+    name = training_arg.removeprefix("~")
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if name not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise CallArgumentError(
+            f"{label} has no argument for training_arg={training_arg!r}.",
+            expected=f"one of: {', '.join(signature.parameters)}",
+            found=repr(name),
+            fix="Name an argument of the method, with ~ in front if it gets the negated flag.",
+            law="A2",
+        )
+    return name, training_arg.startswith("~")

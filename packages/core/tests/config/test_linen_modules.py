@@ -1,0 +1,176 @@
+"""Every public module class of flax.linen goes to JSON and back (S1)."""
+
+import json
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import PartitionSpec
+
+from flaxlayer_core.config import decode_module, encode_module
+
+he = nn.initializers.he_normal
+ATTENTION = {
+    "num_heads": 4,
+    "dtype": jnp.bfloat16,
+    "qkv_features": 32,
+    "dropout_rate": 0.1,
+    "precision": jax.lax.Precision.HIGHEST,
+    "kernel_init": he(),
+    "decode": True,
+    "normalize_qk": True,
+}
+CONV = {
+    "features": 8,
+    "kernel_size": (3, 3),
+    "strides": (2, 1),
+    "padding": ((0, 1), (2, 3)),
+    "kernel_init": nn.with_partitioning(he(), (None, "data")),
+}
+CELL = {"features": 5, "param_dtype": jnp.float16, "kernel_init": he()}
+FP8 = {"amax_history_length": 16}
+NORM = {"epsilon": 1e-3, "dtype": "float16", "scale_init": nn.initializers.constant(0.5)}
+
+CASES = {
+    "BatchNorm": lambda: nn.BatchNorm(**NORM, use_running_average=True, axis=(-1, -2), axis_name="i"),
+    "Bidirectional": lambda: nn.Bidirectional(nn.RNN(nn.GRUCell(3)), nn.RNN(nn.GRUCell(3))),
+    "Conv": lambda: nn.Conv(**CONV, feature_group_count=2, precision=("high", "default")),
+    "ConvLSTMCell": lambda: nn.ConvLSTMCell(4, (3, 3), carry_init=nn.initializers.normal(0.1)),
+    "ConvLocal": lambda: nn.ConvLocal(**CONV, input_dilation=2),
+    "ConvTranspose": lambda: nn.ConvTranspose(**CONV, transpose_kernel=True),
+    "Dense": lambda: nn.Dense(3, use_bias=False, dtype=jnp.bfloat16, kernel_init=he(), name="head"),
+    "DenseGeneral": lambda: nn.DenseGeneral((2, 3), axis=(-2, -1), batch_dims=(0,)),
+    "Dropout": lambda: nn.Dropout(0.25, broadcast_dims=(1,), rng_collection="noise"),
+    "Einsum": lambda: nn.Einsum((3, 4), "...a,ab->...b", preferred_element_type=jnp.float32),
+    "Embed": lambda: nn.Embed(100, 16, embedding_init=nn.initializers.uniform(0.2)),
+    "Fp8DirectDotGeneralOp": lambda: nn.Fp8DirectDotGeneralOp(**FP8),
+    "Fp8DotGeneral": lambda: nn.Fp8DotGeneral(**FP8),
+    "Fp8DotGeneralOp": lambda: nn.Fp8DotGeneralOp(**FP8),
+    "Fp8Einsum": lambda: nn.Fp8Einsum(**FP8, e4m3_dtype=jnp.float8_e4m3fn),
+    "GRUCell": lambda: nn.GRUCell(**CELL, gate_fn=nn.hard_sigmoid),
+    "GroupNorm": lambda: nn.GroupNorm(**NORM, num_groups=None, group_size=4),
+    "InstanceNorm": lambda: nn.InstanceNorm(**NORM, feature_axes=(-1,)),
+    "LSTMCell": lambda: nn.LSTMCell(**CELL, activation_fn=nn.relu),
+    "LayerNorm": lambda: nn.LayerNorm(**NORM, reduction_axes=(-2, -1)),
+    "MGUCell": lambda: nn.MGUCell(**CELL, reset_gate=False),
+    "MultiHeadAttention": lambda: nn.MultiHeadAttention(**ATTENTION),
+    "MultiHeadDotProductAttention": lambda: nn.MultiHeadDotProductAttention(**ATTENTION),
+    "NANOOFp8DotGeneralOp": lambda: nn.NANOOFp8DotGeneralOp(**FP8),
+    "OptimizedLSTMCell": lambda: nn.OptimizedLSTMCell(**CELL),
+    "PReLU": lambda: nn.PReLU(negative_slope_init=nn.initializers.constant(0.3)),
+    "RMSNorm": lambda: nn.RMSNorm(**NORM),
+    "RNN": lambda: nn.RNN(nn.LSTMCell(3), reverse=True, split_rngs={"params": True}),
+    "RNNCellBase": lambda: nn.RNNCellBase(),
+    "SelfAttention": lambda: nn.SelfAttention(**ATTENTION),
+    "Sequential": lambda: nn.Sequential([nn.Dense(3), nn.relu, nn.Dropout(0.5), jnp.tanh]),
+    "SimpleCell": lambda: nn.SimpleCell(**CELL, residual=True),
+    "SpectralNorm": lambda: nn.SpectralNorm(nn.Conv(**CONV), n_steps=3),
+    "WeightNorm": lambda: nn.WeightNorm(nn.Dense(3), variable_filter={"kernel"}),
+}
+
+
+def _public_classes():
+    return {
+        name
+        for name, value in vars(nn).items()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value is not nn.Module
+    }
+
+
+def test_every_public_module_class_has_a_case():
+    assert sorted(_public_classes() - CASES.keys()) == []
+
+
+@pytest.mark.filterwarnings("ignore:The Fp8DotGeneralOp:DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(_public_classes() & CASES.keys()))
+def test_a_public_module_comes_back_the_same(name, trip, same):
+    module = CASES[name]()
+    assert same(trip(module), module)
+
+
+@pytest.mark.filterwarnings("ignore:The Fp8DotGeneralOp:DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(_public_classes() & CASES.keys()))
+def test_a_public_module_with_default_functions_comes_back_equal(name, trip):
+    required = {
+        "Bidirectional": {"forward_rnn": nn.RNN(nn.GRUCell(3)), "backward_rnn": nn.RNN(nn.GRUCell(3))},
+        "Conv": {"features": 3, "kernel_size": (3,)},
+        "ConvLSTMCell": {"features": 3, "kernel_size": (3,)},
+        "ConvLocal": {"features": 3, "kernel_size": (3,)},
+        "ConvTranspose": {"features": 3, "kernel_size": (3,)},
+        "Dropout": {"rate": 0.5},
+        "Einsum": {"shape": (2, 3)},
+        "Embed": {"num_embeddings": 3, "features": 4},
+        "RNN": {"cell": nn.GRUCell(3)},
+        "Sequential": {"layers": (nn.Dense(3), nn.gelu)},
+        "SpectralNorm": {"layer_instance": nn.Dense(3)},
+        "WeightNorm": {"layer_instance": nn.Dense(3)},
+    }
+    cls = getattr(nn, name)
+    arguments = required.get(name, {})
+    for field in ("features", "num_heads"):
+        if field in cls.__dataclass_fields__ and name not in required:
+            arguments = {**arguments, field: 4}
+    module = cls(**arguments)
+    assert trip(module) == module
+
+
+def test_a_model_that_came_back_computes_the_same_bits(trip):
+    class Net(nn.Module):
+        block: nn.Module
+        head: type[nn.Module] = nn.Dense
+
+        @nn.compact
+        def __call__(self, x):
+            return self.head(3)(nn.relu(self.block(x)))
+
+    net = Net(nn.Sequential([nn.Dense(4, kernel_init=he()), nn.LayerNorm()]))
+    x = jnp.ones((2, 5))
+    variables = net.init(jax.random.key(0), x)
+    again = trip(net)
+    for ours, theirs in zip(*(map(jax.tree.leaves, (variables, again.init(jax.random.key(0), x)))), strict=True):
+        assert (ours == theirs).all()
+    assert (net.apply(variables, x) == again.apply(variables, x)).all()
+
+
+def test_the_parent_is_left_out_and_a_name_is_kept_where_there_is_one():
+    assert "parent" not in json.dumps(encode_module(nn.Dense(3)))
+    assert "name" not in dict(encode_module(nn.Dense(3))["root"]["fields"])
+    assert dict(encode_module(nn.Dense(3, name="head"))["root"]["fields"])["name"] == "head"
+
+
+def test_every_field_is_stored_so_that_a_later_default_changes_nothing():
+    fields = dict(encode_module(nn.Dense(3))["root"]["fields"])
+    assert fields.keys() == nn.Dense.__dataclass_fields__.keys() - {"parent", "name"}
+
+
+def test_a_sharding_spec_in_a_field_is_kept(trip):
+    class Sharded(nn.Module):
+        spec: PartitionSpec
+
+    spec = PartitionSpec("data", None, ("x", "y"), PartitionSpec.UNCONSTRAINED)
+    assert trip(Sharded(spec)).spec == spec
+
+
+def test_a_module_has_no_parent_when_it_is_loaded_inside_a_method_of_another():
+    stored = encode_module(nn.Sequential([nn.Dense(3)]))
+
+    class Outer(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            inner = decode_module(stored)
+            assert inner.parent is None
+            assert inner.layers[0].parent is None
+            return x
+
+    assert Outer().init(jax.random.key(0), jnp.ones(2)) == {}
+
+
+def test_keras_finds_nothing_to_interpret():
+    class Tricky(nn.Module):
+        class_name: str
+        config: dict
+
+    text = json.dumps(encode_module(Tricky("Dense", {"class_name": "Dense", "config": {}})))
+    assert '"class_name":' not in text
+    assert '"config":' not in text

@@ -1,0 +1,279 @@
+"""The closed world: what is registered, remembered, or asked of the hook (S2)."""
+
+import dataclasses
+import enum
+import functools
+import typing
+
+import flax.linen as nn
+import pytest
+
+from flaxlayer_core import AcceptModuleError, DecodeModuleError
+from flaxlayer_core.config import (
+    decode_module,
+    decode_value,
+    encode_module,
+    encode_value,
+    register,
+    remember,
+    stock_names,
+    world,
+)
+from flaxlayer_core.config.stock import STOCK
+
+CLASS = {"$type": "module", "class": "gone:Thing", "fields": []}
+
+
+def wrap(root):
+    return {"$type": "flaxlayer.module", "version": 1, "root": root}
+
+
+@pytest.fixture(autouse=True)
+def _own_world(monkeypatch):
+    monkeypatch.setattr(world, "_registered", {})
+    monkeypatch.setattr(world, "_remembered", {})
+
+
+def test_a_decorator_registers_under_package_and_name():
+    @register(package="mine")
+    class Net(nn.Module):
+        pass
+
+    @register(package="mine", name="other")
+    def act(x):
+        return x
+
+    assert encode_module(Net())["root"]["class"] == "mine>Net"
+    assert encode_value(act, path="act")["name"] == "mine>other"
+    assert type(decode_module(encode_module(Net()))) is Net
+
+
+def test_registration_without_arguments_is_a_plain_decorator():
+    @register
+    class Net(nn.Module):
+        pass
+
+    assert encode_module(Net())["root"]["class"] == "flaxlayer>Net"
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [3, "Dense", nn.Dense(3), int, dict, object, nn.Dense(3).init, functools.partial(nn.Dense), lambda x: x],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_what_has_no_kind_or_no_name_is_not_registered(thing):
+    with pytest.raises(AcceptModuleError):
+        register(thing)
+
+
+def test_a_name_belongs_to_one_definition():
+    def make():
+        @register(name="act")
+        def act(x):
+            return x
+
+        return act
+
+    make()
+    again = make()  # a notebook cell that runs twice
+    assert decode_value({"$type": "function", "name": "flaxlayer>act"}, path="act") is again
+    with pytest.raises(AcceptModuleError, match="a name that is free"):
+        register(lambda x: x, name="act")
+
+
+class Mode(enum.Enum):
+    FAST = 1
+
+
+class Point(typing.NamedTuple):
+    x: object
+
+
+@dataclasses.dataclass
+class Options:
+    mode: object
+
+
+def double(x):
+    return x * 2
+
+
+def test_what_stands_in_the_fields_of_a_remembered_module_is_known():
+    class Inner(nn.Module):
+        act: object
+
+    class Outer(nn.Module):
+        parts: object
+        block: type[nn.Module]
+
+    held = {"a": [Options((Mode.FAST, Point(functools.partial(double))))], "b": nn.remat(Inner)}
+    remember(Outer(held, Inner))
+    known = {name.rpartition(".")[2].rpartition(":")[2] for name in world._remembered}
+    assert known >= {"Outer", "Inner", "Options", "Mode", "Point", "double"}
+
+
+def test_lambdas_captures_and_made_classes_are_not_remembered():
+    scale = 2
+
+    def captured(x):
+        return x * scale
+
+    remember([captured, lambda x: x, nn.remat(nn.Dense), nn.Dense, nn.relu])
+    assert world._remembered == {}
+
+
+def test_remembering_ends_for_a_value_that_contains_itself_and_for_deep_ones():
+    loop = []
+    loop.append(loop)
+    remember(loop)
+    for _ in range(10_000):
+        loop = [loop]
+    remember(loop)
+
+
+def test_the_latest_definition_of_a_name_wins():
+    def make(size):
+        class Net(nn.Module):
+            width: int = size
+
+        return Net
+
+    first, second = make(1), make(2)
+    remember(first)
+    remember(second)
+    stored = encode_module(second())
+    assert type(decode_module(stored)) is second
+
+
+def test_the_hook_is_asked_by_the_stored_name_and_then_by_the_plain_one():
+    asked = []
+
+    def resolve(name):
+        asked.append(name)
+        return nn.Dropout if name == "Thing" else None
+
+    root = {"$type": "module", "class": "gone.module:Outer.<locals>.Thing", "fields": [["rate", 0.5]]}
+    assert decode_module(wrap(root), resolve=resolve) == nn.Dropout(0.5)
+    assert asked == ["gone.module:Outer.<locals>.Thing", "Thing"]
+
+
+def test_the_hook_comes_before_the_own_registry():
+    @register
+    class Net(nn.Module):
+        pass
+
+    class Other(nn.Module):
+        pass
+
+    found = decode_module(encode_module(Net()), resolve={"Net": Other}.get)
+    assert type(found) is Other
+
+
+def test_a_stock_name_is_not_taken_by_something_of_the_same_plain_name():
+    stored = encode_module(nn.Dense(3))
+    assert type(decode_module(stored, resolve={"Dense": object}.get)) is nn.Dense
+
+
+@pytest.mark.parametrize("answer", [nn.Dense(3), dict, object, len, "Dense", nn.Module, Options, Mode])
+def test_an_answer_of_the_hook_is_checked_for_its_kind(answer):
+    with pytest.raises(DecodeModuleError, match="a linen module class"):
+        decode_module(wrap(CLASS), resolve=lambda name: answer)
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"$type": "enum", "class": "x:y", "member": "FAST"}, "an enum class"),
+        ({"$type": "dataclass", "class": "x:y", "fields": []}, "a dataclass"),
+        ({"$type": "namedtuple", "class": "x:y", "fields": []}, "a named tuple class"),
+        ({"$type": "class", "name": "x:y"}, "a class"),
+        ({"$type": "method", "class": "x:y", "name": "init"}, "a module class"),
+        ({"$type": "function", "name": "x:y"}, "a function"),
+    ],
+)
+def test_every_use_of_a_name_checks_the_kind(node, expected):
+    for answer in (3, "text", dict if expected != "a function" else nn.Dense):
+        with pytest.raises(DecodeModuleError, match=expected):
+            decode_value(node, path="value", resolve=lambda name, answer=answer: answer)
+
+
+def test_an_unknown_name_says_how_to_make_it_known():
+    with pytest.raises(DecodeModuleError) as caught:
+        decode_module(wrap(CLASS))
+    assert str(caught.value).splitlines() == [
+        "Cannot load module.",
+        "Expected: a linen module class known to this process: stock Flax, registered, or handed to a layer",
+        "Found: 'gone:Thing'",
+        "Fix: Import and flaxlayer.register() it before loading, or pass it as custom_objects under 'gone:Thing'.",
+        "Law: S2",
+    ]
+
+
+def test_the_namer_gives_the_stored_name():
+    class Net(nn.Module):
+        act: object
+
+    names = {Net: "keras_package>Net", nn.relu: None}
+    stored = encode_module(Net(nn.relu), namer=names.get)
+    assert stored["root"]["class"] == "keras_package>Net"
+    assert type(decode_module(stored, resolve={"keras_package>Net": Net}.get)) is Net
+
+
+def test_the_module_must_be_of_the_expected_class():
+    stored = encode_module(nn.Dense(3))
+    assert decode_module(stored, expected=nn.Dense) == nn.Dense(3)
+    with pytest.raises(DecodeModuleError, match="an instance of Conv"):
+        decode_module(stored, expected=nn.Conv)
+    with pytest.raises(DecodeModuleError, match="an instance of Module"):
+        decode_module(wrap([1, 2]))
+
+
+def test_unknown_and_missing_fields_list_what_the_class_takes():
+    stored = encode_module(nn.Dropout(0.5))
+    stored["root"]["fields"].append(["command", 1])
+    with pytest.raises(DecodeModuleError) as caught:
+        decode_module(stored)
+    assert str(caught.value).splitlines() == [
+        "Cannot load module.",
+        "Expected: the fields of Dropout: rate (required), broadcast_dims, deterministic, rng_collection, name",
+        "Found: unknown: ['command']",
+        "Fix: Load it with the version of Dropout that it was stored with.",
+        "Law: S2",
+    ]
+    with pytest.raises(DecodeModuleError, match=r"missing: \['rate'\]"):
+        decode_module(wrap({"$type": "module", "class": "flax.linen:Dropout", "fields": []}))
+
+
+def test_a_field_that_a_later_version_added_takes_its_default():
+    root = {"$type": "module", "class": "flax.linen:Dropout", "fields": [["rate", 0.5]]}
+    assert decode_module(wrap(root)) == nn.Dropout(0.5)
+
+
+def test_every_curated_name_exists():
+    lists = {
+        "jax.nn": stock_names.JAX_NN,
+        "jax.nn.initializers": stock_names.INITIALIZERS,
+        "flax.linen": stock_names.FLAX_LINEN,
+        "jax.numpy": stock_names.JAX_NUMPY,
+        "jax.lax": stock_names.JAX_LAX,
+        "jax.scipy.special": stock_names.SPECIAL,
+    }
+    missing = [f"{m}:{n}" for m, names in lists.items() for n in names.split() if f"{m}:{n}" not in STOCK]
+    assert missing == []
+
+
+def test_every_stock_value_comes_back_as_itself():
+    for value in STOCK.values():
+        assert decode_value(encode_value(value, path="value"), path="value") is value
+
+
+def test_nothing_stock_touches_files_or_the_interpreter():
+    assert all(name.split(":")[0].split(".")[0] in {"flax", "jax", "numpy", "ml_dtypes", "builtins"} for name in STOCK)
+    assert {name for name in STOCK if name.startswith("builtins:")} == {
+        "builtins:bool",
+        "builtins:int",
+        "builtins:float",
+        "builtins:complex",
+    }
+    forbidden = {"save", "load", "savez", "fromfile", "eval", "exec", "open", "callback", "pure_callback", "frompyfunc"}
+    assert {name.partition(":")[2] for name in STOCK} & forbidden == set()

@@ -1,0 +1,93 @@
+"""The private APIs of Keras that the layer needs, each with its reason (tests/test_compat.py).
+
+Checked with Keras 3.15.1.
+
+- `keras.src.backend.in_stateless_scope`, `get_keras_mask`: Keras has no public question for "is a
+  StatelessScope open?" nor for the mask that travels on a tensor; a layer needs both (A4, A6).
+- the `current_call_ctx` and `distribution` attributes of Keras's global state, and
+  `Layer._remat_mode`: they tell whether this call is the outermost one and a plain one, which may
+  then skip what `Layer.__call__` does for the others (A6).
+- `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
+  variables of a transformer takes longer than the compiled call itself.
+- the `"keras"` namespace of optree: Keras's tree does not know the pytree nodes that JAX knows
+  (`flax.struct` dataclasses), and a functional model needs their leaves (A5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import keras
+import optree
+from keras.src import backend as keras_backend
+from keras.src.backend.common import global_state
+
+__all__ = [
+    "get_mask",
+    "in_stateless_scope",
+    "is_plain_call",
+    "raw_values",
+    "register_tree_nodes",
+]
+
+_registered: set[type] = set()
+
+
+def in_stateless_scope() -> bool:
+    """Tells whether a `keras.StatelessScope` is open in this thread."""
+    return bool(keras_backend.in_stateless_scope())
+
+
+def is_plain_call(layer: keras.layers.Layer) -> bool:
+    """Tells whether `Layer.__call__` would only pass this eager call on.
+
+    That is so for the outermost call of a layer, outside of any scope, distribution, quantisation
+    or rematerialisation, with nothing to check on its inputs or to add for its outputs.
+    """
+    return (
+        global_state.get_global_attribute("current_call_ctx") is None
+        and global_state.get_global_attribute("distribution") is None
+        and not keras_backend.in_stateless_scope()
+        and layer.activity_regularizer is None
+        and layer.input_spec is None
+        and not layer._remat_mode
+        and layer.quantization_mode is None
+    )
+
+
+def get_mask(tensor: Any) -> Any:
+    """Returns the mask that travels on a tensor, None if there is none."""
+    return keras_backend.get_keras_mask(tensor)
+
+
+def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
+    """Returns the arrays of initialised variables, outside of any scope."""
+    return [variable._value for variable in variables]
+
+
+def register_tree_nodes(tree: Any) -> None:
+    """Lets Keras see the leaves of pytree nodes that only JAX knows.
+
+    Args:
+        tree: Any pytree; the classes of its nodes are registered, once in a process.
+    """
+    if tree is None or jax.tree_util.all_leaves([tree]):
+        return
+    children, _ = jax.tree_util.tree_flatten(tree, is_leaf=lambda node: node is not tree)
+    if optree.tree_is_leaf(tree, namespace="keras") and type(tree) not in _registered:
+        _register(type(tree))
+    for child in children:
+        register_tree_nodes(child)
+
+
+def _register(cls: type) -> None:
+    def flatten(node: Any) -> tuple[list[Any], Any]:
+        return jax.tree_util.tree_flatten(node, is_leaf=lambda child: child is not node)
+
+    def unflatten(treedef: Any, children: Any) -> Any:
+        return jax.tree_util.tree_unflatten(treedef, children)
+
+    optree.register_pytree_node(cls, flatten, unflatten, namespace="keras")
+    _registered.add(cls)

@@ -1,0 +1,192 @@
+"""One call of a module: inline inside a trace, through a cached compiled function outside (A6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flaxlayer_core import (
+    ModePlan,
+    Probe,
+    Role,
+    StateStructureError,
+    VariableLayout,
+    VariableSpec,
+    flatten_with_paths,
+    format_path,
+    next_seed,
+    stream_rngs,
+)
+
+__all__ = ["CompiledCalls", "Outcome", "Program"]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A call as a pure function of stored arrays, a seed, and the arrays of its arguments.
+
+    Attributes:
+        probe: The module, its method and the static arguments.
+        plan: Streams and mutability in this mode.
+        layout: The stored variables.
+        losses: Collections whose leaves are summed into a loss (C7).
+        compute_dtype: What floating inputs and params are cast to, None for no cast (A7).
+    """
+
+    probe: Probe
+    plan: ModePlan
+    layout: VariableLayout
+    losses: tuple[str, ...]
+    compute_dtype: str | None
+
+    def __call__(
+        self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]
+    ) -> tuple[Any, dict[int, Any], dict[str, Any], Any, Any]:
+        """Runs the module.
+
+        Args:
+            values: The stored arrays in the order of the layout.
+            seed: `uint32[2]`; None if no stream is needed.
+            arrays: The arrays of the arguments.
+
+        Returns:
+            Outputs, changed state by position in the layout, transient collections, the loss
+            (None without one), and the next seed.
+
+        Raises:
+            StateStructureError: If state comes back in another form.
+        """
+        rngs = stream_rngs(seed, self.plan.streams) if self.plan.streams else {}
+        variables = self.layout.unflatten(self._cast_params(values))
+        outputs, updates = self.probe.apply(
+            variables,
+            rngs,
+            [self._cast(array) for array in arrays],
+            training=self.plan.training,
+            mutable=self.plan.mutable,
+        )
+        changed, transient = self._sort(variables, updates)
+        following = next_seed(seed) if self.plan.streams else None
+        return outputs, changed, transient, self._loss(transient), following
+
+    def _cast(self, value: Any) -> Any:
+        if self.compute_dtype and jnp.issubdtype(value.dtype, jnp.floating):
+            return jnp.asarray(value, self.compute_dtype)
+        return value
+
+    def _cast_params(self, values: Sequence[Any]) -> list[Any]:
+        if not self.compute_dtype:
+            return list(values)
+        trainable = [self.layout.role(spec.path[0]) is Role.TRAINABLE for spec in self.layout.specs]
+        pairs = zip(values, trainable, strict=True)
+        return [self._cast(value) if cast else value for value, cast in pairs]
+
+    def _sort(
+        self, variables: Mapping[str, Any], updates: Mapping[str, Any]
+    ) -> tuple[dict[int, Any], dict[str, Any]]:
+        transient = {n: t for n, t in updates.items() if self.layout.role(n) is Role.TRANSIENT}
+        state = {n: t for n, t in updates.items() if n not in transient}
+        changed = self._changed_state(variables, state)
+        return changed, {name: tree for name, tree in transient.items() if tree}
+
+    def _changed_state(
+        self, variables: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> dict[int, Any]:
+        if not state:
+            return {}
+        before = dict(flatten_with_paths({name: variables.get(name, {}) for name in state})[0])
+        after = dict(flatten_with_paths(dict(state))[0])
+        changed = {}
+        for index, spec in enumerate(self.layout.specs):
+            if spec.path[0] not in state:
+                continue
+            leaf = after.pop(spec.path, None)
+            if leaf is before[spec.path]:
+                continue
+            changed[index] = self._checked(spec, leaf)
+        for path, leaf in after.items():
+            raise self._misfit(path, "nothing", str(VariableSpec.from_leaf(path, leaf)))
+        return changed
+
+    def _checked(self, spec: VariableSpec, leaf: Any) -> Any:
+        if leaf is None:
+            raise self._misfit(spec.path, str(spec), "nothing")
+        leaf = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
+        found = VariableSpec.from_leaf(spec.path, leaf)
+        if found != spec:
+            raise self._misfit(spec.path, str(spec), str(found))
+        return spec.store(leaf)
+
+    def _misfit(self, path: tuple[str, ...], stored: str, found: str) -> StateStructureError:
+        return StateStructureError(
+            f"{self.probe.title} returned state of another form at {format_path(path)!r}.",
+            expected=stored,
+            found=found,
+            fix="Keep the shape and dtype of state fixed, or make the collection transient with "
+            "collections=CollectionPolicy(transient=(...)).",
+            law="C4",
+        )
+
+    def _loss(self, transient: Mapping[str, Any]) -> Any:
+        leaves = [
+            leaf
+            for name in self.losses
+            for leaf in jax.tree_util.tree_leaves(transient.get(name, ()))
+        ]
+        return sum(jnp.sum(leaf) for leaf in leaves[1:]) + jnp.sum(leaves[0]) if leaves else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave, before anything is written.
+
+    Attributes:
+        outputs: The outputs of the method; non-arrays in a `StaticLeaf`.
+        changed: New state by position in the layout.
+        transient: Transient collections.
+        loss: The sum of the loss collections, None without one.
+        seed: The next seed, None if no stream was needed.
+    """
+
+    outputs: Any
+    changed: dict[int, Any]
+    transient: dict[str, Any]
+    loss: Any
+    seed: Any
+
+
+@dataclass
+class CompiledCalls:
+    """Compiled programs of one layer, by what makes two calls need different code.
+
+    Attributes:
+        programs: The calls, by key.
+        functions: Their compiled functions, by key.
+    """
+
+    programs: dict[Any, Program] = field(default_factory=dict)
+    functions: dict[Any, Any] = field(default_factory=dict)
+
+    def run(
+        self, program: Program, key: Any, values: Sequence[Any], seed: Any, arrays: Sequence[Any]
+    ) -> Outcome:
+        """Runs a program compiled; `jax.jit` itself obeys `disable_jit`, x64 and precision.
+
+        Args:
+            program: The call.
+            key: What distinguishes it from other calls of the layer.
+            values: The stored arrays.
+            seed: The seed, None if none is needed.
+            arrays: The arrays of the arguments.
+
+        Returns:
+            What the call gave.
+        """
+        function = self.functions.get(key)
+        if function is None:
+            self.programs[key] = program
+            function = self.functions[key] = jax.jit(program)
+        return Outcome(*function(values, seed, arrays))

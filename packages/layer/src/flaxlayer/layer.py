@@ -1,0 +1,518 @@
+"""`FlaxLayer`: any Flax linen module as a Keras layer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import keras
+from flaxlayer_core import (
+    ArgumentStructure,
+    Blueprint,
+    BuildModuleError,
+    CollectionPolicy,
+    Discovery,
+    DrawKeysError,
+    LinenModule,
+    MethodCall,
+    Probe,
+    Role,
+    SelectBackendError,
+    examine,
+    init_rngs,
+    initial_variables,
+    normalize_variables,
+    split_arguments,
+)
+from flaxlayer_core.config import remember
+
+from flaxlayer import configuring, storing
+from flaxlayer.base import ModuleLayer, array_specs
+from flaxlayer.freezing import FrozenPaths
+from flaxlayer.loading import checked_assignments
+from flaxlayer.methods import FlaxMethod
+from flaxlayer.settings import Settings
+from flaxlayer.weights import FlaxWeights, create_weights
+
+__all__ = ["FlaxLayer"]
+
+
+@keras.saving.register_keras_serializable(package="flaxlayer")
+class FlaxLayer(ModuleLayer):
+    """Runs a `flax.linen` module as a Keras layer.
+
+    It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the
+    same, `params` are trainable, every other collection that keeps its form is non-trainable
+    state, random keys come by themselves, and models with it save, load and export. Beyond that
+    arguments reach the method unchanged, whatever they are, and the training flag reaches
+    `training`, `train`, `is_training`, and negated `deterministic`, `eval` and
+    `use_running_average`.
+
+    Args:
+        module: An unbound instance of `flax.linen.Module`.
+        method: The method to call: a name, a bound or an unbound method, or a function whose
+            first argument is the module. Defaults to `__call__`.
+        variables: Initial values, as `Module.init` returns them; collections and leaves that are
+            missing are initialised.
+        rngs: The rng streams of the module, instead of those that are found by themselves.
+        training_arg: The argument of the method that takes the training flag, `"~name"` for its
+            negation, where the name is not a customary one.
+        init_method: The method that initialises, where it is another than `method`.
+        state_updates: When changed state is kept: `"always"`, in `"training"`, or `"never"`.
+        return_sown: Transient collections to return: the layer then returns `(outputs, sown)`.
+        losses: Collections whose leaves are summed and added to the losses of the layer.
+        seed: Seed of init and calls, `0 <= seed < 2**32`; None for Keras's global seed.
+        collections: Roles of collections by name, where the ones found do not fit.
+        **kwargs: Keyword arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        AcceptModuleError: If `module` is not an unbound linen module.
+        InspectMethodError: If it has no such public method.
+        CallArgumentError: If the method has no argument `training_arg`.
+        MatchVariablesError: If `variables` is not a tree of collections.
+        DrawKeysError: If `seed` is out of range.
+        SelectBackendError: If Keras does not run on JAX.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, jax.numpy as jnp
+    >>> from flaxlayer import FlaxLayer
+    >>> layer = FlaxLayer(nn.Dense(2), name="dense")
+    >>> layer(jnp.ones((1, 3))).shape
+    (1, 2)
+    >>> [variable.path for variable in layer.weights]
+    ['dense/params/bias', 'dense/params/kernel']
+
+    ```
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        method: str | Callable[..., Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        rngs: Sequence[str] | None = None,
+        training_arg: str | None = None,
+        init_method: str | Callable[..., Any] | None = None,
+        state_updates: str = "always",
+        return_sown: Sequence[str] = (),
+        losses: Sequence[str] = ("losses",),
+        seed: int | None = None,
+        collections: CollectionPolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if keras.backend.backend() != "jax":
+            raise SelectBackendError(
+                "FlaxLayer cannot run on this Keras backend.",
+                expected="KERAS_BACKEND=jax",
+                found=keras.backend.backend(),
+                fix="Set KERAS_BACKEND=jax before keras is imported.",
+            )
+        flax_module = LinenModule(module)
+        settings = Settings(
+            method=method,
+            rngs=None if rngs is None else tuple(rngs),
+            training_arg=training_arg,
+            init_method=init_method,
+            state_updates=state_updates,
+            return_sown=tuple(return_sown),
+            losses=tuple(losses),
+            seed=_checked_seed(seed),
+            collections=collections or CollectionPolicy(),
+        )
+        call, init_call = settings.method_calls(flax_module)
+        given = None if variables is None else normalize_variables(variables)
+        super().__init__(**kwargs)
+        remember(module)
+        self._flax_module = flax_module
+        self._settings = settings
+        self._method_call, self._init_call = call, init_call
+        self._given = given
+        self._explicit_dtype = kwargs.get("dtype") is not None
+        self._revived = False
+        self._frozen = FrozenPaths()
+        self._weights_by_path: FlaxWeights | None = None
+        self._blueprint: Blueprint | None = None
+        # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
+        self._seed = random.randint(1, int(1e9)) if seed is None else seed
+        self.seed_generator = keras.random.SeedGenerator(self._seed)
+
+    # The module and its settings.
+
+    @property
+    def module(self) -> Any:
+        """The Flax module, as it was given."""
+        return self._flax_module.module
+
+    @property
+    def method_name(self) -> str:
+        """The method that the layer calls, as messages name it."""
+        return self._method_call.label
+
+    @property
+    def flax_module(self) -> LinenModule:
+        """The module behind core's protocol."""
+        return self._flax_module
+
+    @property
+    def losses_collections(self) -> tuple[str, ...]:
+        """Loss collections that the module really fills (C7)."""
+        if self._blueprint is None:
+            return ()
+        names = dict(self.discovery.layout.roles)
+        return tuple(name for name in self._settings.losses if name in names)
+
+    @property
+    def return_sown(self) -> tuple[str, ...]:
+        """Transient collections that a call returns (C7)."""
+        return self._settings.return_sown
+
+    @property
+    def discovery(self) -> Discovery:
+        """What abstract evaluation found at build."""
+        self.require_built("discovery")
+        assert self._blueprint is not None
+        return self._blueprint.discovery
+
+    def _source(self) -> FlaxLayer:
+        return self
+
+    @property
+    def _flax_weights(self) -> FlaxWeights:
+        self.require_built("weights")
+        assert self._weights_by_path is not None
+        return self._weights_by_path
+
+    @property
+    def _compute_cast(self) -> str | None:
+        # A7: under the plain default policy nothing is cast.
+        if self._explicit_dtype or self.dtype_policy.name != keras.config.floatx():
+            return str(self.compute_dtype)
+        return None
+
+    def require_built(self, what: str) -> None:
+        """Raises a `BuildModuleError` if the layer has no weights yet."""
+        if self._weights_by_path is None:
+            raise BuildModuleError(
+                f"Layer {self.name!r} ({self._method_call.label}) is not built: no {what} yet.",
+                expected="a layer that was called or built",
+                found="a layer without weights",
+                fix="Call it on data, or layer.build(input_shape).",
+                law="B1",
+            )
+
+    def _probe(self, structure: ArgumentStructure) -> Probe:
+        return Probe(
+            self._flax_module,
+            self._method_call,
+            self._init_call,
+            structure,
+            policy=self._settings.policy,
+            rngs=self._settings.rngs,
+            given=self._given,
+            label=f"Layer {self.name!r}",
+        )
+
+    # Build.
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the weights.
+
+        Args:
+            input_shape: The shape of the only argument (None for unknown dimensions), or a
+                structure of shapes, for floating inputs of Keras's default dtype. Calling the
+                layer builds it from the inputs themselves, with their true dtypes.
+
+        Raises:
+            BuildModuleError: If the module cannot be built for such inputs.
+            MatchVariablesError: If given variables do not fit.
+        """
+        if isinstance(input_shape, storing.CallInputs):
+            self._create(input_shape)
+            return
+        arguments = storing.arguments_from_shapes(input_shape, self._method_call)
+        arrays, structure = split_arguments(arguments, {})
+        self._create(storing.CallInputs(array_specs(arrays), structure, None))
+
+    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+        concrete = all(isinstance(array, jax.Array) or not hasattr(array, "aval") for array in arrays)
+        symbolic = any(isinstance(array, keras.KerasTensor) for array in arrays)
+        values = list(arrays) if concrete and not symbolic else None
+        self.build(storing.CallInputs(array_specs(arrays), structure, values))
+
+    def _create(self, inputs: storing.CallInputs) -> None:
+        probe = self._probe(inputs.structure)
+        blueprint = examine(probe, inputs.specs, values=inputs.values)
+        layout = blueprint.discovery.layout
+        if self._revived:
+            storing.refuse_oversized(layout, where=probe.title)
+        initial = storing.InitialValues(
+            lambda: initial_variables(probe, blueprint, self._seed, values=inputs.values)
+        )
+        weights = create_weights(
+            layout,
+            initial,
+            variable_dtype=self.variable_dtype if self._explicit_dtype else None,
+            where=probe.title,
+        )
+        self._frozen.resolve(weights, where=f"Layer {self.name!r}")
+        self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
+        self._weights_by_path, self._blueprint = weights, blueprint
+        self._frozen.apply(weights, trainable=self.trainable)
+        self._call_state.specs = list(inputs.specs)
+        self._call_state.inputs = inputs.without_values()
+        self._call_state.discoveries[inputs.structure] = blueprint.discovery
+        self._call_state.latest = blueprint.discovery
+        self._given = None
+
+    # Weights.
+
+    @property
+    def params(self) -> dict[str, Any] | None:
+        """The trainable collections as a tree of Keras variables, None before build (W1)."""
+        weights = self._weights_by_path
+        return None if weights is None else weights.tree(Role.TRAINABLE)
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """The other stored collections as a tree of Keras variables, None before build (W1)."""
+        weights = self._weights_by_path
+        return None if weights is None else weights.tree(Role.STATE)
+
+    def flax_variables(self) -> dict[str, Any]:
+        """Returns exactly the tree that `Module.apply` takes (W2).
+
+        Returns:
+            Collections of arrays, in the dtypes that are stored, with the module's boxes.
+
+        Raises:
+            BuildModuleError: If the layer is not built.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn, jax.numpy as jnp
+        >>> from flaxlayer import FlaxLayer
+        >>> layer, x = FlaxLayer(nn.Dense(2)), jnp.ones((1, 3))
+        >>> y = layer(x)
+        >>> bool((nn.Dense(2).apply(layer.flax_variables(), x) == y).all())
+        True
+
+        ```
+        """
+        return self._flax_weights.layout.unflatten(self._flax_weights.values())
+
+    def load_flax_variables(self, tree: Any) -> None:
+        """Takes the values of a tree of variables, whole or a part of it (W2).
+
+        Args:
+            tree: Collections of arrays as `Module.init` or `flax_variables` returns them, or a
+                `TrainState`; what is missing keeps its value.
+
+        Raises:
+            MatchVariablesError: If a path is unknown or a shape differs; nothing is changed then.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn, jax.numpy as jnp
+        >>> from flaxlayer import FlaxLayer
+        >>> layer = FlaxLayer(nn.Dense(2))
+        >>> layer.build((None, 3))
+        >>> layer.load_flax_variables({"params": {"bias": jnp.ones(2)}})
+        >>> layer.flax_variables()["params"]["bias"].tolist()
+        [1.0, 1.0]
+
+        ```
+        """
+        pairs = checked_assignments(
+            self._flax_weights, tree, self._settings.policy, where=f"Layer {self.name!r}"
+        )
+        for variable, value in pairs:
+            variable.assign(value)
+
+    def to_module(self) -> Any:
+        """Returns the module bound to the current values (W2).
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn, jax.numpy as jnp
+        >>> from flaxlayer import FlaxLayer
+        >>> layer, x = FlaxLayer(nn.Dense(2)), jnp.ones((1, 3))
+        >>> bool((layer(x) == layer.to_module()(x)).all())
+        True
+
+        ```
+        """
+        return self._flax_module.bind(self.flax_variables())
+
+    def writable(
+        self, changed: Mapping[int, Any], training: bool
+    ) -> list[tuple[keras.Variable, Any]]:
+        """Returns which changed state is written back, and where (C3, C5)."""
+        when = self._settings.state_updates
+        if not self.trainable or when == "never" or (when == "training" and not training):
+            return []
+        weights, frozen = self._flax_weights, self._frozen.paths
+        return [
+            (weights.variables[index], value)
+            for index, value in changed.items()
+            if not frozen or weights.layout.specs[index].path not in frozen
+        ]
+
+    def freeze(self, *patterns: str) -> None:
+        """Freezes weights and state by path (C5).
+
+        Args:
+            *patterns: Such as `"params/encoder/**"`; before build they wait for it.
+
+        Raises:
+            MatchPathPatternError: If a pattern selects nothing; nothing is frozen then.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn
+        >>> from flaxlayer import FlaxLayer
+        >>> layer = FlaxLayer(nn.Dense(2), name="head")
+        >>> layer.build((None, 3))
+        >>> layer.freeze("params/bias")
+        >>> [variable.path for variable in layer.trainable_variables]
+        ['head/params/kernel']
+
+        ```
+        """
+        self._change_frozen(patterns, freeze=True)
+
+    def unfreeze(self, *patterns: str) -> None:
+        """Undoes `freeze` for what the patterns select.
+
+        Args:
+            *patterns: As for `freeze`.
+
+        Raises:
+            MatchPathPatternError: If a pattern selects nothing; nothing is changed then.
+        """
+        self._change_frozen(patterns, freeze=False)
+
+    def _change_frozen(self, patterns: Sequence[str], *, freeze: bool) -> None:
+        weights = self._weights_by_path
+        self._frozen.change(patterns, weights, freeze=freeze, where=f"Layer {self.name!r}")
+        if weights is not None:
+            self._frozen.apply(weights, trainable=self.trainable)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the layer may change at all (C5); single weights freeze by `freeze`."""
+        return bool(keras.layers.Layer.trainable.fget(self))
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.layers.Layer.trainable.fset(self, value)
+        # Keras sets every variable; what was frozen by path stays frozen.
+        if getattr(self, "_weights_by_path", None) is not None:
+            self._frozen.apply(self._flax_weights, trainable=bool(value))
+
+    # Randomness.
+
+    def init_rngs(self) -> dict[str, jax.Array]:
+        """Returns the keys that init used, so that raw `Module.init` can be run beside it (B2).
+
+        Raises:
+            BuildModuleError: If the layer is not built.
+        """
+        return init_rngs(self._seed, self.discovery.init_streams)
+
+    # Methods.
+
+    def method(self, method: Any, *, training_arg: str | None = None, **kwargs: Any) -> Any:
+        """Returns a second Keras layer that calls another method on the same weights (A3).
+
+        Args:
+            method: A name, a bound or unbound method, or a function of the module.
+            training_arg: As for `FlaxLayer`.
+            **kwargs: Keyword arguments of `keras.layers.Layer`.
+
+        Returns:
+            A `FlaxMethod` layer.
+
+        Raises:
+            InspectMethodError: If the module has no such public method.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn, jax.numpy as jnp
+        >>> from flaxlayer import FlaxLayer
+        >>> embed = FlaxLayer(nn.Embed(5, 2))
+        >>> attend = embed.method("attend")
+        >>> attend(embed(jnp.array([1, 2]))).shape
+        (2, 5)
+
+        ```
+        """
+        return FlaxMethod(self, method, training_arg=training_arg, **kwargs)
+
+    # Saving.
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the configuration: the module's class and fields, and the settings (S1).
+
+        Raises:
+            EncodeModuleError: If a field of the module cannot be stored; it names the field.
+        """
+        own = configuring.layer_config(self)
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FlaxLayer:
+        """Makes a layer from `get_config`, or from the configuration of `keras.layers.FlaxLayer`.
+
+        Raises:
+            DecodeModuleError: If the configuration is refused; nothing is imported or executed.
+        """
+        return configuring.layer_from_config(cls, config)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Returns the inputs that the layer was built with: structure, shapes, dtypes."""
+        return storing.encode_inputs(self._call_state.inputs)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Builds the layer from `get_build_config`, or from Keras's own `input_shape`."""
+        if config and "arguments" in config:
+            self.build(storing.decode_inputs(config))
+        elif config:
+            super().build_from_config(config)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the variables by path (W3)."""
+        if self._weights_by_path is not None:
+            storing.write_weights(self._weights_by_path, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads the variables by path; files of `keras.layers.FlaxLayer` by their order (W3).
+
+        Raises:
+            MatchWeightsFileError: If the file does not hold exactly these variables; nothing is
+                changed then.
+        """
+        weights = None if self._weights_by_path is None else self._weights_by_path
+        storing.read_weights(weights, store, where=f"Layer {self.name!r}")
+
+
+def _checked_seed(seed: int | None) -> int | None:
+    if seed is None or (isinstance(seed, int) and 0 <= seed < 2**32):
+        return seed
+    raise DrawKeysError(
+        "FlaxLayer cannot use this seed.",
+        expected="None, or an int with 0 <= seed < 2**32",
+        found=repr(seed),
+        fix="Pass such a seed, or None for Keras's global seed.",
+        law="R3",
+    )
+

@@ -1,0 +1,99 @@
+"""`FlaxMethod`: another method of a module as a second Keras layer on the same weights (A3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+from flaxlayer_core import ArgumentStructure, MethodCall, Probe
+
+from flaxlayer import configuring
+from flaxlayer.base import ModuleLayer, array_specs
+from flaxlayer.weights import FlaxWeights
+
+if TYPE_CHECKING:
+    from flaxlayer.layer import FlaxLayer
+
+__all__ = ["FlaxMethod"]
+
+
+@keras.saving.register_keras_serializable(package="flaxlayer")
+class FlaxMethod(ModuleLayer):
+    """Calls another method of a `FlaxLayer`'s module; `FlaxLayer.method` makes it.
+
+    Args:
+        layer: The layer that holds the weights and the settings. It has to be built before, or is
+            built by this layer's first call through its `init_method`.
+        method: A name, a bound or unbound method, or a function of the module.
+        training_arg: As for `FlaxLayer`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`.
+
+    Raises:
+        InspectMethodError: If the module has no such public method.
+    """
+
+    def __init__(
+        self, layer: FlaxLayer, method: Any, *, training_arg: str | None = None, **kwargs: Any
+    ) -> None:
+        call = MethodCall.from_method(layer.flax_module, method, training_arg=training_arg)
+        super().__init__(**kwargs)
+        self.layer = layer
+        self._method_call = call
+        self._training_arg = training_arg
+
+    def _source(self) -> FlaxLayer:
+        return self.layer
+
+    @property
+    def _flax_weights(self) -> FlaxWeights:
+        return self.layer._flax_weights
+
+    @property
+    def _compute_cast(self) -> str | None:
+        return self.layer._compute_cast
+
+    def _probe(self, structure: ArgumentStructure) -> Probe:
+        own = self.layer._probe(structure)
+        return Probe(
+            own.flax_module,
+            self._method_call,
+            own.init_call,
+            structure,
+            policy=own.policy,
+            rngs=own.rngs,
+            label=f"Layer {self.name!r}",
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        """Has nothing to create: the weights are those of `layer`."""
+
+    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+        if not self.layer.built and self.layer._settings.init_method is not None:
+            self.layer._build_call(arrays, structure)
+        self.layer.require_built("weights for its methods")
+        self._call_state.specs = array_specs(arrays)
+        self.build()
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the configuration: the layer that holds the weights, and the method."""
+        method = self._method_call.method
+        return {
+            **super().get_config(),
+            "layer": keras.saving.serialize_keras_object(self.layer),
+            "method": configuring.encode_method(method, method, path="method"),
+            "training_arg": self._training_arg,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FlaxMethod:
+        """Makes the layer from `get_config`; a shared `FlaxLayer` stays shared in a model."""
+        known = dict(config)
+        layer = keras.saving.deserialize_keras_object(known.pop("layer"))
+        method = configuring.decode_method(known.pop("method"), path="method")
+        known["dtype"] = configuring._decode_dtype(known.get("dtype"))
+        return cls(layer, method, **known)
+
+    def get_build_config(self) -> None:
+        """Returns nothing: the first call builds it."""
+        return

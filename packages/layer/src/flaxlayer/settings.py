@@ -1,0 +1,59 @@
+"""The settings of a layer, checked once (the keyword arguments of `FlaxLayer`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flaxlayer_core import CallArgumentError, CollectionPolicy, FlaxModule, MethodCall
+
+__all__ = ["STATE_UPDATES", "Settings"]
+
+STATE_UPDATES = ("always", "training", "never")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user chose for a layer; see `FlaxLayer`."""
+
+    method: str | Callable[..., Any] | None = None
+    rngs: tuple[str, ...] | None = None
+    training_arg: str | None = None
+    init_method: str | Callable[..., Any] | None = None
+    state_updates: str = "always"
+    return_sown: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ("losses",)
+    seed: int | None = None
+    collections: CollectionPolicy = field(default_factory=CollectionPolicy)
+
+    def __post_init__(self) -> None:
+        if self.state_updates not in STATE_UPDATES:
+            raise CallArgumentError(
+                "FlaxLayer cannot use this state_updates.",
+                expected=f"one of {', '.join(STATE_UPDATES)}",
+                found=repr(self.state_updates),
+                fix="Choose when changed state is kept.",
+                law="C3",
+            )
+
+    @property
+    def policy(self) -> CollectionPolicy:
+        """Roles by name, with what is returned or summed as transient (C7)."""
+        return self.collections.with_transient(*self.return_sown, *self.losses)
+
+    def method_calls(self, flax_module: FlaxModule) -> tuple[MethodCall, MethodCall]:
+        """Returns how the method and the initialising method are called."""
+        call = MethodCall.from_method(flax_module, self.method, training_arg=self.training_arg)
+        if self.init_method is None:
+            return call, call
+        return call, self._init_call(flax_module)
+
+    def _init_call(self, flax_module: FlaxModule) -> MethodCall:
+        init_call = MethodCall.from_method(flax_module, self.init_method)
+        name = (self.training_arg or "").removeprefix("~")
+        if name in init_call.signature.parameters:
+            return MethodCall.from_method(
+                flax_module, self.init_method, training_arg=self.training_arg
+            )
+        return init_call

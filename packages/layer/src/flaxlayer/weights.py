@@ -1,0 +1,146 @@
+"""The variables of a module as Keras variables, by path (C5, C6, W1, W2)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+from flaxlayer_core import (
+    Path,
+    Role,
+    StoreDtypeError,
+    VariableLayout,
+    VariableSpec,
+    escape_part,
+    format_path,
+    match_paths,
+)
+
+from flaxlayer import compat
+
+__all__ = ["FlaxWeights", "create_weights", "trains"]
+
+
+@dataclass(frozen=True)
+class FlaxWeights:
+    """Keras variables in the order of a layout.
+
+    Attributes:
+        layout: What the module stores.
+        variables: A Keras variable for each of `layout.specs`.
+    """
+
+    layout: VariableLayout
+    variables: tuple[keras.Variable, ...]
+
+    def values(self) -> list[Any]:
+        """Returns the current arrays; inside a `StatelessScope`, those of the scope."""
+        if compat.in_stateless_scope():
+            return [variable.value for variable in self.variables]
+        return compat.raw_values(self.variables)
+
+    def tree(self, role: Role) -> dict[str, Any]:
+        """Returns the collections of one role as a tree of Keras variables."""
+        tree: dict[str, Any] = jax.tree_util.tree_unflatten(self.layout.treedef, self.variables)
+        return {name: part for name, part in tree.items() if self.layout.role(name) is role}
+
+    def find(self, patterns: Sequence[str], *, where: str) -> list[keras.Variable]:
+        """Returns the variables that path patterns select."""
+        chosen = match_paths(patterns, self.layout.paths, where=where)
+        by_path = zip(self.layout.paths, self.variables, strict=True)
+        return [variable for path, variable in by_path if path in chosen]
+
+    def by_path(self) -> dict[Path, keras.Variable]:
+        """Returns the variables by the path of the module's variable."""
+        return dict(zip(self.layout.paths, self.variables, strict=True))
+
+
+def create_weights(
+    layout: VariableLayout,
+    initial: Callable[[], Sequence[Any]],
+    *,
+    variable_dtype: str | None,
+    where: str,
+) -> FlaxWeights:
+    """Makes a Keras variable for each stored variable of a module.
+
+    Args:
+        layout: What the module stores.
+        initial: Returns the initial arrays in the order of the layout. Inside a `StatelessScope`
+            it is called when the scope ends (B3).
+        variable_dtype: The dtype that floating weights are stored in, None for the module's own.
+        where: What to name in an error.
+
+    Returns:
+        The variables, with paths `<layer>/params/Dense_0/kernel` (W1).
+
+    Raises:
+        StoreDtypeError: If a variable has a dtype that Keras does not know.
+    """
+    dtypes = [_stored_dtype(spec, layout, variable_dtype, where) for spec in layout.specs]
+    variables = [
+        _create_variable(spec, index, dtype, initial, trainable=trains(spec, layout))
+        for index, (spec, dtype) in enumerate(zip(layout.specs, dtypes, strict=True))
+    ]
+    return FlaxWeights(layout, tuple(variables))
+
+
+def trains(spec: VariableSpec, layout: VariableLayout) -> bool:
+    """Tells whether a variable is trained while nothing is frozen (C2, C6)."""
+    return layout.role(spec.path[0]) is Role.TRAINABLE and spec.differentiable
+
+
+def _stored_dtype(
+    spec: VariableSpec, layout: VariableLayout, variable_dtype: str | None, where: str
+) -> str:
+    # C6: state is never cast; params only where a dtype was given explicitly (A7).
+    floating = jnp.issubdtype(spec.dtype, jnp.floating)
+    if variable_dtype and floating and layout.role(spec.path[0]) is Role.TRAINABLE:
+        return variable_dtype
+    try:
+        return str(keras.backend.standardize_dtype(spec.dtype))
+    except ValueError as error:
+        raise StoreDtypeError(
+            f"{where} cannot store {format_path(spec.path)!r}.",
+            expected="a dtype that keras.Variable takes",
+            found=str(spec),
+            fix="Store it in another dtype and convert it inside the module.",
+            law="C6",
+        ) from error
+
+
+def _create_variable(
+    spec: VariableSpec,
+    index: int,
+    dtype: str,
+    initial: Callable[[], Sequence[Any]],
+    *,
+    trainable: bool,
+) -> keras.Variable:
+    def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
+        del shape
+        return jnp.asarray(spec.store(initial()[index]), dtype)
+
+    deferred = compat.in_stateless_scope()
+    with _scopes(spec.path[:-1]):
+        return keras.Variable(
+            initializer if deferred else initializer(spec.shape, dtype),
+            shape=spec.shape if deferred else None,
+            dtype=dtype,
+            trainable=trainable,
+            autocast=False,
+            name=escape_part(spec.path[-1]),
+        )
+
+
+@contextlib.contextmanager
+def _scopes(parts: Sequence[str]) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(keras.name_scope(escape_part(part)))
+        yield

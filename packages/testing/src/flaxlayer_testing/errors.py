@@ -1,0 +1,59 @@
+"""Errors of the harness, under the one base of the project.
+
+```
+FlaxLayerError(Exception)
+├── ParityError(AssertionError)      two trees that must agree do not (T4)
+├── ReadSpecError(ValueError)        a spec or its JSON is not one that this harness can build (T1)
+└── FindToleranceError(TypeError)    a dtype has no entry in the tolerance table (T4)
+```
+"""
+
+from __future__ import annotations
+
+from flaxlayer_core.errors import FlaxLayerError
+
+__all__ = ["FindToleranceError", "ParityError", "ReadSpecError"]
+
+
+class ReadSpecError(FlaxLayerError, ValueError):
+    """A spec, or the JSON of one, cannot be built (T1)."""
+
+
+class FindToleranceError(FlaxLayerError, TypeError):
+    """A dtype has no entry in the published tolerance table (T4)."""
+
+
+class ParityError(FlaxLayerError, AssertionError):
+    """Two trees that must agree differ (T4).
+
+    Args:
+        failed: What differs, with its path.
+        kind: `"structure"`, `"shape"`, `"dtype"` or `"value"`.
+        path: The first differing path, such as `"params/Dense_0/kernel"`.
+        expected: What was expected there.
+        found: What was found instead.
+
+    Example:
+
+    ```python
+    >>> error = ParityError("a/b differs in shape.", kind="shape", path="a/b")
+    >>> error.kind, error.law
+    ('shape', 'T4')
+
+    ```
+    """
+
+    def __init__(
+        self, failed: str, *, kind: str, path: str, expected: str = "", found: str = ""
+    ) -> None:
+        super().__init__(failed, expected=expected, found=found, law="T4")
+        self.kind = kind
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = (self.failed, self.kind, self.path, self.expected, self.found)
+        return (_rebuild_parity, parts)
+
+
+def _rebuild_parity(failed: str, kind: str, path: str, expected: str, found: str) -> ParityError:
+    return ParityError(failed, kind=kind, path=path, expected=expected, found=found)

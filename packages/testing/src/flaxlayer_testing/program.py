@@ -1,0 +1,108 @@
+"""Prints a case as a short Python program that needs nothing of this harness (T1)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from flaxlayer_testing import blocks
+from flaxlayer_testing.building import flag_arguments, make_rngs
+from flaxlayer_testing.operations import VOCABULARY
+from flaxlayer_testing.source import input_names, method_text, nested_specs
+from flaxlayer_testing.specs import Case, ModuleSpec, ValueType
+
+__all__ = ["to_program"]
+
+HEADER = """\
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np"""
+
+
+def to_program(case: Case, *, check: str = "") -> str:
+    """Prints a case as a standalone program.
+
+    The program defines the module as plain linen source, makes the inputs, and runs `init` and
+    `apply` in both modes. It leaves `module`, `inputs`, `variables`, `trained` and `predicted`
+    (each of the last two is outputs and changed collections) for `check` to use.
+
+    Args:
+        case: A module, its batch size and its seed.
+        check: Python text to append, such as a comparison with a layer under test.
+
+    Returns:
+        A program that needs flax, jax and numpy only, and what `check` imports.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_testing.specs import Case, ModuleSpec, Node, ValueType
+    >>> node = Node("activation", (0,), (("function", "relu"),))
+    >>> "h1 = nn.relu(x0)" in to_program(Case(ModuleSpec((ValueType((2,)),), (node,), (1,))))
+    True
+
+    ```
+    """
+    classes = _class_texts(case.spec, "Model", "Nested")
+    body = "\n\n\n".join(classes)
+    parts = [HEADER, *_block_texts(body), body, _run_text(case), check.strip()]
+    return "\n\n\n".join(part for part in parts if part) + "\n"
+
+
+def _block_texts(body: str) -> list[str]:
+    used = [name for name in blocks.__all__ if re.search(rf"\b{name}\(", body)]
+    return [inspect.getsource(getattr(blocks, name)).strip() for name in used]
+
+
+def _class_texts(spec: ModuleSpec, name: str, prefix: str) -> list[str]:
+    lines = [f"class {name}(nn.Module):", "    @nn.compact"]
+    lines += [f"    {line}" for line in method_text(spec, prefix)]
+    nested = [
+        text
+        for class_name, inner in nested_specs(spec, prefix).items()
+        for text in _class_texts(inner, class_name, f"{class_name}_")
+    ]
+    return [*nested, "\n".join(lines)]
+
+
+def _input_text(name: str, value: ValueType, batch_size: int) -> str:
+    shape = (batch_size, *value.shape)
+    if value.dtype == "int32":
+        return f"{name} = rng.integers(0, {VOCABULARY}, {shape}).astype(np.int32)"
+    return f"{name} = rng.standard_normal({shape}).astype(jnp.{value.dtype})"
+
+
+def _rngs_text(spec: ModuleSpec, seed: int, *, training: bool) -> str:
+    names = make_rngs(spec, seed, training=training)
+    keys = [f"'{name}': jax.random.key({seed + 1 + i})" for i, name in enumerate(names)]
+    return "{" + ", ".join(keys) + "}"
+
+
+def _call(spec: ModuleSpec, *, training: bool) -> str:
+    keywords = [f"{k}={v}" for k, v in flag_arguments(spec, training=training).items()]
+    return ", ".join(["*inputs", *keywords])
+
+
+def _apply_text(case: Case, name: str, *, training: bool) -> str:
+    rngs = _rngs_text(case.spec, case.seed, training=training)
+    call = _call(case.spec, training=training)
+    mutable = "mutable=nn.DenyList(['params'])"
+    return f"{name} = module.apply(variables, {call}, rngs={rngs}, {mutable})"
+
+
+def _run_text(case: Case) -> str:
+    spec, names = case.spec, input_names(case.spec)
+    rngs = _rngs_text(spec, case.seed, training=True)
+    pairs = zip(names, spec.inputs, strict=True)
+    lines = [
+        f"rng = np.random.default_rng({case.seed})",
+        *(_input_text(name, value, case.batch_size) for name, value in pairs),
+        f"inputs = tuple(map(jnp.asarray, ({', '.join(names)},)))",
+        "module = Model()",
+        f"keys = {{'params': jax.random.key({case.seed}), **{rngs}}}",
+        f"variables = module.init(keys, {_call(spec, training=True)})",
+        _apply_text(case, "trained", training=True),
+        _apply_text(case, "predicted", training=False),
+    ]
+    return "\n".join(lines)

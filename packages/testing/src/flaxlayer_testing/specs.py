@@ -1,0 +1,231 @@
+"""Specs: frozen descriptions of Flax modules as typed dataflow graphs (T1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flaxlayer_testing.errors import ReadSpecError
+
+__all__ = ["FLAG_NAMES", "Case", "Flag", "Json", "ModuleSpec", "Node", "Options", "ValueType"]
+
+T = TypeVar("T")
+
+Json = bool | int | float | str | tuple["Json", ...] | None
+"""What an option may be: JSON, with tuples for its arrays."""
+
+Options = Mapping[str, Json]
+
+FLAG_NAMES: Mapping[str, bool] = {
+    "training": True,
+    "train": True,
+    "is_training": True,
+    "deterministic": False,
+    "eval": False,
+}
+"""Names of a training argument; False where the name means its negation (A2)."""
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """The type of one value in a graph.
+
+    Attributes:
+        shape: Its shape without the batch dimension, which comes first in every array.
+        dtype: Name of its dtype.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """The training argument of a method.
+
+    Attributes:
+        name: One of `FLAG_NAMES`.
+        keyword_only: Whether it can be given by keyword only.
+        default: Its default, in the meaning of its own name; None where it is required.
+    """
+
+    name: str = "training"
+    keyword_only: bool = False
+    default: bool | None = None
+
+    def argument(self, training: bool) -> bool:
+        """Returns the value to pass for a mode."""
+        return training if FLAG_NAMES[self.name] else not training
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation in a graph.
+
+    Attributes:
+        op: Name of the operation in the registry.
+        args: Numbers of the values that it takes.
+        options: Its options, sorted by name.
+        inner: The spec of a nested module, for the operation `"nested"`.
+    """
+
+    op: str
+    args: tuple[int, ...]
+    options: tuple[tuple[str, Json], ...] = ()
+    inner: ModuleSpec | None = None
+
+
+@dataclass(frozen=True)
+class ModuleSpec:
+    """A Flax module as data: it shrinks, prints, serialises and replays (T1).
+
+    Values are numbered: the inputs first, then the results of each node in turn.
+
+    Attributes:
+        inputs: Types of the inputs.
+        nodes: Operations in the order in which they run.
+        outputs: Numbers of the values that are returned.
+        structure: `"array"` (one output), `"tuple"` or `"dict"`.
+        flag: The training argument, if the method has one.
+
+    Example:
+
+    ```python
+    >>> dense = Node("dense", (0,), (("features", 2),))
+    >>> spec = ModuleSpec((ValueType((3,)),), (dense,), (1,))
+    >>> ModuleSpec.from_json(spec.to_json()) == spec
+    True
+
+    ```
+    """
+
+    inputs: tuple[ValueType, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+    structure: str = "array"
+    flag: Flag | None = None
+
+    def to_json(self) -> str:
+        """Returns the spec as JSON, the same text for equal specs."""
+        return json.dumps(_encode_spec(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> ModuleSpec:
+        """Reads what `to_json` wrote.
+
+        Args:
+            text: JSON of a spec.
+
+        Returns:
+            A spec equal to the one that was written. Whether its graph makes sense is checked
+            where it is built, by `flaxlayer_testing.graph.value_types`.
+
+        Raises:
+            ReadSpecError: If the text is not JSON of a spec.
+        """
+        return _read(text, _decode_spec)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec with everything that a run of it needs, so that the run can be repeated.
+
+    Attributes:
+        spec: The module.
+        batch_size: Size of the batch of every input.
+        seed: Seed of the inputs and of the module's variables.
+    """
+
+    spec: ModuleSpec
+    batch_size: int = 2
+    seed: int = 0
+
+    def to_json(self) -> str:
+        """Returns the case as JSON."""
+        data = {"spec": _encode_spec(self.spec), "batch_size": self.batch_size, "seed": self.seed}
+        return json.dumps(data, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Case:
+        """Reads what `to_json` wrote.
+
+        Args:
+            text: JSON of a case.
+
+        Returns:
+            An equal case.
+
+        Raises:
+            ReadSpecError: If the text is not JSON of a case.
+        """
+        return _read(text, _decode_case)
+
+
+def _read(text: str, decode: Callable[[Any], T]) -> T:
+    try:
+        return decode(json.loads(text))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ReadSpecError(
+            "The text is not the JSON of a spec.",
+            expected="what `to_json` writes",
+            found=f"{type(error).__name__}: {error}",
+            fix="Pass the whole text that `to_json` returned.",
+            law="T1",
+        ) from error
+
+
+def _encode_spec(spec: ModuleSpec) -> dict[str, Any]:
+    flag = spec.flag and [spec.flag.name, spec.flag.keyword_only, spec.flag.default]
+    return {
+        "inputs": [[list(value.shape), value.dtype] for value in spec.inputs],
+        "nodes": [_encode_node(node) for node in spec.nodes],
+        "outputs": list(spec.outputs),
+        "structure": spec.structure,
+        "flag": flag,
+    }
+
+
+def _encode_node(node: Node) -> dict[str, Any]:
+    data: dict[str, Any] = {"op": node.op, "args": list(node.args)}
+    data["options"] = dict(node.options)
+    if node.inner is not None:
+        data["inner"] = _encode_spec(node.inner)
+    return data
+
+
+def _decode_case(data: Any) -> Case:
+    batch_size, seed = _integers([data["batch_size"], data["seed"]])
+    return Case(_decode_spec(data["spec"]), batch_size, seed)
+
+
+def _decode_spec(data: Any) -> ModuleSpec:
+    return ModuleSpec(
+        inputs=tuple(ValueType(_integers(shape), str(dtype)) for shape, dtype in data["inputs"]),
+        nodes=tuple(_decode_node(node) for node in data["nodes"]),
+        outputs=_integers(data["outputs"]),
+        structure=str(data["structure"]),
+        flag=_decode_flag(*data["flag"]) if data["flag"] else None,
+    )
+
+
+def _decode_node(data: Any) -> Node:
+    options = tuple(sorted((key, _freeze(value)) for key, value in data["options"].items()))
+    inner = _decode_spec(data["inner"]) if "inner" in data else None
+    return Node(str(data["op"]), _integers(data["args"]), options, inner)
+
+
+def _decode_flag(name: str, keyword_only: bool, default: bool | None) -> Flag:
+    return Flag(str(name), bool(keyword_only), None if default is None else bool(default))
+
+
+def _integers(values: Any) -> tuple[int, ...]:
+    if any(type(value) is not int for value in values):
+        message = f"not integers: {values!r}"
+        raise TypeError(message)
+    return tuple(values)
+
+
+def _freeze(value: Any) -> Json:
+    return tuple(map(_freeze, value)) if isinstance(value, list) else value

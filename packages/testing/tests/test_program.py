@@ -1,0 +1,92 @@
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax.core import DenyList
+from hypothesis import find, given, settings
+
+from flaxlayer_testing import (
+    Case,
+    build_module,
+    cases,
+    compare_trees,
+    flag_arguments,
+    init_variables,
+    make_inputs,
+    make_rngs,
+    modules,
+    to_program,
+)
+
+
+def run(text):
+    namespace = {"__name__": "program"}
+    exec(compile(text, "<program>", "exec"), namespace)
+    return namespace
+
+
+def definitions(case):
+    return to_program(case).split("\n\n\nrng = ")[0]
+
+
+def apply(case, module, variables, *, training):
+    inputs = map(jnp.asarray, make_inputs(case.spec, case.batch_size, case.seed))
+    rngs = make_rngs(case.spec, case.seed, training=training)
+    flags = flag_arguments(case.spec, training=training)
+    return module.apply(variables, *inputs, rngs=rngs, mutable=DenyList(["params"]), **flags)
+
+
+def jaxprs(case, module, variables):
+    for training in (True, False):
+        yield str(
+            jax.make_jaxpr(lambda t, m=training: apply(case, module, t, training=m))(variables)
+        )
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_a_program_defines_the_same_computation_as_the_built_module(case):
+    variables = jax.eval_shape(lambda: init_variables(case))
+    printed = run(definitions(case))["Model"]()
+    assert [*jaxprs(case, printed, variables)] == [
+        *jaxprs(case, build_module(case.spec), variables)
+    ]
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        ("dense",),
+        ("batch_norm", "dropout", "nested", "dict_output"),
+        ("embed", "recurrent", "always_noise"),
+        ("attention_dropout", "count_steps", "sow_loss", "param_dtype"),
+        ("conv", "moving_average", "guarded_average", "tied", "flag_negated"),
+    ],
+)
+def test_a_program_gives_bitwise_what_the_built_module_gives(features):
+    spec = find(modules(max_nodes=1, features=features), lambda spec: True)
+    case = Case(spec, 3, 11)
+    program = run(to_program(case))
+    variables = init_variables(case)
+    compare_trees(variables, program["variables"], bitwise=True)
+    for name, training in (("trained", True), ("predicted", False)):
+        expected = apply(case, build_module(spec), variables, training=training)
+        compare_trees(expected, program[name], bitwise=True)
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_a_program_imports_nothing_of_the_harness(case):
+    text = to_program(case)
+    assert "flaxlayer" not in text
+    assert max(map(len, text.splitlines())) < 200
+
+
+def test_a_check_is_appended_and_its_failure_is_the_programs():
+    case = Case(find(modules(), lambda spec: True))
+    text = to_program(case, check="assert variables['params'] == {}, 'it has params'")
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "it has params" in done.stderr
