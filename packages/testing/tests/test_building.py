@@ -39,7 +39,7 @@ def leaves(outputs):
     return list(outputs.values()) if isinstance(outputs, dict) else jax.tree.leaves(outputs)
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(cases())
 def test_every_drawn_module_initialises_and_runs_in_both_modes(case):
     spec, module = case.spec, build_module(case.spec)

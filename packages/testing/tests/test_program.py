@@ -45,7 +45,7 @@ def jaxprs(case, module, variables):
         )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(cases())
 def test_a_program_defines_the_same_computation_as_the_built_module(case):
     variables = jax.eval_shape(lambda: init_variables(case))
@@ -58,11 +58,9 @@ def test_a_program_defines_the_same_computation_as_the_built_module(case):
 @pytest.mark.parametrize(
     "features",
     [
-        ("dense",),
-        ("batch_norm", "dropout", "nested", "dict_output"),
-        ("embed", "recurrent", "always_noise"),
-        ("attention_dropout", "count_steps", "sow_loss", "param_dtype"),
-        ("conv", "moving_average", "guarded_average", "tied", "flag_negated"),
+        ("dense", "batch_norm", "dropout", "dict_output"),
+        ("embed", "count_steps", "always_noise", "nested"),
+        ("sow_loss", "param_dtype", "moving_average", "tied", "flag_negated"),
     ],
 )
 def test_a_program_gives_bitwise_what_the_built_module_gives(features):

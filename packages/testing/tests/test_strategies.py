@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from flaxlayer_testing import (
     FEATURES,
@@ -98,6 +99,11 @@ def test_several_features_can_be_asked_for_at_once():
         assert features <= spec_traits(spec).features
 
     draw()
+
+
+def test_features_that_contradict_each_other_cannot_be_found():
+    with pytest.raises((NoSuchExample, Unsatisfiable)):
+        find(modules(features=["flag"], without=["flag"]), lambda spec: True, settings=QUIET)
 
 
 def test_the_simplest_module_is_one_dense_layer():

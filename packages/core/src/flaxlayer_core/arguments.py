@@ -47,6 +47,14 @@ def _identity(value: Any) -> tuple[type, Any]:
     return type(value), value
 
 
+def _unhashable(value: Any) -> str:
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return ""
+
+
 @dataclass(frozen=True, eq=False)
 class ArgumentStructure:
     """The static side of a call: the tree of its arguments and the leaves that are not arrays.
@@ -69,7 +77,8 @@ class ArgumentStructure:
             raise CallArgumentError(
                 "A call got an argument that is neither an array nor hashable.",
                 expected="arrays, or hashable values (str, bool, int, float, enum, callable)",
-                found=", ".join(repr(value) for _, value in self.statics),
+                found=", ".join(filter(None, (_unhashable(value) for _, value in self.statics)))
+                or f"unhashable data in the nodes of {self.treedef}",
                 fix="Pass arrays as arrays and settings as hashable values.",
                 law="A1",
             ) from error

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax.errors import LazyInitError
 from jax import export
 
+from flaxlayer_core.arguments import is_array
 from flaxlayer_core.collections import VariableLayout
 from flaxlayer_core.discovery import UNTRACEABLE, Discovery, Probe, discover, merge_missing
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
@@ -35,7 +36,11 @@ class Blueprint:
 
 
 def examine(
-    probe: Probe, specs: Sequence[ArraySpec], *, values: Sequence[Any] | None = None
+    probe: Probe,
+    specs: Sequence[ArraySpec],
+    *,
+    values: Sequence[Any] | None = None,
+    applied: bool = True,
 ) -> Blueprint:
     """Evaluates a module abstractly for inputs whose dimensions may be unknown (B1).
 
@@ -44,6 +49,7 @@ def examine(
         specs: The inputs.
         values: The inputs themselves where they are at hand: a module that branches on values
             cannot be evaluated without.
+        applied: Whether the module must be applicable to such inputs, not only initialisable.
 
     Returns:
         What was found.
@@ -72,7 +78,7 @@ def examine(
     failure: Exception | None = None
     for binding in bindings(specs):
         try:
-            return _examine_binding(probe, binding, values)
+            return _examine_binding(probe, binding, values, applied)
         except FlaxLayerError:
             raise
         except Exception as error:  # any module may fail in any way on symbolic sizes
@@ -80,9 +86,11 @@ def examine(
     raise _refusal(probe, specs, failure) from failure
 
 
-def _examine_binding(probe: Probe, binding: Binding, values: Sequence[Any] | None) -> Blueprint:
+def _examine_binding(
+    probe: Probe, binding: Binding, values: Sequence[Any] | None, applied: bool
+) -> Blueprint:
     try:
-        found = discover(probe, binding.arrays)
+        found = discover(probe, binding.arrays, applied=applied)
     except UNTRACEABLE:
         if any(_symbolic(array.shape) for array in binding.arrays):
             raise
@@ -92,7 +100,7 @@ def _examine_binding(probe: Probe, binding: Binding, values: Sequence[Any] | Non
         return Blueprint(discover(probe, concrete, abstract=False), binding)
     _refuse_unknown_shapes(probe, found.layout, binding)
     for what, arrays in binding.varied:
-        _refuse_dependence(probe, found.layout, discover(probe, arrays).layout, what)
+        _refuse_dependence(probe, found.layout, discover(probe, arrays, applied=applied).layout, what)
     return Blueprint(found, binding)
 
 
@@ -222,7 +230,7 @@ def output_specs(
         run: Returns the outputs for abstract arrays, as a pytree of `ShapeDtypeStruct`.
 
     Returns:
-        The outputs with an `ArraySpec` for each array.
+        The outputs with an `ArraySpec` for each array; other leaves as they are.
 
     Example:
 
@@ -249,7 +257,9 @@ def output_specs(
     raise failure
 
 
-def _output_spec(output: Any, *varied: Any) -> ArraySpec:
+def _output_spec(output: Any, *varied: Any) -> Any:
+    if not is_array(output):
+        return output
     dims = drop_symbols(output.shape)
     for other in varied:
         dims = tuple(d if d == o else None for d, o in zip(dims, other.shape, strict=True))

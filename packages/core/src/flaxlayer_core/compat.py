@@ -43,11 +43,13 @@ class StreamRecord:
     Attributes:
         asked: Streams that `has_rng` was asked for, or that were drawn from.
         drawn: Streams that keys were drawn from.
+        replaced: Streams that were drawn from, for which Flax took `params` because they were absent.
         missing: The stream whose absence ended the evaluation, if one did.
     """
 
     asked: set[str] = field(default_factory=set)
     drawn: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
     missing: str | None = None
 
 
@@ -63,8 +65,20 @@ def record_streams() -> Iterator[StreamRecord]:
         The record, filled while the context is open.
     """
     record = StreamRecord()
-    has_rng, make_rng = Scope.has_rng, Scope.make_rng
+    with _patch_lock:
+        # Read under the lock: another thread's recording methods must not pass for the originals.
+        has_rng, make_rng = Scope.has_rng, Scope.make_rng
+        previous = getattr(_recorders, "record", None)
+        Scope.has_rng, Scope.make_rng = _recording(has_rng, make_rng)
+        _recorders.record = record
+        try:
+            yield record
+        finally:
+            _recorders.record = previous
+            Scope.has_rng, Scope.make_rng = has_rng, make_rng
 
+
+def _recording(has_rng: Any, make_rng: Any) -> tuple[Any, Any]:
     def recording_has_rng(scope: Scope, name: str) -> bool:
         current: StreamRecord | None = getattr(_recorders, "record", None)
         if current is not None:
@@ -77,15 +91,7 @@ def record_streams() -> Iterator[StreamRecord]:
             _note_draw(scope, name, current)
         return make_rng(scope, name)
 
-    with _patch_lock:
-        previous = getattr(_recorders, "record", None)
-        Scope.has_rng, Scope.make_rng = recording_has_rng, recording_make_rng
-        _recorders.record = record
-        try:
-            yield record
-        finally:
-            _recorders.record = previous
-            Scope.has_rng, Scope.make_rng = has_rng, make_rng
+    return recording_has_rng, recording_make_rng
 
 
 def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
@@ -94,6 +100,7 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
     elif "params" in scope.rngs:
         # Flax falls back to the params stream.
         record.asked.add(name)
+        record.replaced.add(name)
         record.drawn.add("params")
     else:
         record.asked.add(name)

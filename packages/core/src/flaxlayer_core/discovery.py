@@ -77,6 +77,8 @@ class Discovery:
         training: How the module is applied in training.
         inference: How it is applied at inference.
         traceable: False for a module that branches on values (A6).
+        applied: False where the module could be initialised but not applied: then the plans are
+            placeholders, and what a call needs is found at the call.
     """
 
     layout: VariableLayout
@@ -86,6 +88,7 @@ class Discovery:
     training: ModePlan
     inference: ModePlan
     traceable: bool = True
+    applied: bool = True
 
     def plan(self, training: bool) -> ModePlan:
         """Returns how the module is applied in a mode."""
@@ -170,6 +173,7 @@ def discover(
     *,
     abstract: bool = True,
     variables: Mapping[str, Any] | None = None,
+    applied: bool = True,
 ) -> Discovery:
     """Finds the variables, roles and streams of a module for given arrays.
 
@@ -180,6 +184,7 @@ def discover(
             on values.
         variables: What the layer stores already, where only the call is new: another method, other
             static arguments. None to find it from init.
+        applied: Whether the module must be applicable to these arrays, not only initialisable.
 
     Returns:
         What was found. No array is made when `abstract`.
@@ -205,7 +210,9 @@ def discover(
     ```
     """
     search = _Search(probe, tuple(arrays), abstract)
-    return search.run() if variables is None else search.run_stored(variables)
+    if variables is not None:
+        return search.run_stored(variables)
+    return search.run() if applied else search.run_tolerant()
 
 
 @dataclass
@@ -230,6 +237,22 @@ class _Search:
         self._refuse_late(found)
         return replace(found, extra_init=True)
 
+    def run_tolerant(self) -> Discovery:
+        try:
+            return self.run()
+        except UNTRACEABLE:
+            raise
+        except Exception:  # any module may fail in any way on inputs that are not a call's
+            variables, init_streams = self._init(training=True)
+        policy = self.probe.policy
+        roles = {name: decide_role(name, policy, stable=True) for name in variables}
+        stored = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
+        layout = VariableLayout.from_variables(self._with_given(stored), roles)
+        nothing = ModePlan(False, (), (), None, {})
+        return Discovery(
+            layout, stored, init_streams, False, nothing, nothing, self.abstract, applied=False
+        )
+
     def run_stored(self, variables: Mapping[str, Any]) -> Discovery:
         found = self._modes(dict(variables), ())
         self._refuse_late(found)
@@ -246,9 +269,7 @@ class _Search:
         return function(*args)
 
     def _keys(self, streams: Sequence[str]) -> dict[str, Any]:
-        key: Any = jax.random.key(0)
-        if self.abstract:
-            key = jax.ShapeDtypeStruct(key.shape, key.dtype)
+        key: Any = self._evaluate(jax.random.key, 0)
         return dict.fromkeys(streams, key)
 
     def _init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:

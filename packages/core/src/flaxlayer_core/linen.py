@@ -16,7 +16,8 @@ from flaxlayer_core.protocol import Rngs
 
 __all__ = ["LinenModule"]
 
-_BASE_METHODS = frozenset(dir(nn.Module))
+# What Flax itself calls, such as `setup`, is no method of the user's, overridden or not.
+_NO_METHODS = frozenset(dir(nn.Module)) - {"__call__"}
 
 
 class LinenModule:
@@ -68,7 +69,7 @@ class LinenModule:
             InspectMethodError: If there is no such public method.
         """
         if method is None:
-            return "__call__"
+            return self._check_name("__call__")
         if isinstance(method, str):
             return self._check_name(method)
         owner = getattr(method, "__self__", None)
@@ -83,10 +84,7 @@ class LinenModule:
         return function
 
     def _check_name(self, name: str) -> str:
-        public = name == "__call__" or not name.startswith("_")
-        own = inspect.getattr_static(type(self._module), name, None)
-        inherited = name in _BASE_METHODS and own is inspect.getattr_static(nn.Module, name, None)
-        if not public or inherited or not inspect.isfunction(own):
+        if name not in self._public_methods():
             raise self._method_error(repr(name))
         return name
 
@@ -108,23 +106,30 @@ class LinenModule:
         names = {"__call__", *(name for name in dir(type(self._module)) if name[0] != "_")}
         return {
             name
-            for name in names - (_BASE_METHODS - {"__call__"})
+            for name in names - _NO_METHODS - self._fields()
             if inspect.isfunction(inspect.getattr_static(type(self._module), name, None))
         }
+
+    def _fields(self) -> set[str]:
+        # The default of a field may be a function, and is no method.
+        return set(getattr(type(self._module), "__dataclass_fields__", {}))
 
     def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
         function = getattr(type(self._module), method) if isinstance(method, str) else method
         signature = inspect.signature(function)
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
+        parameters = list(signature.parameters.values())
+        # `*args` of a decorator takes the module and everything after it.
+        if parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            del parameters[0]
+        return signature.replace(parameters=parameters)
 
     def fixed_setting(self, name: str) -> bool:
         """Tells whether a field of the module already decides an argument of its method (A2).
 
         `nn.Dropout(0.5, deterministic=True)` refuses the argument at the call.
         """
-        fields = getattr(type(self._module), "__dataclass_fields__", {})
-        return name in fields and getattr(self._module, name) is not None
+        return name in self._fields() and getattr(self._module, name) is not None
 
     def init(
         self,

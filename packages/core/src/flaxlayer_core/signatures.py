@@ -98,7 +98,7 @@ class MethodCall:
         given = self._given(args, kwargs)
         completed = dict(kwargs)
         for name, negated in self.flags:
-            if name not in given:
+            if name not in given and name not in kwargs:
                 completed[name] = training != negated
         self._check(args, completed)
         return args, completed

@@ -47,10 +47,10 @@ def find_streams(
                     raise
                 offered[record.missing] = None
                 continue
-        wanted = sorted(record.asked - set(offered)) if optimistic and listed is None else []
-        if not wanted:
+        wanted = record.asked if optimistic else record.replaced
+        if listed is not None or wanted <= set(offered):
             break
-        offered.update(dict.fromkeys(wanted))
+        offered.update(dict.fromkeys(sorted(wanted)))
     drawn = tuple(sorted(record.drawn & set(offered)))
     if "params" in start:
         drawn = tuple(sorted({*drawn, "params"}))

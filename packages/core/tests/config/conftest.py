@@ -1,4 +1,4 @@
-"""What the tests of stored configurations share: the trip through JSON text, and a structural equality."""
+"""Shared by the tests of configurations: the trip through JSON, and a structural equality."""
 
 import dataclasses
 import functools
@@ -33,7 +33,11 @@ def same(left, right):
         return all(same(getattr(left, name), getattr(right, name)) for name in names)
     if isinstance(left, FunctionType):
         cells = [[c.cell_contents for c in f.__closure__ or ()] for f in (left, right)]
-        return left.__code__ is right.__code__ and same(*cells) and same(left.__defaults__, right.__defaults__)
+        return (
+            left.__code__ is right.__code__
+            and same(*cells)
+            and same(left.__defaults__, right.__defaults__)
+        )
     if isinstance(left, functools.partial):
         return same((left.func, left.args, left.keywords), (right.func, right.args, right.keywords))
     if isinstance(left, Mapping):
@@ -43,7 +47,11 @@ def same(left, right):
     if isinstance(left, (np.ndarray, np.generic, jax.Array)):
         ours, theirs = np.asarray(left), np.asarray(right)
         weak = getattr(left, "weak_type", None) == getattr(right, "weak_type", None)
-        return weak and (ours.dtype, ours.shape, ours.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes())
+        return weak and (ours.dtype, ours.shape, ours.tobytes()) == (
+            theirs.dtype,
+            theirs.shape,
+            theirs.tobytes(),
+        )
     if isinstance(left, (float, complex)):
         return repr(left) == repr(right)  # tells -0.0 from 0.0, and nan is nan
     return left == right

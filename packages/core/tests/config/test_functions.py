@@ -51,7 +51,9 @@ def test_every_factory_of_initializers_is_covered():
     made = {
         name
         for name, value in vars(init).items()
-        if callable(value) and not isinstance(value, type) and not name.startswith(("kaiming", "xavier"))
+        if callable(value)
+        and not isinstance(value, type)
+        and not name.startswith(("kaiming", "xavier"))
     }
     assert made - {name.removesuffix("_array") for name in INITIALIZERS} == set()
 
@@ -68,9 +70,13 @@ def test_a_partitioned_initializer_keeps_its_names(wrap, trip_value, same):
 
 
 def test_a_partial_keeps_its_function_and_all_arguments(trip_value, same):
-    ours = functools.partial(nn.Conv, 3, kernel_size=(2, 2), use_bias=False, kernel_init=init.he_normal())
+    ours = functools.partial(
+        nn.Conv, 3, kernel_size=(2, 2), use_bias=False, kernel_init=init.he_normal()
+    )
     assert same(trip_value(ours), ours)
-    assert same(trip_value(jax.tree_util.Partial(jnp.power, 2)), jax.tree_util.Partial(jnp.power, 2))
+    assert same(
+        trip_value(jax.tree_util.Partial(jnp.power, 2)), jax.tree_util.Partial(jnp.power, 2)
+    )
 
 
 def test_a_partial_of_a_partial_of_a_module_object_comes_back(trip_value, same):
@@ -82,7 +88,16 @@ def test_a_partial_of_a_partial_of_a_module_object_comes_back(trip_value, same):
 
 @pytest.mark.parametrize(
     "function",
-    [nn.relu, nn.gelu, nn.silu, jnp.tanh, jnp.add, jax.lax.rsqrt, nn.avg_pool, nn.dot_product_attention],
+    [
+        nn.relu,
+        nn.gelu,
+        nn.silu,
+        jnp.tanh,
+        jnp.add,
+        jax.lax.rsqrt,
+        nn.avg_pool,
+        nn.dot_product_attention,
+    ],
     ids=lambda f: getattr(f, "__name__", str(f)),
 )
 def test_a_stock_function_is_the_very_function_again(function, trip_value):
@@ -92,6 +107,12 @@ def test_a_stock_function_is_the_very_function_again(function, trip_value):
 def test_a_checkpoint_policy_is_the_very_function_again(trip_value):
     policy = jax.checkpoint_policies.dots_saveable
     assert trip_value(policy) is policy
+
+
+def test_a_checkpoint_policy_of_names_comes_back(trip_value, same):
+    policy = jax.checkpoint_policies.save_only_these_names("attention", "mlp")
+    again = trip_value(policy)
+    assert again == policy or same(again, policy)
 
 
 def halve(x):
@@ -149,14 +170,26 @@ class Loop(nn.Module):
 
 LIFTED = {
     "remat": lambda cls: nn.remat(cls),
-    "remat_policy": lambda cls: nn.remat(cls, policy=jax.checkpoint_policies.dots_saveable, prevent_cse=False),
-    "vmap": lambda cls: nn.vmap(cls, variable_axes={"params": 0}, split_rngs={"params": True}, axis_size=2),
-    "vmap_deny": lambda cls: nn.vmap(cls, {nn.DenyList("cache"): 0}, {"params": True}, in_axes=(0, None)),
+    "remat_policy": lambda cls: nn.remat(
+        cls, policy=jax.checkpoint_policies.dots_saveable, prevent_cse=False
+    ),
+    "vmap": lambda cls: nn.vmap(
+        cls, variable_axes={"params": 0}, split_rngs={"params": True}, axis_size=2
+    ),
+    "vmap_deny": lambda cls: nn.vmap(
+        cls, {nn.DenyList("cache"): 0}, {"params": True}, in_axes=(0, None)
+    ),
     "scan": lambda cls: nn.scan(
-        cls, variable_broadcast="params", split_rngs={"params": False}, in_axes=nn.broadcast, length=3
+        cls,
+        variable_broadcast="params",
+        split_rngs={"params": False},
+        in_axes=nn.broadcast,
+        length=3,
     ),
     "jit": lambda cls: nn.jit(cls, methods=["__call__", "encode"]),
-    "methods": lambda cls: nn.remat(cls, methods={"encode": {"prevent_cse": False}, "__call__": {}}),
+    "methods": lambda cls: nn.remat(
+        cls, methods={"encode": {"prevent_cse": False}, "__call__": {}}
+    ),
     "nested": lambda cls: nn.remat(nn.vmap(cls, {"params": 0}, {"params": True}, axis_size=2)),
     "map_variables": lambda cls: nn.map_variables(cls, "params", mutable=True, init=True),
 }

@@ -33,7 +33,9 @@ FP8 = {"amax_history_length": 16}
 NORM = {"epsilon": 1e-3, "dtype": "float16", "scale_init": nn.initializers.constant(0.5)}
 
 CASES = {
-    "BatchNorm": lambda: nn.BatchNorm(**NORM, use_running_average=True, axis=(-1, -2), axis_name="i"),
+    "BatchNorm": lambda: nn.BatchNorm(
+        **NORM, use_running_average=True, axis=(-1, -2), axis_name="i"
+    ),
     "Bidirectional": lambda: nn.Bidirectional(nn.RNN(nn.GRUCell(3)), nn.RNN(nn.GRUCell(3))),
     "Conv": lambda: nn.Conv(**CONV, feature_group_count=2, precision=("high", "default")),
     "ConvLSTMCell": lambda: nn.ConvLSTMCell(4, (3, 3), carry_init=nn.initializers.normal(0.1)),
@@ -93,7 +95,10 @@ def test_a_public_module_comes_back_the_same(name, trip, same):
 @pytest.mark.parametrize("name", sorted(_public_classes() & CASES.keys()))
 def test_a_public_module_with_default_functions_comes_back_equal(name, trip):
     required = {
-        "Bidirectional": {"forward_rnn": nn.RNN(nn.GRUCell(3)), "backward_rnn": nn.RNN(nn.GRUCell(3))},
+        "Bidirectional": {
+            "forward_rnn": nn.RNN(nn.GRUCell(3)),
+            "backward_rnn": nn.RNN(nn.GRUCell(3)),
+        },
         "Conv": {"features": 3, "kernel_size": (3,)},
         "ConvLSTMCell": {"features": 3, "kernel_size": (3,)},
         "ConvLocal": {"features": 3, "kernel_size": (3,)},
@@ -128,7 +133,9 @@ def test_a_model_that_came_back_computes_the_same_bits(trip):
     x = jnp.ones((2, 5))
     variables = net.init(jax.random.key(0), x)
     again = trip(net)
-    for ours, theirs in zip(*(map(jax.tree.leaves, (variables, again.init(jax.random.key(0), x)))), strict=True):
+    for ours, theirs in zip(
+        *(map(jax.tree.leaves, (variables, again.init(jax.random.key(0), x)))), strict=True
+    ):
         assert (ours == theirs).all()
     assert (net.apply(variables, x) == again.apply(variables, x)).all()
 

@@ -51,7 +51,16 @@ class State:
     label: str = flax.struct.field(pytree_node=False, default="a")
 
 
-DTYPES = [jnp.float32, np.float32, np.dtype("float32"), "float32", jnp.bfloat16, ml_dtypes.bfloat16, float, np.int8]
+DTYPES = [
+    jnp.float32,
+    np.float32,
+    np.dtype("float32"),
+    "float32",
+    jnp.bfloat16,
+    ml_dtypes.bfloat16,
+    float,
+    np.int8,
+]
 
 leaves = st.one_of(
     st.none(),
@@ -62,11 +71,15 @@ leaves = st.one_of(
     st.complex_numbers(allow_nan=True),
     st.text(),
     st.binary(),
-    st.sampled_from([*DTYPES, *Colour, ..., nn.relu, jnp.tanh, nn.Dense, jax.lax.Precision.HIGH, nn.broadcast]),
+    st.sampled_from(
+        [*DTYPES, *Colour, ..., nn.relu, jnp.tanh, nn.Dense, jax.lax.Precision.HIGH, nn.broadcast]
+    ),
     st.builds(slice, st.none() | st.integers(), st.integers(), st.none() | st.integers(1, 5)),
     st.builds(range, st.integers(), st.integers(), st.integers(1, 5)),
 )
-keys = st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.tuples(st.integers(), st.text()))
+keys = st.one_of(
+    st.text(), st.integers(), st.booleans(), st.none(), st.tuples(st.integers(), st.text())
+)
 values = st.recursive(
     leaves,
     lambda inner: st.one_of(
@@ -105,7 +118,9 @@ def test_a_set_is_stored_in_one_order():
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("number", [0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, complex(-0.0, math.nan)])
+@pytest.mark.parametrize(
+    "number", [0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, complex(-0.0, math.nan)]
+)
 def test_a_float_keeps_its_sign_and_its_infinity(number, trip_value, same):
     assert same(trip_value(number), number)
 
@@ -159,7 +174,9 @@ def test_an_array_that_x64_made_is_refused_without_it(trip_value):
         decode_value(stored, path="value")
 
 
-@pytest.mark.parametrize("value", [*Colour, Pair(1, (2,)), Options(3, {"a": [None]}), State(2), nn.DenyList("a")])
+@pytest.mark.parametrize(
+    "value", [*Colour, Pair(1, (2,)), Options(3, {"a": [None]}), State(2), nn.DenyList("a")]
+)
 def test_members_and_records_come_back_equal(value, trip_value):
     assert trip_value(value) == value
 

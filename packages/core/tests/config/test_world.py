@@ -58,7 +58,17 @@ def test_registration_without_arguments_is_a_plain_decorator():
 
 @pytest.mark.parametrize(
     "thing",
-    [3, "Dense", nn.Dense(3), int, dict, object, nn.Dense(3).init, functools.partial(nn.Dense), lambda x: x],
+    [
+        3,
+        "Dense",
+        nn.Dense(3),
+        int,
+        dict,
+        object,
+        nn.Dense(3).init,
+        functools.partial(nn.Dense),
+        lambda x: x,
+    ],
     ids=lambda thing: type(thing).__name__,
 )
 def test_what_has_no_kind_or_no_name_is_not_registered(thing):
@@ -152,7 +162,11 @@ def test_the_hook_is_asked_by_the_stored_name_and_then_by_the_plain_one():
         asked.append(name)
         return nn.Dropout if name == "Thing" else None
 
-    root = {"$type": "module", "class": "gone.module:Outer.<locals>.Thing", "fields": [["rate", 0.5]]}
+    root = {
+        "$type": "module",
+        "class": "gone.module:Outer.<locals>.Thing",
+        "fields": [["rate", 0.5]],
+    }
     assert decode_module(wrap(root), resolve=resolve) == nn.Dropout(0.5)
     assert asked == ["gone.module:Outer.<locals>.Thing", "Thing"]
 
@@ -174,7 +188,9 @@ def test_a_stock_name_is_not_taken_by_something_of_the_same_plain_name():
     assert type(decode_module(stored, resolve={"Dense": object}.get)) is nn.Dense
 
 
-@pytest.mark.parametrize("answer", [nn.Dense(3), dict, object, len, "Dense", nn.Module, Options, Mode])
+@pytest.mark.parametrize(
+    "answer", [nn.Dense(3), dict, object, len, "Dense", nn.Module, Options, Mode]
+)
 def test_an_answer_of_the_hook_is_checked_for_its_kind(answer):
     with pytest.raises(DecodeModuleError, match="a linen module class"):
         decode_module(wrap(CLASS), resolve=lambda name: answer)
@@ -202,9 +218,11 @@ def test_an_unknown_name_says_how_to_make_it_known():
         decode_module(wrap(CLASS))
     assert str(caught.value).splitlines() == [
         "Cannot load module.",
-        "Expected: a linen module class known to this process: stock Flax, registered, or handed to a layer",
+        "Expected: a linen module class known to this process: stock Flax, registered, or handed "
+        "to a layer",
         "Found: 'gone:Thing'",
-        "Fix: Import and flaxlayer.register() it before loading, or pass it as custom_objects under 'gone:Thing'.",
+        "Fix: Import and flaxlayer.register() it before loading, or pass it as custom_objects "
+        "under 'gone:Thing'.",
         "Law: S2",
     ]
 
@@ -235,7 +253,8 @@ def test_unknown_and_missing_fields_list_what_the_class_takes():
         decode_module(stored)
     assert str(caught.value).splitlines() == [
         "Cannot load module.",
-        "Expected: the fields of Dropout: rate (required), broadcast_dims, deterministic, rng_collection, name",
+        "Expected: the fields of Dropout: rate (required), broadcast_dims, deterministic, "
+        "rng_collection, name",
         "Found: unknown: ['command']",
         "Fix: Load it with the version of Dropout that it was stored with.",
         "Law: S2",
@@ -258,7 +277,9 @@ def test_every_curated_name_exists():
         "jax.lax": stock_names.JAX_LAX,
         "jax.scipy.special": stock_names.SPECIAL,
     }
-    missing = [f"{m}:{n}" for m, names in lists.items() for n in names.split() if f"{m}:{n}" not in STOCK]
+    missing = [
+        f"{m}:{n}" for m, names in lists.items() for n in names.split() if f"{m}:{n}" not in STOCK
+    ]
     assert missing == []
 
 
@@ -268,12 +289,26 @@ def test_every_stock_value_comes_back_as_itself():
 
 
 def test_nothing_stock_touches_files_or_the_interpreter():
-    assert all(name.split(":")[0].split(".")[0] in {"flax", "jax", "numpy", "ml_dtypes", "builtins"} for name in STOCK)
+    assert all(
+        name.split(":")[0].split(".")[0] in {"flax", "jax", "numpy", "ml_dtypes", "builtins"}
+        for name in STOCK
+    )
     assert {name for name in STOCK if name.startswith("builtins:")} == {
         "builtins:bool",
         "builtins:int",
         "builtins:float",
         "builtins:complex",
     }
-    forbidden = {"save", "load", "savez", "fromfile", "eval", "exec", "open", "callback", "pure_callback", "frompyfunc"}
+    forbidden = {
+        "save",
+        "load",
+        "savez",
+        "fromfile",
+        "eval",
+        "exec",
+        "open",
+        "callback",
+        "pure_callback",
+        "frompyfunc",
+    }
     assert {name.partition(":")[2] for name in STOCK} & forbidden == set()

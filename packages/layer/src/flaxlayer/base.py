@@ -18,6 +18,7 @@ from flaxlayer_core import (
     FlaxLayerError,
     Probe,
     discover,
+    is_array,
     output_specs,
     split_arguments,
     stream_rngs,
@@ -44,6 +45,21 @@ def _dtype(array: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(array.dtype)
 
 
+def _keras_tensor(spec: Any) -> Any:
+    return keras.KerasTensor(spec.shape, spec.dtype) if isinstance(spec, ArraySpec) else spec
+
+
+def _arrays_of(outputs: Any) -> list[Any]:
+    return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]
+
+
+def _replace_arrays(outputs: Any, arrays: Sequence[Any]) -> Any:
+    leaves, treedef = jax.tree_util.tree_flatten(outputs)
+    following = iter(arrays)
+    replaced = [next(following) if is_array(leaf) else leaf for leaf in leaves]
+    return jax.tree_util.tree_unflatten(treedef, replaced)
+
+
 class CallState:
     """What a layer keeps between calls that is neither weight nor configuration.
 
@@ -51,6 +67,7 @@ class CallState:
         discoveries: What was found for each static structure of arguments.
         compiled: Compiled programs.
         sown: Transient collections of the last eager call.
+        output_specs: The outputs of each symbolic call.
         latest: The discovery of the latest call.
         specs: The arrays that the layer was built with.
         inputs: The same with the structure of the call.
@@ -58,6 +75,7 @@ class CallState:
 
     def __init__(self) -> None:
         self.discoveries: dict[ArgumentStructure, Discovery] = {}
+        self.output_specs: dict[Any, Any] = {}
         self.latest: Discovery | None = None
         self.compiled = CompiledCalls()
         self.sown: dict[str, Any] = {}
@@ -123,12 +141,13 @@ class ModuleLayer(keras.layers.Layer):
         arrays, structure = self._split(args, kwargs, own["mask"])
         if not self.built:
             self._build_call(arrays, structure)
-        return self._keras_call(args, kwargs, own)
-
-    def _keras_call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], own: dict[str, Any]
-    ) -> Any:
         arrays, structure = split_arguments(args, kwargs)
+        if any(isinstance(array, keras.KerasTensor) for array in arrays):
+            outputs = self.compute_output_spec(*args, **kwargs, **own)
+            if not all(isinstance(t, keras.KerasTensor) for t in keras.tree.flatten(outputs)):
+                packed = PackedArguments(structure, flat_outputs=True)
+                tensors = super().__call__(*arrays, flax_arguments=packed, **own)
+                return _replace_arrays(outputs, tensors)
         if needs_packing(args, kwargs, arrays, structure):
             return super().__call__(*arrays, flax_arguments=PackedArguments(structure), **own)
         return super().__call__(*args, **kwargs, **own)
@@ -190,7 +209,12 @@ class ModuleLayer(keras.layers.Layer):
             What the method returns; with `return_sown`, `(outputs, sown)`.
         """
         arrays, structure = self._unpack(args, kwargs, flax_arguments, mask)
-        return self._execute(arrays, structure, bool(training))
+        try:
+            outputs = self._execute(arrays, structure, bool(training))
+        except FlaxLayerError as error:
+            compat.keep_message(error)
+            raise
+        return _arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
 
     def compute_output_spec(
         self,
@@ -205,17 +229,23 @@ class ModuleLayer(keras.layers.Layer):
         if not self.built:
             self._build_call(arrays, structure)
 
-        def run(abstract: Sequence[Any]) -> Any:
-            program = self._program(structure, abstract, bool(training))
-            values = [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in program.layout.specs]
-            seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
-            outputs, _, transient, _, _ = jax.eval_shape(program, values, seed, abstract)
-            return self._assemble(outputs, transient)
+        inputs = array_specs(arrays)
+        key = (structure, tuple(inputs), bool(training), self._compute_cast)
+        specs = self._call_state.output_specs.get(key)
+        if specs is None:
+            specs = output_specs(inputs, lambda abstract: self._evaluate(structure, abstract, key[2]))
+            self._call_state.output_specs[key] = specs
+        outputs = jax.tree_util.tree_map(_keras_tensor, specs)
+        return _arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
 
-        specs = output_specs(array_specs(arrays), run)
-        outputs = jax.tree_util.tree_map(lambda s: keras.KerasTensor(s.shape, s.dtype), specs)
-        compat.register_tree_nodes(outputs)
-        return outputs
+    def _evaluate(
+        self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool
+    ) -> Any:
+        program = self._program(structure, arrays, training)
+        values = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in program.layout.specs]
+        seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        outputs, _, transient, _, _ = jax.eval_shape(program, values, seed, arrays)
+        return self._assemble(outputs, transient)
 
     # Execution.
 

@@ -9,8 +9,8 @@ Checked with Keras 3.15.1.
   then skip what `Layer.__call__` does for the others (A6).
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
   variables of a transformer takes longer than the compiled call itself.
-- the `"keras"` namespace of optree: Keras's tree does not know the pytree nodes that JAX knows
-  (`flax.struct` dataclasses), and a functional model needs their leaves (A5).
+- the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
+  that leaves `Layer.call`, unless it is set (§11).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 
 import jax
 import keras
-import optree
 from keras.src import backend as keras_backend
 from keras.src.backend.common import global_state
 
@@ -28,11 +27,9 @@ __all__ = [
     "get_mask",
     "in_stateless_scope",
     "is_plain_call",
+    "keep_message",
     "raw_values",
-    "register_tree_nodes",
 ]
-
-_registered: set[type] = set()
 
 
 def in_stateless_scope() -> bool:
@@ -67,27 +64,6 @@ def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
     return [variable._value for variable in variables]
 
 
-def register_tree_nodes(tree: Any) -> None:
-    """Lets Keras see the leaves of pytree nodes that only JAX knows.
-
-    Args:
-        tree: Any pytree; the classes of its nodes are registered, once in a process.
-    """
-    if tree is None or jax.tree_util.all_leaves([tree]):
-        return
-    children, _ = jax.tree_util.tree_flatten(tree, is_leaf=lambda node: node is not tree)
-    if optree.tree_is_leaf(tree, namespace="keras") and type(tree) not in _registered:
-        _register(type(tree))
-    for child in children:
-        register_tree_nodes(child)
-
-
-def _register(cls: type) -> None:
-    def flatten(node: Any) -> tuple[list[Any], Any]:
-        return jax.tree_util.tree_flatten(node, is_leaf=lambda child: child is not node)
-
-    def unflatten(treedef: Any, children: Any) -> Any:
-        return jax.tree_util.tree_unflatten(treedef, children)
-
-    optree.register_pytree_node(cls, flatten, unflatten, namespace="keras")
-    _registered.add(cls)
+def keep_message(error: Exception) -> None:
+    """Marks an error that explains itself, so that Keras does not wrap its message."""
+    error._keras_call_info_injected = True  # type: ignore[attr-defined]

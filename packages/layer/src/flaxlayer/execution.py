@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flaxlayer_core import (
     ModePlan,
     Probe,
@@ -73,6 +74,8 @@ class Program:
         return outputs, changed, transient, self._loss(transient), following
 
     def _cast(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            value = jnp.asarray(value)  # NumPy would promote half precision in its own way
         if self.compute_dtype and jnp.issubdtype(value.dtype, jnp.floating):
             return jnp.asarray(value, self.compute_dtype)
         return value

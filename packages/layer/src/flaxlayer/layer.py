@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -123,15 +124,14 @@ class FlaxLayer(ModuleLayer):
             losses=tuple(losses),
             seed=_checked_seed(seed),
             collections=collections or CollectionPolicy(),
+            variables=None if variables is None else normalize_variables(variables),
         )
         call, init_call = settings.method_calls(flax_module)
-        given = None if variables is None else normalize_variables(variables)
         super().__init__(**kwargs)
         remember(module)
         self._flax_module = flax_module
         self._settings = settings
         self._method_call, self._init_call = call, init_call
-        self._given = given
         self._explicit_dtype = kwargs.get("dtype") is not None
         self._revived = False
         self._frozen = FrozenPaths()
@@ -213,7 +213,7 @@ class FlaxLayer(ModuleLayer):
             structure,
             policy=self._settings.policy,
             rngs=self._settings.rngs,
-            given=self._given,
+            given=self._settings.variables,
             label=f"Layer {self.name!r}",
         )
 
@@ -239,14 +239,14 @@ class FlaxLayer(ModuleLayer):
         self._create(storing.CallInputs(array_specs(arrays), structure, None))
 
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        concrete = all(isinstance(array, jax.Array) or not hasattr(array, "aval") for array in arrays)
-        symbolic = any(isinstance(array, keras.KerasTensor) for array in arrays)
-        values = list(arrays) if concrete and not symbolic else None
-        self.build(storing.CallInputs(array_specs(arrays), structure, values))
+        abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)
+        values = None if any(isinstance(array, abstract) for array in arrays) else list(arrays)
+        self.build(storing.CallInputs(array_specs(arrays), structure, values, called=True))
 
     def _create(self, inputs: storing.CallInputs) -> None:
         probe = self._probe(inputs.structure)
-        blueprint = examine(probe, inputs.specs, values=inputs.values)
+        # A decode module may only take other inputs than those that it is built with.
+        blueprint = examine(probe, inputs.specs, values=inputs.values, applied=inputs.called)
         layout = blueprint.discovery.layout
         if self._revived:
             storing.refuse_oversized(layout, where=probe.title)
@@ -265,9 +265,9 @@ class FlaxLayer(ModuleLayer):
         self._frozen.apply(weights, trainable=self.trainable)
         self._call_state.specs = list(inputs.specs)
         self._call_state.inputs = inputs.without_values()
-        self._call_state.discoveries[inputs.structure] = blueprint.discovery
-        self._call_state.latest = blueprint.discovery
-        self._given = None
+        if blueprint.discovery.applied:
+            self._call_state.discoveries[inputs.structure] = blueprint.discovery
+        self._settings = replace(self._settings, variables=None)  # B4: not held twice
 
     # Weights.
 

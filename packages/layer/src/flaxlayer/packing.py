@@ -69,19 +69,23 @@ class PackedArguments:
 
     Args:
         structure: What `split_arguments` returned.
+        flat_outputs: Whether the layer returns the arrays of its outputs as a list, because Keras
+            would refuse the outputs themselves (A5).
     """
 
-    def __init__(self, structure: ArgumentStructure) -> None:
+    def __init__(self, structure: ArgumentStructure, flat_outputs: bool = False) -> None:
         self.structure = structure
+        self.flat_outputs = flat_outputs
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration, which a functional model stores for each call."""
-        return {"arguments": encode_structure(self.structure)}
+        arguments = encode_structure(self.structure)
+        return {"arguments": arguments, "flat_outputs": self.flat_outputs}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PackedArguments:
         """Makes the object from `get_config`."""
-        return cls(decode_structure(config["arguments"]))
+        return cls(decode_structure(config["arguments"]), bool(config.get("flat_outputs")))
 
 
 def needs_packing(

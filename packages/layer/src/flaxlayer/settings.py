@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class Settings:
     losses: tuple[str, ...] = ("losses",)
     seed: int | None = None
     collections: CollectionPolicy = field(default_factory=CollectionPolicy)
+    variables: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.state_updates not in STATE_UPDATES:

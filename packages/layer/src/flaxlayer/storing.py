@@ -48,15 +48,17 @@ class CallInputs:
         specs: Shapes and dtypes of the arrays.
         structure: The static side of the call.
         values: The arrays themselves, where they are at hand.
+        called: Whether a call follows, with the same inputs.
     """
 
     specs: Sequence[ArraySpec]
     structure: ArgumentStructure
     values: Sequence[Any] | None
+    called: bool = False
 
     def without_values(self) -> CallInputs:
         """Returns the inputs without their arrays."""
-        return replace(self, values=None)
+        return replace(self, values=None, called=False)
 
 
 class InitialValues:

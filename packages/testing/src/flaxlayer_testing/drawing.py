@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import prod
-from typing import TypeVar
 
-from hypothesis import strategies as st
+from hypothesis import reject
 
+from flaxlayer_testing.drawer import Draw
 from flaxlayer_testing.graph import spec_traits, value_types
 from flaxlayer_testing.operations import OPERATIONS
 from flaxlayer_testing.specs import FLAG_NAMES, Flag, Json, ModuleSpec, Node, ValueType
 
-__all__ = ["FLAGS", "Draw", "Plan", "applies", "draw_flag", "draw_nodes", "loose_ends"]
+__all__ = ["FLAGS", "Plan", "applies", "draw_flag", "draw_nodes", "loose_ends"]
 
-T = TypeVar("T")
 Assignment = tuple[tuple[str, Json], ...]
 
 MAX_VALUE = 96
@@ -29,42 +28,11 @@ FLAGS = tuple(
 )
 """Every training argument, the simplest first."""
 
-
-NAMES = (*(name for name, op in OPERATIONS.items() for _ in range(op.weight)), "nested", "nested")
+NAMES = (*(name for name, op in OPERATIONS.items() for _ in range(op.weight)), "nested")
 """Every operation, as often as it is to be drawn."""
 
 # Four nodes on average, if six are allowed.
 CONTINUE = (False, True, True, True, True, True)
-
-
-class Draw:
-    """Draws from strategies; the function that `st.composite` gives, with its types."""
-
-    def __init__(self, function: st.DrawFn) -> None:
-        self._function = function
-
-    def one_of(self, values: Sequence[T], *, allowed: Container[T] | None = None) -> T:
-        """Draws one of some values; it shrinks to the first that is allowed."""
-        # Hypothesis counts no choice where there is none to make, and prefers fewer choices to
-        # simpler ones: an operation without options would be simpler than `Dense`.
-        padded = values if len(values) > 1 else (values[0], values[0])
-        strategy = st.sampled_from(padded)
-        if allowed is not None:
-            strategy = strategy.filter(lambda value: value in allowed)
-        return self._function(strategy)
-
-    def mostly_first(self, values: Sequence[T]) -> T:
-        """Draws the first value three times out of four, else any."""
-        return values[0] if self.one_of((True, True, True, False)) else self.one_of(values)
-
-    def span(self, make: Callable[[Draw], T]) -> T:
-        """Draws in one piece, which Hypothesis can then delete as a whole."""
-        return self._function(_span(make))
-
-
-@st.composite
-def _span(draw: st.DrawFn, make: Callable[[Draw], T]) -> T:
-    return make(Draw(draw))
 
 
 @dataclass(frozen=True)
@@ -118,9 +86,12 @@ def _allowed(
     without: frozenset[str],
 ) -> bool:
     operation, options = OPERATIONS[name], dict(assignment)
-    features = operation.traits(options).features
+    traits = operation.traits(options)
+    if traits.uses_flag and "flag" in without:
+        return False
     small = all(prod(value.shape) <= MAX_VALUE for value in operation.results(types, options))
-    return small and not features & without and (needed is None or needed in features)
+    shown = needed is None or needed in traits.features
+    return small and shown and not traits.features & without
 
 
 def applies(feature: str, value: ValueType, without: frozenset[str]) -> bool:
@@ -269,5 +240,7 @@ def draw_flag(
     kinds = {name for name in needed if name.startswith("flag")}
     shown = {flag: spec_traits(ModuleSpec((), (), (), "array", flag)).features for flag in FLAGS}
     fitting = [flag for flag in FLAGS if kinds <= shown[flag] and not shown[flag] & without]
-    flag = draw.one_of(fitting) if fitting else None
+    if not fitting:
+        reject()
+    flag = draw.one_of(fitting)
     return ModuleSpec(spec.inputs, spec.nodes, spec.outputs, spec.structure, flag)

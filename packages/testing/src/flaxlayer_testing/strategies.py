@@ -10,7 +10,8 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from flaxlayer_testing.building import make_inputs
-from flaxlayer_testing.drawing import Draw, Plan, applies, draw_flag, draw_nodes, loose_ends
+from flaxlayer_testing.drawer import Draw
+from flaxlayer_testing.drawing import Plan, applies, draw_flag, draw_nodes, loose_ends
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.graph import FEATURES, spec_traits
 from flaxlayer_testing.specs import Case, ModuleSpec, Node, ValueType

@@ -41,13 +41,21 @@ def _encode_array(value: Any, path: str, walk: Encoder) -> Node:
             path, expected=expected, found=f"{value.nbytes} bytes", fix=fix, law="S3"
         )
     name = _dtype_name(value.dtype, path)
-    data = np.asarray(value)
+    data = _concrete(value, path)
     node = {"form": _form(value), "dtype": name, "shape": list(data.shape)}
     if node["form"] == "jax_weak" and data.shape:
         raise cannot_store(
             path, found="a weakly typed array", fix="Give it a dtype: jnp.asarray(x, dtype)."
         )
     return node | {"data": base64.b64encode(data.tobytes()).decode("ascii")}
+
+
+def _concrete(value: Any, path: str) -> np.ndarray[Any, np.dtype[Any]]:
+    try:
+        return np.asarray(value)
+    except RuntimeError as error:  # a deleted array, or one with parts on other machines
+        found = f"an array that cannot be read: {error}"
+        raise cannot_store(path, found=found, fix="Hold a NumPy array instead.") from error
 
 
 def _dtype_name(dtype: Any, path: str) -> str:

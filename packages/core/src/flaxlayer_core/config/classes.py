@@ -1,8 +1,8 @@
-"""Classes as values, by name or, for those that a lifted transform made, by transform and arguments."""
+"""Classes as values: by name, or by transform and arguments for those that a transform made."""
 
 from __future__ import annotations
 
-__all__ = ["CLASS_KINDS", "REGISTERED_CLASS", "decode_class", "encode_class"]
+__all__ = ["CLASS_KINDS", "GIVEN_CLASS", "decode_class", "encode_class"]
 
 import inspect
 import json
@@ -43,7 +43,7 @@ _TRANSFORMS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         if name in vars(lift)
     }
 )
-# The method that a transform puts on a class is recognised by its code, which no other function has.
+# The method that a transform puts on a class is told by its code, which no other function has.
 _LIFTED_CODE = {
     vars(cls)["__call__"].__code__ for cls in (nn.vmap(nn.Dense, {}, {}), nn.jit(nn.Dense))
 }
@@ -180,9 +180,7 @@ def _make(transform: Callable[..., Any], base: type, methods: dict[str, Any], pa
         ) from error
 
 
-REGISTERED_CLASS = Kind(
-    "class", frozenset({"name"}), _is_registered_class, _encode_named, _decode_named
-)
+GIVEN_CLASS = Kind("class", frozenset({"name"}), _is_registered_class, _encode_named, _decode_named)
 CLASS_KINDS = (
     Kind(
         "lifted",

@@ -11,17 +11,16 @@ from typing import Any, TypeVar
 import flax.linen as nn
 
 from flaxlayer_core.config.arrays import ARRAY_KINDS
-from flaxlayer_core.config.classes import CLASS_KINDS, REGISTERED_CLASS
+from flaxlayer_core.config.classes import CLASS_KINDS, GIVEN_CLASS
 from flaxlayer_core.config.containers import CONTAINER_KINDS
-from flaxlayer_core.config.functions import FUNCTION_KINDS, REGISTERED_FUNCTION
+from flaxlayer_core.config.functions import FUNCTION_KINDS, GIVEN_FUNCTION
 from flaxlayer_core.config.leaves import LEAF_KINDS
 from flaxlayer_core.config.limits import Limits, check_bounds
 from flaxlayer_core.config.records import RECORD_KINDS
-from flaxlayer_core.config.remembering import remember
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
-from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError
+from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
 
 _M = TypeVar("_M", bound=nn.Module)
 _FORMAT = "flaxlayer.module"
@@ -29,8 +28,8 @@ _VERSION = 1
 _LIMITS = Limits()
 # The first that matches a value stores it, so what is explicitly registered goes by its name.
 _KINDS: tuple[Kind, ...] = (
-    REGISTERED_CLASS,
-    REGISTERED_FUNCTION,
+    GIVEN_CLASS,
+    GIVEN_FUNCTION,
     *LEAF_KINDS,
     *ARRAY_KINDS,
     *CONTAINER_KINDS,
@@ -47,14 +46,15 @@ def encode_module(
     namer: Callable[[object], str | None] | None = None,
     limits: Limits = _LIMITS,
 ) -> dict[str, Any]:
-    """The configuration of a linen module as a JSON value: its class and its fields, recursively (S1).
+    """The configuration of a linen module as JSON: its class and fields, recursively (S1).
 
-    What it names is remembered, so that this process can load it again. An object that stands at two places is stored
-    once, and is one object again after loading.
+    A class or function whose name was free is known by it from now on. A module that stands at two
+    places is stored once, and is one object again after loading.
 
     Args:
         module: An unbound linen module.
-        namer: Asked first for the stored name of a class or function, such as its name in Keras's registry.
+        namer: Asked first for the stored name of a class or function, such as its name in Keras's
+            registry.
         limits: Bounds on what is written.
 
     Returns:
@@ -62,7 +62,8 @@ def encode_module(
 
     Raises:
         AcceptModuleError: `module` is no linen module instance.
-        EncodeModuleError: A field holds what cannot be stored; the message has its path and the fix.
+        EncodeModuleError: A field holds what cannot be stored; the message has its path and
+            the fix, or a class shares its name with a later definition.
 
     Example:
 
@@ -85,7 +86,6 @@ def encode_module(
             fix="Call the class: pass Dense(3), not Dense." if isinstance(module, type) else "",
             law="S1",
         )
-    remember(module)
     root = encode_value(module, path=type(module).__name__, namer=namer, limits=limits)
     return {"$type": _FORMAT, "version": _VERSION, "root": root}
 
@@ -99,24 +99,28 @@ def decode_module(
 ) -> _M:
     """The module that `encode_module` stored (S2, S3).
 
-    Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and bounds are
-    checked before anything is made. The modules have no parent, even inside a method of another module.
+    Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and
+    bounds are checked before anything is made. The modules have no parent, even inside a method of
+    another module.
 
     Args:
         config: What `encode_module` returned, through JSON or not.
-        resolve: Asked first what a name stands for; gets the stored name, then the plain one. None means unknown.
+        resolve: Asked first what a name stands for; gets the stored name, then the plain one. None
+            means unknown.
         expected: The class that the module must be an instance of.
         limits: Bounds on what is read.
 
     Raises:
-        DecodeModuleError: The configuration is malformed, too large, or names what is not known or of another kind.
+        DecodeModuleError: The configuration is malformed, too large, or names what is not known or
+            of another kind.
 
     Example:
 
     ```python
     >>> from flaxlayer_core.config import decode_module
-    >>> root = {"$type": "function", "name": "os:system"}
-    >>> decode_module({"$type": "flaxlayer.module", "version": 1, "root": root})  # doctest: +ELLIPSIS
+    >>> config = {"$type": "flaxlayer.module", "version": 1, "root": None}
+    >>> config["root"] = {"$type": "function", "name": "os:system"}
+    >>> decode_module(config)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     flaxlayer_core.errors.DecodeModuleError: Cannot load module.
     Expected: a function known to this process: stock Flax, registered, or handed to a layer
@@ -178,15 +182,20 @@ def encode_value(
 
     ```
     """
-    stored = Encoder(_KINDS, limits, namer).encode(value, path)
     try:
+        stored = Encoder(_KINDS, limits, namer).encode(value, path)
         check_bounds(stored, limits)
     except DecodeModuleError as error:
-        fix = "Hold less in the fields of the module."
-        raise cannot_store(
-            path, expected=error.expected, found=error.found, fix=fix, law="S3"
-        ) from None
+        raise _too_large(path, error.expected) from None
+    except RecursionError:
+        raise _too_large(path, "less nesting") from None
     return stored
+
+
+def _too_large(path: str, expected: str) -> EncodeModuleError:
+    # What is written must load again.
+    fix = "Hold less in the fields of the module."
+    return cannot_store(path, expected=expected, found="more", fix=fix, law="S3")
 
 
 def decode_value(

@@ -27,7 +27,8 @@ def _decode_tuple(node: Node, path: str, walk: Decoder) -> tuple[object, ...]:
 
 
 def _encode_mapping(value: Mapping[object, object], path: str, walk: Encoder) -> Node:
-    # Pairs, not a JSON object: keys need not be strings, and no key can be mistaken for one of ours or of Keras.
+    # Pairs, not a JSON object: keys need not be strings, and no key can be mistaken for one
+    # of ours or of Keras.
     return {"items": [_encode_pair(key, item, path, walk) for key, item in value.items()]}
 
 

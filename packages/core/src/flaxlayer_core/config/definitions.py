@@ -38,7 +38,7 @@ def is_module_class(value: object) -> bool:
 
 
 def is_lifted_class(value: object) -> bool:
-    """Whether `value` is a class that a lifted transform made: its name leaves the transform's arguments out."""
+    """Whether a lifted transform made `value`: its name leaves the transform's arguments out."""
     return is_module_class(value) and getattr(value, "__module__", None) == transforms.__name__
 
 
@@ -68,8 +68,8 @@ def is_storable_class(value: object) -> bool:
 def is_named_function(value: object) -> bool:
     """Whether `value` is a function that its module and qualified name stand for.
 
-    A function that captures variables is not, unless it is what its module holds under its name (a decorated
-    function): the name says nothing about what was captured.
+    A function that captures variables is not, unless it is what its module holds under its name (a
+    decorated function): the name says nothing about what was captured.
     """
     if isinstance(value, (type, nn.Module, functools.partial, MethodType)) or not callable(value):
         return False
@@ -94,7 +94,7 @@ def _is_reachable(value: object) -> bool:
 
 
 def public_methods(cls: type) -> Mapping[str, FunctionType]:
-    """The public methods of `cls`, `__call__` included, by name: all that a configuration can reach."""
+    """The public methods of `cls` and `__call__`, by name: all that a configuration can reach."""
     methods: dict[str, FunctionType] = {}
     for base in reversed(cls.__mro__):
         own = {name: value for name, value in vars(base).items() if isinstance(value, FunctionType)}
@@ -108,8 +108,8 @@ def public_methods(cls: type) -> Mapping[str, FunctionType]:
 def same_definition(left: object, right: object) -> bool:
     """Whether two classes or functions come from one `class` or `def` and captured equal values.
 
-    A `def` in a function that ran twice makes two objects that behave alike; two runs that captured other values do
-    not, though their names are the same.
+    A `def` in a function that ran twice makes two objects that behave alike; two runs that captured
+    other values do not, though their names are the same.
     """
     return _Comparison().same(left, right)
 
@@ -189,7 +189,7 @@ def _field_names(cls: type) -> list[str]:
 
 
 def _own_attributes(cls: type) -> Iterator[tuple[str, object]]:
-    # Field defaults are left out: a configuration stores every field. So is what dataclasses generates.
+    # Without field defaults, since a configuration stores every field, and what dataclass makes.
     skipped = {*_FLAX_ATTRIBUTES, *_field_names(cls)}
     for name, value in vars(cls).items():
         plain = inspect.unwrap(value) if isinstance(value, FunctionType) else value

@@ -1,11 +1,12 @@
-"""Functions: by name, as a method of a known class, as a partial, or as a closure of a stock factory."""
+"""Functions: by name, method of a known class, partial, or closure of a stock factory."""
 
 from __future__ import annotations
 
-__all__ = ["FUNCTION_KINDS", "REGISTERED_FUNCTION"]
+__all__ = ["FUNCTION_KINDS", "GIVEN_FUNCTION"]
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any
@@ -17,38 +18,42 @@ from flaxlayer_core.config import world
 from flaxlayer_core.config.classes import decode_class, encode_class
 from flaxlayer_core.config.definitions import closure_variables, is_module_class, public_methods
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
-_FIX = "Write it as a named function of a module file, or flaxlayer.register(f, name='...'), before loading too."
-_initializers = jax.nn.initializers
-# What each factory makes, as a sample: its code tells a function that the factory made from any other.
-_SAMPLES: Mapping[str, tuple[Callable[..., Any], Any]] = MappingProxyType(
+_FIX = (
+    "Write it as a named function of a module file, or flaxlayer.register(f, name='...'), "
+    "before loading too."
+)
+_init, _policies = jax.nn.initializers, jax.checkpoint_policies
+_FACTORIES: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]] = MappingProxyType(
     {
-        "jax.nn.initializers:constant": (_initializers.constant, _initializers.constant(0)),
-        "jax.nn.initializers:delta_orthogonal": (
-            _initializers.delta_orthogonal,
-            _initializers.delta_orthogonal(),
+        "flax.linen:with_logical_partitioning": (nn.with_logical_partitioning, (nn.zeros, ())),
+        "flax.linen:with_partitioning": (nn.with_partitioning, (nn.zeros, ())),
+        "jax.checkpoint_policies:save_any_names_but_these": (
+            _policies.save_any_names_but_these,
+            ("name",),
         ),
-        "jax.nn.initializers:normal": (_initializers.normal, _initializers.normal()),
-        "jax.nn.initializers:orthogonal": (_initializers.orthogonal, _initializers.orthogonal()),
-        "jax.nn.initializers:truncated_normal": (
-            _initializers.truncated_normal,
-            _initializers.truncated_normal(),
+        "jax.checkpoint_policies:save_only_these_names": (
+            _policies.save_only_these_names,
+            ("name",),
         ),
-        "jax.nn.initializers:uniform": (_initializers.uniform, _initializers.uniform()),
+        "jax.nn.initializers:constant": (_init.constant, (0,)),
+        "jax.nn.initializers:delta_orthogonal": (_init.delta_orthogonal, ()),
+        "jax.nn.initializers:normal": (_init.normal, ()),
+        "jax.nn.initializers:orthogonal": (_init.orthogonal, ()),
+        "jax.nn.initializers:truncated_normal": (_init.truncated_normal, ()),
+        "jax.nn.initializers:uniform": (_init.uniform, ()),
         # The Glorot, He and LeCun initializers are this one with its arguments filled in.
-        "jax.nn.initializers:variance_scaling": (
-            _initializers.variance_scaling,
-            _initializers.variance_scaling(1.0, "fan_in", "normal"),
-        ),
-        "flax.linen:with_logical_partitioning": (
-            nn.with_logical_partitioning,
-            nn.with_logical_partitioning(nn.zeros, ()),
-        ),
-        "flax.linen:with_partitioning": (nn.with_partitioning, nn.with_partitioning(nn.zeros, ())),
+        "jax.nn.initializers:variance_scaling": (_init.variance_scaling, (1.0, "fan_in", "normal")),
     }
 )
-_FACTORY_OF_CODE = {sample.__code__: name for name, (_, sample) in _SAMPLES.items()}
+# What each factory makes, as a sample: its code tells what the factory made from anything else.
+# Where a version of JAX makes a dataclass instead, that is stored as one.
+_SAMPLES = {name: factory(*arguments) for name, (factory, arguments) in _FACTORIES.items()}
+_FACTORY_OF_CODE = {
+    sample.__code__: name for name, sample in _SAMPLES.items() if isinstance(sample, FunctionType)
+}
 
 
 def _captured(function: FunctionType) -> dict[str, Any]:
@@ -65,27 +70,36 @@ def _is_closure(value: object) -> bool:
 
 def _encode_closure(value: FunctionType, path: str, walk: Encoder) -> Node:
     name = _FACTORY_OF_CODE[value.__code__]
-    factory = _SAMPLES[name][0]
+    parameters = inspect.signature(_FACTORIES[name][0]).parameters
     held = _captured(value)
-    arguments = {key: held[key] for key in inspect.signature(factory).parameters if key in held}
+    arguments = {key: held[key] for key in parameters if key in held}
     nodes = [[key, walk.encode(argument, f"{path}({key}=)")] for key, argument in arguments.items()]
-    if not _holds_the_same(value, factory(**arguments), path, walk):
+    if not _holds_the_same(value, _make(name, arguments), path, walk):
         raise cannot_store(path, expected=f"what {name} makes", found=describe(value), fix=_FIX)
     return {"factory": name, "arguments": nodes}
 
 
+def _make(name: str, arguments: dict[str, Any]) -> Any:
+    factory, named = _FACTORIES[name][0], dict(arguments)
+    parameters = inspect.signature(factory).parameters.values()
+    spread = [named.pop(p.name, ()) for p in parameters if p.kind is p.VAR_POSITIONAL]
+    if not all(isinstance(values, (tuple, list, set, frozenset)) for values in spread):
+        raise TypeError("a container is needed")  # S3: a range could be spread without end
+    return factory(*itertools.chain(*spread), **named)
+
+
 def _holds_the_same(left: FunctionType, right: FunctionType, path: str, walk: Encoder) -> bool:
-    # A future version of a factory may keep something that its arguments do not say: then nothing is stored.
+    # A later version of a factory may keep what its arguments do not say: then nothing is stored.
     return walk.canonical(_captured(left), path) == walk.canonical(_captured(right), path)
 
 
 def _decode_closure(node: Node, path: str, walk: Decoder) -> Any:
     name = node["factory"]
-    if not isinstance(name, str) or name not in _SAMPLES:
-        raise refuse(path, expected=f"one of {sorted(_SAMPLES)}", found=shorten(name))
+    if not isinstance(name, str) or name not in _FACTORIES:
+        raise refuse(path, expected=f"one of {sorted(_FACTORIES)}", found=shorten(name))
     arguments = walk.arguments(node["arguments"], path, "{path}({name}=)")
     try:
-        return _SAMPLES[name][0](**arguments)
+        return _make(name, arguments)
     except Exception as error:  # a factory may check its arguments with any error
         raise refuse(path, expected=f"arguments of {name}", found=shorten(str(error))) from error
 
@@ -94,8 +108,9 @@ def _is_function(value: object) -> bool:
     return callable(value) and not isinstance(value, (type, nn.Module))
 
 
-def _is_registered_function(value: object) -> bool:
-    return _is_function(value) and world.is_registered(value)
+def _has_given_name(value: object) -> bool:
+    # Before any other kind: a stock function may be a dataclass, as checkpoint policies are.
+    return _is_function(value) and (world.is_registered(value) or stock_name(value) is not None)
 
 
 def _encode_function(value: object, path: str, walk: Encoder) -> Node:
@@ -164,9 +179,7 @@ def _decode_partial(node: Node, path: str, walk: Decoder) -> Any:
 
 _NAME = frozenset({"name"})
 
-REGISTERED_FUNCTION = Kind(
-    "function", _NAME, _is_registered_function, _encode_function, _decode_function
-)
+GIVEN_FUNCTION = Kind("function", _NAME, _has_given_name, _encode_function, _decode_function)
 FUNCTION_KINDS = (
     Kind(
         "closure",

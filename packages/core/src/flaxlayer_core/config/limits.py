@@ -34,7 +34,7 @@ class Limits:
     ```
     """
 
-    depth: int = 256
+    depth: int = 128
     nodes: int = 100_000
     string: int = 1 << 20
     payload_bytes: int = 64 << 20

@@ -62,7 +62,7 @@ def _init_fields(cls: type) -> _Fields:
 
 
 def _with_defaults(fields: _Fields, arguments: dict[str, Any]) -> dict[str, Any]:
-    # A function that was rebuilt like the field's default is the default, so that equal modules compare equal.
+    # A function rebuilt like the field's default is the default: equal modules compare equal.
     defaults = {
         field.name: field.default for field in fields if isinstance(field.default, FunctionType)
     }
@@ -83,7 +83,7 @@ def _encode_fields(
 
 
 def _check_constructor(cls: type, path: str) -> None:
-    """Raises where the fields alone cannot make the object again: a custom `__init__`, an `InitVar`."""
+    """Raises where the fields alone cannot make the object again, as with an `InitVar`."""
     names = {field.name for field in dataclasses.fields(cls) if field.init}
     parameters = inspect.signature(cls).parameters.values()
     taken = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}

@@ -1,4 +1,4 @@
-"""Implicit registration: what stands in the fields of a module that the process itself made (S2)."""
+"""Implicit registration of what stands in the fields of a module that the process made (S2)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from flaxlayer_core.config.definitions import closure_variables, is_lifted_class
+from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.world import adopt
 
 
 def remember(value: object) -> None:
-    """Makes every class and named function in `value` known, so that stored configurations may name them.
+    """Makes every class and named function in `value` known to stored configurations.
 
-    A layer does this with the module that it is given: its class, the classes of its submodules, dataclasses, enums
-    and named tuples, and the named functions in its fields. Lambdas and functions that capture variables are passed
-    over; `register` names those. Where two definitions have one qualified name, the latest is meant.
+    A layer does this with the module that it is given: its class, the classes of its submodules,
+    dataclasses, enums and named tuples, and the named functions in its fields. Lambdas and
+    functions that capture variables are passed over; `register` names those. Where two definitions
+    have one qualified name, the latest is meant.
 
     Args:
         value: A module, or any value that stands in one.
@@ -51,6 +53,8 @@ def _parts(value: object) -> Iterable[object]:
         return (type(value),)
     if isinstance(value, type):
         return _made_from(value)
+    if stock_name(value) is not None:
+        return ()
     if isinstance(value, Mapping):
         return (type(value), *value.keys(), *value.values())
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -78,5 +82,6 @@ def _made_from(cls: type) -> Iterable[object]:
     if not is_lifted_class(cls):
         return ()
     methods = [function for function in vars(cls).values() if isinstance(function, FunctionType)]
-    held = [value for function in methods for value in closure_variables(function).values()]
-    return (*cls.__bases__, *held)
+    held = [closure_variables(function) for function in methods]
+    arguments = [variables.get(key) for variables in held for key in ("trafo_args", "trafo_kwargs")]
+    return (*cls.__bases__, *arguments)

@@ -17,7 +17,12 @@ from flax.core import lift
 from jax.scipy import special
 
 from flaxlayer_core.config import stock_names
-from flaxlayer_core.config.definitions import is_module_class, is_storable_class, qualified_name
+from flaxlayer_core.config.definitions import (
+    is_module_class,
+    is_record_class,
+    is_storable_class,
+    qualified_name,
+)
 
 _PLAIN_DTYPES = """
 bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128
@@ -45,6 +50,11 @@ def _module_classes() -> Iterator[tuple[str, object]]:
 def _record_classes() -> Iterator[tuple[str, object]]:
     yield from _pick(nn, "flax.linen", ["DenyList", "LogicallyPartitioned", "Partitioned"])
     yield from _pick(lift, "flax.core.lift", ["In", "Out"])
+    policies = jax.checkpoint_policies
+    for factory in (policies.save_only_these_names, policies.save_any_names_but_these):
+        kind = type(factory("name"))
+        if is_record_class(kind):
+            yield f"jax.checkpoint_policies:{kind.__name__}", kind
     lax_names = [name for name, value in vars(jax.lax).items() if is_storable_class(value)]
     yield from _pick(jax.lax, "jax.lax", lax_names)
 
@@ -73,9 +83,8 @@ def _functions() -> Iterator[tuple[str, object]]:
     yield from _pick(jax.lax, "jax.lax", stock_names.JAX_LAX)
     yield from _pick(special, "jax.scipy.special", stock_names.SPECIAL)
     policies = vars(jax.checkpoint_policies)
-    yield from (
-        (f"jax.checkpoint_policies:{n}", policies[n]) for n in _split(stock_names.CHECKPOINT_POLICIES)
-    )
+    for name in stock_names.CHECKPOINT_POLICIES.split():
+        yield f"jax.checkpoint_policies:{name}", policies[name]
     yield from _pick(lift, "flax.core.lift", ["id_fn"])
     yield from _field_defaults()
 

@@ -81,7 +81,7 @@ class Encoder:
                 if kind.shared:
                     self._shared[id(value)] = node
                 return node
-        fix = "Hold a name, a number or a registered dataclass instead, and make the object in setup()."
+        fix = "Hold a name, a number or a dataclass instead, and make the object in setup()."
         raise cannot_store(path, found=describe(value), fix=fix)
 
     def items(self, values: Sequence[object], path: str) -> list[Any]:
@@ -207,7 +207,7 @@ class Decoder:
         """Counts values, those that a reference repeats included."""
         self.size += amount
         if self.size > self.limits.nodes:
-            # A few references that double each other would cost exponential time in every later walk.
+            # References that double each other would cost every later walk exponential time.
             expected = f"at most {self.limits.nodes} values, shared modules counted at each place"
             raise refuse(path, expected=expected, found="more", law="S3")
 
@@ -229,5 +229,5 @@ def _known(expected: str) -> str:
 
 
 def _fix_unknown(name: str) -> str:
-    short = shorten(name)
-    return f"Import and flaxlayer.register() it before loading, or pass it as custom_objects under {short}."
+    asked = f"pass it as custom_objects under {shorten(name)}"
+    return f"Import and flaxlayer.register() it before loading, or {asked}."

@@ -39,9 +39,9 @@ def register(
 ) -> _T | Callable[[_T], _T]:
     """Lets stored configurations name a class or a function, as a decorator or a call.
 
-    Classes and named functions that stand in the fields of a module handed to a layer are known without it. It is
-    for a process that loads before it has made such a layer, and for what has no name of its own: a lambda, a
-    function that captures variables, a class made by a transform.
+    Classes and named functions that stand in the fields of a module handed to a layer are known
+    without it. It is for a process that loads before it has made such a layer, and for what has no
+    name of its own: a lambda, a function that captures variables, a class made by a transform.
 
     Args:
         obj: A module class, dataclass, enum, named tuple class or function.
@@ -52,7 +52,8 @@ def register(
         `obj` itself, or a decorator where `obj` is not given.
 
     Raises:
-        AcceptModuleError: `obj` is of another kind, has no name, or the name belongs to something else.
+        AcceptModuleError: `obj` is of another kind, has no name, or the name belongs to something
+            else.
 
     Example:
 
@@ -143,7 +144,7 @@ def _has_own_name(obj: object) -> bool:
 
 def is_registered(obj: object) -> bool:
     """Whether `register` gave `obj` a name."""
-    return any(held is obj for held in _registered.values())
+    return any(held is obj for held in list(_registered.values()))
 
 
 def name_of(obj: object, path: str) -> str | None:
@@ -162,7 +163,7 @@ def name_of(obj: object, path: str) -> str | None:
 
     ```
     """
-    explicit = next((name for name, held in _registered.items() if held is obj), None)
+    explicit = next((name for name, held in list(_registered.items()) if held is obj), None)
     name = explicit or stock_name(obj)
     if name or not _has_own_name(obj):
         return name
@@ -178,7 +179,7 @@ def _shadowed(obj: object, path: str) -> Exception:
         path,
         expected="a name that stands for one definition",
         found=f"{describe(obj)}, whose name another definition has by now",
-        fix="Store it before redefining it, or flaxlayer.register(...) both under names of their own.",
+        fix="Store it before redefining it, or flaxlayer.register(...) each under its own name=.",
     )
 
 

@@ -163,7 +163,7 @@ ARRAYS = (
     ),
     Operation(
         name="flatten",
-        weight=3,
+        weight=2,
         choices=_flatten_choices,
         results=_flatten_results,
         text=lambda site: f"jnp.reshape({site.args[0]}, ({site.args[0]}.shape[0], -1))",

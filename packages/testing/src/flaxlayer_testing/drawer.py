@@ -1,0 +1,42 @@
+"""The three ways in which a graph draws, each chosen for how it shrinks (T1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+__all__ = ["Draw"]
+
+T = TypeVar("T")
+
+
+class Draw:
+    """Draws from strategies; the function that `st.composite` gives, with its types."""
+
+    def __init__(self, function: st.DrawFn) -> None:
+        self._function = function
+
+    def one_of(self, values: Sequence[T], *, allowed: Container[T] | None = None) -> T:
+        """Draws one of some values; it shrinks to the first that is allowed."""
+        # Hypothesis counts no choice where there is none to make, and prefers fewer choices to
+        # simpler ones: an operation without options would be simpler than `Dense`.
+        padded = values if len(values) > 1 else (values[0], values[0])
+        strategy = st.sampled_from(padded)
+        if allowed is not None:
+            strategy = strategy.filter(lambda value: value in allowed)
+        return self._function(strategy)
+
+    def mostly_first(self, values: Sequence[T]) -> T:
+        """Draws the first value three times out of four, else any."""
+        return values[0] if self.one_of((True, True, True, False)) else self.one_of(values)
+
+    def span(self, make: Callable[[Draw], T]) -> T:
+        """Draws in one piece, which Hypothesis can then delete as a whole."""
+        return self._function(_span(make))
+
+
+@st.composite
+def _span(draw: st.DrawFn, make: Callable[[Draw], T]) -> T:
+    return make(Draw(draw))
