@@ -170,14 +170,16 @@ def initial_variables(
         values: The inputs themselves where they are at hand.
 
     Returns:
-        The stored collections; given variables are in their places, as they were given.
+        The stored collections; given variables are in their places, copied once.
     """
     discovery = blueprint.discovery
-    given = probe.fit_given(discovery.variables)
-    if len(given) == len(discovery.layout.specs):
-        return override_variables(discovery.variables, given)
     # Inside a trace the values must be values all the same (B3).
     with jax.ensure_compile_time_eval():
+        # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
+        fitted = probe.fit_given(discovery.variables)
+        given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
+        if len(given) == len(discovery.layout.specs):
+            return override_variables(discovery.variables, given)
         rngs = init_rngs(seed, discovery.init_streams)
         variables = _init(probe, blueprint, rngs, values, training=True)
         if discovery.extra_init:

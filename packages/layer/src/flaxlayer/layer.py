@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 from flaxlayer_core import (
     ArgumentStructure,
@@ -287,7 +288,8 @@ class FlaxLayer(ModuleLayer):
         """Returns exactly the tree that `Module.apply` takes (W2).
 
         Returns:
-            Collections of arrays, in the dtypes that are stored, with the module's boxes.
+            Collections of arrays, in the dtypes that are stored, with the module's boxes. They
+            are copies: Keras's `fit` gives the arrays of its variables away.
 
         Raises:
             BuildModuleError: If the layer is not built.
@@ -304,7 +306,8 @@ class FlaxLayer(ModuleLayer):
 
         ```
         """
-        return self._flax_weights.layout.unflatten(self._flax_weights.values())
+        weights = self._flax_weights
+        return weights.layout.unflatten([jnp.copy(value) for value in weights.values()])
 
     def load_flax_variables(self, tree: Any) -> None:
         """Takes the values of a tree of variables, whole or a part of it (W2).

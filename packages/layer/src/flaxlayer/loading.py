@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import keras
 from flaxlayer_core import CollectionPolicy, fit_variables, normalize_variables
 
@@ -35,7 +36,8 @@ def checked_assignments(
     fitted = fit_variables(expected, given, ignored=frozenset(policy.transient), where=where)
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
-    return [(variables[path], specs[path].store(leaf)) for path, leaf in fitted.items()]
+    # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
+    return [(variables[p], jnp.array(specs[p].store(leaf))) for p, leaf in fitted.items()]
 
 
 def _collections(tree: Any) -> Any:
