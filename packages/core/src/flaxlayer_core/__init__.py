@@ -13,7 +13,7 @@ from flaxlayer_core.arguments import (
     unwrap_statics,
     wrap_statics,
 )
-from flaxlayer_core.building import Blueprint, examine, initial_variables, output_specs
+from flaxlayer_core.building import Blueprint, examine, output_specs
 from flaxlayer_core.collections import (
     CollectionPolicy,
     Role,
@@ -40,11 +40,13 @@ from flaxlayer_core.errors import (
     MatchPathPatternError,
     MatchVariablesError,
     MatchWeightsFileError,
+    ReadVariablesError,
     SelectBackendError,
     StateStructureError,
     StoreDtypeError,
 )
 from flaxlayer_core.given import fit_variables, override_variables
+from flaxlayer_core.initialising import forget_trace, initial_variables
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
 from flaxlayer_core.paths import (
@@ -85,6 +87,7 @@ __all__ = [
     "ModePlan",
     "Path",
     "Probe",
+    "ReadVariablesError",
     "Rngs",
     "Role",
     "SelectBackendError",
@@ -101,6 +104,7 @@ __all__ = [
     "examine",
     "fit_variables",
     "flatten_with_paths",
+    "forget_trace",
     "format_path",
     "init_rngs",
     "initial_variables",

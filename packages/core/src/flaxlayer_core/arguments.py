@@ -77,8 +77,7 @@ class ArgumentStructure:
             raise CallArgumentError(
                 "A call got an argument that is neither an array nor hashable.",
                 expected="arrays, or hashable values (str, bool, int, float, enum, callable)",
-                found=", ".join(filter(None, (_unhashable(value) for _, value in self.statics)))
-                or f"unhashable data in the nodes of {self.treedef}",
+                found=", ".join(filter(None, (_unhashable(value) for _, value in self.statics))),
                 fix="Pass arrays as arrays and settings as hashable values.",
                 law="A1",
             ) from error

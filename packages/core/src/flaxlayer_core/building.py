@@ -1,4 +1,4 @@
-"""From input shapes to what a layer must store, and to its initial values (B1, B2)."""
+"""From input shapes to what a layer must store (B1)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from flaxlayer_core.discovery import UNTRACEABLE, Discovery, Probe, discover, me
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
 from flaxlayer_core.given import override_variables
 from flaxlayer_core.keys import init_rngs
-from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
+from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 
-__all__ = ["Blueprint", "examine", "initial_variables", "output_specs"]
+__all__ = ["Blueprint", "examine", "ones", "output_specs"]
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def _examine_binding(
     try:
         found = discover(probe, binding.arrays, applied=applied)
     except UNTRACEABLE:
-        if any(_symbolic(array.shape) for array in binding.arrays):
+        if any(is_symbolic(array.shape) for array in binding.arrays):
             raise
-        concrete = values if values is not None else _ones(binding)
+        concrete = values if values is not None else ones(binding)
         if any(isinstance(value, jax.core.Tracer) for value in concrete):
             raise
         return Blueprint(discover(probe, concrete, abstract=False), binding)
@@ -104,11 +104,8 @@ def _examine_binding(
     return Blueprint(found, binding)
 
 
-def _symbolic(shape: Sequence[Any]) -> bool:
-    return any(export.is_symbolic_dim(dim) for dim in shape)
-
-
-def _ones(binding: Binding) -> list[jax.Array]:
+def ones(binding: Binding) -> list[jax.Array]:
+    """Returns arrays of ones of the right dtypes, for what cannot be evaluated abstractly."""
     return [jnp.ones(array.shape, array.dtype) for array in binding.arrays]
 
 
@@ -153,73 +150,6 @@ def _refusal(
         fix="Run `module.init` on such inputs by itself; what fails there fails here.",
         law="B1",
     )
-
-
-def initial_variables(
-    probe: Probe, blueprint: Blueprint, seed: int, *, values: Sequence[Any] | None = None
-) -> dict[str, Any]:
-    """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
-
-    Initialisers run one by one and inputs stay abstract (`Module.lazy_init`), as long as no value
-    depends on an input; else init runs on the inputs at hand, or on ones of the right dtype.
-
-    Args:
-        probe: The module and its call.
-        blueprint: What `examine` found.
-        seed: The layer's seed.
-        values: The inputs themselves where they are at hand.
-
-    Returns:
-        The stored collections; given variables are in their places, copied once.
-    """
-    discovery = blueprint.discovery
-    # Inside a trace the values must be values all the same (B3).
-    with jax.ensure_compile_time_eval():
-        # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
-        fitted = probe.fit_given(discovery.variables)
-        given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
-        if len(given) == len(discovery.layout.specs):
-            return override_variables(discovery.variables, given)
-        rngs = init_rngs(seed, discovery.init_streams)
-        variables = _init(probe, blueprint, rngs, values, training=True)
-        if discovery.extra_init:
-            extra = _init(probe, blueprint, rngs, values, training=False)
-            variables = merge_missing(variables, extra)
-    return override_variables({name: variables[name] for name in discovery.variables}, given)
-
-
-def _init(
-    probe: Probe,
-    blueprint: Blueprint,
-    rngs: Mapping[str, jax.Array],
-    values: Sequence[Any] | None,
-    *,
-    training: bool,
-) -> dict[str, Any]:
-    if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
-        values = None
-    failure: Exception | None = None
-    for binding in _sized(blueprint.binding):
-        try:
-            if blueprint.discovery.traceable:
-                return probe.init(rngs, binding.arrays, training=training, lazy=True)
-        except LazyInitError:
-            pass  # a value depends on an input: run init itself
-        except Exception as error:  # a size may not fit the module: try the next
-            failure = error
-            continue
-        concrete = values if values is not None else _ones(binding)
-        return probe.init(rngs, concrete, training=training, lazy=False)
-    assert failure is not None
-    raise failure
-
-
-def _sized(binding: Binding) -> Iterator[Binding]:
-    # Initialisers need sizes: JAX runs no operation on a symbolic one.
-    if not any(_symbolic(array.shape) for array in binding.arrays):
-        return iter([binding])
-    specs = [ArraySpec(drop_symbols(array.shape), array.dtype) for array in binding.arrays]
-    return (choice for choice in bindings(specs) if choice.varied)
 
 
 def output_specs(

@@ -162,6 +162,11 @@ class VariableLayout:
         """Paths of the stored variables."""
         return [spec.path for spec in self.specs]
 
+    @property
+    def transient(self) -> frozenset[str]:
+        """Collections that were seen and are not stored."""
+        return frozenset(name for name, role in self.roles if role is Role.TRANSIENT)
+
     def role(self, collection: str) -> Role:
         """Returns the role of a collection; one never seen is transient."""
         return dict(self.roles).get(collection, Role.TRANSIENT)

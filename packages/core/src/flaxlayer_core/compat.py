@@ -6,6 +6,8 @@ Checked with jax 0.10.2 and flax 0.12.8, jax 0.12 and flax 0.12.12.
   layer must not run its compiled function, nor assign state, inside one (A6).
 - `flax.linen.module._global_interceptor_stack`: method interceptors change what a module does,
   and a compiled function would not see them (A6).
+- `jax.interpreters.partial_eval.dce_jaxpr`: JAX has no documented way to cut a traced function down
+  to what some of its outputs need; initial values need the initialisers of an init alone (B2).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -19,11 +21,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 from flax.core.scope import Scope
 from flax.linen import module as linen_module
 from jax._src import core as jax_core
+from jax.extend import core as extend_core
+from jax.interpreters import partial_eval
 
-__all__ = ["StreamRecord", "interceptors_active", "record_streams", "trace_state_clean"]
+__all__ = [
+    "StreamRecord",
+    "TracedFunction",
+    "interceptors_active",
+    "record_streams",
+    "trace_state_clean",
+]
 
 
 def trace_state_clean() -> bool:
@@ -105,3 +116,35 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
     else:
         record.asked.add(name)
         record.missing = name
+
+
+class TracedFunction:
+    """A function traced once: its abstract result, and what its result needs, ready to run.
+
+    Args:
+        function: A function of pytrees of arrays.
+        *args: Abstract arguments.
+
+    Attributes:
+        result: The pytree of `ShapeDtypeStruct` that the function returns.
+    """
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
+        needed = [True] * len(closed.jaxpr.outvars)
+        jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, needed)
+        self._run = extend_core.jaxpr_as_fun(extend_core.ClosedJaxpr(jaxpr, closed.consts))
+        self._used: list[bool] = list(used)
+        self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
+        self.dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(args)]
+
+    def needs(self, position: int) -> bool:
+        """Tells whether the result depends on any leaf of an argument."""
+        start = sum(self._sizes[:position])
+        return any(self._used[start : start + self._sizes[position]])
+
+    def evaluate(self, *args: Any) -> Any:
+        """Runs what the result needs, operation by operation; unneeded arguments may be abstract."""
+        leaves = jax.tree_util.tree_leaves(args)
+        outputs = self._run(*[leaf for leaf, used in zip(leaves, self._used, strict=True) if used])
+        return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)

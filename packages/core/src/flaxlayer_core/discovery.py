@@ -18,6 +18,7 @@ from flaxlayer_core.collections import (
     decide_role,
     same_structure,
 )
+from flaxlayer_core.compat import TracedFunction
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import fit_variables, override_variables
 from flaxlayer_core.paths import Path
@@ -25,7 +26,15 @@ from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
 from flaxlayer_core.streams import find_streams
 
-__all__ = ["UNTRACEABLE", "Discovery", "ModePlan", "Probe", "discover", "merge_missing"]
+__all__ = [
+    "UNTRACEABLE",
+    "Discovery",
+    "ModePlan",
+    "Probe",
+    "discover",
+    "merge_missing",
+    "trace_init",
+]
 
 UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
@@ -79,6 +88,7 @@ class Discovery:
         traceable: False for a module that branches on values (A6).
         applied: False where the module could be initialised but not applied: then the plans are
             placeholders, and what a call needs is found at the call.
+        traced_init: The traced init, from which initial values come; None once they are made.
     """
 
     layout: VariableLayout
@@ -89,6 +99,7 @@ class Discovery:
     inference: ModePlan
     traceable: bool = True
     applied: bool = True
+    traced_init: TracedFunction | None = None
 
     def plan(self, training: bool) -> ModePlan:
         """Returns how the module is applied in a mode."""
@@ -124,12 +135,14 @@ class Probe:
         """The layer and its module, for messages."""
         return f"{self.label} (module {self.flax_module.class_name})"
 
-    def fit_given(self, variables: Mapping[str, Any]) -> dict[Path, Any]:
-        """Fits the given variables to those that the module makes."""
+    def fit_given(
+        self, variables: Mapping[str, Any], *, transient: frozenset[str] = frozenset()
+    ) -> dict[Path, Any]:
+        """Fits the given variables to those that the module makes, but for the transient ones."""
         return fit_variables(
             variables,
             self.given or {},
-            ignored=frozenset(self.policy.transient),
+            ignored=transient.union(self.policy.transient),
             where=self.title,
         )
 
@@ -143,12 +156,12 @@ class Probe:
         return call.bind(args, kwargs, training=training)
 
     def init(
-        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool, lazy: bool
+        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool
     ) -> dict[str, Any]:
         """Initialises the module."""
         args, kwargs = self.arguments(self.init_call, arrays, training)
         method = self.init_call.method
-        return self.flax_module.init(rngs, args, kwargs, method=method, lazy=lazy)
+        return self.flax_module.init(rngs, args, kwargs, method=method)
 
     def apply(
         self,
@@ -212,7 +225,30 @@ def discover(
     search = _Search(probe, tuple(arrays), abstract)
     if variables is not None:
         return search.run_stored(variables)
-    return search.run() if applied else search.run_tolerant()
+    found = search.run() if applied else search.run_tolerant()
+    return replace(found, traced_init=search.traced_init)
+
+
+def trace_init(
+    probe: Probe, streams: Sequence[str], arrays: Sequence[Any], *, training: bool
+) -> TracedFunction:
+    """Traces an init of the module.
+
+    Args:
+        probe: The module and its call.
+        streams: The streams that init draws from.
+        arrays: Abstract arrays.
+        training: The mode.
+
+    Returns:
+        The traced function of the keys by stream and of the arrays.
+    """
+
+    def init(rngs: Any, arrays: Any) -> Any:
+        return probe.init(rngs, arrays, training=training)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return TracedFunction(init, dict.fromkeys(streams, key), list(arrays))
 
 
 @dataclass
@@ -220,6 +256,7 @@ class _Search:
     probe: Probe
     arrays: tuple[Any, ...]
     abstract: bool
+    traced_init: TracedFunction | None = None
 
     def run(self) -> Discovery:
         initial, init_streams = self._init(training=True)
@@ -231,7 +268,8 @@ class _Search:
         if found is not None and not _unknown_leaves(found):
             return found
         # B2: a variable that only inference makes comes from an init with the flag off.
-        extra, _ = self._init(training=False)
+        extra, extra_streams = self._init(training=False)
+        init_streams = tuple(sorted({*init_streams, *extra_streams}))
         merged = merge_missing(initial, extra)
         found = self._modes(self._with_given(merged), init_streams)
         self._refuse_late(found)
@@ -246,8 +284,9 @@ class _Search:
             variables, init_streams = self._init(training=True)
         policy = self.probe.policy
         roles = {name: decide_role(name, policy, stable=True) for name in variables}
-        stored = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
-        layout = VariableLayout.from_variables(self._with_given(stored), roles)
+        kept = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
+        stored = self._with_given(kept)
+        layout = VariableLayout.from_variables(stored, roles)
         nothing = ModePlan(False, (), (), None, {})
         return Discovery(
             layout, stored, init_streams, False, nothing, nothing, self.abstract, applied=False
@@ -266,7 +305,7 @@ class _Search:
     def _evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
         if self.abstract:
             return jax.eval_shape(function, *args)
-        return function(*args)
+        return _as_arrays(function(*args))
 
     def _keys(self, streams: Sequence[str]) -> dict[str, Any]:
         key: Any = self._evaluate(jax.random.key, 0)
@@ -274,10 +313,13 @@ class _Search:
 
     def _init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
         def run(streams: tuple[str, ...]) -> dict[str, Any]:
-            def init(rngs: Any, arrays: Any) -> Any:
-                return self.probe.init(rngs, arrays, training=training, lazy=False)
-
-            variables: dict[str, Any] = self._evaluate(init, self._keys(streams), self.arrays)
+            if not self.abstract:
+                made = self.probe.init(self._keys(streams), self.arrays, training=training)
+                return _as_arrays(made)
+            traced = trace_init(self.probe, streams, self.arrays, training=training)
+            if training:
+                self.traced_init = traced
+            variables: dict[str, Any] = traced.result
             return variables
 
         return find_streams(
@@ -319,6 +361,9 @@ class _Search:
         training = self._plan(given, True, trainable)
         roles = self._roles(given, training)
         stored = {name: given[name] for name in given if roles[name] is not Role.TRANSIENT}
+        if len(stored) < len(given):
+            # C2: what init sowed is not fed to calls, and must not be to the plan.
+            training = self._plan(stored, True, trainable)
         inference = self._inference(stored, trainable, roles, training)
         for name in set(inference.updates) - set(roles):
             roles[name] = self._roles(stored, inference)[name]
@@ -368,7 +413,7 @@ class _Search:
     def _attempt(self, stored: Mapping[str, Any], denied: set[str]) -> ModePlan | None:
         try:
             return self._plan(stored, False, denied)
-        except _ABSENT_OR_IMMUTABLE:
+        except Exception:  # a module may insist on a collection in any way; a real fault comes again
             return None
 
     def _refuse_late(self, found: Discovery) -> None:
@@ -384,6 +429,11 @@ class _Search:
                 "collections=CollectionPolicy(transient=(...)).",
                 law="B2",
             )
+
+
+def _as_arrays(tree: Any) -> Any:
+    # A variable may be a Python number, which has no dtype.
+    return jax.tree_util.tree_map(jax.numpy.asarray, tree)
 
 
 def _struct(leaf: Any) -> jax.ShapeDtypeStruct:

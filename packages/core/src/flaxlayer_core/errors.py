@@ -9,6 +9,7 @@ FlaxLayerError(Exception)
 ├── AcceptModuleError(TypeError)        something that is not a linen module instance
 ├── BuildModuleError(ValueError)        a module that cannot be built from these inputs (B1-B3)
 ├── MatchVariablesError(ValueError)     given variables that do not fit the module (B4, W2)
+├── ReadVariablesError(ValueError)      a checkpoint that cannot be read (W2)
 ├── MatchWeightsFileError(ValueError)   a weights file that does not fit the layer (W3)
 ├── MatchPathPatternError(ValueError)   a path pattern that selects nothing (C5, W1)
 ├── StateStructureError(ValueError)     state that came back in another form (C4)
@@ -38,6 +39,7 @@ __all__ = [
     "MatchPathPatternError",
     "MatchVariablesError",
     "MatchWeightsFileError",
+    "ReadVariablesError",
     "SelectBackendError",
     "StateStructureError",
     "StoreDtypeError",
@@ -120,6 +122,10 @@ class BuildModuleError(FlaxLayerError, ValueError):
 
 class MatchVariablesError(FlaxLayerError, ValueError):
     """A given tree of variables does not fit the module (B4, W2)."""
+
+
+class ReadVariablesError(FlaxLayerError, ValueError):
+    """A file or directory does not hold variables that can be read (W2)."""
 
 
 class MatchWeightsFileError(FlaxLayerError, ValueError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.paths import Path, flatten_with_paths, format_path
@@ -73,7 +73,9 @@ def _problem(wanted: Any, leaf: Any) -> str:
     if wanted is None:
         return "unknown"
     if not hasattr(leaf, "shape"):
-        leaf = jnp.asarray(leaf)
+        leaf = np.asarray(leaf)
+    if isinstance(leaf.dtype, np.dtype) and leaf.dtype.kind in "OSUMm":
+        return f"{leaf.dtype}, no numbers"
     return "" if tuple(leaf.shape) == tuple(wanted.shape) else f"shape {_shape(leaf)}"
 
 

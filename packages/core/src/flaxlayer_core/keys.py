@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
@@ -51,7 +52,7 @@ def stream_rngs(seed: jax.typing.ArrayLike, streams: Iterable[str]) -> dict[str,
     return {name: jax.random.fold_in(base, _tag(name)) for name in streams}
 
 
-def init_rngs(seed: int, streams: Iterable[str]) -> dict[str, jax.Array]:
+def init_rngs(seed: int, streams: Sequence[str]) -> dict[str, jax.Array]:
     """Derives the keys that `Module.init` gets from a layer's seed (B2, R3).
 
     They come from a branch of their own, so that no call of the layer uses the same key.
@@ -71,8 +72,18 @@ def init_rngs(seed: int, streams: Iterable[str]) -> dict[str, jax.Array]:
 
     ```
     """
-    base = jax.random.fold_in(_base_key(np.array([seed, 0], np.uint32)), _tag(_INIT))
-    return {name: jax.random.fold_in(base, _tag(name)) for name in streams}
+    tags = np.array([_tag(name) for name in (_INIT, *streams)], np.uint32)
+    impl = jax.config.jax_default_prng_impl
+    keys = _init_keys(np.array([seed, 0], np.uint32), tags, impl)
+    return dict(zip(streams, keys, strict=True))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _init_keys(seed: jax.Array, tags: jax.Array, impl: str) -> list[jax.Array]:
+    # One small program instead of a dozen: an eager build would wait for each to be compiled.
+    del impl  # it decides what jax.random.key makes, and JAX does not count it as context
+    base = jax.random.fold_in(_base_key(seed), tags[0])
+    return [jax.random.fold_in(base, tag) for tag in tags[1:]]
 
 
 def next_seed(seed: jax.Array) -> jax.Array:

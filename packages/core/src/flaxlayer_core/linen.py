@@ -138,11 +138,9 @@ class LinenModule:
         kwargs: Mapping[str, Any],
         *,
         method: str | Callable[..., Any],
-        lazy: bool = False,
     ) -> dict[str, Any]:
-        """Returns `Module.init`, or `Module.lazy_init` for abstract arguments (B1, B2)."""
-        run = self._module.lazy_init if lazy else self._module.init
-        return normalize_variables(run(dict(rngs), *args, method=method, **kwargs))
+        """Returns the result of `Module.init` (B2)."""
+        return normalize_variables(self._module.init(dict(rngs), *args, method=method, **kwargs))
 
     def apply(
         self,

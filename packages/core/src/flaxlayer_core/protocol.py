@@ -46,9 +46,8 @@ class FlaxModule(Protocol):
         kwargs: Mapping[str, Any],
         *,
         method: str | Callable[..., Any],
-        lazy: bool = False,
     ) -> dict[str, Any]:
-        """Returns initial variables; `lazy` takes abstract arrays and runs initializers only."""
+        """Returns initial variables."""
 
     def apply(
         self,

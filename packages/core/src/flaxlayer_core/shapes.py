@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax import export
 
-__all__ = ["ArraySpec", "Binding", "bindings", "drop_symbols"]
+__all__ = ["ArraySpec", "Binding", "bindings", "drop_symbols", "is_symbolic"]
 
 # Sizes for modules that cannot be traced with symbolic dimensions; many strides divide them.
 _FILLS = (32, 64, 128, 224, 16, 8, 4)
@@ -134,6 +134,18 @@ def _filled(specs: Sequence[ArraySpec], axes: Sequence[int], fill: int) -> Bindi
 
 def _describe(axis: int) -> str:
     return "the batch dimension (axis 0)" if axis == 0 else f"the unknown dimension of axis {axis}"
+
+
+def is_symbolic(shape: Sequence[Any]) -> bool:
+    """Tells whether a shape has a symbolic dimension.
+
+    Args:
+        shape: Integers and symbolic dimensions.
+
+    Returns:
+        True if one of them is symbolic.
+    """
+    return any(export.is_symbolic_dim(dim) for dim in shape)
 
 
 def drop_symbols(shape: Sequence[Any]) -> tuple[int | None, ...]:

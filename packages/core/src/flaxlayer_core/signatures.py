@@ -121,7 +121,8 @@ class MethodCall:
         """
         if mask is None or not self.takes_mask:
             return dict(kwargs)
-        if self._given(args, kwargs).get("mask") is not None:
+        # As in Keras, mask=None asks for the mask of the inputs; a positional None is a value.
+        if "mask" in self._given(args, kwargs) and kwargs.get("mask", args) is not None:
             return dict(kwargs)
         return {**kwargs, "mask": mask}
 

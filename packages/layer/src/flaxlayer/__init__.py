@@ -3,7 +3,17 @@
 from flaxlayer_core import CollectionPolicy, FlaxLayerError
 from flaxlayer_core.config import register
 
+from flaxlayer.checkpoints import read_variables
 from flaxlayer.layer import FlaxLayer
 from flaxlayer.methods import FlaxMethod
+from flaxlayer.reference import load_reference_model
 
-__all__ = ["CollectionPolicy", "FlaxLayer", "FlaxLayerError", "FlaxMethod", "register"]
+__all__ = [
+    "CollectionPolicy",
+    "FlaxLayer",
+    "FlaxLayerError",
+    "FlaxMethod",
+    "load_reference_model",
+    "read_variables",
+    "register",
+]

@@ -136,6 +136,8 @@ class ModuleLayer(keras.layers.Layer):
             return self._execute(arrays, structure, bool(kwargs.get("training")))
         own = {name: kwargs.pop(name) for name in ("training", "mask") if name in kwargs}
         if "flax_arguments" in kwargs:  # a functional model calls with what it recorded
+            if not self.built:  # as in clone_model
+                self._build_call(*self._unpack(args, {}, kwargs["flax_arguments"], own.get("mask")))
             return super().__call__(*args, **kwargs, **own)
         own["mask"] = self._incoming_mask(args, kwargs, own.get("mask"))
         arrays, structure = self._split(args, kwargs, own["mask"])
@@ -301,7 +303,9 @@ class ModuleLayer(keras.layers.Layer):
     ) -> Outcome:
         weights = self._flax_weights
         context = self._source().flax_module.call_context()
-        key = (structure, training, self._compute_cast, context)
+        # JAX does not count the key implementation as context of a compiled function.
+        impl = jax.config.jax_default_prng_impl
+        key = (structure, training, self._compute_cast, context, impl)
         compiled = clean and context is not None and self._source().discovery.traceable
         program = self._program(structure, arrays, training, key if compiled else None)
         seed = self._source().seed_generator.state.value if program.plan.streams else None

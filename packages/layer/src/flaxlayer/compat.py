@@ -9,6 +9,8 @@ Checked with Keras 3.15.1.
   then skip what `Layer.__call__` does for the others (A6).
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
   variables of a transformer takes longer than the compiled call itself.
+- the `shared_objects/id_to_obj_map` attribute of the same: what `load_model` has made so far;
+  Keras's sharing of objects does not reach into the configuration of a `FlaxMethod` (S4).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
@@ -28,7 +30,9 @@ __all__ = [
     "in_stateless_scope",
     "is_plain_call",
     "keep_message",
+    "objects_in_loading",
     "raw_values",
+    "thread_table",
 ]
 
 
@@ -67,3 +71,15 @@ def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
 def keep_message(error: Exception) -> None:
     """Marks an error that explains itself, so that Keras does not wrap its message."""
     error._keras_call_info_injected = True  # type: ignore[attr-defined]
+
+
+def objects_in_loading() -> dict[Any, Any] | None:
+    """Returns the table of what `load_model` has made so far, None outside of it."""
+    table: dict[Any, Any] | None = global_state.get_global_attribute("shared_objects/id_to_obj_map")
+    return table
+
+
+def thread_table(name: str) -> dict[Any, Any]:
+    """Returns a dict of this thread, which `keras.utils.clear_session` empties."""
+    table: dict[Any, Any] = global_state.get_global_attribute(name, {}, set_to_default=True)
+    return table

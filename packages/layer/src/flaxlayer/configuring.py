@@ -7,17 +7,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import keras
-from flaxlayer_core import CollectionPolicy, DecodeModuleError
+from flaxlayer_core import CollectionPolicy
 from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
 
+from flaxlayer.checking import check_fields, check_mapping, refuse
+from flaxlayer.reference import is_reference_config, reference_arguments
 from flaxlayer.resolving import resolve_name
+from flaxlayer.sharing import revive_shared
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer
 
-__all__ = ["decode_method", "encode_method", "layer_config", "layer_from_config"]
+__all__ = ["decode_base", "decode_method", "encode_method", "layer_config", "layer_from_config"]
 
 _PLAIN = ("rngs", "training_arg", "state_updates", "return_sown", "losses", "seed")
+_POLICY = ("trainable", "state", "transient")
 
 
 def encode_method(method: Any, resolved: Any, *, path: str) -> Any:
@@ -40,22 +44,25 @@ def decode_method(config: Any, *, path: str) -> Any:
     """Returns what `encode_method` stored; the layer checks that a name is a public method."""
     if config is None or isinstance(config, str):
         return config
-    return decode_value(config, path=path, resolve=resolve_name)
+    method = decode_value(config, path=path, resolve=resolve_name)
+    if callable(method) and not isinstance(method, type):
+        return method
+    raise refuse(path, expected="the name of a method, or a function", found=config)
 
 
 def layer_config(layer: FlaxLayer) -> dict[str, Any]:
     """Returns what a `FlaxLayer` adds to the configuration of a Keras layer."""
     settings = layer._settings
     init_method = settings.init_method
-    policy = settings.collections
     return {
         "module": encode_module(layer.module),
         "method": encode_method(settings.method, layer._method_call.method, path="method"),
         "init_method": encode_method(init_method, layer._init_call.method, path="init_method"),
         **{name: _plain(getattr(settings, name)) for name in _PLAIN},
-        "collections": {name: list(value) for name, value in asdict(policy).items()},
+        "collections": {name: list(v) for name, v in asdict(settings.collections).items()},
         "frozen": layer._frozen.to_config(),
         "explicit_dtype": layer._explicit_dtype,
+        "sharing": layer._sharing_token,
     }
 
 
@@ -65,18 +72,24 @@ def _plain(value: Any) -> Any:
 
 def layer_from_config(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
     """Makes a layer from its configuration, or from that of `keras.layers.FlaxLayer`."""
-    if isinstance(config.get("module"), Mapping) and "class_name" in config["module"]:
-        return _from_reference(cls, config)
-    known = dict(config)
-    frozen = known.pop("frozen", [])
-    explicit = known.pop("explicit_dtype", False)
-    module = decode_module(known.pop("module"), resolve=resolve_name)
-    for name in ("method", "init_method"):
-        known[name] = decode_method(known.get(name), path=name)
-    known["collections"] = _decode_policy(known.get("collections"))
-    known["dtype"] = _decode_dtype(known.get("dtype"))
-    layer = cls(module, **known)
-    layer._explicit_dtype = bool(explicit)
+    known = check_fields(config)
+    token = known.pop("sharing", None)
+    return revive_shared(token, str(known.get("name")), lambda: _revive(cls, known))
+
+
+def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
+    known = decode_base(config)
+    frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
+    if is_reference_config(known):
+        known |= reference_arguments(known)
+        known.pop("native_serialization_platforms", None)
+    else:
+        known["module"] = decode_module(known.get("module", {}), resolve=resolve_name)
+        for name in ("method", "init_method"):
+            known[name] = decode_method(known.get(name), path=name)
+        known["collections"] = _decode_policy(known.get("collections"))
+    layer = cls(**known)
+    layer._explicit_dtype = explicit
     layer._revived = True
     layer.freeze(*frozen)
     return layer
@@ -85,32 +98,47 @@ def layer_from_config(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLa
 def _decode_policy(config: Any) -> CollectionPolicy | None:
     if config is None:
         return None
-    fields = ("trainable", "state", "transient")
-    if not isinstance(config, Mapping) or set(config) != set(fields):
-        raise DecodeModuleError(
-            "The stored collection policy of a FlaxLayer is refused.",
-            expected=f"lists of names for {', '.join(fields)}",
-            found=repr(config)[:200],
-            fix="Save the model again with FlaxLayer.",
-            law="S2",
-        )
-    return CollectionPolicy(**{name: tuple(map(str, config[name])) for name in fields})
+    policy = check_mapping(config, "collections")
+    if set(policy) != set(_POLICY):
+        raise refuse("collections", expected=f"lists of names for {_POLICY}", found=config)
+    names = check_fields({f"collections.{name}": policy[name] for name in _POLICY})
+    return CollectionPolicy(**{name: tuple(names[f"collections.{name}"]) for name in _POLICY})
 
 
-def _decode_dtype(config: Any) -> Any:
-    return keras.dtype_policies.deserialize(config) if isinstance(config, Mapping) else config
+def decode_base(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with the objects decoded that every Keras layer may have (S2).
 
-
-def _from_reference(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
+    Raises:
+        DecodeModuleError: If one of them is of another kind.
+    """
     known = dict(config)
-    known.pop("native_serialization_platforms", None)
-    # The reference stores the user's own get_config; Keras resolves its class by registration.
-    module = keras.saving.deserialize_keras_object(known.pop("module"))
-    method = known.pop("method", None)
-    if isinstance(method, Mapping):
-        method = keras.saving.deserialize_keras_object(method)
-    known["dtype"] = _decode_dtype(known.get("dtype"))
-    layer = cls(module, method=method, **known)
-    layer._explicit_dtype = False
-    layer._revived = True
-    return layer
+    known["dtype"] = _decode_object(known.get("dtype"), "dtype", keras.DTypePolicy)
+    if known.get("activity_regularizer") is not None:
+        regularizer = known["activity_regularizer"]
+        known["activity_regularizer"] = _decode_object(
+            regularizer, "activity_regularizer", keras.Regularizer
+        )
+    return known
+
+
+def _decode_object(config: Any, path: str, base: type) -> Any:
+    # Keras itself would make any object that the configuration names.
+    if config is None or isinstance(config, str | base):
+        return config
+    stored = check_mapping(config, path)
+    cls = _known_class(stored)
+    inner = stored.get("config")
+    if not (isinstance(cls, type) and issubclass(cls, base) and isinstance(inner, Mapping)):
+        raise refuse(path, expected=f"a stored {base.__name__}", found=config)
+    try:
+        return cls.from_config(dict(inner))  # type: ignore[attr-defined]
+    except (TypeError, ValueError, KeyError) as error:
+        raise refuse(path, expected=f"a stored {base.__name__}", found=config) from error
+
+
+def _known_class(stored: Mapping[str, Any]) -> object | None:
+    name, registered = stored.get("class_name"), stored.get("registered_name")
+    if isinstance(registered, str) and (found := resolve_name(registered)) is not None:
+        return found
+    stock = {"DTypePolicy": keras.DTypePolicy, **vars(keras.regularizers)}
+    return stock.get(name) if isinstance(name, str) else None

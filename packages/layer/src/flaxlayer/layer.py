@@ -23,6 +23,7 @@ from flaxlayer_core import (
     Role,
     SelectBackendError,
     examine,
+    forget_trace,
     init_rngs,
     initial_variables,
     normalize_variables,
@@ -30,12 +31,13 @@ from flaxlayer_core import (
 )
 from flaxlayer_core.config import remember
 
-from flaxlayer import configuring, storing
+from flaxlayer import configuring, storing, weights_files
 from flaxlayer.base import ModuleLayer, array_specs
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.loading import checked_assignments
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.settings import Settings
+from flaxlayer.sharing import new_token
 from flaxlayer.weights import FlaxWeights, create_weights
 
 __all__ = ["FlaxLayer"]
@@ -135,6 +137,7 @@ class FlaxLayer(ModuleLayer):
         self._method_call, self._init_call = call, init_call
         self._explicit_dtype = kwargs.get("dtype") is not None
         self._revived = False
+        self._sharing_token: str | None = None
         self._frozen = FrozenPaths()
         self._weights_by_path: FlaxWeights | None = None
         self._blueprint: Blueprint | None = None
@@ -246,11 +249,13 @@ class FlaxLayer(ModuleLayer):
 
     def _create(self, inputs: storing.CallInputs) -> None:
         probe = self._probe(inputs.structure)
+        if self._revived:
+            storing.refuse_oversized(inputs.specs, where=probe.title)
         # A decode module may only take other inputs than those that it is built with.
         blueprint = examine(probe, inputs.specs, values=inputs.values, applied=inputs.called)
         layout = blueprint.discovery.layout
         if self._revived:
-            storing.refuse_oversized(layout, where=probe.title)
+            storing.refuse_oversized(layout.specs, where=probe.title)
         initial = storing.InitialValues(
             lambda: initial_variables(probe, blueprint, self._seed, values=inputs.values)
         )
@@ -262,12 +267,13 @@ class FlaxLayer(ModuleLayer):
         )
         self._frozen.resolve(weights, where=f"Layer {self.name!r}")
         self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
-        self._weights_by_path, self._blueprint = weights, blueprint
+        found = forget_trace(blueprint.discovery)
+        self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
         self._frozen.apply(weights, trainable=self.trainable)
         self._call_state.specs = list(inputs.specs)
         self._call_state.inputs = inputs.without_values()
-        if blueprint.discovery.applied:
-            self._call_state.discoveries[inputs.structure] = blueprint.discovery
+        if found.applied:
+            self._call_state.discoveries[inputs.structure] = found
         self._settings = replace(self._settings, variables=None)  # B4: not held twice
 
     # Weights.
@@ -313,11 +319,13 @@ class FlaxLayer(ModuleLayer):
         """Takes the values of a tree of variables, whole or a part of it (W2).
 
         Args:
-            tree: Collections of arrays as `Module.init` or `flax_variables` returns them, or a
-                `TrainState`; what is missing keeps its value.
+            tree: Collections of arrays as `Module.init` or `flax_variables` returns them, a
+                `TrainState`, or the path of a checkpoint that `flaxlayer.checkpoints` reads; what
+                is missing keeps its value.
 
         Raises:
             MatchVariablesError: If a path is unknown or a shape differs; nothing is changed then.
+            ReadVariablesError: If a checkpoint cannot be read; nothing is changed then.
 
         Example:
 
@@ -433,6 +441,10 @@ class FlaxLayer(ModuleLayer):
 
     # Methods.
 
+    def share(self) -> None:
+        """Lets configurations tell that another layer uses these weights (S4)."""
+        self._sharing_token = self._sharing_token or new_token()
+
     def method(self, method: Any, *, training_arg: str | None = None, **kwargs: Any) -> Any:
         """Returns a second Keras layer that calls another method on the same weights (A3).
 
@@ -495,7 +507,7 @@ class FlaxLayer(ModuleLayer):
     def save_own_variables(self, store: Any) -> None:
         """Writes the variables by path (W3)."""
         if self._weights_by_path is not None:
-            storing.write_weights(self._weights_by_path, store)
+            weights_files.write_weights(self._weights_by_path, store)
 
     def load_own_variables(self, store: Any) -> None:
         """Reads the variables by path; files of `keras.layers.FlaxLayer` by their order (W3).
@@ -504,8 +516,8 @@ class FlaxLayer(ModuleLayer):
             MatchWeightsFileError: If the file does not hold exactly these variables; nothing is
                 changed then.
         """
-        weights = None if self._weights_by_path is None else self._weights_by_path
-        storing.read_weights(weights, store, where=f"Layer {self.name!r}")
+        where = f"Layer {self.name!r}"
+        weights_files.read_weights(self._weights_by_path, store, where=where)
 
 
 def _checked_seed(seed: int | None) -> int | None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
-from flaxlayer_core import CollectionPolicy, fit_variables, normalize_variables
+from flaxlayer_core import (
+    CollectionPolicy,
+    VariableLayout,
+    fit_variables,
+    flatten_with_paths,
+    normalize_variables,
+)
 
+from flaxlayer.checkpoints import read_variables, state_variables
 from flaxlayer.weights import FlaxWeights
 
 __all__ = ["checked_assignments"]
@@ -21,7 +30,8 @@ def checked_assignments(
 
     Args:
         weights: The variables of the layer.
-        tree: Collections of arrays, or a `TrainState`; parts may be missing.
+        tree: Collections of arrays, a `TrainState`, or the path of a checkpoint; parts may be
+            missing.
         policy: Roles by name; transient collections are left out.
         where: What to name in an error.
 
@@ -30,9 +40,10 @@ def checked_assignments(
 
     Raises:
         MatchVariablesError: If a path is unknown or a shape differs.
+        ReadVariablesError: If a checkpoint cannot be read.
     """
     expected = weights.layout.unflatten(weights.values())
-    given = normalize_variables(_collections(tree), where=where)
+    given = _wrap_keys(normalize_variables(_collections(tree), where=where), weights.layout)
     fitted = fit_variables(expected, given, ignored=frozenset(policy.transient), where=where)
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
@@ -41,14 +52,26 @@ def checked_assignments(
 
 
 def _collections(tree: Any) -> Any:
-    # A TrainState keeps `params` as a field of its own, and state as further fields.
+    if isinstance(tree, str | os.PathLike):
+        return read_variables(tree)
     if isinstance(tree, Mapping) or not hasattr(tree, "params"):
         return tree
-    fields = getattr(tree, "__dataclass_fields__", {})
-    known = {"params": tree.params}
-    for name in ("batch_stats", *fields):
-        value = getattr(tree, name, None)
-        if name not in ("params", "opt_state") and isinstance(value, Mapping):
-            known[name] = value
-    inner = known["params"]
-    return inner if isinstance(inner, Mapping) and "params" in inner else known
+    # A TrainState keeps `params` as a field of its own, and state as further fields.
+    fields = {name: getattr(tree, name) for name in getattr(tree, "__dataclass_fields__", ())}
+    return state_variables({"opt_state": None, **fields, "params": tree.params})
+
+
+def _wrap_keys(given: Mapping[str, Any], layout: VariableLayout) -> dict[str, Any]:
+    # C6: files have no typed PRNG keys, only their key data.
+    keys = {spec.path: spec for spec in layout.specs if spec.key_impl}
+    if not keys:
+        return dict(given)
+    pairs, treedef = flatten_with_paths(dict(given))
+    leaves = [
+        keys[path].restore(jnp.asarray(leaf))
+        if path in keys and getattr(leaf, "shape", None) == keys[path].shape
+        else leaf
+        for path, leaf in pairs
+    ]
+    wrapped: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
+    return wrapped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,6 +10,9 @@ from flaxlayer_core import ArgumentStructure, MethodCall, Probe
 
 from flaxlayer import configuring
 from flaxlayer.base import ModuleLayer, array_specs
+from flaxlayer.checking import check_fields, check_mapping, refuse
+from flaxlayer.resolving import find_known
+from flaxlayer.sharing import revive_shared
 from flaxlayer.weights import FlaxWeights
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class FlaxMethod(ModuleLayer):
     ) -> None:
         call = MethodCall.from_method(layer.flax_module, method, training_arg=training_arg)
         super().__init__(**kwargs)
+        layer.share()
         self.layer = layer
         self._method_call = call
         self._training_arg = training_arg
@@ -80,20 +84,43 @@ class FlaxMethod(ModuleLayer):
         method = self._method_call.method
         return {
             **super().get_config(),
-            "layer": keras.saving.serialize_keras_object(self.layer),
+            "layer": _layer_config(self.layer),
             "method": configuring.encode_method(method, method, path="method"),
             "training_arg": self._training_arg,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FlaxMethod:
-        """Makes the layer from `get_config`; a shared `FlaxLayer` stays shared in a model."""
-        known = dict(config)
-        layer = keras.saving.deserialize_keras_object(known.pop("layer"))
-        method = configuring.decode_method(known.pop("method"), path="method")
-        known["dtype"] = configuring._decode_dtype(known.get("dtype"))
+        """Makes the layer from `get_config`; layers that shared weights share them again (S4).
+
+        Raises:
+            DecodeModuleError: If the configuration is refused; nothing is imported or executed.
+        """
+        known = configuring.decode_base(check_fields(config))
+        stored = check_mapping(known.pop("layer", None), "layer")
+        method = configuring.decode_method(known.pop("method", None), path="method")
+        token = check_fields(stored.get("config")).get("sharing")
+        member = f"{known.get('name')}.{cls.__name__}"
+        layer = revive_shared(token, member, lambda: _revive_layer(stored))
         return cls(layer, method, **known)
 
     def get_build_config(self) -> None:
         """Returns nothing: the first call builds it."""
         return
+
+
+def _layer_config(layer: FlaxLayer) -> dict[str, Any]:
+    name = keras.saving.get_registered_name(type(layer))
+    build = layer.get_build_config()
+    return {"registered_name": name, "config": layer.get_config(), "build_config": build}
+
+
+def _revive_layer(stored: Mapping[str, Any]) -> FlaxLayer:
+    cls = find_known(stored.get("registered_name"))
+    if not (isinstance(cls, type) and issubclass(cls, ModuleLayer) and hasattr(cls, "share")):
+        raise refuse("layer", expected="a FlaxLayer", found=stored.get("registered_name"))
+    layer: FlaxLayer = cls.from_config({**stored["config"], "sharing": None})
+    build = stored.get("build_config")
+    if build is not None:
+        layer.build_from_config(check_mapping(build, "layer.build_config"))
+    return layer

@@ -11,6 +11,7 @@ import keras
 from flaxlayer_core import ArgumentStructure, is_array
 from flaxlayer_core.config import decode_value, encode_value, register
 
+from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.resolving import resolve_name
 
 __all__ = ["PackedArguments", "decode_structure", "encode_structure", "needs_packing"]
@@ -58,9 +59,23 @@ def decode_structure(config: Any) -> ArgumentStructure:
         DecodeModuleError: If the configuration is refused.
     """
     call = decode_value(config, path="arguments", resolve=resolve_name)
+    if not _is_call(call):
+        raise refuse("arguments", expected="positional and keyword arguments", found=config)
     leaves, treedef = jax.tree_util.tree_flatten(call)
+    slots = [leaf.index for leaf in leaves if isinstance(leaf, Slot)]
+    if slots != list(range(len(slots))):
+        raise refuse("arguments", expected="each array once, in order", found=slots)
     statics = [(i, leaf) for i, leaf in enumerate(leaves) if not isinstance(leaf, Slot)]
+    if any(is_array(leaf) for _, leaf in statics):
+        raise refuse("arguments", expected="static values that are no arrays", found=statics)
     return ArgumentStructure(treedef, tuple(statics))
+
+
+def _is_call(call: Any) -> bool:
+    if type(call) is not tuple or len(call) != 2:
+        return False
+    args, kwargs = call
+    return type(args) is tuple and type(kwargs) is dict and all(type(key) is str for key in kwargs)
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
@@ -85,7 +100,9 @@ class PackedArguments:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PackedArguments:
         """Makes the object from `get_config`."""
-        return cls(decode_structure(config["arguments"]), bool(config.get("flat_outputs")))
+        known = check_mapping(config, "flax_arguments")
+        structure = decode_structure(known.get("arguments"))
+        return cls(structure, flat_outputs=bool(known.get("flat_outputs")))
 
 
 def needs_packing(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import keras
+from flaxlayer_core.config.world import look_up
 
-__all__ = ["resolve_name"]
+__all__ = ["find_known", "resolve_name"]
 
 
 def resolve_name(name: str) -> object | None:
@@ -26,3 +27,25 @@ def resolve_name(name: str) -> object | None:
     """
     found: object | None = keras.saving.get_registered_object(name)
     return found
+
+
+def find_known(*names: object) -> object | None:
+    """Returns what the first known of several names stands for (S2).
+
+    Args:
+        *names: Names to try in turn; what is no string is passed over.
+
+    Returns:
+        What Keras's registry, `custom_objects`, `flaxlayer.register` or this process's layers know
+        under the name, None if none is known.
+
+    Example:
+
+    ```python
+    >>> find_known(None, "os:system", "flax.linen:Dense").__name__
+    'Dense'
+
+    ```
+    """
+    answers = (look_up(name, resolve_name) for name in names if isinstance(name, str))
+    return next((answer for answer in answers if answer is not None), None)

@@ -1,10 +1,11 @@
-"""What a layer writes to files and reads back: weights by path, and the inputs of its build (W3, S3)."""
+"""The inputs that a layer is built with, as JSON and back (S1, S3)."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,16 +16,13 @@ from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
     BuildModuleError,
-    DecodeModuleError,
-    MatchWeightsFileError,
     MethodCall,
-    Role,
-    VariableLayout,
+    VariableSpec,
     flatten_with_paths,
 )
 
+from flaxlayer.checking import refuse
 from flaxlayer.packing import decode_structure, encode_structure
-from flaxlayer.weights import FlaxWeights
 
 __all__ = [
     "CallInputs",
@@ -32,9 +30,7 @@ __all__ = [
     "arguments_from_shapes",
     "decode_inputs",
     "encode_inputs",
-    "read_weights",
     "refuse_oversized",
-    "write_weights",
 ]
 
 _MAX_RANK = 32
@@ -88,6 +84,9 @@ def arguments_from_shapes(input_shape: Any, call: MethodCall) -> tuple[Any, ...]
 
     Returns:
         Positional arguments: one, or one for each shape where the method needs as many arrays.
+
+    Raises:
+        BuildModuleError: If it is no structure of shapes.
     """
     dtype = np.dtype(keras.config.floatx())
 
@@ -96,7 +95,9 @@ def arguments_from_shapes(input_shape: Any, call: MethodCall) -> tuple[Any, ...]
             return ArraySpec(tuple(shape), dtype)
         if isinstance(shape, Mapping):
             return {name: convert(value) for name, value in shape.items()}
-        return type(shape)(convert(value) for value in shape)
+        if isinstance(shape, list | tuple):
+            return type(shape)(convert(value) for value in shape)
+        raise _no_shape(shape)
 
     if input_shape is None:
         return ()
@@ -106,9 +107,19 @@ def arguments_from_shapes(input_shape: Any, call: MethodCall) -> tuple[Any, ...]
     return (argument,)
 
 
+def _no_shape(found: Any) -> BuildModuleError:
+    return BuildModuleError(
+        "A layer cannot be built from this input shape.",
+        expected="a shape, or lists and dicts of shapes: tuples of sizes, None for an unknown one",
+        found=repr(found)[:200],
+        fix="Call the layer on data, which builds it too.",
+        law="B1",
+    )
+
+
 def _is_shape(value: Any) -> bool:
-    sequence = isinstance(value, list | tuple)
-    return sequence and all(dim is None or isinstance(dim, int) for dim in value)
+    sequence = isinstance(value, list | tuple) and len(value) <= _MAX_RANK
+    return sequence and all(map(_is_dim, value))
 
 
 def _required(call: MethodCall) -> int:
@@ -140,47 +151,42 @@ def decode_inputs(config: Mapping[str, Any]) -> CallInputs:
         DecodeModuleError: If the configuration is not of that form.
     """
     structure = decode_structure(config["arguments"])
-    arrays = config.get("arrays")
-    if not isinstance(arrays, list) or len(arrays) != _array_count(structure):
-        raise _refused(f"arrays={arrays!r}")
+    arrays, count = config.get("arrays"), structure.treedef.num_leaves - len(structure.statics)
+    if not isinstance(arrays, list | tuple) or len(arrays) != count:
+        raise refuse("arrays", expected=f"[shape, dtype name] for {count} arrays", found=arrays)
     return CallInputs([_decode_spec(entry) for entry in arrays], structure, None)
 
 
-def _array_count(structure: ArgumentStructure) -> int:
-    return structure.treedef.num_leaves - len(structure.statics)
-
-
 def _decode_spec(entry: Any) -> ArraySpec:
-    if not (isinstance(entry, list | tuple) and len(entry) == 2):
-        raise _refused(repr(entry))
-    shape, name = entry
-    plain = isinstance(shape, list | tuple) and len(shape) <= _MAX_RANK and isinstance(name, str)
-    if not plain or not all(dim is None or (type(dim) is int and dim >= 0) for dim in shape):
-        raise _refused(repr(entry))
-    try:
-        dtype = jax.numpy.dtype(name)
-    except TypeError:
-        raise _refused(repr(entry)) from None
-    return ArraySpec(tuple(shape), dtype)
+    if isinstance(entry, list | tuple) and len(entry) == 2:
+        shape, name = entry
+        if _is_shape(shape) and isinstance(name, str):
+            with contextlib.suppress(TypeError, ValueError):
+                return ArraySpec(tuple(shape), _numeric(jax.numpy.dtype(name)))
+    raise refuse("arrays", expected="[shape, dtype name]", found=entry)
 
 
-def _refused(found: str) -> DecodeModuleError:
-    return DecodeModuleError(
-        "The stored inputs of a FlaxLayer are refused.",
-        expected="a list of [shape, dtype name], one for each array of the call",
-        found=found[:200],
-        fix="Save the model again with FlaxLayer.",
-        law="S3",
-    )
+def _numeric(dtype: Any) -> Any:
+    if jax.numpy.issubdtype(dtype, np.number) or dtype == np.bool_:
+        return dtype
+    raise TypeError(f"{dtype} is no dtype of an array")
 
 
-def refuse_oversized(layout: VariableLayout, *, where: str) -> None:
-    """Refuses a stored configuration whose variables would not fit into this machine (S3).
+def _is_dim(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < 2**31)
+
+
+def refuse_oversized(specs: Iterable[ArraySpec | VariableSpec], *, where: str) -> None:
+    """Refuses a stored configuration whose arrays would not fit into this machine (S3).
+
+    Args:
+        specs: The inputs, which a module that branches on values is built on, or the variables.
+        where: What to name in an error.
 
     Raises:
         BuildModuleError: Before anything is allocated.
     """
-    total = sum(spec.nbytes for spec in layout.specs)
+    total = sum(math.prod(dim or 1 for dim in spec.shape) * _itemsize(spec.dtype) for spec in specs)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if total > memory:
         raise BuildModuleError(
@@ -192,58 +198,5 @@ def refuse_oversized(layout: VariableLayout, *, where: str) -> None:
         )
 
 
-# Weights files.
-
-
-def store_key(path: Sequence[str]) -> str:
-    """Returns the key of a variable in a weights file: one flat name, never a path (S3)."""
-    return ".".join(part.replace("%", "%25").replace(".", "%2E").replace("/", "%2F") for part in path)
-
-
-def write_weights(weights: FlaxWeights, store: Any) -> None:
-    """Writes variables by path (W3)."""
-    for path, variable in weights.by_path().items():
-        store[store_key(path)] = variable
-
-
-def read_weights(weights: FlaxWeights | None, store: Any, *, where: str) -> None:
-    """Reads variables by path, or by order from a file of `keras.layers.FlaxLayer` (W3).
-
-    Args:
-        weights: The variables, None for a layer that is not built.
-        store: What the file has for the layer.
-        where: What to name in an error.
-
-    Raises:
-        MatchWeightsFileError: If names or shapes differ; nothing is changed then.
-    """
-    keys = list(store.keys())
-    variables = {} if weights is None else _by_key(weights, keys)
-    missing = sorted(set(variables) - set(keys))
-    extra = sorted(set(keys) - set(variables))
-    problems = [f"missing {key}" for key in missing] + [f"extra {key}" for key in extra]
-    values = {key: store[key] for key in variables if key in store}
-    problems += [
-        f"{key} has shape {list(value.shape)}, not {list(variables[key].shape)}"
-        for key, value in values.items()
-        if tuple(value.shape) != tuple(variables[key].shape)
-    ]
-    if problems:
-        raise MatchWeightsFileError(
-            f"{where} does not find its variables in the weights file.",
-            expected=", ".join(sorted(variables)) or "nothing: the layer is not built",
-            found="; ".join(problems),
-            fix="Load a file of the same module, built for the same inputs.",
-            law="W3",
-        )
-    for key, variable in variables.items():
-        variable.assign(values[key])
-
-
-def _by_key(weights: FlaxWeights, keys: Sequence[str]) -> dict[str, keras.Variable]:
-    if keys and all(key.isdigit() for key in keys):
-        # The reference numbers params first, then state, each in the order of the tree.
-        trees = (weights.tree(Role.TRAINABLE), weights.tree(Role.STATE))
-        ordered = itertools.chain.from_iterable(map(jax.tree_util.tree_leaves, trees))
-        return {str(index): variable for index, variable in enumerate(ordered)}
-    return {store_key(path): variable for path, variable in weights.by_path().items()}
+def _itemsize(dtype: Any) -> int:
+    return int(getattr(dtype, "itemsize", 8))

@@ -3,6 +3,9 @@
 ```
 FlaxLayerError(Exception)
 ├── ParityError(AssertionError)      two trees that must agree do not (T4)
+├── KeepLawError(AssertionError)     a layer breaks a law in another way than by its values (T2)
+├── PassChecksError(AssertionError)  a report holds failures (T2)
+├── SelectCheckError(ValueError)     a check that does not exist was asked for (T2)
 ├── ReadSpecError(ValueError)        a spec or its JSON is not one that this harness can build (T1)
 └── FindToleranceError(TypeError)    a dtype has no entry in the tolerance table (T4)
 ```
@@ -12,7 +15,14 @@ from __future__ import annotations
 
 from flaxlayer_core.errors import FlaxLayerError
 
-__all__ = ["FindToleranceError", "ParityError", "ReadSpecError"]
+__all__ = [
+    "FindToleranceError",
+    "KeepLawError",
+    "ParityError",
+    "PassChecksError",
+    "ReadSpecError",
+    "SelectCheckError",
+]
 
 
 class ReadSpecError(FlaxLayerError, ValueError):
@@ -21,6 +31,18 @@ class ReadSpecError(FlaxLayerError, ValueError):
 
 class FindToleranceError(FlaxLayerError, TypeError):
     """A dtype has no entry in the published tolerance table (T4)."""
+
+
+class SelectCheckError(FlaxLayerError, ValueError):
+    """A check was asked for, or expected to fail, that does not exist (T2, T6)."""
+
+
+class KeepLawError(FlaxLayerError, AssertionError):
+    """A layer breaks a law in another way than by the values of a tree (T2)."""
+
+
+class PassChecksError(FlaxLayerError, AssertionError):
+    """Checks failed, or expected failures did not come about (T2, T6)."""
 
 
 class ParityError(FlaxLayerError, AssertionError):

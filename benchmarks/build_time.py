@@ -1,0 +1,74 @@
+"""Building a layer, beside `module.init` and `keras.layers.FlaxLayer`, in fresh processes (B1, B2).
+
+Run: `python -m benchmarks.build_time`. Compiled code is not cached between the processes.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+__all__ = ["WAYS", "measure"]
+
+WAYS = ("ours", "eager_init", "jitted_init", "reference")
+
+
+def _build(way: str, name: str) -> float:
+    import jax
+    import keras
+    from flaxlayer import FlaxLayer
+
+    from benchmarks.models import MODELS
+
+    model = MODELS[name]
+    module, x = model.make(), jax.numpy.asarray(model.inputs())
+    flag = {"training": True} if model.flag else {}
+    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+    start = time.perf_counter()
+    if way == "ours":
+        layer = FlaxLayer(module)
+        layer.build(model.shape)
+        values = [variable.value for variable in layer.weights]
+    elif way == "reference":
+        layer = keras.layers.FlaxLayer(module)
+        layer.build(model.shape)
+        values = [variable.value for variable in layer.weights]
+    elif way == "eager_init":
+        values = module.init(keys, x, **flag)
+    else:
+        values = jax.jit(lambda keys, x: module.init(keys, x, **flag))(keys, x)
+    jax.block_until_ready(values)
+    return time.perf_counter() - start
+
+
+def measure(name: str, rounds: int = 3) -> dict[str, float]:
+    """Returns the median seconds of a build by each way, each in a process of its own."""
+    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    for _ in range(rounds):
+        for way in WAYS:
+            command = [sys.executable, "-m", "benchmarks.build_time", way, name]
+            done = subprocess.run(
+                command, check=True, capture_output=True, text=True, env=environment
+            )
+            times[way].append(float(done.stdout.split()[-1]))
+    return {way: statistics.median(seconds) for way, seconds in times.items()}
+
+
+def main() -> None:
+    """Prints a table in Markdown; with a way and a model, the seconds of one build."""
+    if len(sys.argv) == 3:
+        print(_build(*sys.argv[1:]))
+        return
+    print("| model | FlaxLayer | eager init | jitted init | reference |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in ("mlp", "transformer", "resnet50"):
+        t = measure(name)
+        print(f"| {name} | " + " | ".join(f"{t[way]:.2f} s" for way in WAYS) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The project's own suite: the layer judged by generated modules, the checks by faulty layers."""

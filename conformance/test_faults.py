@@ -1,0 +1,126 @@
+"""The checks are proven: each catches its faulty layer, and passes the healthy twin (T5)."""
+
+import functools
+import random
+import subprocess
+import sys
+
+import pytest
+from hypothesis import Phase, find, settings
+
+from conformance.faults import FAULTS
+from flaxlayer import FlaxLayer
+from flaxlayer_testing import (
+    ExpectedFailure,
+    Status,
+    Subject,
+    cases,
+    checks,
+    failing_program,
+    run_report,
+)
+from flaxlayer_testing.programs import PROGRAMS
+
+UNPROVEN: set[str] = set()
+"""Checks that no faulty layer proves yet."""
+
+SEED = 2
+by_name = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.layer.__name__)
+
+
+@functools.lru_cache(maxsize=256)
+def _healthy(case):
+    return Subject.from_case(case)
+
+
+def _entry(subject, check):
+    (entry,) = run_report(subject, only=[check]).entries
+    return entry
+
+
+def _caught(fault, case):
+    entry = _entry(_healthy(case).with_layer(fault.layer), fault.check)
+    return (
+        entry.status is Status.FAILED
+        and entry.error_type == fault.error
+        and fault.message in entry.message
+    )
+
+
+@functools.cache
+def _found(fault, start=SEED):
+    tried = []
+
+    def catches(case):
+        tried.append(case)
+        return _caught(fault, case)
+
+    once = settings(max_examples=fault.budget, phases=[Phase.generate], deadline=None)
+    case = find(cases(), catches, settings=once, random=random.Random(start))
+    return case, len(tried)
+
+
+@pytest.mark.law("T5")
+@by_name
+def test_search_finds_the_fault_within_its_budget_and_the_healthy_twin_passes(
+    fault, record_property
+):
+    case, tried = _found(fault)
+    record_property("tried", tried)
+    entry = _entry(_healthy(case), fault.check)
+    assert entry.status is Status.PASSED, entry.failure_text()
+
+
+@pytest.mark.law("T5")
+def test_every_check_has_a_fault_and_every_fault_a_check():
+    names = {check.name for check in checks()}
+    caught = {fault.check for fault in FAULTS}
+    assert caught - names == set()
+    assert names - caught == UNPROVEN
+
+
+@pytest.mark.law("T6")
+def test_a_known_failure_is_expected_and_a_stale_one_fails():
+    fault = next(fault for fault in FAULTS if fault.check == "check_sown")
+    case, _ = _found(fault)
+    known = ExpectedFailure(fault.check, fault.error, fault.message, "sown values are not kept")
+    faulty, healthy = _healthy(case).with_layer(fault.layer), _healthy(case)
+    report = run_report(faulty, only=[fault.check], expected_failures=[known])
+    assert report.ok
+    assert report.entries[0].status is Status.EXPECTED
+    stale = run_report(healthy, only=[fault.check], expected_failures=[known])
+    assert not stale.ok
+    assert "did not come about: it passed" in stale.entries[0].message
+
+
+PRINTED = [fault for fault in FAULTS if fault.check in PROGRAMS]
+
+
+@pytest.mark.law("T1")
+@pytest.mark.parametrize("fault", PRINTED, ids=lambda fault: fault.layer.__name__)
+def test_the_printed_program_fails_for_the_faulty_layer_and_passes_for_its_twin(fault):
+    case, _ = _found(fault)
+    for layer, fails in ((fault.layer, True), (FlaxLayer, False)):
+        text = failing_program(_healthy(case).with_layer(layer), fault.check)
+        assert "flaxlayer_testing" not in text
+        done = _run([sys.executable, "-c", text])
+        assert done.returncode == fails, text + done.stderr
+        assert ("AssertionError" in done.stderr) == fails
+
+
+@pytest.mark.law("T8")
+def test_the_last_line_of_a_failure_is_the_command_that_replays_it():
+    fault = next(fault for fault in FAULTS if fault.check == "check_state_training")
+    case, _ = _found(fault)
+    report = run_report(_healthy(case).with_layer(fault.layer), only=[fault.check])
+    with pytest.raises(AssertionError) as caught:
+        report.raise_for_failures()
+    line = str(caught.value).splitlines()[-1]
+    assert line.startswith("Replay: python -m flaxlayer_testing.replay")
+    done = _run(["sh", "-c", line.removeprefix("Replay: ").replace("python", sys.executable, 1)])
+    assert done.returncode == 1
+    assert "variables after training" in done.stderr
+
+
+def _run(command):
+    return subprocess.run(command, capture_output=True, text=True, check=False)

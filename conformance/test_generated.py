@@ -1,0 +1,87 @@
+"""The layer runs generated modules as raw Flax does: no unexplained mismatch (T1, T2)."""
+
+import time
+
+import pytest
+from hypothesis import Phase, given, seed, settings
+
+from flaxlayer_testing import Subject, cases, checks, run_report, spec_traits
+from flaxlayer_testing.graph import FEATURES
+
+CALLS = (
+    "check_build_paths",
+    "check_build_dtypes",
+    "check_build_values",
+    "check_inference",
+    "check_training",
+    "check_state_training",
+    "check_state_inference",
+    "check_sown",
+    "check_losses",
+    "check_streams",
+    "check_fresh_keys",
+    "check_no_draw",
+    "check_frozen_layer",
+    "check_frozen_paths",
+    "check_variables_tree",
+    "check_weight_values",
+    "check_wrong_arguments",
+    "check_wrong_variables",
+)
+MODELS = tuple(check.name for check in checks() if check.name not in CALLS)
+
+
+def examine(number, modules, names, record_property):
+    """Runs checks on generated modules; each must pass or say why it does not apply."""
+    seen, started = set(), time.perf_counter()
+
+    @seed(number)
+    @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
+    @given(cases())
+    def run(case):
+        seen.add(case.spec)
+        run_report(Subject.from_case(case), only=names).raise_for_failures()
+
+    run()
+    record_property("modules", len(seen))
+    record_property("seconds", time.perf_counter() - started)
+    return seen
+
+
+@pytest.mark.law("T2")
+@pytest.mark.parametrize("shard", range(8))
+def test_generated_modules_run_as_raw_flax_does(shard, record_property):
+    record_property("checks", "build, call and state")
+    seen = examine(shard, 16, CALLS, record_property)
+    assert len(seen) >= 13
+
+
+@pytest.mark.law("T2")
+@pytest.mark.parametrize("shard", range(4))
+def test_generated_modules_learn_save_and_refuse_as_raw_flax_does(shard, record_property):
+    record_property("checks", "model")
+    examine(100 + shard, 6, MODELS, record_property)
+
+
+@pytest.mark.long
+@pytest.mark.law("T2")
+@pytest.mark.parametrize("shard", range(20))
+def test_many_generated_modules_run_as_raw_flax_does(shard, record_property):
+    record_property("checks", "all")
+    seen = examine(1000 + shard, 52, None, record_property)
+    assert len(seen) >= 45
+
+
+@pytest.mark.law("T1")
+def test_the_generated_modules_show_every_feature():
+    seen = set()
+    for shard in range(8):
+
+        @seed(shard)
+        @settings(max_examples=16, derandomize=False, phases=[Phase.generate])
+        @given(cases())
+        def collect(case):
+            seen.update(spec_traits(case.spec).features)
+
+        collect()
+    assert set(FEATURES) - seen == set()

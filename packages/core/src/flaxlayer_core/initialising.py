@@ -1,0 +1,134 @@
+"""Initial values: exactly those of `Module.init`, without running the module on inputs (B2).
+
+A traced init is cut down to what the variables need, which is their initialisers, and that is
+evaluated operation by operation as an eager init would: each distinct initialiser is compiled once,
+and the bits are those of an eager init.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flaxlayer_core.building import Blueprint, ones
+from flaxlayer_core.compat import TracedFunction
+from flaxlayer_core.discovery import Discovery, Probe, merge_missing, trace_init
+from flaxlayer_core.given import override_variables
+from flaxlayer_core.keys import init_rngs
+from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
+
+__all__ = ["forget_trace", "initial_variables"]
+
+
+def initial_variables(
+    probe: Probe, blueprint: Blueprint, seed: int, *, values: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
+
+    Inputs stay abstract as long as no value depends on one; else init runs on the inputs at hand,
+    or on ones of the right dtype.
+
+    Args:
+        probe: The module and its call.
+        blueprint: What `examine` found.
+        seed: The layer's seed.
+        values: The inputs themselves where they are at hand.
+
+    Returns:
+        The stored collections; given variables are in their places, copied once.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, numpy as np
+    >>> from flaxlayer_core import LinenModule, MethodCall, examine, split_arguments
+    >>> module = LinenModule(nn.Dense(2))
+    >>> call = MethodCall.from_method(module, None)
+    >>> spec = ArraySpec((None, 3), np.dtype("float32"))
+    >>> probe = Probe(module, call, call, split_arguments((spec,), {})[1])
+    >>> ours = initial_variables(probe, examine(probe, [spec]), 7)
+    >>> raw = nn.Dense(2).init(init_rngs(7, ["params"]), np.ones((1, 3), np.float32))
+    >>> bool((ours["params"]["kernel"] == raw["params"]["kernel"]).all())
+    True
+
+    ```
+    """
+    discovery = blueprint.discovery
+    # Inside a trace the values must be values all the same (B3).
+    with jax.ensure_compile_time_eval():
+        # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
+        fitted = probe.fit_given(discovery.variables, transient=discovery.layout.transient)
+        given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
+        if len(given) == len(discovery.layout.specs):
+            return override_variables(discovery.variables, given)
+        rngs = init_rngs(seed, discovery.init_streams)
+        variables = _init(probe, blueprint, rngs, values, training=True)
+        if discovery.extra_init:
+            extra = _init(probe, blueprint, rngs, values, training=False)
+            variables = merge_missing(variables, extra)
+    return override_variables({name: variables[name] for name in discovery.variables}, given)
+
+
+def _init(
+    probe: Probe,
+    blueprint: Blueprint,
+    rngs: Mapping[str, jax.Array],
+    values: Sequence[Any] | None,
+    *,
+    training: bool,
+) -> dict[str, Any]:
+    if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
+        values = None
+    failure: Exception | None = None
+    for binding in _sized(blueprint.binding):
+        try:
+            traced = _traced(probe, blueprint, binding, rngs, training)
+        except Exception as error:  # a size may not fit the module: try the next
+            failure = error
+            continue
+        if traced is not None and not traced.needs(1):
+            variables: dict[str, Any] = traced.evaluate(dict(rngs), list(binding.arrays))
+            return variables
+        concrete = values if values is not None else ones(binding)
+        return probe.init(rngs, concrete, training=training)
+    assert failure is not None
+    raise failure
+
+
+def _traced(
+    probe: Probe,
+    blueprint: Blueprint,
+    binding: Binding,
+    rngs: Mapping[str, jax.Array],
+    training: bool,
+) -> TracedFunction | None:
+    discovery = blueprint.discovery
+    if not discovery.traceable:
+        return None
+    known = discovery.traced_init
+    if training and known is not None and binding is blueprint.binding and _fits(known, rngs):
+        return known
+    return trace_init(probe, discovery.init_streams, binding.arrays, training=training)
+
+
+def _fits(traced: TracedFunction, rngs: Mapping[str, jax.Array]) -> bool:
+    # The key implementation may have changed since a deferred build began.
+    keys = [key.dtype for key in rngs.values()]
+    return traced.dtypes[: len(keys)] == keys
+
+
+def _sized(binding: Binding) -> Iterator[Binding]:
+    # Initialisers need sizes: JAX runs no operation on a symbolic one.
+    if not any(is_symbolic(array.shape) for array in binding.arrays):
+        return iter([binding])
+    specs = [ArraySpec(drop_symbols(array.shape), array.dtype) for array in binding.arrays]
+    return (choice for choice in bindings(specs) if choice.varied)
+
+
+def forget_trace(discovery: Discovery) -> Discovery:
+    """Returns a discovery without the traced init, which a built layer does not need."""
+    return replace(discovery, traced_init=None)

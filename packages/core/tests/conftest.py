@@ -1,0 +1,71 @@
+"""What the tests of core share: a module examined for inputs, as a layer would."""
+
+import numpy as np
+import pytest
+
+from flaxlayer_core import (
+    ArraySpec,
+    CollectionPolicy,
+    LinenModule,
+    MethodCall,
+    Probe,
+    examine,
+    split_arguments,
+)
+
+
+def spec(*shape, dtype="float32"):
+    return ArraySpec(shape, np.dtype(dtype))
+
+
+def probe(
+    module,
+    *args,
+    method=None,
+    init_method=None,
+    training_arg=None,
+    policy=None,
+    rngs=None,
+    given=None,
+    kwargs=None,
+):
+    """The question about a module, and the specs of the arrays among its arguments."""
+    flax_module = LinenModule(module)
+    call = MethodCall.from_method(flax_module, method, training_arg=training_arg)
+    init_call = call
+    if init_method is not None:
+        init_call = MethodCall.from_method(flax_module, init_method)
+    arrays, structure = split_arguments(args, kwargs or {})
+    asked = Probe(
+        flax_module,
+        call,
+        init_call,
+        structure,
+        policy=policy or CollectionPolicy(),
+        rngs=rngs,
+        given=given,
+        label="Layer 'it'",
+    )
+    specs = [a if isinstance(a, ArraySpec) else spec(*a.shape, dtype=a.dtype) for a in arrays]
+    return asked, specs
+
+
+def examined(module, *args, values=None, **settings):
+    """What a layer knows of a module for these arguments."""
+    asked, specs = probe(module, *args, **settings)
+    return examine(asked, specs, values=values).discovery
+
+
+@pytest.fixture(name="spec", scope="session")
+def _spec():
+    return spec
+
+
+@pytest.fixture(name="probe", scope="session")
+def _probe():
+    return probe
+
+
+@pytest.fixture(name="examined", scope="session")
+def _examined():
+    return examined

@@ -1,0 +1,454 @@
+"""From input shapes to what is stored and to its initial values (B1, B2, B3, C6)."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flaxlayer_core import (
+    ArraySpec,
+    BuildModuleError,
+    CallArgumentError,
+    examine,
+    init_rngs,
+    initial_variables,
+    output_specs,
+)
+
+SEED = 11
+
+
+class Cnn(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(2, (3, 3))(x))
+        return nn.Dense(2)(nn.Dropout(0.5, deterministic=not train)(x.mean((1, 2))))
+
+
+class PythonSizes(nn.Module):
+    """Does with its sizes what symbols cannot."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2)(x) / math.sqrt(int(x.shape[1]))
+
+
+class PythonSizedParam(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return x * self.param("scale", nn.initializers.ones, (int(x.shape[1]), 1))
+
+
+class Halves(nn.Module):
+    """Takes a length that four divides, and no more than 40."""
+
+    @nn.compact
+    def __call__(self, x):
+        length = int(x.shape[1])
+        assert length % 4 == 0
+        assert length <= 40
+        return nn.Dense(2)(x.reshape(-1, 4))
+
+
+class Flattens(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2)(x.reshape(x.shape[0], -1))
+
+
+class Carries(nn.Module):
+    """Keeps a value for each example of the batch."""
+
+    @nn.compact
+    def __call__(self, x):
+        carry = self.variable("carry", "h", lambda: jnp.zeros((x.shape[0], 2)))
+        carry.value = carry.value + nn.Dense(2)(x)
+        return carry.value
+
+
+class DataInit(nn.Module):
+    """Centers by the mean of the inputs that it was initialised with."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x - self.variable("norm", "mean", lambda: x.mean(0)).value
+
+
+class Branches(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2, name="positive" if x.sum() > 0 else "negative")(x)
+
+
+class Inference(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(4, name="body")(x)
+        return x if train else nn.Dense(2, name="head")(x)
+
+
+class DrawsForInference(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        if train:
+            return x
+        draw = lambda: jax.random.normal(self.make_rng("basis"), (3,))  # noqa: E731
+        return x + self.variable("basis", "w", draw).value.sum()
+
+
+class Dtypes(nn.Module):
+    """One variable of each kind."""
+
+    @nn.compact
+    def __call__(self, x):
+        for dtype in ("bfloat16", "float16", "complex64", "int8", "bool"):
+            self.param(dtype, lambda _, d=dtype: jnp.ones(2, d))
+        self.variable("keys", "one", lambda: self.make_rng("params"))
+        self.variable("keys", "many", lambda: jax.random.split(self.make_rng("params"), 3))
+        return x
+
+
+class TwoInputs(nn.Module):
+    @nn.compact
+    def __call__(self, x, y):
+        return x + y
+
+
+class Counts(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        count = self.variable("count", "n", lambda: 0)
+        count.value += 1
+        return x
+
+
+def blueprint(probe, module, *args, values=None, **settings):
+    asked, specs = probe(module, *args, **settings)
+    return asked, examine(asked, specs, values=values)
+
+
+def initialized(probe, module, *args, values=None, seed=SEED, **settings):
+    asked, found = blueprint(probe, module, *args, values=values, **settings)
+    return initial_variables(asked, found, seed, values=values)
+
+
+def raw_init(module, x, streams=("params",), seed=SEED, **kwargs):
+    return dict(module.init(init_rngs(seed, streams), x, **kwargs))
+
+
+def bits(leaf):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf).dtype, np.asarray(leaf).shape, np.asarray(leaf).tobytes()
+
+
+def assert_same_bits(ours, theirs):
+    assert jax.tree_util.tree_structure(ours) == jax.tree_util.tree_structure(theirs)
+    left, right = jax.tree_util.tree_leaves(ours), jax.tree_util.tree_leaves(theirs)
+    assert list(map(bits, left)) == list(map(bits, right))
+
+
+def layout_text(found):
+    return {"/".join(spec.path): str(spec) for spec in found.discovery.layout.specs}
+
+
+@pytest.mark.law("B1")
+def test_a_module_of_petabytes_is_examined(probe, spec):
+    _, found = blueprint(probe, nn.Dense(10**9), spec(None, 10**6))
+    assert found.discovery.layout.specs[1].nbytes == 4 * 10**15
+
+
+@pytest.mark.law("B1")
+def test_no_array_is_left_behind_by_an_examination(probe, spec):
+    before = jax.live_arrays()
+    kept = blueprint(probe, Cnn(), spec(None, 8, 8, 3))
+    known = set(map(id, before))
+    assert [array for array in jax.live_arrays() if id(array) not in known] == []
+    del kept
+
+
+@pytest.mark.law("B1")
+def test_nothing_is_computed_in_an_examination(probe, spec):
+    def initializer(key, shape, dtype=jnp.float32):
+        assert isinstance(key, jax.core.Tracer)
+        return jnp.zeros(shape, dtype)
+
+    blueprint(probe, nn.Dense(2, kernel_init=initializer), spec(None, 3))
+    blueprint(probe, nn.Dense(2, kernel_init=initializer), spec(2, 3))
+
+
+@pytest.mark.law("B1")
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "int16"])
+def test_inputs_have_their_true_dtype(probe, spec, dtype):
+    # nn.Embed refuses what is no integer.
+    _, found = blueprint(probe, nn.Embed(5, 3), spec(None, None, dtype=dtype))
+    assert [array.dtype.name for array in found.binding.arrays] == [dtype]
+
+
+@pytest.mark.law("B1")
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Dense(2), (None, 3)),
+        (nn.Conv(2, (3, 3)), (None, None, None, 3)),
+        (nn.MultiHeadDotProductAttention(2), (None, None, 4)),
+        (nn.RNN(nn.LSTMCell(3)), (None, None, 4)),
+        (nn.LayerNorm(), (None, None, 4)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_unknown_dimensions_are_symbolic_where_flax_allows(probe, spec, module, shape):
+    _, found = blueprint(probe, module, spec(*shape))
+    assert found.binding.varied == ()
+    known = [3 if dim is None else dim for dim in shape]
+    raw = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros(known)))
+    expected = [(leaf.shape, leaf.dtype) for leaf in jax.tree_util.tree_leaves(raw)]
+    assert [(s.shape, s.dtype) for s in found.discovery.layout.specs] == expected
+
+
+@pytest.mark.law("B1")
+@pytest.mark.parametrize("module", [PythonSizes(), Halves()], ids=repr)
+def test_unknown_dimensions_are_filled_in_where_symbols_fail(probe, spec, module):
+    _, found = blueprint(probe, module, spec(None, None, 4))
+    assert layout_text(found) == {
+        "params/Dense_0/bias": "float32[2]",
+        "params/Dense_0/kernel": "float32[4,2]",
+    }
+
+
+@pytest.mark.law("B1")
+def test_a_param_that_depends_on_an_unknown_dimension_is_explained(probe, spec):
+    with pytest.raises(BuildModuleError) as caught:
+        blueprint(probe, Flattens(), spec(None, None, 4))
+    assert str(caught.value).splitlines() == [
+        "Layer 'it' (module Flattens) cannot be built: the shape of 'params/Dense_0/kernel' "
+        "depends on the unknown dimension of axis 1.",
+        "Expected: stored variables whose shapes follow from the known dimensions",
+        "Found: float32[4*dim1,2]",
+        "Fix: Give that dimension: keras.Input(batch_shape=...), or call the layer on real data.",
+        "Law: B1",
+    ]
+
+
+@pytest.mark.law("B1")
+def test_a_param_that_depends_on_a_filled_in_dimension_names_it(probe, spec):
+    with pytest.raises(BuildModuleError, match=r"'params/scale' depends on .* of axis 1\."):
+        blueprint(probe, PythonSizedParam(), spec(None, None, 4))
+
+
+@pytest.mark.law("B1")
+def test_a_param_that_depends_on_a_known_dimension_is_built(probe, spec):
+    _, found = blueprint(probe, PythonSizedParam(), spec(None, 5, 4))
+    assert layout_text(found) == {"params/scale": "float32[5,1]"}
+
+
+@pytest.mark.law("B1")
+def test_state_that_depends_on_the_batch_names_it(probe, spec):
+    with pytest.raises(BuildModuleError, match=r"'carry/h' depends on the batch dimension"):
+        blueprint(probe, Carries(), spec(None, 3))
+
+
+@pytest.mark.law("B1")
+def test_a_decoding_cache_for_an_unknown_batch_names_it(probe, spec):
+    with pytest.raises(BuildModuleError, match=r"'cache/\w+' depends on the batch dimension"):
+        blueprint(probe, nn.MultiHeadDotProductAttention(2, decode=True), spec(None, 1, 4))
+
+
+@pytest.mark.law("B1")
+def test_inputs_that_the_module_does_not_take_are_explained(probe, spec):
+    with pytest.raises(BuildModuleError) as caught:
+        blueprint(probe, nn.Embed(5, 3), spec(None, 3))
+    failed, *rest = str(caught.value).splitlines()
+    assert failed.startswith("Layer 'it' (module Embed) cannot be evaluated: ValueError: ")
+    assert "Found: float32[?,3]" in rest
+
+
+@pytest.mark.law("A2")
+def test_a_missing_argument_is_no_failure_of_the_module(probe, spec):
+    with pytest.raises(CallArgumentError, match="missing a required argument"):
+        blueprint(probe, TwoInputs(), spec(2, 3))
+
+
+@pytest.mark.law("B1")
+def test_a_module_that_branches_on_values_is_evaluated_on_ones(probe, spec):
+    _, found = blueprint(probe, Branches(), spec(None, 3))
+    assert not found.discovery.traceable
+    assert set(layout_text(found)) == {"params/positive/kernel", "params/positive/bias"}
+
+
+@pytest.mark.law("B1")
+def test_a_module_that_branches_on_values_is_evaluated_on_those_at_hand(probe):
+    x = -jnp.ones((2, 3))
+    _, found = blueprint(probe, Branches(), x, values=[x])
+    assert set(layout_text(found)) == {"params/negative/kernel", "params/negative/bias"}
+
+
+@pytest.mark.law("B1")
+def test_a_module_that_branches_on_traced_values_is_an_error(probe):
+    with pytest.raises(BuildModuleError, match="TracerBoolConversionError"):
+        jax.eval_shape(lambda x: blueprint(probe, Branches(), x, values=[x]) and x, jnp.ones((2, 3)))
+
+
+@pytest.mark.law("C6")
+def test_variables_of_any_dtype_are_described(probe, spec):
+    with jax.default_prng_impl("threefry2x32"):
+        _, found = blueprint(probe, Dtypes(), spec(None, 3))
+    assert layout_text(found) == {
+        "keys/many": "uint32[3,2]",
+        "keys/one": "uint32[2]",
+        "params/bfloat16": "bfloat16[2]",
+        "params/bool": "bool[2]",
+        "params/complex64": "complex64[2]",
+        "params/float16": "float16[2]",
+        "params/int8": "int8[2]",
+    }
+
+
+@pytest.mark.law("C6")
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg"])
+def test_variables_of_any_dtype_have_the_values_of_raw_init(probe, spec, implementation):
+    with jax.default_prng_impl(implementation):
+        ours = initialized(probe, Dtypes(), spec(None, 3))
+        assert_same_bits(ours, raw_init(Dtypes(), jnp.ones((2, 3))))
+
+
+INITIALIZED = {
+    "dense": (nn.Dense(2), (4, 3), ("params",), {}),
+    "convolution": (Cnn(), (4, 8, 8, 3), ("dropout", "params"), {"train": True}),
+    "attention": (nn.MultiHeadDotProductAttention(2), (4, 3, 4), ("params",), {}),
+    "recurrent": (nn.RNN(nn.LSTMCell(3)), (4, 5, 3), ("params",), {}),
+    "partitioned": (
+        nn.Dense(2, kernel_init=nn.with_partitioning(nn.initializers.normal(), ("a", "b"))),
+        (4, 3),
+        ("params",),
+        {},
+    ),
+    "logical": (
+        nn.Dense(2, kernel_init=nn.with_logical_partitioning(nn.initializers.normal(), ("a", "b"))),
+        (4, 3),
+        ("params",),
+        {},
+    ),
+    "python sizes": (PythonSizes(), (4, 5, 3), ("params",), {}),
+    "no variables": (nn.Dropout(0.5), (4, 3), ("dropout", "params"), {"deterministic": False}),
+}
+
+
+@pytest.mark.law("B2")
+@pytest.mark.parametrize("unknown", [False, True], ids=["known", "unknown batch"])
+@pytest.mark.parametrize("case", INITIALIZED)
+def test_initial_values_are_bitwise_those_of_raw_init(probe, spec, case, unknown):
+    module, shape, streams, flags = INITIALIZED[case]
+    given = spec(None, *shape[1:]) if unknown else spec(*shape)
+    ours = initialized(probe, module, given)
+    assert_same_bits(ours, raw_init(module, jnp.ones(shape), streams, **flags))
+
+
+@pytest.mark.law("B2")
+def test_another_seed_gives_other_values(probe, spec):
+    one, two = (initialized(probe, nn.Dense(2), spec(4, 3), seed=seed) for seed in (1, 2))
+    assert not jnp.array_equal(one["params"]["kernel"], two["params"]["kernel"])
+
+
+@pytest.mark.law("B2")
+def test_a_value_that_depends_on_the_inputs_comes_from_those_at_hand(probe):
+    x = jnp.arange(12.0).reshape(4, 3)
+    ours = initialized(probe, DataInit(), x, values=[x])
+    assert ours["norm"]["mean"].tolist() == np.arange(12).reshape(4, 3).mean(0).tolist()
+
+
+@pytest.mark.law("B2")
+@pytest.mark.parametrize("unknown", [False, True])
+def test_a_value_that_depends_on_the_inputs_comes_from_ones_where_none_are(probe, spec, unknown):
+    ours = initialized(probe, DataInit(), spec(None if unknown else 4, 3))
+    assert ours["norm"]["mean"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.law("B2")
+def test_a_module_that_branches_on_values_has_the_values_of_raw_init(probe):
+    x = -jnp.ones((2, 3))
+    ours = initialized(probe, Branches(), x, values=[x])
+    assert_same_bits(ours, raw_init(Branches(), x))
+
+
+@pytest.mark.law("B2")
+def test_a_variable_that_only_inference_makes_comes_from_an_init_with_the_flag_off(probe, spec):
+    ours = initialized(probe, Inference(), spec(None, 3))
+    x = jnp.ones((2, 3))
+    trained = raw_init(Inference(), x, train=True)["params"]
+    inferred = raw_init(Inference(), x, train=False)["params"]
+    assert_same_bits(ours, {"params": {"body": trained["body"], "head": inferred["head"]}})
+
+
+@pytest.mark.law("B2")
+def test_an_init_with_the_flag_off_has_streams_of_its_own(probe, spec):
+    ours = initialized(probe, DrawsForInference(), spec(None, 3))
+    raw = raw_init(DrawsForInference(), jnp.ones((2, 3)), ("basis", "params"), train=False)
+    assert_same_bits(ours, raw)
+
+
+@pytest.mark.law("B2")
+def test_a_python_number_is_a_value(probe, spec):
+    assert initialized(probe, Counts(), spec(None, 3)) == {"count": {"n": 1}}
+
+
+@pytest.mark.law("B2")
+def test_a_sown_value_is_no_initial_value(probe, spec):
+    class Sows(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            self.sow("losses", "l2", x.sum())
+            return nn.Dense(2)(x)
+
+    assert set(initialized(probe, Sows(), spec(None, 3))) == {"params"}
+
+
+@pytest.mark.law("B3")
+@pytest.mark.parametrize("transform", [jax.jit, lambda f: lambda x: jax.eval_shape(f, x), jax.grad])
+@pytest.mark.parametrize("module", [nn.Dense(2), DataInit(), Inference()], ids=repr)
+def test_values_are_values_inside_a_trace_too(probe, spec, module, transform):
+    made = []
+
+    def function(x):
+        made.append(initialized(probe, module, spec(4, 3)))
+        return x
+
+    transform(function)(1.0)
+    leaves = jax.tree_util.tree_leaves(made[0])
+    assert leaves
+    assert not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    assert_same_bits(made[0], initialized(probe, module, spec(4, 3)))
+
+
+@pytest.mark.law("B1")
+def test_outputs_keep_unknown_dimensions_unknown():
+    specs = [ArraySpec((None, 3), np.dtype("float32"))]
+
+    def run(arrays):
+        return jax.eval_shape(lambda x: {"t": x.T, "sum": x.sum(), "row": x[0]}, *arrays)
+
+    outputs = output_specs(specs, run)
+    assert {name: str(out) for name, out in outputs.items()} == {
+        "t": "float32[3,?]",
+        "sum": "float32[]",
+        "row": "float32[3]",
+    }
+
+
+@pytest.mark.law("B1")
+def test_outputs_of_filled_in_dimensions_are_unknown_where_they_vary():
+    specs = [ArraySpec((None, None, 3), np.dtype("float32"))]
+
+    def run(arrays):
+        return jax.eval_shape(lambda x: x.reshape(int(x.shape[0]) * int(x.shape[1]), 3), *arrays)
+
+    assert str(output_specs(specs, run)) == "float32[?,3]"
+
+
+@pytest.mark.law("B1")
+def test_outputs_of_known_inputs_are_known():
+    run = lambda arrays: jax.eval_shape(jnp.transpose, *arrays)  # noqa: E731
+    assert str(output_specs([ArraySpec((2, 3), np.dtype("int32"))], run)) == "int32[3,2]"

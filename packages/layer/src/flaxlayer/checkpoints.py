@@ -1,0 +1,201 @@
+"""Variables from the files that other programs write: msgpack, safetensors, Orbax (W2)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import serialization, traverse_util
+from flaxlayer_core import ImportExtraError, ReadVariablesError, parse_path
+
+__all__ = ["read_variables", "state_variables"]
+
+_SAFETENSORS_DTYPES = {
+    "BOOL": np.dtype(bool),
+    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+    "BF16": jax.numpy.dtype("bfloat16"),
+    "C64": np.dtype("complex64"),
+    "F8_E4M3": jax.numpy.dtype("float8_e4m3fn"),
+    "F8_E5M2": jax.numpy.dtype("float8_e5m2"),
+}
+_TRAINING_ONLY = frozenset({"step", "opt_state", "tx", "apply_fn"})
+
+
+def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a tree of variables for `FlaxLayer.load_flax_variables` (W2).
+
+    Nothing in a file is executed: msgpack, safetensors and Orbax hold arrays and names.
+
+    Args:
+        path: A directory that Orbax wrote (`StandardCheckpointer`, `PyTreeCheckpointer`, or the
+            item of one step of a `CheckpointManager`), a `.safetensors` file whose keys join names
+            with `/` or `.`, or a file of `flax.serialization.to_bytes`.
+
+    Returns:
+        Collections of NumPy arrays; of a stored `TrainState` its variables, without the optimizer.
+
+    Raises:
+        ReadVariablesError: If it is none of these, or holds no tree of arrays.
+        ImportExtraError: If the reader is not installed.
+
+    Example:
+
+    ```python
+    >>> import pathlib, tempfile
+    >>> import flax.linen as nn, jax, jax.numpy as jnp
+    >>> from flax import serialization
+    >>> from flaxlayer.checkpoints import read_variables
+    >>> variables = nn.Dense(2).init(jax.random.key(0), jnp.ones((1, 3)))
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "dense.msgpack"
+    >>> _ = file.write_bytes(serialization.to_bytes(variables))
+    >>> jax.tree.map(jnp.shape, read_variables(file))
+    {'params': {'bias': (2,), 'kernel': (3, 2)}}
+
+    ```
+    """
+    place = Path(path)
+    if not place.exists():
+        raise _unreadable(place, "an existing file or directory", "nothing at this path")
+    if place.is_dir():
+        tree = _read_orbax(place)
+    elif place.suffix == ".safetensors":
+        tree = _read_safetensors(place)
+    else:
+        tree = _read_msgpack(place)
+    return state_variables(tree)
+
+
+def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the collections in the state dict of a `TrainState`, or a tree as it is.
+
+    Args:
+        tree: Collections by name, or the fields of a `TrainState` by name. Its `params` are the
+            collection of that name, or the whole tree of variables; other fields that are
+            mappings, such as `batch_stats`, are collections.
+
+    Returns:
+        Collections by name.
+
+    Example:
+
+    ```python
+    >>> state_variables({"step": 3, "params": {"params": {"bias": 1.0}}, "opt_state": {}})
+    {'params': {'bias': 1.0}}
+
+    ```
+    """
+    if "params" not in tree or "opt_state" not in tree:
+        return dict(tree)
+    inner = tree["params"]
+    variables = dict(inner) if isinstance(inner, Mapping) and "params" in inner else {}
+    variables.setdefault("params", inner)
+    for name, value in tree.items():
+        if name not in _TRAINING_ONLY and isinstance(value, Mapping):
+            variables.setdefault(name, value)
+    return variables
+
+
+def _read_msgpack(path: Path) -> dict[str, Any]:
+    expected = "a file of flax.serialization.to_bytes, or one that ends in .safetensors"
+    try:
+        tree = serialization.msgpack_restore(path.read_bytes())
+    except Exception as error:  # msgpack and NumPy raise whatever the bytes lead them to
+        raise _unreadable(path, expected, f"{type(error).__name__}: {error}") from error
+    return _checked(path, tree)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        from safetensors import SafetensorError, deserialize
+    except ImportError as error:
+        raise _missing(path, "safetensors") from error
+    try:
+        entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        flat = {name: _array(entry) for name, entry in entries}
+    except (SafetensorError, ValueError, KeyError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise _unreadable(path, "a safetensors file", found) from error
+    return _unflatten(path, flat)
+
+
+def _array(entry: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    # The readers of safetensors itself know no bfloat16 (NumPy's) or no float64 (JAX's).
+    dtype = _SAFETENSORS_DTYPES[entry["dtype"]]
+    return np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
+
+
+def _unflatten(path: Path, flat: Mapping[str, Any]) -> dict[str, Any]:
+    slashes = any("/" in key for key in flat)
+    by_path = {parse_path(k) if slashes else tuple(k.split(".")): v for k, v in flat.items()}
+    inner = {parts[:end] for parts in by_path for end in range(1, len(parts))}
+    clashes = inner & by_path.keys()
+    if clashes:
+        found = ", ".join(sorted("/".join(parts) for parts in clashes))
+        raise _unreadable(path, "names of which none is the beginning of another", found)
+    tree: dict[str, Any] = traverse_util.unflatten_dict(by_path)
+    return tree
+
+
+def _read_orbax(path: Path) -> dict[str, Any]:
+    if not (path / "_METADATA").is_file():
+        found = (
+            ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "an empty directory"
+        )
+        expected = "a checkpoint directory of Orbax, such as <manager>/<step>/default"
+        raise _unreadable(path, expected, found)
+    try:
+        import orbax.checkpoint as ocp
+    except ImportError as error:
+        raise _missing(path, "orbax") from error
+    try:
+        tree = _restore(ocp, path.resolve())
+    except Exception as error:  # any of the layers below Orbax may fail on a damaged directory
+        found = f"{type(error).__name__}: {error}"
+        raise _unreadable(path, "a complete checkpoint of Orbax", found) from error
+    return _checked(path, tree)
+
+
+def _restore(ocp: Any, path: Path) -> Any:
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        stored = checkpointer.metadata(path).item_metadata.tree
+        # NumPy arrays: the devices of the process that saved are not those of this one.
+        as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+        args = jax.tree_util.tree_map(lambda _: as_numpy, stored)
+        return checkpointer.restore(path, args=ocp.args.PyTreeRestore(restore_args=args))
+
+
+def _checked(path: Path, tree: Any) -> dict[str, Any]:
+    if isinstance(tree, Mapping) and all(isinstance(key, str) for key in tree):
+        return dict(tree)
+    raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
+
+
+def _describe(tree: Any) -> str:
+    keys: Iterable[Any] = tree if isinstance(tree, Mapping) else ()
+    return f"{type(tree).__name__} {sorted(map(str, keys))[:8] or ''}".strip()
+
+
+def _unreadable(path: Path, expected: str, found: str) -> ReadVariablesError:
+    return ReadVariablesError(
+        f"Cannot read variables from {str(path)!r}.",
+        expected=expected,
+        found=found[:300],
+        fix="Save with flax.serialization.to_bytes, safetensors, or Orbax, and pass that path.",
+        law="W2",
+    )
+
+
+def _missing(path: Path, extra: str) -> ImportExtraError:
+    return ImportExtraError(
+        f"Cannot read variables from {str(path)!r}.",
+        expected=f"the package {extra}",
+        found="it is not installed",
+        fix=f"pip install 'flaxlayer[{extra}]'",
+        law="W2",
+    )

@@ -1,0 +1,166 @@
+"""Files of `keras.layers.FlaxLayer`, opened with this project's layer (W3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import keras
+from flaxlayer_core import DecodeModuleError
+
+from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.resolving import find_known
+
+__all__ = ["is_reference_config", "load_reference_model", "reference_arguments"]
+
+_CONFIG = "config.json"
+_CONFIG_BYTES = 64 << 20
+_EXPANSION = 100
+
+
+def load_reference_model(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """Opens a `.keras` file that holds `keras.layers.FlaxLayer` layers, with `FlaxLayer` instead.
+
+    The file stays as it is. Classes of modules are resolved by Keras's registry,
+    `custom_objects`, and what this process handed to a layer or to `flaxlayer.register`; the
+    reference stores a module through the module's own `get_config` and `from_config`.
+
+    Args:
+        path: A file that `model.save` wrote.
+        custom_objects: Classes and functions by the name that the file has for them.
+
+    Returns:
+        The model.
+
+    Raises:
+        DecodeModuleError: If it is no such file, or names what is not known.
+        MatchWeightsFileError: If its weights do not fit.
+
+    Example:
+
+    ```python
+    >>> import pathlib, tempfile
+    >>> import keras
+    >>> from flaxlayer import load_reference_model
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "model.keras"
+    >>> keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(file)
+    >>> load_reference_model(file).output_shape
+    (None, 2)
+
+    ```
+    """
+    source = Path(path)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model.keras"
+        try:
+            _copy_with_own_layers(source, copy)
+        except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError, RecursionError) as error:
+            raise _no_model(source, f"{type(error).__name__}: {error}") from error
+        except json.JSONDecodeError as error:
+            raise _no_model(source, f"{_CONFIG}: {error}") from error
+        objects = None if custom_objects is None else dict(custom_objects)
+        return keras.saving.load_model(copy, custom_objects=objects)
+
+
+def _copy_with_own_layers(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for entry in old.infolist():
+            _refuse_bomb(source, entry)
+            if entry.filename != _CONFIG:
+                with old.open(entry) as content, new.open(entry.filename, "w") as place:
+                    shutil.copyfileobj(content, place)
+        config = json.loads(old.read(_CONFIG).decode())
+        new.writestr(_CONFIG, json.dumps(_with_own_layers(config)))
+
+
+def _refuse_bomb(source: Path, entry: zipfile.ZipInfo) -> None:
+    # S3: what Keras writes is not compressed.
+    expanded = (
+        entry.file_size > _CONFIG_BYTES and entry.file_size > _EXPANSION * entry.compress_size
+    )
+    if expanded or (entry.filename == _CONFIG and entry.file_size > _CONFIG_BYTES):
+        raise _no_model(source, f"{entry.filename} of {entry.file_size:,} bytes")
+
+
+def _no_model(source: Path, found: str) -> DecodeModuleError:
+    return DecodeModuleError(
+        f"Cannot open {str(source)!r} as a Keras model.",
+        expected="a .keras file that model.save wrote",
+        found=found,
+        fix="Save the model again; for weights alone use model.load_weights.",
+        law="S3",
+    )
+
+
+def _with_own_layers(config: Any) -> Any:
+    if isinstance(config, list):
+        return [_with_own_layers(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    changed = {name: _with_own_layers(value) for name, value in config.items()}
+    if config.get("module") == "keras.layers" and config.get("class_name") == "FlaxLayer":
+        own = {"module": "flaxlayer.layer", "registered_name": "flaxlayer>FlaxLayer"}
+        return {**changed, **own}
+    return changed
+
+
+def is_reference_config(config: Mapping[str, Any]) -> bool:
+    """Tells whether a layer's configuration is that of `keras.layers.FlaxLayer`."""
+    module = config.get("module")
+    return isinstance(module, Mapping) and "class_name" in module
+
+
+def reference_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the module and the method that `keras.layers.FlaxLayer` stored (S2).
+
+    Raises:
+        DecodeModuleError: If a name is not known, or stands for something else.
+    """
+    return {"module": _module(config["module"]), "method": _method(config.get("method"))}
+
+
+def _module(config: Any) -> Any:
+    stored = check_mapping(config, "module")
+    cls = find_known(*_names(stored, stored.get("class_name")))
+    if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+        raise _unknown("module", "a linen module class", stored.get("class_name"))
+    inner = check_mapping(stored.get("config"), "module.config")
+    module = cls.from_config(inner) if hasattr(cls, "from_config") else cls(**inner)
+    if not isinstance(module, nn.Module):
+        raise refuse("module", expected="a linen module", found=module)
+    return module
+
+
+def _method(config: Any) -> Any:
+    if config is None or isinstance(config, str):
+        return config
+    stored = check_mapping(config, "method")
+    function = find_known(*_names(stored, stored.get("config")))
+    if not callable(function) or isinstance(function, type):
+        raise _unknown("method", "a function", stored.get("config"))
+    return function
+
+
+def _names(stored: Mapping[str, Any], name: Any) -> tuple[Any, ...]:
+    full = f"{stored.get('module')}:{name}"
+    return stored.get("registered_name"), full, f"flaxlayer>{name}", name
+
+
+def _unknown(path: str, expected: str, name: Any) -> DecodeModuleError:
+    return DecodeModuleError(
+        f"Cannot load the {path} that keras.layers.FlaxLayer stored.",
+        expected=f"{expected} known to this process",
+        found=repr(name)[:200],
+        fix=f"Import it and flaxlayer.register() it before loading, or pass it as custom_objects "
+        f"under {str(name)[:80]!r}.",
+        law="S2",
+    )

@@ -1,0 +1,99 @@
+"""Checks of what a layer has after build: paths, dtypes, values, shapes (§3, §6, §7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from jax.tree_util import tree_flatten_with_path
+
+from flaxlayer_testing.checks.base import Errors
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.reference import is_array
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import as_symbolic, variables_of, weight_paths
+
+__all__ = [
+    "check_build_dtypes",
+    "check_build_paths",
+    "check_build_values",
+    "check_symbolic_shapes",
+]
+
+
+def _entry(key: Any) -> str:
+    names = (getattr(key, field, None) for field in ("key", "idx"))
+    return str(next((name for name in names if name is not None), ""))
+
+
+def _raw_leaves(subject: Subject) -> dict[str, Any]:
+    pairs, _ = tree_flatten_with_path(subject.reference.stored)
+    # The entry of a box, such as nn.Partitioned, is no part of the path.
+    return {"/".join(filter(None, map(_entry, keys))): leaf for keys, leaf in pairs}
+
+
+def check_build_paths(subject: Subject) -> None:
+    """Every variable of the module, and nothing else, is a Keras weight at its path (W1)."""
+    expected = sorted(_raw_leaves(subject))
+    found = sorted(weight_paths(subject.shared_layer()))
+    if found != expected:
+        raise KeepLawError(
+            "The Keras weights do not stand at the paths of the module's variables.",
+            expected=", ".join(expected) or "no weights",
+            found=", ".join(found) or "no weights",
+            law="W1",
+        )
+
+
+def check_build_dtypes(subject: Subject) -> None:
+    """Every variable is stored in the shape and dtype that the module gave it (C6)."""
+    weights = weight_paths(subject.shared_layer())
+    for path, leaf in _raw_leaves(subject).items():
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.eval_shape(jax.random.key_data, leaf)
+        variable = weights[path]
+        expected = f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+        found = f"{variable.dtype}[{','.join(map(str, variable.shape))}]"
+        if found != expected:
+            raise KeepLawError(
+                f"The weight at {path!r} is not stored as the module made it.",
+                expected=expected,
+                found=found,
+                law="C6",
+            )
+
+
+def check_build_values(subject: Subject) -> Errors:
+    """Initial values are, to the bit, those of `module.init` with the keys of the seed (B2)."""
+    layer = subject.shared_layer()
+    raw = subject.reference.init(layer.init_rngs())
+    expected = {name: tree for name, tree in raw.items() if name in subject.reference.stored}
+    return compare_trees(expected, variables_of(layer), bitwise=True, path="initial variables")
+
+
+def _fits(symbolic: Any, real: Any) -> bool:
+    if not isinstance(symbolic, keras.KerasTensor):
+        return not is_array(real)
+    shapes = zip(symbolic.shape, np.shape(real), strict=False)
+    same = len(symbolic.shape) == np.ndim(real)
+    return same and symbolic.dtype == str(real.dtype) and all(a in (None, b) for a, b in shapes)
+
+
+def check_symbolic_shapes(subject: Subject) -> None:
+    """A symbolic call of unknown batch size gives the shapes and dtypes of a real one (B1)."""
+    layer = subject.shared_layer()
+    symbolic = layer(*as_symbolic(subject.inputs, batch=True))
+    real = subject.call(layer, training=False)
+    leaves = [jax.tree_util.tree_leaves(tree) for tree in (symbolic, real)]
+    alike = len(leaves[0]) == len(leaves[1])
+    if not (alike and all(map(_fits, *leaves))):
+        raise KeepLawError(
+            "The outputs of a symbolic call are not those of a real one.",
+            expected=", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves[1]),
+            found=", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves[0]),
+            law="B1",
+        )

@@ -1,0 +1,123 @@
+"""Checks of a call: outputs in both modes, eager, compiled and in a model (§3, §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import keras
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of, weight_paths
+
+__all__ = [
+    "check_functional_model",
+    "check_inference",
+    "check_losses",
+    "check_sown",
+    "check_stateless_call",
+    "check_training",
+    "run_raw",
+    "stored_tree",
+]
+
+MODES = (True, False)
+
+
+def run_raw(subject: Subject, layer: Any, *, training: bool) -> tuple[Any, dict[str, Any]]:
+    """Runs raw apply with the layer's variables and the keys of its next call."""
+    rngs = call_rngs(layer, training=training)
+    return subject.reference.apply(variables_of(layer), rngs, training=training)
+
+
+def _mode(training: bool) -> str:
+    return "training" if training else "inference"
+
+
+def _compare_outputs(subject: Subject, *, training: bool) -> Errors:
+    layer = subject.shared_layer()
+    expected, _ = run_raw(subject, layer, training=training)
+    actual = subject.call(layer, training=training)
+    return compare_trees(expected, actual, bitwise=True, path=f"outputs in {_mode(training)}")
+
+
+def check_inference(subject: Subject) -> Errors:
+    """An eager call at inference gives the bits of a jitted raw apply (A5, A6)."""
+    return _compare_outputs(subject, training=False)
+
+
+def check_training(subject: Subject) -> Errors:
+    """An eager call in training gives the bits of a jitted apply with its keys (A2, A6)."""
+    return _compare_outputs(subject, training=True)
+
+
+def check_sown(subject: Subject) -> Errors:
+    """After an eager call the transient collections stand on the layer (C7)."""
+    errors = []
+    for training in MODES:
+        layer = subject.shared_layer()
+        _, updates = run_raw(subject, layer, training=training)
+        subject.call(layer, training=training)
+        path, expected = f"sown in {_mode(training)}", subject.reference.transient(updates)
+        errors.append(compare_trees(expected, dict(layer.sown), bitwise=True, path=path))
+    return largest(*errors)
+
+
+def check_losses(subject: Subject) -> Errors:
+    """The leaves of the collection `losses`, summed, are what the layer adds to the loss (C7)."""
+    layer = subject.shared_layer()
+    _, updates = run_raw(subject, layer, training=True)
+    subject.call(layer, training=True)
+    expected, actual = subject.reference.sown_loss(updates), sum(layer.losses, 0.0)
+    return compare_trees(expected, jax.numpy.asarray(actual, expected.dtype), path="added losses")
+
+
+def stored_tree(layer: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the flat tree of a layer's weights from values by the id of the Keras variable."""
+    return {path: values[str(id(v))] for path, v in weight_paths(layer).items()}
+
+
+def check_stateless_call(subject: Subject) -> Errors:
+    """`stateless_call` inside `jax.jit` gives what raw apply gives, and writes nothing (A6)."""
+    errors = []
+    for training in MODES:
+        layer = subject.shared_layer()
+        outputs, updates = run_raw(subject, layer, training=training)
+        expected = subject.reference.next_variables(variables_of(layer), updates)
+        before = variables_of(layer)
+        actual, after = _stateless(subject, layer, training)
+        compare_trees(before, variables_of(layer), bitwise=True, path="variables left alone")
+        path = f"outputs of stateless_call in {_mode(training)}"
+        errors.append(compare_trees(outputs, actual, path=path))
+        for variable, value in zip(layer.non_trainable_variables, after, strict=True):
+            variable.assign(value)
+        path = f"state of stateless_call in {_mode(training)}"
+        errors.append(compare_trees(expected, variables_of(layer), path=path))
+    return largest(*errors)
+
+
+def _stateless(subject: Subject, layer: Any, training: bool) -> tuple[Any, list[Any]]:
+    def call(trainable: list[Any], rest: list[Any], inputs: Any) -> Any:
+        return layer.stateless_call(
+            trainable, rest, *inputs, training=training, **subject.arguments
+        )
+
+    trainable = [variable.value for variable in layer.trainable_variables]
+    rest = [variable.value for variable in layer.non_trainable_variables]
+    outputs, after = jax.jit(call)(trainable, rest, subject.inputs)
+    return outputs, list(after)
+
+
+def check_functional_model(subject: Subject) -> Errors:
+    """A functional model of the layer alone gives the layer's outputs (A5, B1)."""
+    layer = subject.shared_layer()
+    inputs = as_symbolic(subject.inputs, batch=True)
+    model = keras.Model(list(inputs), layer(*inputs))
+    expected, _ = run_raw(subject, layer, training=False)
+    actual = model(list(subject.inputs), training=False)
+    # A functional model turns a tuple of one into an array, and when loaded a tuple into a list.
+    leaves = [jax.tree_util.tree_leaves(tree) for tree in (expected, actual)]
+    return compare_trees(*leaves, bitwise=True, path="outputs of a functional model")

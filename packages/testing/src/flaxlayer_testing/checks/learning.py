@@ -1,0 +1,173 @@
+"""Checks of learning: gradients, one optimizer step, three steps inside `fit` (K1, C2)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import optax
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.randomness import refuse_equal_keys
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.reference import Variables, probe_loss
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import call_rngs, variables_of
+
+__all__ = ["check_fit", "check_gradients", "check_train_step"]
+
+RATE = 0.125
+EPOCHS = 3
+
+
+# The raw side.
+
+
+def _floats(tree: Any) -> tuple[list[Any], Any]:
+    """Splits a tree into its floating leaves and a function that puts others in their place."""
+    leaves, treedef = jax.tree_util.tree_flatten(tree)
+    floating = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+
+    def merge(values: list[Any]) -> Any:
+        following = iter(values)
+        pairs = zip(leaves, floating, strict=True)
+        merged = [next(following) if is_float else leaf for leaf, is_float in pairs]
+        return jax.tree_util.tree_unflatten(treedef, merged)
+
+    chosen = [leaf for leaf, is_float in zip(leaves, floating, strict=True) if is_float]
+    return chosen, merge
+
+
+def _raw_gradients(
+    subject: Subject, variables: Variables, rngs: Mapping[str, Any], arrays: list[Any]
+) -> tuple[tuple[Any, Any], dict[str, Any]]:
+    params, merge_params = _floats(variables.get("params", {}))
+    inputs, merge_inputs = _floats(arrays)
+
+    def loss(params: list[Any], inputs: list[Any]) -> tuple[Any, Any]:
+        whole = {**variables, "params": merge_params(params)}
+        return subject.reference.loss(whole, rngs, merge_inputs(inputs))
+
+    grads, updates = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, inputs)
+    return (merge_params(grads[0]), merge_inputs(grads[1])), updates
+
+
+def _raw_step(
+    subject: Subject, variables: Variables, rngs: Mapping[str, Any], arrays: list[Any]
+) -> dict[str, Any]:
+    optimizer = optax.sgd(RATE)
+    (grads, _), updates = _raw_gradients(subject, variables, rngs, arrays)
+    params, merge = _floats(variables.get("params", {}))
+    grads, _ = _floats(grads)
+    changes, _ = optimizer.update(grads, optimizer.init(params))
+    moved = {"params": merge(optax.apply_updates(params, changes))} if params else {}
+    following = subject.reference.next_variables(variables, updates)
+    return {**following, **moved}
+
+
+def _raw_steps(subject: Subject, variables: Variables, keys: list[Any]) -> dict[str, Any]:
+    step = jax.jit(lambda v, rngs, arrays: _raw_step(subject, v, rngs, arrays))
+    current = dict(variables)
+    for rngs in keys:
+        current = step(current, rngs, subject.reference.arrays)
+    return current
+
+
+# The side of the layer.
+
+
+class ProbeModel(keras.Model):
+    """A model whose loss is `probe_loss` of a layer's outputs.
+
+    Args:
+        layer: The layer under test.
+        arguments: Keyword arguments of its call.
+    """
+
+    def __init__(self, layer: Any, arguments: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.layer, self.arguments = layer, dict(arguments)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Adds the loss and returns it."""
+        loss = probe_loss(self.layer(*inputs, training=training, **self.arguments))
+        self.add_loss(loss)
+        return loss
+
+
+def _compiled_model(subject: Subject, layer: Any) -> ProbeModel:
+    model = ProbeModel(layer, subject.arguments)
+    model.compile(keras.optimizers.SGD(RATE))
+    return model
+
+
+def check_gradients(subject: Subject) -> Errors:
+    """Gradients of params and floating inputs are those of raw Flax (K1)."""
+    layer = subject.shared_layer()
+    rngs = call_rngs(layer, training=True)
+    raw = jax.jit(lambda v, keys, arrays: _raw_gradients(subject, v, keys, arrays)[0])
+    by_params, by_inputs = raw(variables_of(layer), rngs, subject.reference.arrays)
+    grads, input_grads = _layer_gradients(subject, layer)
+    for variable, grad in zip(layer.trainable_variables, grads, strict=True):
+        variable.assign(grad)
+    actual = variables_of(layer).get("params", {})
+    return largest(
+        compare_trees(by_params, actual, path="gradients of params"),
+        compare_trees(_floats(by_inputs)[0], input_grads, path="gradients of inputs"),
+    )
+
+
+def _layer_gradients(subject: Subject, layer: Any) -> tuple[list[Any], list[Any]]:
+    rest = [variable.value for variable in layer.non_trainable_variables]
+    inputs, merge = _floats(jax.tree_util.tree_map(jnp.asarray, subject.inputs))
+
+    def loss(trainable: list[Any], inputs: list[Any], rest: list[Any]) -> Any:
+        outputs, _, losses = layer.stateless_call(
+            trainable,
+            rest,
+            *merge(inputs),
+            training=True,
+            return_losses=True,
+            **subject.arguments,
+        )
+        return probe_loss(outputs) + sum(losses)
+
+    trainable = [variable.value for variable in layer.trainable_variables]
+    grads, input_grads = jax.jit(jax.grad(loss, argnums=(0, 1)))(trainable, inputs, rest)
+    return list(grads), list(input_grads)
+
+
+def check_train_step(subject: Subject) -> Errors:
+    """One `train_on_batch` with SGD leaves the params and state of an Optax step (K1, C2)."""
+    layer = subject.shared_layer()
+    model = _compiled_model(subject, layer)
+    keys = [call_rngs(layer, training=True)]
+    expected = _raw_steps(subject, variables_of(layer), keys)
+    model.train_on_batch(subject.inputs)
+    return compare_trees(expected, variables_of(layer), path="variables after one step")
+
+
+def check_fit(subject: Subject) -> Errors:
+    """Three steps inside `fit` leave the params and state of three Optax steps (K1, C2, R2)."""
+    layer = subject.shared_layer()
+    model, before = _compiled_model(subject, layer), variables_of(layer)
+    keys: list[Any] = []
+
+    def record(epoch: int, logs: Any = None) -> None:
+        keys.append(call_rngs(layer, training=True))
+
+    model.fit(
+        ((subject.inputs,) for _ in itertools.count()),
+        epochs=EPOCHS,
+        steps_per_epoch=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=record)],
+    )
+    refuse_equal_keys(keys)
+    expected = _raw_steps(subject, before, keys)
+    return compare_trees(expected, variables_of(layer), path="variables after three steps of fit")

@@ -1,0 +1,46 @@
+"""Names of layers, and the line that runs a check again (T8)."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import LayerFactory
+
+__all__ = ["import_path", "layer_name", "replay_command"]
+
+
+def import_path(layer: LayerFactory) -> tuple[str, str] | None:
+    """Returns the module and the name that a layer factory can be imported by, if it can."""
+    module, name = getattr(layer, "__module__", None), getattr(layer, "__qualname__", None)
+    found = sys.modules.get(module or "")
+    if not module or not name or getattr(found, name, None) is not layer:
+        return None
+    # The shortest module that offers it, which is where users import it from.
+    package = module.partition(".")[0]
+    public = getattr(sys.modules.get(package), name, None) is layer
+    return (package if public else module, name)
+
+
+def layer_name(layer: LayerFactory) -> str:
+    """Returns a layer factory as text."""
+    path = import_path(layer)
+    return ":".join(path) if path else getattr(layer, "__name__", repr(layer))
+
+
+def replay_command(subject: Subject, check: str) -> str:
+    """Returns the line that runs a check of a subject again.
+
+    Args:
+        subject: A subject.
+        check: The name of a check.
+
+    Returns:
+        A shell command for a generated case, else a call in Python.
+    """
+    if subject.case is None:
+        call = f"only=[{check!r}], seed={subject.seed}"
+        return f"check_module({subject.module!r}, *inputs, {call})".replace("\n", " ")
+    arguments = ["--check", check, "--layer", layer_name(subject.layer), subject.case.to_json()]
+    return shlex.join(["python", "-m", "flaxlayer_testing.replay", *arguments])

@@ -1,0 +1,175 @@
+"""Runs checks on a subject: one stream of events, from which every front end is made (T2, T8)."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from flaxlayer_testing.checks import Check, Errors, checks
+from flaxlayer_testing.expected import ExpectedFailure, by_check
+from flaxlayer_testing.naming import layer_name, replay_command
+from flaxlayer_testing.programs import failing_program
+from flaxlayer_testing.report import Entry, Report, Status
+from flaxlayer_testing.subject import Subject
+
+__all__ = ["CheckFinished", "CheckStarted", "Event", "run_checks", "run_report", "versions"]
+
+_DISTRIBUTIONS = ("keras", "jax", "flax", "optax", "flaxlayer-testing")
+
+
+@dataclass(frozen=True)
+class CheckStarted:
+    """A check begins.
+
+    Attributes:
+        check: The check.
+    """
+
+    check: Check
+
+
+@dataclass(frozen=True)
+class CheckFinished:
+    """A check has ended, or was skipped.
+
+    Attributes:
+        entry: What it found.
+    """
+
+    entry: Entry
+
+
+Event = CheckStarted | CheckFinished
+
+
+@dataclass(frozen=True)
+class _Result:
+    skipped: str = ""
+    error: Exception | None = None
+    errors: Errors | None = None
+
+
+def run_checks(
+    subject: Subject,
+    *,
+    only: Iterable[str] | None = None,
+    expected_failures: Iterable[ExpectedFailure] = (),
+) -> Iterator[Event]:
+    """Runs checks one after the other.
+
+    Args:
+        subject: What to check.
+        only: Names of checks; all if not given.
+        expected_failures: Known failures.
+
+    Yields:
+        The beginning and the end of each check, as they come.
+
+    Raises:
+        SelectCheckError: If a check does not exist.
+    """
+    known = by_check(expected_failures)
+    for check in checks(only=only):
+        yield CheckStarted(check)
+        started = time.perf_counter()
+        result = _run(check, subject)
+        seconds = time.perf_counter() - started
+        yield CheckFinished(_entry(check, subject, result, known.get(check.name), seconds))
+
+
+def _run(check: Check, subject: Subject) -> _Result:
+    try:
+        reason = check.missing(subject)
+        if reason:
+            return _Result(skipped=reason)
+        return _Result(errors=check.function(subject))
+    except Exception as error:  # whatever a layer raises is its failure
+        return _Result(error=error)
+
+
+def _entry(
+    check: Check,
+    subject: Subject,
+    result: _Result,
+    known: ExpectedFailure | None,
+    seconds: float,
+) -> Entry:
+    if known is not None:
+        return _known_entry(check, subject, result, known, seconds)
+    if result.error is not None:
+        return _failed(check, subject, result.error, seconds)
+    if result.skipped:
+        return Entry(check.name, check.laws, Status.SKIPPED, result.skipped, seconds=seconds)
+    errors = dict(result.errors or {})
+    return Entry(check.name, check.laws, Status.PASSED, errors=errors, seconds=seconds)
+
+
+def _known_entry(
+    check: Check, subject: Subject, result: _Result, known: ExpectedFailure, seconds: float
+) -> Entry:
+    if result.error is not None and known.describes(result.error):
+        kind = type(result.error).__name__
+        return Entry(check.name, check.laws, Status.EXPECTED, known.reason, kind, seconds=seconds)
+    found = f"it was skipped: {result.skipped}" if result.skipped else "it passed"
+    if result.error is not None:
+        found = f"it failed with {type(result.error).__name__}: {result.error}"
+    message = (
+        f"The known failure {known.error} with {known.message!r} did not come about: {found}.\n"
+        "Remove or correct its entry (T6)."
+    )
+    replay = replay_command(subject, check.name)
+    return Entry(
+        check.name, check.laws, Status.FAILED, message, "stale", seconds=seconds, replay=replay
+    )
+
+
+def _failed(check: Check, subject: Subject, error: Exception, seconds: float) -> Entry:
+    return Entry(
+        check.name,
+        check.laws,
+        Status.FAILED,
+        str(error),
+        type(error).__name__,
+        seconds=seconds,
+        replay=replay_command(subject, check.name),
+        program=failing_program(subject, check.name),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what takes part in a check."""
+    found = {name: _version(name) for name in _DISTRIBUTIONS}
+    return {"python": platform.python_version(), **found}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def run_report(subject: Subject, **options: Any) -> Report:
+    """Runs checks and gathers what they found.
+
+    Args:
+        subject: What to check.
+        **options: As for `run_checks`.
+
+    Returns:
+        The report.
+    """
+    events = run_checks(subject, **options)
+    entries = tuple(event.entry for event in events if isinstance(event, CheckFinished))
+    return Report(_title(subject), layer_name(subject.layer), entries, versions())
+
+
+def _title(subject: Subject) -> str:
+    shapes: Mapping[str, None] = dict.fromkeys(
+        f"{array.dtype}[{','.join(map(str, array.shape))}]" for array in subject.reference.arrays
+    )
+    return f"{type(subject.module).__name__}({', '.join(shapes)})"

@@ -1,0 +1,124 @@
+"""The subject of a check: a module, its inputs, and the layer that has to run it (T3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing.building import build_module, make_inputs
+from flaxlayer_testing.reference import Reference, is_array
+from flaxlayer_testing.specs import Case
+from flaxlayer_testing.under_test import LayerFactory, Snapshot, as_symbolic
+
+__all__ = ["Subject"]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A module with all that a check of it needs.
+
+    Raw functions and one built layer are shared by the checks of a subject, because compiling them
+    is what a check costs; the layer is restored for each.
+
+    Attributes:
+        module: An unbound linen module.
+        inputs: Positional arguments of its method.
+        arguments: Keyword arguments of its method but the training flag.
+        seed: Seed of the layer.
+        layer: Makes the layer under test: `layer(module, seed=seed, **settings)`.
+        training_arg: The training argument where its name is not customary (A2).
+        case: The generated case that the subject comes from, if any.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, numpy as np
+    >>> subject = Subject(nn.Dense(2), (np.ones((1, 3), np.float32),))
+    >>> sorted(subject.built_layer().flax_variables()["params"])
+    ['bias', 'kernel']
+
+    ```
+    """
+
+    module: Any
+    inputs: tuple[Any, ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    layer: LayerFactory = FlaxLayer
+    training_arg: str | None = None
+    case: Case | None = None
+
+    @classmethod
+    def from_case(cls, case: Case, *, layer: LayerFactory = FlaxLayer) -> Subject:
+        """Returns the subject of a generated case.
+
+        Args:
+            case: A spec, a batch size and a seed.
+            layer: Makes the layer under test.
+
+        Returns:
+            The module of the spec with its inputs.
+        """
+        inputs = make_inputs(case.spec, case.batch_size, case.seed)
+        return cls(build_module(case.spec), inputs, seed=case.seed, layer=layer, case=case)
+
+    def with_layer(self, layer: LayerFactory) -> Subject:
+        """Returns the same subject for another layer; what raw Flax compiled is shared.
+
+        Args:
+            layer: Makes the other layer.
+
+        Returns:
+            A subject.
+        """
+        other = replace(self, layer=layer)
+        other.__dict__["reference"] = self.reference
+        return other
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The module, run by raw Flax."""
+        return Reference(self.module, self.inputs, self.arguments, self.training_arg)
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether the call is plain positional arrays."""
+        return bool(self.inputs) and not self.arguments and all(map(is_array, self.inputs))
+
+    def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
+        """Returns a new layer that is not built.
+
+        Args:
+            seed: Another seed than that of the subject.
+            **settings: More arguments for the factory.
+
+        Returns:
+            A layer under test.
+        """
+        if self.training_arg is not None:
+            settings["training_arg"] = self.training_arg
+        return self.layer(self.module, seed=self.seed if seed is None else seed, **settings)
+
+    def built_layer(self, **settings: Any) -> Any:
+        """Returns a new layer, built by a symbolic call, which changes no state."""
+        layer = self.new_layer(**settings)
+        layer(*as_symbolic(self.inputs), **as_symbolic(dict(self.arguments)))
+        return layer
+
+    @cached_property
+    def _shared(self) -> tuple[Any, Snapshot]:
+        layer = self.built_layer()
+        return layer, Snapshot(layer)
+
+    def shared_layer(self) -> Any:
+        """Returns the layer that all checks share, with the values that it was built with."""
+        layer, snapshot = self._shared
+        snapshot.restore()
+        return layer
+
+    def call(self, layer: Any, *, training: bool) -> Any:
+        """Calls a layer on the inputs."""
+        return layer(*self.inputs, training=training, **self.arguments)

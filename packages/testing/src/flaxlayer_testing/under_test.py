@@ -1,0 +1,100 @@
+"""What the checks ask of a layer under test; the one place that knows how a layer answers (T3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from flaxlayer_testing.reference import is_array
+
+__all__ = [
+    "LayerFactory",
+    "Snapshot",
+    "as_symbolic",
+    "call_rngs",
+    "seed_state",
+    "variables_of",
+    "weight_paths",
+]
+
+LayerFactory = Callable[..., Any]
+"""`factory(module, *, seed=..., **settings)` returns a `keras.layers.Layer`."""
+
+
+def _copy(leaf: Any) -> Any:
+    # Keras's train step donates its arrays, and a typed key is none that NumPy can hold.
+    key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.clone(leaf) if key else np.array(leaf)
+
+
+def variables_of(layer: Any) -> dict[str, Any]:
+    """Returns a copy of the tree of variables that raw apply takes (W2)."""
+    tree: dict[str, Any] = jax.tree_util.tree_map(_copy, layer.flax_variables())
+    return tree
+
+
+def call_rngs(layer: Any, *, training: bool) -> dict[str, Any]:
+    """Returns the keys that the layer's next call will use (R4)."""
+    return dict(layer.peek_rngs(training=training))
+
+
+def seed_state(layer: Any) -> np.ndarray[Any, Any]:
+    """Returns the state of the layer's seed generator (R2)."""
+    return np.array(layer.seed_generator.state.value)
+
+
+def weight_paths(layer: Any) -> dict[str, Any]:
+    """Returns the Keras variables by their path without the layer's name (W1)."""
+    prefix = f"{layer.name}/"
+    return {variable.path.removeprefix(prefix): variable for variable in layer.weights}
+
+
+def as_symbolic(tree: Any, *, batch: bool = False) -> Any:
+    """Returns a tree with its arrays as Keras tensors.
+
+    Args:
+        tree: Arguments of a call.
+        batch: Whether the first dimension becomes unknown.
+
+    Returns:
+        The same tree; static values stay.
+    """
+
+    def convert(leaf: Any) -> Any:
+        if not is_array(leaf):
+            return leaf
+        dtype = str(jax.dtypes.canonicalize_dtype(leaf.dtype))
+        if batch:
+            return keras.Input(leaf.shape[1:], dtype=dtype)
+        return keras.KerasTensor(leaf.shape, dtype)
+
+    return jax.tree_util.tree_map(convert, tree)
+
+
+class Snapshot:
+    """The values of all Keras variables of a layer at one time.
+
+    Restoring goes through Keras alone, not through the layer under test.
+
+    Args:
+        layer: A built layer.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self.variables: Sequence[Any] = list(layer.variables)
+        self.values = [np.array(variable.value) for variable in self.variables]
+
+    def restore(self) -> None:
+        """Gives every variable its value back."""
+        for variable, value in zip(self.variables, self.values, strict=True):
+            variable.assign(value)
+
+    def tree(self) -> Mapping[str, Any]:
+        """Returns the values by path, to compare."""
+        pairs = zip(self.variables, self.values, strict=True)
+        return {variable.path: value for variable, value in pairs}
