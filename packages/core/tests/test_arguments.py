@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaxlayer_core import CallArgumentError, is_array, split_arguments, unwrap_statics, wrap_statics
+from flaxlayer_core import (
+    CallArgumentError,
+    is_array,
+    split_arguments,
+    unwrap_statics,
+    wrap_statics,
+)
 
 
 class Color(enum.Enum):
@@ -193,7 +199,9 @@ def test_a_typed_key_is_an_array():
 
 
 @pytest.mark.law("A1")
-@pytest.mark.parametrize("value", [1, 1.0, True, None, "x", np.float32, np.dtype("int8"), Color.RED])
+@pytest.mark.parametrize(
+    "value", [1, 1.0, True, None, "x", np.float32, np.dtype("int8"), Color.RED]
+)
 def test_numbers_names_and_dtypes_are_no_arrays(value):
     assert not is_array(value)
 

@@ -26,7 +26,7 @@ class Coder(Base):
 
     width: int = 4
     activation: object = nn.relu
-    squash: object = lambda x: x / 2  # noqa: E731
+    squash: object = lambda x: x / 2
 
     def setup(self):
         self.inner = nn.Dense(self.width)

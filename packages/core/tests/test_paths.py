@@ -64,7 +64,9 @@ def test_parse_undoes_format(path):
 
 @pytest.mark.law("W1")
 def test_a_path_is_written_with_slashes():
-    assert format_path(("params", "encoder", "Dense_0", "kernel")) == "params/encoder/Dense_0/kernel"
+    assert (
+        format_path(("params", "encoder", "Dense_0", "kernel")) == "params/encoder/Dense_0/kernel"
+    )
 
 
 @pytest.mark.law("W1")
