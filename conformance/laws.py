@@ -1,0 +1,83 @@
+"""Which test enforces which law: read from the tests' markers, written to docs/laws.md.
+
+Run: `python -m conformance.laws` after adding or renaming a marked test.
+"""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterator
+
+__all__ = ["LAWS", "enforcing_tests", "page"]
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "laws.md"
+
+# The laws that the packages claim today; B5 and the backends come with their own work.
+LAWS = {
+    "C1": "partition",
+    "C2": "roles",
+    "C3": "mutability",
+    "C4": "atomic write-back",
+    "C5": "frozen means frozen",
+    "C6": "dtype and value are the module's",
+    "C7": "sown values",
+    "R1": "streams",
+    "R2": "derivation",
+    "R3": "seed",
+    "R4": "replay",
+    "A1": "arguments",
+    "A2": "training flag",
+    "A3": "methods",
+    "A4": "masks",
+    "A5": "outputs",
+    "A6": "eager is compiled",
+    "A7": "dtype policy",
+    "B1": "abstract first",
+    "B2": "init parity",
+    "B3": "anywhere",
+    "B4": "given variables",
+    "W1": "paths",
+    "W2": "the tree is the truth",
+    "W3": "files by name",
+    "S1": "no boilerplate",
+    "S2": "closed world",
+    "S3": "bounded",
+    "S4": "every route",
+}
+
+
+def _marks(node: ast.FunctionDef) -> Iterator[str]:
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.law":
+            yield from (ast.literal_eval(argument) for argument in decorator.args)
+
+
+def enforcing_tests() -> dict[str, list[str]]:
+    """Returns the marked tests of each law, as `path::name`."""
+    found: dict[str, list[str]] = defaultdict(list)
+    files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("conformance/test_*.py")]
+    for file in sorted(files):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                for law in _marks(node):
+                    found[law].append(f"{file.relative_to(ROOT)}::{node.name}")
+    return dict(found)
+
+
+def page() -> str:
+    """Returns docs/laws.md."""
+    tests = enforcing_tests()
+    lines = ["# Laws and the tests that enforce them", ""]
+    lines += ["Made by `python -m conformance.laws` from the tests' `law` markers.", ""]
+    for law, title in LAWS.items():
+        lines += [f"## {law} {title}", ""]
+        lines += [f"- `{test}`" for test in sorted(tests.get(law, []))] + [""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page())

@@ -1,0 +1,28 @@
+"""The README's table holds: our layer does each thing, and the reference fails as it says."""
+
+import pathlib
+
+import keras
+import pytest
+from flaxlayer import FlaxLayer
+
+from conformance.reference import CASES, readme_table
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.run.__name__)
+def test_our_layer_does_what_the_table_says(case):
+    case.run(FlaxLayer)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.run.__name__)
+def test_the_reference_fails_as_the_table_says(case):
+    with pytest.raises(case.error) as caught:
+        case.run(keras.layers.FlaxLayer)
+    assert case.fragment in str(caught.value)
+
+
+def test_the_table_in_the_readme_is_this_list():
+    assert readme_table() in README.read_text()

@@ -1,0 +1,547 @@
+"""Files and configurations made by hand: refused, with nothing run, imported or changed (S2, S3)."""
+
+import builtins
+import copy
+import importlib
+import json
+import os
+import zipfile
+
+import flax.linen as nn
+import jax
+import keras
+import numpy as np
+import pytest
+from flaxlayer_core import (
+    AcceptModuleError,
+    BuildModuleError,
+    DecodeModuleError,
+    FlaxLayerError,
+    InspectMethodError,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flaxlayer import FlaxLayer, FlaxMethod
+
+X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
+EXECUTED = []
+
+
+class Net(nn.Module):
+    features: int = 2
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(self.features)(x)
+
+    def encode(self, x):
+        return self(x)
+
+    def _private(self, x):
+        EXECUTED.append("_private")
+        return x
+
+
+@keras.saving.register_keras_serializable("hostile")
+class NoModule:
+    """Registered with Keras, as any user's class may be."""
+
+    def __init__(self, *args, **kwargs):
+        EXECUTED.append("NoModule")
+
+    @classmethod
+    def from_config(cls, config):
+        EXECUTED.append("NoModule.from_config")
+        return cls()
+
+    def get_config(self):
+        return {}
+
+
+@keras.saving.register_keras_serializable("hostile")
+def no_module(*args, **kwargs):
+    EXECUTED.append("no_module")
+
+
+@pytest.fixture(autouse=True)
+def nothing_executed():
+    EXECUTED.clear()
+    yield
+    assert EXECUTED == []
+
+
+@pytest.fixture
+def imports(monkeypatch):
+    """The names of everything that is imported while a test runs."""
+    seen = []
+    real_import, real_module = builtins.__import__, importlib.import_module
+
+    def record(name, *args, **kwargs):
+        seen.append(name)
+        return real_import(name, *args, **kwargs)
+
+    def record_module(name, package=None):
+        seen.append(name)
+        return real_module(name, package)
+
+    monkeypatch.setattr(builtins, "__import__", record)
+    monkeypatch.setattr(importlib, "import_module", record_module)
+    return seen
+
+
+def stored():
+    """The configuration of a built layer as a model file has it."""
+    layer = FlaxLayer(Net(), name="net", seed=1, collections=None)
+    layer.build((None, 4))
+    return json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+
+
+def stored_method():
+    layer = FlaxLayer(Net(), name="net")
+    layer.build((None, 4))
+    method = layer.method("encode", name="encode")
+    return json.loads(json.dumps(keras.saving.serialize_keras_object(method)))
+
+
+def place(config, path, value):
+    """The configuration with one value replaced."""
+    changed = copy.deepcopy(config)
+    node = changed
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    return changed
+
+
+MODULE = ("config", "module", "root")
+CLASSES = [
+    "os:system",
+    "os.system",
+    "posix:system",
+    "builtins:eval",
+    "builtins:exec",
+    "subprocess:Popen",
+    "importlib:import_module",
+    "keras.utils:get_file",
+    "flaxlayer.layer:FlaxLayer",
+    "flaxlayer>FlaxLayer",
+    "flaxlayer>Slot",
+    "hostile>NoModule",
+    "hostile>no_module",
+    "flax.linen:relu",
+    "flax.linen:Module",
+    "flax.linen:Dense.__init__",
+    "flax.linen:Dense.__globals__",
+    "__main__:Net",
+    "",
+    "antigravity",
+    None,
+    7,
+    ["os:system"],
+]
+
+
+def routes(config):
+    """Loads a layer's configuration by each route that reads one."""
+    model = {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {"name": "m", "trainable": True, "layers": [config]},
+        "registered_name": None,
+    }
+    yield lambda: FlaxLayer.from_config(copy.deepcopy(config["config"]))
+    yield lambda: keras.saving.deserialize_keras_object(copy.deepcopy(config))
+    yield lambda: keras.models.model_from_json(json.dumps(model))
+    yield lambda: FlaxMethod.from_config(
+        {"name": "m", "method": "encode", "layer": {"registered_name": "flaxlayer>FlaxLayer", **config}}
+    )
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize("name", CLASSES, ids=repr)
+def test_a_class_that_is_no_known_module_class_is_refused_by_every_route(name, imports):
+    if name == "flax.linen:Module":
+        pytest.skip("a module class without fields of its own: it only fails when it is called")
+    config = place(stored(), (*MODULE, "class"), name)
+    for load in routes(config):
+        with pytest.raises((DecodeModuleError, TypeError, ValueError)):
+            load()
+    assert not {"os", "posix", "subprocess", "antigravity", "keras.utils"} & set(imports)
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize("name", CLASSES, ids=repr)
+def test_a_function_or_object_in_the_place_of_the_module_is_refused(name):
+    for tag in ("function", "class", "enum"):
+        config = place(stored(), MODULE, {"$type": tag, "name": name})
+        for load in routes(config):
+            with pytest.raises((DecodeModuleError, AcceptModuleError, TypeError)):
+                load()
+
+
+METHODS = [
+    "__init__",
+    "__class__",
+    "__post_init__",
+    "__getattr__",
+    "__reduce__",
+    "apply",
+    "init",
+    "init_with_output",
+    "bind",
+    "clone",
+    "copy",
+    "lazy_init",
+    "param",
+    "tabulate",
+    "unbind",
+    "variables",
+    "_private",
+    "features",
+    "a.b",
+    "encode.__globals__",
+    "",
+    "absent",
+]
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize("field", ["method", "init_method"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_that_is_no_public_method_is_refused(field, name):
+    config = place(stored(), ("config", field), name)
+    for load in routes(config):
+        with pytest.raises(InspectMethodError, match="no such public method"):
+            load()
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_layer_reaches_only_public_methods(name):
+    config = place(stored_method(), ("config", "method"), name)
+    with pytest.raises(InspectMethodError, match="no such public method"):
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"$type": "function", "name": "os:system"},
+        {"$type": "function", "name": "builtins:eval"},
+        {"$type": "class", "name": "hostile>NoModule"},
+        {"$type": "class", "name": "flax.linen:Dense"},
+        {"$type": "partial", "tree": False, "func": {"$type": "function", "name": "os:system"},
+         "args": [], "keywords": []},
+        {"class_name": "__lambda__", "config": {"value": "AAAA"}},
+        {"class_name": "function", "module": "os", "config": "system", "registered_name": "system"},
+        7,
+        ["encode"],
+        True,
+    ],
+    ids=str,
+)
+def test_a_method_that_is_no_known_function_is_refused(method):
+    for field in ("method", "init_method"):
+        for load in routes(place(stored(), ("config", field), method)):
+            with pytest.raises((DecodeModuleError, InspectMethodError)):
+                load()
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize(
+    "layer",
+    [
+        None,
+        7,
+        {},
+        {"config": {}},
+        {"registered_name": "hostile>NoModule", "config": {}},
+        {"registered_name": "keras>Lambda", "config": {}},
+        {"registered_name": "flaxlayer>FlaxMethod", "config": {}},
+        {"module": "keras.layers", "class_name": "Lambda", "registered_name": None, "config": {}},
+    ],
+    ids=str,
+)
+def test_a_method_layer_takes_only_a_flax_layer(layer):
+    config = place(stored_method(), ("config", "layer"), layer)
+    with pytest.raises(DecodeModuleError):
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize("field", ["dtype", "activity_regularizer"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"class_name": "NoModule", "registered_name": "hostile>NoModule", "config": {}},
+        {"class_name": "function", "module": "os", "config": "system"},
+        {"class_name": "__lambda__", "config": {"value": "AAAA"}},
+        {"class_name": "Lambda", "module": "keras.layers", "config": {}},
+        {"class_name": "get", "module": "keras.regularizers", "config": {}},
+        {"class_name": "__builtins__", "module": "keras.regularizers", "config": {}},
+        {"class_name": "DTypePolicy", "config": {"name": ["x"]}},
+        {"class_name": "L2", "config": {"other": 1}},
+        {"class_name": ["L2"], "config": {}},
+        {},
+    ],
+    ids=str,
+)
+def test_keras_objects_in_a_layer_s_config_are_of_their_kind(field, value, imports):
+    config = place(stored(), ("config", field), value)
+    with pytest.raises(DecodeModuleError, match=field):
+        FlaxLayer.from_config(config["config"])
+    assert "os" not in imports
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize(
+    "module",
+    [
+        {"module": "os", "class_name": "system", "config": {}, "registered_name": "system"},
+        {"module": "hostile", "class_name": "NoModule", "config": {}, "registered_name": "hostile>NoModule"},
+        {"module": "hostile", "class_name": "NoModule", "config": {}, "registered_name": None},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}},
+        {"module": "keras.utils", "class_name": "get_file", "config": {}},
+        {"class_name": "__lambda__", "config": {"value": "AAAA"}},
+        {"class_name": 7, "config": {}},
+        {"class_name": "flax.linen:Dense", "config": 7},
+    ],
+    ids=str,
+)
+def test_a_config_in_the_form_of_the_reference_names_only_known_module_classes(module, imports):
+    with pytest.raises(DecodeModuleError):
+        FlaxLayer.from_config({"name": "net", "module": module, "method": None})
+    assert not {"os", "keras.utils"} & set(imports)
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        [[[None, 10**12], "float32"]],
+        [[[10**9, 10**9], "float32"]],
+        [[[None, -4], "float32"]],
+        [[[None, 4.0], "float32"]],
+        [[[None, "4"], "float32"]],
+        [[[None, True], "float32"]],
+        [[[1] * 10_000, "float32"]],
+        [[[None, 2**31], "int8"]],
+        [[[None, 4], "object"]],
+        [[[None, 4], "U8"]],
+        [[[None, 4], "datetime64"]],
+        [[[None, 4], "no such dtype"]],
+        [[[None, 4], 7]],
+        [[None, "float32"]],
+        [["shape", "float32"]],
+        [[None, 4]],
+        [[[None, 4], "float32"]] * 2,
+        [],
+        None,
+        "arrays",
+        {"0": [[None, 4], "float32"]},
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_build_inputs_of_another_form_are_refused_before_anything_is_built(arrays):
+    config = place(stored(), ("build_config", "arrays"), arrays)
+    with pytest.raises((DecodeModuleError, BuildModuleError)):
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        None,
+        7,
+        [],
+        {"$type": "tuple", "items": []},
+        {"$type": "tuple", "items": [{"$type": "tuple", "items": []}, []]},
+        {"$type": "function", "name": "os:system"},
+        {"$type": "unknown"},
+        {"class_name": "Lambda", "config": {}},
+    ],
+    ids=str,
+)
+def test_arguments_of_another_form_are_refused(arguments):
+    config = place(stored(), ("build_config", "arguments"), arguments)
+    with pytest.raises(FlaxLayerError):
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize("index", [-1, 1, 10**9, "0", None, [0]])
+def test_an_array_that_stands_at_no_place_is_refused(index):
+    config = stored()
+    text = json.dumps(config["build_config"]["arguments"])
+    changed = json.loads(text.replace('["index", 0]', json.dumps(["index", index])))
+    assert json.dumps(changed) != text
+    with pytest.raises(FlaxLayerError):
+        keras.saving.deserialize_keras_object(place(config, ("build_config", "arguments"), changed))
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize(
+    "shape",
+    [7, "abc", {"x": 7}, [[None, "4"]], [None, -4], [None, 10**12], [10**9, 10**9], [1] * 1000],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_build_shape_of_keras_is_checked_in_the_same_way(shape):
+    config = place(stored(), ("build_config",), {"input_shape": shape})
+    with pytest.raises((FlaxLayerError, ValueError)):
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize("features", [10**12, 10**30, -1, 0.5, "many", None])
+def test_a_module_too_large_for_the_machine_is_refused_before_allocation(features):
+    fields = [["features", features]]
+    config = place(stored(), (*MODULE, "fields"), fields)
+    with pytest.raises(FlaxLayerError):
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S3")
+def test_a_module_that_cannot_be_traced_is_not_built_on_oversized_inputs():
+    class Branches(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return x if x.sum() > 0 else -x
+
+    layer = FlaxLayer(Branches())
+    layer(X)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    huge = [[[2**30, 2**30], "float32"]]
+    with pytest.raises(BuildModuleError, match="too much memory"):
+        keras.saving.deserialize_keras_object(place(config, ("build_config", "arrays"), huge))
+
+
+@pytest.mark.law("S3")
+def test_a_deeply_nested_config_is_refused():
+    node = stored()["config"]["module"]["root"]
+    for _ in range(400):
+        node = [node]
+    with pytest.raises(DecodeModuleError):
+        FlaxLayer.from_config(place(stored(), MODULE, node)["config"])
+
+
+@pytest.mark.law("S2")
+def test_packed_arguments_in_a_functional_model_are_checked():
+    class Modes(nn.Module):
+        @nn.compact
+        def __call__(self, x, mode):
+            return x
+
+    tensor = keras.Input((4,))
+    model = keras.Model(tensor, FlaxLayer(Modes(), name="modes")(tensor, "safe"))
+    text = model.to_json()
+    assert '"safe"' in text
+    hostile = '{"$type": "function", "name": "os:system"}'
+    with pytest.raises((DecodeModuleError, TypeError)):
+        keras.models.model_from_json(text.replace('"safe"', hostile))
+
+
+@pytest.mark.law("S2")
+def test_a_hostile_file_is_refused_in_safe_mode_and_out_of_it(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), name="net")])
+    model.save(tmp_path / "model.keras")
+    marker = tmp_path / "executed"
+    hostile = {"$type": "partial", "tree": False, "keywords": [],
+               "func": {"$type": "function", "name": "os:system"}, "args": [f"touch {marker}"]}
+    with zipfile.ZipFile(tmp_path / "model.keras") as old:
+        contents = {name: old.read(name) for name in old.namelist()}
+    config = json.loads(contents["config.json"])
+    config["config"]["layers"][1]["config"]["module"]["root"]["fields"] = [["features", hostile]]
+    contents["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(tmp_path / "hostile.keras", "w") as new:
+        for name, content in contents.items():
+            new.writestr(name, content)
+    for safe_mode in (True, False, None):
+        with pytest.raises(DecodeModuleError):
+            keras.models.load_model(tmp_path / "hostile.keras", safe_mode=safe_mode)
+    assert not marker.exists()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["", "os:system", "__class__", "flax.linen:Dense", "float32", "a/b", "x" * 300]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["$type", "class", "fields", "class_name", "config", "items", "name"]),
+        inner,
+        max_size=3,
+    ),
+    max_leaves=6,
+)
+
+
+def paths(node, prefix=()):
+    yield from ([prefix] if prefix else [])
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield from paths(value, (*prefix, key))
+
+
+BASE = stored()
+BASE_METHOD = stored_method()
+
+
+@pytest.mark.law("S2")
+@settings(max_examples=150, derandomize=True, database=None)
+@given(st.sampled_from(list(paths(BASE["config"]))), JSON)
+def test_any_value_at_any_place_is_taken_or_refused_with_an_explanation(path, value):
+    executable_before = os.environ.copy()
+    try:
+        layer = FlaxLayer.from_config(place(BASE["config"], path, value))
+    except (FlaxLayerError, ValueError, TypeError) as error:
+        _assert_explained(error)
+    else:
+        assert isinstance(layer.module, nn.Module)
+    assert os.environ.copy() == executable_before
+
+
+@pytest.mark.law("S2")
+@settings(max_examples=60, derandomize=True, database=None)
+@given(st.sampled_from(list(paths(BASE_METHOD["config"]))), JSON)
+def test_any_value_at_any_place_of_a_method_layer_is_taken_or_refused(path, value):
+    try:
+        FlaxMethod.from_config(place(BASE_METHOD["config"], path, value))
+    except (FlaxLayerError, ValueError, TypeError) as error:
+        _assert_explained(error)
+
+
+@pytest.mark.law("S3")
+@settings(max_examples=60, derandomize=True, database=None)
+@given(st.sampled_from(list(paths(BASE["build_config"]))), JSON)
+def test_any_value_at_any_place_of_the_build_inputs_is_taken_or_refused(path, value):
+    layer = FlaxLayer.from_config(copy.deepcopy(BASE["config"]))
+    try:
+        layer.build_from_config(place(BASE["build_config"], path, value))
+    except (FlaxLayerError, ValueError, TypeError) as error:
+        _assert_explained(error)
+        assert layer.weights == []
+
+
+def _assert_explained(error):
+    """The error is this project's, or Keras raised it itself about one of its own arguments."""
+    if isinstance(error, FlaxLayerError):
+        return
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    assert f"{os.sep}keras{os.sep}" in traceback.tb_frame.f_code.co_filename, repr(error)
+
+
+@pytest.mark.law("S2")
+def test_a_refused_config_leaves_no_trace_of_itself():
+    before = dict(keras.saving.get_custom_objects())
+    seeds = len(jax.live_arrays())
+    with pytest.raises(DecodeModuleError):
+        FlaxLayer.from_config(place(stored(), (*MODULE, "class"), "os:system")["config"])
+    assert keras.saving.get_custom_objects() == before
+    del seeds
