@@ -19,14 +19,13 @@ WAYS = ("ours", "eager_init", "jitted_init", "reference")
 def _build(way: str, name: str) -> float:
     import jax
     import keras
-    from flaxlayer import FlaxLayer
 
     from benchmarks.models import MODELS
+    from flaxlayer import FlaxLayer
 
     model = MODELS[name]
     module, x = model.make(), jax.numpy.asarray(model.inputs())
     flag = {"training": True} if model.flag else {}
-    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
     start = time.perf_counter()
     if way == "ours":
         layer = FlaxLayer(module)
@@ -37,8 +36,10 @@ def _build(way: str, name: str) -> float:
         layer.build(model.shape)
         values = [variable.value for variable in layer.weights]
     elif way == "eager_init":
+        keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
         values = module.init(keys, x, **flag)
     else:
+        keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
         values = jax.jit(lambda keys, x: module.init(keys, x, **flag))(keys, x)
     jax.block_until_ready(values)
     return time.perf_counter() - start

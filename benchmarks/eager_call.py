@@ -8,10 +8,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import keras
-from flaxlayer import FlaxLayer
 
 from benchmarks.models import MODELS
 from benchmarks.timing import alternate
+from flaxlayer import FlaxLayer
 
 __all__ = ["measure"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flaxlayer import FlaxLayer
-from flaxlayer_core import next_seed, stream_rngs
 
 from benchmarks.models import MODELS
+from flaxlayer import FlaxLayer
+from flaxlayer_core import next_seed, stream_rngs
 
 __all__ = ["measure"]
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import optax
+
 from flaxlayer import FlaxLayer
 
 __all__ = ["measure"]

@@ -254,10 +254,25 @@ CASES = (
     Case("`method` by name", named_method, TypeError, "", "fails"),
     Case("saving a module as it is", saving, Exception, "", "fails"),
     Case("bfloat16 params", half_precision, AssertionError, "bfloat16", "stores float32"),
-    Case("600 mixed_bfloat16 steps", mixed_policy, AssertionError, "mean stands at 7.2", "casts state"),
+    Case(
+        "600 mixed_bfloat16 steps",
+        mixed_policy,
+        AssertionError,
+        "mean stands at 7.2",
+        "casts state",
+    ),
     Case("Keras masks", mask, AssertionError, "did not reach", "drops them"),
-    Case("weight paths of the module", weight_paths, AssertionError, "say nothing", "`variable_10`"),
-    Case("a file of renamed weights", renamed_weights, AssertionError, "other", "loads by order", "refused"),
+    Case(
+        "weight paths of the module", weight_paths, AssertionError, "say nothing", "`variable_10`"
+    ),
+    Case(
+        "a file of renamed weights",
+        renamed_weights,
+        AssertionError,
+        "other",
+        "loads by order",
+        "refused",
+    ),
     Case("building inside `fit`", lazy_fit, ValueError, "", "fails"),
     Case("compiled eager calls", compiled, AssertionError, "Python again", "op by op"),
     Case("`seed` for init too", seeded, AssertionError, "", "seeds calls only"),

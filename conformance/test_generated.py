@@ -52,7 +52,7 @@ def examine(number, modules, names, record_property):
 @pytest.mark.parametrize("shard", range(8))
 def test_generated_modules_run_as_raw_flax_does(shard, record_property):
     record_property("checks", "build, call and state")
-    seen = examine(shard, 16, CALLS, record_property)
+    seen = examine(shard, 20, CALLS, record_property)
     assert len(seen) >= 13
 
 
@@ -60,7 +60,7 @@ def test_generated_modules_run_as_raw_flax_does(shard, record_property):
 @pytest.mark.parametrize("shard", range(4))
 def test_generated_modules_learn_save_and_refuse_as_raw_flax_does(shard, record_property):
     record_property("checks", "model")
-    examine(100 + shard, 6, MODELS, record_property)
+    examine(100 + shard, 5, MODELS, record_property)
 
 
 @pytest.mark.long
@@ -78,7 +78,7 @@ def test_the_generated_modules_show_every_feature():
     for shard in range(8):
 
         @seed(shard)
-        @settings(max_examples=16, derandomize=False, phases=[Phase.generate])
+        @settings(max_examples=20, derandomize=False, phases=[Phase.generate])
         @given(cases())
         def collect(case):
             seen.update(spec_traits(case.spec).features)

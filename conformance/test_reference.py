@@ -4,9 +4,9 @@ import pathlib
 
 import keras
 import pytest
-from flaxlayer import FlaxLayer
 
 from conformance.reference import CASES, readme_table
+from flaxlayer import FlaxLayer
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 

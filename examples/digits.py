@@ -20,13 +20,14 @@ import sys
 import tempfile
 
 import flax.linen as nn
-import flaxlayer
 import jax
 import keras
 import numpy as np
-from flaxlayer_testing import check_module
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+import flaxlayer
+from flaxlayer_testing import check_module
 
 GOAL = 0.97
 
@@ -100,7 +101,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "digits.keras"
         logits = train(path, options.epochs)
-        print(f"\nSaved {path.name} ({path.stat().st_size:,} bytes); loading it in a second process")
+        print(
+            f"\nSaved {path.name} ({path.stat().st_size:,} bytes); loading it in a second process"
+        )
         subprocess.run([sys.executable, __file__, "--load", str(path)], check=True)
         again = np.load(path.with_suffix(".npy"))
     if logits.tobytes() != again.tobytes():

@@ -193,6 +193,19 @@ def test_a_variable_that_only_inference_makes_comes_from_an_init_with_the_flag_o
 
 
 @pytest.mark.law("B2")
+def test_a_variable_of_both_modes_comes_from_an_init_with_the_flag_on(probe, spec):
+    class Flagged(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            self.variable("state", "train", lambda: jnp.full((), train))
+            return x if train else nn.Dense(2, name="head")(x)
+
+    ours = initialized(probe, Flagged(), spec(None, 3))
+    assert ours["state"]["train"].item() is True
+    assert set(ours["params"]) == {"head"}
+
+
+@pytest.mark.law("B2")
 def test_an_init_with_the_flag_off_has_streams_of_its_own(probe, spec):
     ours = initialized(probe, DrawsForInference(), spec(None, 3))
     raw = raw_init(DrawsForInference(), jnp.ones((2, 3)), ("basis", "params"), train=False)
@@ -217,7 +230,9 @@ def test_a_sown_value_is_no_initial_value(probe, spec):
 
 @pytest.mark.law("B3")
 @pytest.mark.parametrize("transform", [jax.jit, lambda f: lambda x: jax.eval_shape(f, x), jax.grad])
-@pytest.mark.parametrize("module", [nn.Dense(2), DataInit(), Inference()], ids=repr)
+@pytest.mark.parametrize(
+    "module", [nn.Dense(2), DataInit(), Inference()], ids=lambda module: type(module).__name__
+)
 def test_values_are_values_inside_a_trace_too(probe, spec, module, transform):
     made = []
 

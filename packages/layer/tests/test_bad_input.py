@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+
+from flaxlayer import FlaxLayer
 from flaxlayer_core import (
     AcceptModuleError,
     CallArgumentError,
@@ -12,8 +14,6 @@ from flaxlayer_core import (
     InspectMethodError,
     MatchVariablesError,
 )
-
-from flaxlayer import FlaxLayer
 
 X = np.ones((2, 4), np.float32)
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flaxlayer_core import BuildModuleError, MatchVariablesError
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import BuildModuleError, MatchVariablesError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
@@ -155,7 +155,9 @@ def test_given_variables_are_used_and_the_rest_is_initialised(same_bits):
     whole = FlaxLayer(Net(), variables=variables)
     whole(X)
     same_bits(whole.flax_variables(), dict(variables))
-    part = FlaxLayer(Net(), variables={"params": {"Dense_1": variables["params"]["Dense_1"]}}, seed=1)
+    part = FlaxLayer(
+        Net(), variables={"params": {"Dense_1": variables["params"]["Dense_1"]}}, seed=1
+    )
     part(X)
     expected = Net().init(part.init_rngs(), X, train=True)["params"]
     expected["Dense_1"] = variables["params"]["Dense_1"]

@@ -45,7 +45,11 @@ def test_arrays_pytrees_statics_and_none_reach_the_method_unchanged(raw_apply, s
 class SeesType(nn.Module):
     @nn.compact
     def __call__(self, x, value):
-        return x * {bool: 2.0, int: 3.0, float: 5.0}[type(value)] * (-1.0 if str(value)[0] == "-" else 1.0)
+        return (
+            x
+            * {bool: 2.0, int: 3.0, float: 5.0}[type(value)]
+            * (-1.0 if str(value)[0] == "-" else 1.0)
+        )
 
 
 @pytest.mark.law("A1")

@@ -13,10 +13,10 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import serialization, traverse_util
 from flax.training.train_state import TrainState
-from flaxlayer_core import ImportExtraError, MatchVariablesError, ReadVariablesError
 from safetensors.flax import save_file
 
 from flaxlayer import FlaxLayer, read_variables
+from flaxlayer_core import ImportExtraError, MatchVariablesError, ReadVariablesError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 

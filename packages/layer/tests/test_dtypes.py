@@ -1,4 +1,4 @@
-"""Variables keep the module's dtype; only an explicit or mixed policy casts, and never state (A7, C6)."""
+"""Variables keep the module's dtype; an explicit or mixed policy casts, never state (A7, C6)."""
 
 import flax.linen as nn
 import jax
@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flaxlayer_core import StoreDtypeError
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import StoreDtypeError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flaxlayer_core import EscapeTraceError
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import EscapeTraceError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 

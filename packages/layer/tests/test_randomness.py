@@ -31,7 +31,9 @@ class Samples(nn.Module):
 class AsksFirst(nn.Module):
     @nn.compact
     def __call__(self, x):
-        return x + jax.random.normal(self.make_rng("noise"), x.shape) if self.has_rng("noise") else x
+        return (
+            x + jax.random.normal(self.make_rng("noise"), x.shape) if self.has_rng("noise") else x
+        )
 
 
 @pytest.mark.law("R1")

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flaxlayer_core import EncodeModuleError
 
 from flaxlayer import CollectionPolicy, FlaxLayer
+from flaxlayer_core import EncodeModuleError
 
 X = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(3, 4)
 TOKENS = np.arange(6, dtype=np.int32).reshape(2, 3)

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flaxlayer_core import CollectionPolicy, MatchPathPatternError, StateStructureError
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import CollectionPolicy, MatchPathPatternError, StateStructureError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
@@ -69,9 +69,7 @@ def test_inference_leaves_state_alone_that_need_not_change(same_bits):
 
 
 @pytest.mark.law("C3")
-@pytest.mark.parametrize(
-    ("when", "counted"), [("always", 3), ("training", 1), ("never", 0)]
-)
+@pytest.mark.parametrize(("when", "counted"), [("always", 3), ("training", 1), ("never", 0)])
 def test_state_updates_says_when_changes_are_kept(when, counted):
     layer = FlaxLayer(Counter(), state_updates=when)
     layer(X), layer(X), layer(X, training=True)
@@ -254,3 +252,30 @@ def test_a_policy_overrides_roles_by_name():
     paths = [variable.path for variable in layer.trainable_variables]
     assert [path.split("net/")[1] for path in paths] == ["lora/a"]
     assert not (np.asarray(layer.flax_variables()["lora"]["a"]) == 1.0).any()
+
+
+@pytest.mark.law("C2")
+def test_a_decode_module_that_sows_keeps_what_it_sows_out_of_its_state():
+    class Decodes(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            y = nn.MultiHeadDotProductAttention(2, qkv_features=4, decode=True)(x)
+            self.sow("aux", "norm", (y**2).sum())
+            return y
+
+    layer = FlaxLayer(Decodes())
+    layer.build((2, 3, 4))
+    assert set(layer.flax_variables()) == {"params", "cache"}
+    token = np.ones((2, 1, 4), np.float32)
+    layer(token), layer(token)
+    assert len(layer.sown["aux"]["norm"]) == 1
+
+
+@pytest.mark.law("W2")
+def test_the_whole_result_of_init_can_be_loaded_with_what_it_sowed(same_bits):
+    layer = FlaxLayer(Normed())
+    layer(X)
+    variables = Normed().init(jax.random.key(3), X)
+    assert "losses" in variables
+    layer.load_flax_variables(variables)
+    same_bits(layer.flax_variables()["params"], variables["params"])

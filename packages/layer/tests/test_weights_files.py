@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from flax.core import freeze
-from flaxlayer_core import MatchVariablesError, MatchWeightsFileError
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import MatchVariablesError, MatchWeightsFileError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
@@ -101,8 +101,9 @@ def test_params_and_state_are_trees_of_the_keras_variables():
     state = {"batch_stats": raw["batch_stats"]}
     assert jax.tree.structure(layer.params) == jax.tree.structure({"params": raw["params"]})
     assert jax.tree.structure(layer.state) == jax.tree.structure(state)
-    assert jax.tree.leaves(layer.params) == layer.trainable_variables
-    assert jax.tree.leaves(layer.state) == layer.non_trainable_variables
+    leaves = [id(variable) for variable in jax.tree.leaves((layer.params, layer.state))]
+    assert leaves[:6] == [id(variable) for variable in layer.trainable_variables]
+    assert sorted(leaves) == sorted(id(variable) for variable in layer.weights)
 
 
 @pytest.mark.law("W1")

@@ -1,4 +1,4 @@
-"""Call arguments: arrays travel through the compiled function, everything else is in its key (A1)."""
+"""Call arguments: arrays go through the compiled function, all else is in its key (A1)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import jax
 
 from flaxlayer_core.errors import CallArgumentError
 
-__all__ = ["ArgumentStructure", "StaticLeaf", "is_array", "split_arguments", "unwrap_statics", "wrap_statics"]
-
+__all__ = [
+    "ArgumentStructure",
+    "StaticLeaf",
+    "is_array",
+    "split_arguments",
+    "unwrap_statics",
+    "wrap_statics",
+]
 
 
 def is_array(value: Any) -> bool:
@@ -90,8 +96,8 @@ class ArgumentStructure:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ArgumentStructure):
             return NotImplemented
-        same = self._identity == other._identity  # type: ignore[attr-defined]
-        return same and self.treedef == other.treedef
+        same: bool = self._identity == other._identity  # type: ignore[attr-defined]
+        return same and bool(self.treedef == other.treedef)
 
     def merge(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Puts arrays back into their places.
@@ -187,7 +193,9 @@ def wrap_statics(outputs: Any) -> Any:
 
     ```
     """
-    return jax.tree_util.tree_map(lambda leaf: leaf if is_array(leaf) else StaticLeaf(leaf), outputs)
+    return jax.tree_util.tree_map(
+        lambda leaf: leaf if is_array(leaf) else StaticLeaf(leaf), outputs
+    )
 
 
 def unwrap_statics(outputs: Any) -> Any:

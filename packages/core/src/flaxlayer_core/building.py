@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.errors import LazyInitError
 from jax import export
 
 from flaxlayer_core.arguments import is_array
 from flaxlayer_core.collections import VariableLayout
-from flaxlayer_core.discovery import UNTRACEABLE, Discovery, Probe, discover, merge_missing
+from flaxlayer_core.discovery import UNTRACEABLE, Discovery, Probe, discover
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
-from flaxlayer_core.given import override_variables
-from flaxlayer_core.keys import init_rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 
 __all__ = ["Blueprint", "examine", "ones", "output_specs"]
@@ -76,13 +73,16 @@ def examine(
     ```
     """
     failure: Exception | None = None
+    reported = False
     for binding in bindings(specs):
         try:
             return _examine_binding(probe, binding, values, applied)
         except FlaxLayerError:
             raise
         except Exception as error:  # any module may fail in any way on symbolic sizes
-            failure = error
+            if failure is None or not reported:
+                # The first failure on sizes says most: it has no symbols in it.
+                failure, reported = error, bool(binding.varied)
     raise _refusal(probe, specs, failure) from failure
 
 
@@ -100,7 +100,9 @@ def _examine_binding(
         return Blueprint(discover(probe, concrete, abstract=False), binding)
     _refuse_unknown_shapes(probe, found.layout, binding)
     for what, arrays in binding.varied:
-        _refuse_dependence(probe, found.layout, discover(probe, arrays, applied=applied).layout, what)
+        _refuse_dependence(
+            probe, found.layout, discover(probe, arrays, applied=applied).layout, what
+        )
     return Blueprint(found, binding)
 
 
@@ -130,8 +132,7 @@ def _dimension_error(
     probe: Probe, path: tuple[str, ...], found: str, what: str
 ) -> BuildModuleError:
     return BuildModuleError(
-        f"{probe.title} cannot be built: the shape of "
-        f"{'/'.join(path)!r} depends on {what}.",
+        f"{probe.title} cannot be built: the shape of {'/'.join(path)!r} depends on {what}.",
         expected="stored variables whose shapes follow from the known dimensions",
         found=found,
         fix="Give that dimension: keras.Input(batch_shape=...), or call the layer on real data.",
@@ -143,8 +144,7 @@ def _refusal(
     probe: Probe, specs: Sequence[ArraySpec], failure: Exception | None
 ) -> BuildModuleError:
     return BuildModuleError(
-        f"{probe.title} cannot be evaluated: "
-        f"{type(failure).__name__}: {failure}",
+        f"{probe.title} cannot be evaluated: {type(failure).__name__}: {failure}",
         expected=f"inputs that {probe.call.label}{probe.call.signature} takes",
         found=", ".join(map(str, specs)) or "no arrays",
         fix="Run `module.init` on such inputs by itself; what fails there fails here.",

@@ -97,7 +97,7 @@ class VariableSpec:
     @classmethod
     def from_leaf(cls, path: Path, leaf: Any) -> VariableSpec:
         """Describes an array or a `ShapeDtypeStruct`."""
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             data, impl = _describe_key(leaf)
             return cls(path, tuple(data.shape), np.dtype(data.dtype), impl)
         return cls(path, tuple(leaf.shape), np.dtype(leaf.dtype))
@@ -151,7 +151,9 @@ class VariableLayout:
     roles: tuple[tuple[str, Role], ...]
 
     @classmethod
-    def from_variables(cls, variables: Mapping[str, Any], roles: Mapping[str, Role]) -> VariableLayout:
+    def from_variables(
+        cls, variables: Mapping[str, Any], roles: Mapping[str, Role]
+    ) -> VariableLayout:
         """Describes a tree of arrays or of `ShapeDtypeStruct`."""
         pairs, treedef = flatten_with_paths(dict(variables))
         specs = tuple(VariableSpec.from_leaf(path, leaf) for path, leaf in pairs)
@@ -277,7 +279,8 @@ def same_structure(left: Any, right: Any) -> bool:
 
     ```
     """
-    if jax.tree_util.tree_structure(left) != jax.tree_util.tree_structure(right):
+    structures: list[Any] = [jax.tree_util.tree_structure(tree) for tree in (left, right)]
+    if structures[0] != structures[1]:
         return False
     pairs = zip(jax.tree_util.tree_leaves(left), jax.tree_util.tree_leaves(right), strict=True)
     return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)

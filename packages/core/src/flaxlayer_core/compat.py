@@ -8,6 +8,8 @@ Checked with jax 0.10.2 and flax 0.12.8, jax 0.12 and flax 0.12.12.
   and a compiled function would not see them (A6).
 - `jax.interpreters.partial_eval.dce_jaxpr`: JAX has no documented way to cut a traced function down
   to what some of its outputs need; initial values need the initialisers of an init alone (B2).
+- `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
+  its compiled functions do not count as context (R3).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -32,6 +34,7 @@ __all__ = [
     "StreamRecord",
     "TracedFunction",
     "interceptors_active",
+    "prng_impl",
     "record_streams",
     "trace_state_clean",
 ]
@@ -47,6 +50,11 @@ def interceptors_active() -> bool:
     return bool(linen_module._global_interceptor_stack)
 
 
+def prng_impl() -> str:
+    """Returns the name of JAX's current default key implementation."""
+    return str(jax.config.jax_default_prng_impl)  # type: ignore[attr-defined]
+
+
 @dataclass
 class StreamRecord:
     """What a module asked of its rng streams during one evaluation.
@@ -54,7 +62,7 @@ class StreamRecord:
     Attributes:
         asked: Streams that `has_rng` was asked for, or that were drawn from.
         drawn: Streams that keys were drawn from.
-        replaced: Streams that were drawn from, for which Flax took `params` because they were absent.
+        replaced: Streams that were drawn from and absent, for which Flax took `params`.
         missing: The stream whose absence ended the evaluation, if one did.
     """
 
@@ -80,13 +88,18 @@ def record_streams() -> Iterator[StreamRecord]:
         # Read under the lock: another thread's recording methods must not pass for the originals.
         has_rng, make_rng = Scope.has_rng, Scope.make_rng
         previous = getattr(_recorders, "record", None)
-        Scope.has_rng, Scope.make_rng = _recording(has_rng, make_rng)
+        _replace(*_recording(has_rng, make_rng))
         _recorders.record = record
         try:
             yield record
         finally:
             _recorders.record = previous
-            Scope.has_rng, Scope.make_rng = has_rng, make_rng
+            _replace(has_rng, make_rng)
+
+
+def _replace(has_rng: Any, make_rng: Any) -> None:
+    scope: Any = Scope
+    scope.has_rng, scope.make_rng = has_rng, make_rng
 
 
 def _recording(has_rng: Any, make_rng: Any) -> tuple[Any, Any]:
@@ -94,7 +107,7 @@ def _recording(has_rng: Any, make_rng: Any) -> tuple[Any, Any]:
         current: StreamRecord | None = getattr(_recorders, "record", None)
         if current is not None:
             current.asked.add(name)
-        return has_rng(scope, name)
+        return bool(has_rng(scope, name))
 
     def recording_make_rng(scope: Scope, name: str = "params") -> Any:
         current: StreamRecord | None = getattr(_recorders, "record", None)
@@ -144,7 +157,7 @@ class TracedFunction:
         return any(self._used[start : start + self._sizes[position]])
 
     def evaluate(self, *args: Any) -> Any:
-        """Runs what the result needs, operation by operation; unneeded arguments may be abstract."""
+        """Runs what the result needs, op by op; arguments that it does not need may be abstract."""
         leaves = jax.tree_util.tree_leaves(args)
         outputs = self._run(*[leaf for leaf, used in zip(leaves, self._used, strict=True) if used])
         return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)

@@ -1,4 +1,4 @@
-"""What a module is, found by abstract evaluation at build: variables, roles, streams (B1, C2, C3, R1)."""
+"""What a module is, by abstract evaluation: variables, roles, streams (B1, C2, C3, R1)."""
 
 from __future__ import annotations
 
@@ -283,7 +283,10 @@ class _Search:
         except Exception:  # any module may fail in any way on inputs that are not a call's
             variables, init_streams = self._init(training=True)
         policy = self.probe.policy
-        roles = {name: decide_role(name, policy, stable=True) for name in variables}
+        roles = {
+            name: decide_role(name, policy, stable=not _holds_tuples(tree))
+            for name, tree in variables.items()
+        }
         kept = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
         stored = self._with_given(kept)
         layout = VariableLayout.from_variables(stored, roles)
@@ -315,7 +318,8 @@ class _Search:
         def run(streams: tuple[str, ...]) -> dict[str, Any]:
             if not self.abstract:
                 made = self.probe.init(self._keys(streams), self.arrays, training=training)
-                return _as_arrays(made)
+                concrete: dict[str, Any] = _as_arrays(made)
+                return concrete
             traced = trace_init(self.probe, streams, self.arrays, training=training)
             if training:
                 self.traced_init = traced
@@ -413,16 +417,14 @@ class _Search:
     def _attempt(self, stored: Mapping[str, Any], denied: set[str]) -> ModePlan | None:
         try:
             return self._plan(stored, False, denied)
-        except Exception:  # a module may insist on a collection in any way; a real fault comes again
+        except Exception:  # a module may insist in any way; a real fault comes again
             return None
 
     def _refuse_late(self, found: Discovery) -> None:
         late = _unknown_leaves(found)
         if late:
             raise BuildModuleError(
-                f"{self.probe.title} makes state only when it is applied: "
-                + ", ".join(late)
-                + ".",
+                f"{self.probe.title} makes state only when it is applied: " + ", ".join(late) + ".",
                 expected="state that `Module.init` makes too, in training or at inference",
                 found="a collection that init leaves out",
                 fix="Create the variable at init as well, or make the collection transient with "
@@ -431,13 +433,21 @@ class _Search:
             )
 
 
+def _holds_tuples(tree: Any) -> bool:
+    # Without an application to tell, a tuple is what `sow` makes: it would grow.
+    if isinstance(tree, Mapping):
+        return any(map(_holds_tuples, tree.values()))
+    return type(tree) is tuple
+
+
 def _as_arrays(tree: Any) -> Any:
     # A variable may be a Python number, which has no dtype.
     return jax.tree_util.tree_map(jax.numpy.asarray, tree)
 
 
 def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.eval_shape(jax.numpy.asarray, leaf)
+    struct: jax.ShapeDtypeStruct = jax.eval_shape(jax.numpy.asarray, leaf)
+    return struct
 
 
 def _unknown_leaves(found: Discovery) -> list[str]:

@@ -1,4 +1,4 @@
-"""Random keys: one seed a call, one key a stream, each stream independent of the others (R2, R3)."""
+"""Random keys: one seed a call, one key a stream, each independent of the others (R2, R3)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
+
+from flaxlayer_core.compat import prng_impl
 
 __all__ = ["init_rngs", "next_seed", "stream_rngs"]
 
@@ -73,8 +75,7 @@ def init_rngs(seed: int, streams: Sequence[str]) -> dict[str, jax.Array]:
     ```
     """
     tags = np.array([_tag(name) for name in (_INIT, *streams)], np.uint32)
-    impl = jax.config.jax_default_prng_impl
-    keys = _init_keys(np.array([seed, 0], np.uint32), tags, impl)
+    keys = _init_keys(np.array([seed, 0], np.uint32), tags, prng_impl())
     return dict(zip(streams, keys, strict=True))
 
 

@@ -34,7 +34,8 @@ class LinenModule:
     ```python
     >>> import flax.linen as nn, jax, jax.numpy as jnp
     >>> dense = LinenModule(nn.Dense(2))
-    >>> variables = dense.init({"params": jax.random.key(0)}, (jnp.ones((1, 3)),), {}, method="__call__")
+    >>> args = (jnp.ones((1, 3)),)
+    >>> variables = dense.init({"params": jax.random.key(0)}, args, {}, method="__call__")
     >>> variables["params"]["kernel"].shape
     (3, 2)
 
@@ -184,7 +185,10 @@ def _accept(module: Any) -> None:
         found = f"an nnx module, {type(module).__name__}"
         fix = "nnx modules are not yet supported; use the flax.linen version of the module."
     else:
-        found, fix = f"{type(module).__name__}: {module!r}", "Pass an instance of flax.linen.Module."
+        found, fix = (
+            f"{type(module).__name__}: {module!r}",
+            "Pass an instance of flax.linen.Module.",
+        )
     raise AcceptModuleError(
         "FlaxLayer cannot take this as a module.",
         expected="an unbound instance of flax.linen.Module",

@@ -151,9 +151,9 @@ def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, where: str = 
     Example:
 
     ```python
-    >>> paths = [("params", "enc", "bias"), ("params", "head", "bias"), ("params", "head", "kernel")]
+    >>> paths = [("params", "enc", "bias"), ("params", "out", "bias"), ("params", "out", "kernel")]
     >>> sorted(match_paths(["params/enc", "**/kernel"], paths))
-    [('params', 'enc', 'bias'), ('params', 'head', 'kernel')]
+    [('params', 'enc', 'bias'), ('params', 'out', 'kernel')]
 
     ```
     """

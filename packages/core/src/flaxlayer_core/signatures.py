@@ -1,4 +1,4 @@
-"""Signatures: how a call's arguments, its training flag and its mask reach the method (A1, A2, A4)."""
+"""Signatures: how arguments, the training flag and the mask reach a method (A1, A2, A4)."""
 
 from __future__ import annotations
 
@@ -167,9 +167,7 @@ def _customary_flags(
     return tuple(found)
 
 
-def _explicit_flag(
-    signature: inspect.Signature, training_arg: str, label: str
-) -> tuple[str, bool]:
+def _explicit_flag(signature: inspect.Signature, training_arg: str, label: str) -> tuple[str, bool]:
     name = training_arg.removeprefix("~")
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     if name not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:

@@ -1,12 +1,11 @@
 """Any Flax linen module as a first-class Keras layer."""
 
-from flaxlayer_core import CollectionPolicy, FlaxLayerError
-from flaxlayer_core.config import register
-
 from flaxlayer.checkpoints import read_variables
 from flaxlayer.layer import FlaxLayer
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.reference import load_reference_model
+from flaxlayer_core import CollectionPolicy, FlaxLayerError
+from flaxlayer_core.config import register
 
 __all__ = [
     "CollectionPolicy",

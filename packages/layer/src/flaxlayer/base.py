@@ -8,79 +8,37 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 from flax.errors import FlaxError
+
+from flaxlayer import compat
+from flaxlayer.call_state import (
+    CallState,
+    array_specs,
+    arrays_of,
+    input_dtype,
+    keras_tensor,
+    replace_arrays,
+)
+from flaxlayer.execution import Outcome, Program
+from flaxlayer.packing import PackedArguments, needs_packing
+from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
-    ArraySpec,
     CallArgumentError,
     Discovery,
     EscapeTraceError,
     FlaxLayerError,
     Probe,
     discover,
-    is_array,
     output_specs,
     split_arguments,
     stream_rngs,
     unwrap_statics,
 )
-from flaxlayer_core.compat import trace_state_clean
+from flaxlayer_core.compat import prng_impl, trace_state_clean
 
-from flaxlayer import compat
-from flaxlayer.execution import CompiledCalls, Outcome, Program
-from flaxlayer.packing import PackedArguments, needs_packing
-from flaxlayer.weights import FlaxWeights
-
-__all__ = ["CallState", "ModuleLayer", "array_specs"]
-
-
-def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
-    """Describes arrays, Keras tensors or `ShapeDtypeStruct` as build and discovery take them."""
-    return [ArraySpec(tuple(array.shape), _dtype(array)) for array in arrays]
-
-
-def _dtype(array: Any) -> Any:
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.extended):
-        return array.dtype
-    return jax.dtypes.canonicalize_dtype(array.dtype)
-
-
-def _keras_tensor(spec: Any) -> Any:
-    return keras.KerasTensor(spec.shape, spec.dtype) if isinstance(spec, ArraySpec) else spec
-
-
-def _arrays_of(outputs: Any) -> list[Any]:
-    return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]
-
-
-def _replace_arrays(outputs: Any, arrays: Sequence[Any]) -> Any:
-    leaves, treedef = jax.tree_util.tree_flatten(outputs)
-    following = iter(arrays)
-    replaced = [next(following) if is_array(leaf) else leaf for leaf in leaves]
-    return jax.tree_util.tree_unflatten(treedef, replaced)
-
-
-class CallState:
-    """What a layer keeps between calls that is neither weight nor configuration.
-
-    Attributes:
-        discoveries: What was found for each static structure of arguments.
-        compiled: Compiled programs.
-        sown: Transient collections of the last eager call.
-        output_specs: The outputs of each symbolic call.
-        latest: The discovery of the latest call.
-        specs: The arrays that the layer was built with.
-        inputs: The same with the structure of the call.
-    """
-
-    def __init__(self) -> None:
-        self.discoveries: dict[ArgumentStructure, Discovery] = {}
-        self.output_specs: dict[Any, Any] = {}
-        self.latest: Discovery | None = None
-        self.compiled = CompiledCalls()
-        self.sown: dict[str, Any] = {}
-        self.specs: list[ArraySpec] = []
-        self.inputs: Any = None
+__all__ = ["ModuleLayer"]
 
 
 class ModuleLayer(keras.layers.Layer):
@@ -149,7 +107,7 @@ class ModuleLayer(keras.layers.Layer):
             if not all(isinstance(t, keras.KerasTensor) for t in keras.tree.flatten(outputs)):
                 packed = PackedArguments(structure, flat_outputs=True)
                 tensors = super().__call__(*arrays, flax_arguments=packed, **own)
-                return _replace_arrays(outputs, tensors)
+                return replace_arrays(outputs, tensors)
         if needs_packing(args, kwargs, arrays, structure):
             return super().__call__(*arrays, flax_arguments=PackedArguments(structure), **own)
         return super().__call__(*args, **kwargs, **own)
@@ -160,16 +118,17 @@ class ModuleLayer(keras.layers.Layer):
             bool(args)
             and self.built
             and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
-            and all(isinstance(arg, jax.Array) and compat.get_mask(arg) is None for arg in args)
+            and all(
+                isinstance(arg, jax.Array | np.ndarray) and compat.get_mask(arg) is None
+                for arg in args
+            )
             and compat.is_plain_call(self)
             and not self._source().losses_collections
             and type(self).call is ModuleLayer.call
             and trace_state_clean()
         )
 
-    def _incoming_mask(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Any
-    ) -> Any:
+    def _incoming_mask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Any) -> Any:
         if given is not None:
             return given
         first = args[0] if args else next(iter(kwargs.values()), None)
@@ -216,7 +175,7 @@ class ModuleLayer(keras.layers.Layer):
         except FlaxLayerError as error:
             compat.keep_message(error)
             raise
-        return _arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
+        return arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
 
     def compute_output_spec(
         self,
@@ -235,14 +194,14 @@ class ModuleLayer(keras.layers.Layer):
         key = (structure, tuple(inputs), bool(training), self._compute_cast)
         specs = self._call_state.output_specs.get(key)
         if specs is None:
-            specs = output_specs(inputs, lambda abstract: self._evaluate(structure, abstract, key[2]))
+            specs = output_specs(
+                inputs, lambda abstract: self._evaluate(structure, abstract, key[2])
+            )
             self._call_state.output_specs[key] = specs
-        outputs = jax.tree_util.tree_map(_keras_tensor, specs)
-        return _arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
+        outputs = jax.tree_util.tree_map(keras_tensor, specs)
+        return arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
 
-    def _evaluate(
-        self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool
-    ) -> Any:
+    def _evaluate(self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool) -> Any:
         program = self._program(structure, arrays, training)
         values = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in program.layout.specs]
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
@@ -257,7 +216,7 @@ class ModuleLayer(keras.layers.Layer):
             source = self._source().discovery
             inputs: Sequence[Any] = arrays
             if source.traceable:
-                inputs = [jax.ShapeDtypeStruct(a.shape, _dtype(a)) for a in arrays]
+                inputs = [jax.ShapeDtypeStruct(a.shape, input_dtype(a)) for a in arrays]
             variables = source.variables
             if not source.traceable:
                 variables = self._flax_weights.layout.unflatten(self._flax_weights.values())
@@ -304,8 +263,7 @@ class ModuleLayer(keras.layers.Layer):
         weights = self._flax_weights
         context = self._source().flax_module.call_context()
         # JAX does not count the key implementation as context of a compiled function.
-        impl = jax.config.jax_default_prng_impl
-        key = (structure, training, self._compute_cast, context, impl)
+        key = (structure, training, self._compute_cast, context, prng_impl())
         compiled = clean and context is not None and self._source().discovery.traceable
         program = self._program(structure, arrays, training, key if compiled else None)
         seed = self._source().seed_generator.state.value if program.plan.streams else None

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import serialization, traverse_util
+
 from flaxlayer_core import ImportExtraError, ReadVariablesError, parse_path
 
 __all__ = ["read_variables", "state_variables"]

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import keras
-from flaxlayer_core import CollectionPolicy
-from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
 
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.reference import is_reference_config, reference_arguments
 from flaxlayer.resolving import resolve_name
 from flaxlayer.sharing import revive_shared
+from flaxlayer_core import CollectionPolicy
+from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flaxlayer_core import Path, format_path, match_paths
-
 from flaxlayer.weights import FlaxWeights, trains
+from flaxlayer_core import Path, format_path, match_paths
 
 __all__ = ["FrozenPaths"]
 
@@ -41,9 +40,9 @@ class FrozenPaths:
 
     def resolve(self, weights: FlaxWeights, *, where: str) -> None:
         """Applies the patterns that waited for build."""
-        pending, self.pending = self.pending, []
-        for freeze, pattern in pending:
+        for freeze, pattern in self.pending:
             self.change([pattern], weights, freeze=freeze, where=where)
+        self.pending = []
 
     def apply(self, weights: FlaxWeights, *, trainable: bool) -> None:
         """Sets `trainable` of each variable from the layer's and from what is frozen."""

@@ -8,8 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import keras
+
+from flaxlayer import configuring, storing, weights_files
+from flaxlayer.access import WeightAccess
+from flaxlayer.base import ModuleLayer
+from flaxlayer.call_state import array_specs
+from flaxlayer.freezing import FrozenPaths
+from flaxlayer.methods import FlaxMethod
+from flaxlayer.settings import Settings
+from flaxlayer.sharing import new_token
+from flaxlayer.weights import FlaxWeights, create_weights
 from flaxlayer_core import (
     ArgumentStructure,
     Blueprint,
@@ -17,10 +26,9 @@ from flaxlayer_core import (
     CollectionPolicy,
     Discovery,
     DrawKeysError,
+    FlaxModule,
     LinenModule,
-    MethodCall,
     Probe,
-    Role,
     SelectBackendError,
     examine,
     forget_trace,
@@ -31,20 +39,11 @@ from flaxlayer_core import (
 )
 from flaxlayer_core.config import remember
 
-from flaxlayer import configuring, storing, weights_files
-from flaxlayer.base import ModuleLayer, array_specs
-from flaxlayer.freezing import FrozenPaths
-from flaxlayer.loading import checked_assignments
-from flaxlayer.methods import FlaxMethod
-from flaxlayer.settings import Settings
-from flaxlayer.sharing import new_token
-from flaxlayer.weights import FlaxWeights, create_weights
-
 __all__ = ["FlaxLayer"]
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
-class FlaxLayer(ModuleLayer):
+class FlaxLayer(WeightAccess, ModuleLayer):
     """Runs a `flax.linen` module as a Keras layer.
 
     It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the
@@ -158,7 +157,7 @@ class FlaxLayer(ModuleLayer):
         return self._method_call.label
 
     @property
-    def flax_module(self) -> LinenModule:
+    def flax_module(self) -> FlaxModule:
         """The module behind core's protocol."""
         return self._flax_module
 
@@ -276,159 +275,6 @@ class FlaxLayer(ModuleLayer):
             self._call_state.discoveries[inputs.structure] = found
         self._settings = replace(self._settings, variables=None)  # B4: not held twice
 
-    # Weights.
-
-    @property
-    def params(self) -> dict[str, Any] | None:
-        """The trainable collections as a tree of Keras variables, None before build (W1)."""
-        weights = self._weights_by_path
-        return None if weights is None else weights.tree(Role.TRAINABLE)
-
-    @property
-    def state(self) -> dict[str, Any] | None:
-        """The other stored collections as a tree of Keras variables, None before build (W1)."""
-        weights = self._weights_by_path
-        return None if weights is None else weights.tree(Role.STATE)
-
-    def flax_variables(self) -> dict[str, Any]:
-        """Returns exactly the tree that `Module.apply` takes (W2).
-
-        Returns:
-            Collections of arrays, in the dtypes that are stored, with the module's boxes. They
-            are copies: Keras's `fit` gives the arrays of its variables away.
-
-        Raises:
-            BuildModuleError: If the layer is not built.
-
-        Example:
-
-        ```python
-        >>> import flax.linen as nn, jax.numpy as jnp
-        >>> from flaxlayer import FlaxLayer
-        >>> layer, x = FlaxLayer(nn.Dense(2)), jnp.ones((1, 3))
-        >>> y = layer(x)
-        >>> bool((nn.Dense(2).apply(layer.flax_variables(), x) == y).all())
-        True
-
-        ```
-        """
-        weights = self._flax_weights
-        return weights.layout.unflatten([jnp.copy(value) for value in weights.values()])
-
-    def load_flax_variables(self, tree: Any) -> None:
-        """Takes the values of a tree of variables, whole or a part of it (W2).
-
-        Args:
-            tree: Collections of arrays as `Module.init` or `flax_variables` returns them, a
-                `TrainState`, or the path of a checkpoint that `flaxlayer.checkpoints` reads; what
-                is missing keeps its value.
-
-        Raises:
-            MatchVariablesError: If a path is unknown or a shape differs; nothing is changed then.
-            ReadVariablesError: If a checkpoint cannot be read; nothing is changed then.
-
-        Example:
-
-        ```python
-        >>> import flax.linen as nn, jax.numpy as jnp
-        >>> from flaxlayer import FlaxLayer
-        >>> layer = FlaxLayer(nn.Dense(2))
-        >>> layer.build((None, 3))
-        >>> layer.load_flax_variables({"params": {"bias": jnp.ones(2)}})
-        >>> layer.flax_variables()["params"]["bias"].tolist()
-        [1.0, 1.0]
-
-        ```
-        """
-        pairs = checked_assignments(
-            self._flax_weights, tree, self._settings.policy, where=f"Layer {self.name!r}"
-        )
-        for variable, value in pairs:
-            variable.assign(value)
-
-    def to_module(self) -> Any:
-        """Returns the module bound to the current values (W2).
-
-        Example:
-
-        ```python
-        >>> import flax.linen as nn, jax.numpy as jnp
-        >>> from flaxlayer import FlaxLayer
-        >>> layer, x = FlaxLayer(nn.Dense(2)), jnp.ones((1, 3))
-        >>> bool((layer(x) == layer.to_module()(x)).all())
-        True
-
-        ```
-        """
-        return self._flax_module.bind(self.flax_variables())
-
-    def writable(
-        self, changed: Mapping[int, Any], training: bool
-    ) -> list[tuple[keras.Variable, Any]]:
-        """Returns which changed state is written back, and where (C3, C5)."""
-        when = self._settings.state_updates
-        if not self.trainable or when == "never" or (when == "training" and not training):
-            return []
-        weights, frozen = self._flax_weights, self._frozen.paths
-        return [
-            (weights.variables[index], value)
-            for index, value in changed.items()
-            if not frozen or weights.layout.specs[index].path not in frozen
-        ]
-
-    def freeze(self, *patterns: str) -> None:
-        """Freezes weights and state by path (C5).
-
-        Args:
-            *patterns: Such as `"params/encoder/**"`; before build they wait for it.
-
-        Raises:
-            MatchPathPatternError: If a pattern selects nothing; nothing is frozen then.
-
-        Example:
-
-        ```python
-        >>> import flax.linen as nn
-        >>> from flaxlayer import FlaxLayer
-        >>> layer = FlaxLayer(nn.Dense(2), name="head")
-        >>> layer.build((None, 3))
-        >>> layer.freeze("params/bias")
-        >>> [variable.path for variable in layer.trainable_variables]
-        ['head/params/kernel']
-
-        ```
-        """
-        self._change_frozen(patterns, freeze=True)
-
-    def unfreeze(self, *patterns: str) -> None:
-        """Undoes `freeze` for what the patterns select.
-
-        Args:
-            *patterns: As for `freeze`.
-
-        Raises:
-            MatchPathPatternError: If a pattern selects nothing; nothing is changed then.
-        """
-        self._change_frozen(patterns, freeze=False)
-
-    def _change_frozen(self, patterns: Sequence[str], *, freeze: bool) -> None:
-        weights = self._weights_by_path
-        self._frozen.change(patterns, weights, freeze=freeze, where=f"Layer {self.name!r}")
-        if weights is not None:
-            self._frozen.apply(weights, trainable=self.trainable)
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the layer may change at all (C5); single weights freeze by `freeze`."""
-        return bool(keras.layers.Layer.trainable.fget(self))
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        keras.layers.Layer.trainable.fset(self, value)
-        # Keras sets every variable; what was frozen by path stays frozen.
-        if getattr(self, "_weights_by_path", None) is not None:
-            self._frozen.apply(self._flax_weights, trainable=bool(value))
-
     # Randomness.
 
     def init_rngs(self) -> dict[str, jax.Array]:
@@ -520,8 +366,10 @@ class FlaxLayer(ModuleLayer):
         weights_files.read_weights(self._weights_by_path, store, where=where)
 
 
-def _checked_seed(seed: int | None) -> int | None:
-    if seed is None or (isinstance(seed, int) and 0 <= seed < 2**32):
+def _checked_seed(seed: Any) -> int | None:
+    if seed is None:
+        return None
+    if isinstance(seed, int) and 0 <= seed < 2**32:
         return seed
     raise DrawKeysError(
         "FlaxLayer cannot use this seed.",
@@ -530,4 +378,3 @@ def _checked_seed(seed: int | None) -> int | None:
         fix="Pass such a seed, or None for Keras's global seed.",
         law="R3",
     )
-

@@ -9,6 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+
+from flaxlayer.checkpoints import read_variables, state_variables
+from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     CollectionPolicy,
     VariableLayout,
@@ -16,9 +19,6 @@ from flaxlayer_core import (
     flatten_with_paths,
     normalize_variables,
 )
-
-from flaxlayer.checkpoints import read_variables, state_variables
-from flaxlayer.weights import FlaxWeights
 
 __all__ = ["checked_assignments"]
 
@@ -44,7 +44,8 @@ def checked_assignments(
     """
     expected = weights.layout.unflatten(weights.values())
     given = _wrap_keys(normalize_variables(_collections(tree), where=where), weights.layout)
-    fitted = fit_variables(expected, given, ignored=frozenset(policy.transient), where=where)
+    ignored = weights.layout.transient.union(policy.transient)
+    fitted = fit_variables(expected, given, ignored=ignored, where=where)
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
     # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.

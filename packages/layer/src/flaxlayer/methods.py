@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
-from flaxlayer_core import ArgumentStructure, MethodCall, Probe
 
 from flaxlayer import configuring
-from flaxlayer.base import ModuleLayer, array_specs
+from flaxlayer.base import ModuleLayer
+from flaxlayer.call_state import array_specs
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.resolving import find_known
 from flaxlayer.sharing import revive_shared
 from flaxlayer.weights import FlaxWeights
+from flaxlayer_core import ArgumentStructure, MethodCall, Probe
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer

@@ -8,11 +8,11 @@ from typing import Any
 
 import jax
 import keras
-from flaxlayer_core import ArgumentStructure, is_array
-from flaxlayer_core.config import decode_value, encode_value, register
 
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.resolving import resolve_name
+from flaxlayer_core import ArgumentStructure, is_array
+from flaxlayer_core.config import decode_value, encode_value, register
 
 __all__ = ["PackedArguments", "decode_structure", "encode_structure", "needs_packing"]
 
@@ -117,4 +117,4 @@ def needs_packing(
     if all(map(is_array, args)) and all(map(is_array, kwargs.values())):
         return False
     seen = [leaf for leaf in keras.tree.flatten((args, dict(kwargs))) if leaf is not None]
-    return len(seen) != len(arrays)
+    return len(seen) != len(arrays) or not all(map(is_array, seen))

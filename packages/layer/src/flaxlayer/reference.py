@@ -13,10 +13,10 @@ from typing import Any
 
 import flax.linen as nn
 import keras
-from flaxlayer_core import DecodeModuleError
 
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.resolving import find_known
+from flaxlayer_core import DecodeModuleError
 
 __all__ = ["is_reference_config", "load_reference_model", "reference_arguments"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+
 from flaxlayer_core.config.world import look_up
 
 __all__ = ["find_known", "resolve_name"]

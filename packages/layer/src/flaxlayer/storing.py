@@ -12,6 +12,9 @@ from typing import Any
 import jax
 import keras
 import numpy as np
+
+from flaxlayer.checking import refuse
+from flaxlayer.packing import decode_structure, encode_structure
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
@@ -20,9 +23,6 @@ from flaxlayer_core import (
     VariableSpec,
     flatten_with_paths,
 )
-
-from flaxlayer.checking import refuse
-from flaxlayer.packing import decode_structure, encode_structure
 
 __all__ = [
     "CallInputs",

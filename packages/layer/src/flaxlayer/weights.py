@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+
+from flaxlayer import compat
 from flaxlayer_core import (
     Path,
     Role,
@@ -20,8 +22,6 @@ from flaxlayer_core import (
     format_path,
     match_paths,
 )
-
-from flaxlayer import compat
 
 __all__ = ["FlaxWeights", "create_weights", "trains"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from flaxlayer_core import MatchWeightsFileError
 
 from flaxlayer.weights import FlaxWeights
+from flaxlayer_core import MatchWeightsFileError
 
 __all__ = ["read_weights", "store_key", "write_weights"]
 

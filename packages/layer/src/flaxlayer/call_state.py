@@ -1,0 +1,68 @@
+"""What a layer keeps between calls, and how arrays and outputs are described to Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from flaxlayer.execution import CompiledCalls
+from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
+
+__all__ = ["CallState", "array_specs", "arrays_of", "input_dtype", "keras_tensor", "replace_arrays"]
+
+
+def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
+    """Describes arrays, Keras tensors or `ShapeDtypeStruct` as build and discovery take them."""
+    return [ArraySpec(tuple(array.shape), input_dtype(array)) for array in arrays]
+
+
+def input_dtype(array: Any) -> Any:
+    """Returns the dtype that JAX gives an array: 64-bit types only under x64."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.extended):
+        return array.dtype
+    return jax.dtypes.canonicalize_dtype(array.dtype)
+
+
+def keras_tensor(spec: Any) -> Any:
+    """Returns a Keras tensor for an `ArraySpec`, anything else as it is."""
+    return keras.KerasTensor(spec.shape, spec.dtype) if isinstance(spec, ArraySpec) else spec
+
+
+def arrays_of(outputs: Any) -> list[Any]:
+    """Returns the arrays of any pytree of outputs."""
+    return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]
+
+
+def replace_arrays(outputs: Any, arrays: Sequence[Any]) -> Any:
+    """Returns the outputs with other arrays in the places of theirs."""
+    leaves, treedef = jax.tree_util.tree_flatten(outputs)
+    following = iter(arrays)
+    replaced = [next(following) if is_array(leaf) else leaf for leaf in leaves]
+    return jax.tree_util.tree_unflatten(treedef, replaced)
+
+
+class CallState:
+    """What a layer keeps between calls that is neither weight nor configuration.
+
+    Attributes:
+        discoveries: What was found for each static structure of arguments.
+        compiled: Compiled programs.
+        sown: Transient collections of the last eager call.
+        output_specs: The outputs of each symbolic call.
+        latest: The discovery of the latest call.
+        specs: The arrays that the layer was built with.
+        inputs: The same with the structure of the call.
+    """
+
+    def __init__(self) -> None:
+        self.discoveries: dict[ArgumentStructure, Discovery] = {}
+        self.output_specs: dict[Any, Any] = {}
+        self.latest: Discovery | None = None
+        self.compiled = CompiledCalls()
+        self.sown: dict[str, Any] = {}
+        self.specs: list[ArraySpec] = []
+        self.inputs: Any = None
