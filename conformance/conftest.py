@@ -1,5 +1,7 @@
 """One Hypothesis profile, and a line that says how many generated modules were checked a minute."""
 
+import statistics
+
 from hypothesis import HealthCheck, settings
 
 # A first example pays for tracing, so no deadline; the same examples on every machine.
@@ -15,15 +17,21 @@ settings.load_profile("conformance")
 
 def pytest_terminal_summary(terminalreporter):
     """Sums up what the generated tests recorded, whichever process ran them."""
-    counts = {}
+    counts, tried = {}, []
     for report in terminalreporter.stats.get("passed", []):
         recorded = dict(report.user_properties)
+        tried += [recorded["tried"]] if "tried" in recorded else []
         if "modules" in recorded:
             modules, seconds = counts.get(recorded["checks"], (0, 0.0))
             counts[recorded["checks"]] = (
                 modules + recorded["modules"],
                 seconds + recorded["seconds"],
             )
+    if tried:
+        terminalreporter.write_line(
+            f"conformance: {len(tried)} faults found after {statistics.median(tried):.0f} "
+            f"generated modules (median), {max(tried)} at most"
+        )
     for name, (modules, seconds) in sorted(counts.items()):
         rate = 60 * modules / max(seconds, 1e-9)
         terminalreporter.write_line(

@@ -39,7 +39,7 @@ class Fault:
 FAULTS: list[Fault] = []
 
 
-def fault(check, error, message, *, budget=30):
+def fault(check, error, message, *, budget=20):
     """Enters a faulty layer into the zoo."""
 
     def enter(layer):
@@ -136,7 +136,7 @@ class DropsStateUpdates(FlaxLayer):
         return []
 
 
-@fault("check_state_inference", "ParityError", "variables after inference", budget=60)
+@fault("check_state_inference", "ParityError", "variables after inference", budget=30)
 class WritesStateAtInference(FlaxLayer):
     def _discovery_for(self, structure, arrays):
         found = super()._discovery_for(structure, arrays)

@@ -213,6 +213,7 @@ def test_a_damaged_orbax_directory_is_refused(variables, tmp_path):
         read_variables(tmp_path / "checkpoint")
 
 
+@pytest.mark.law("W2")
 @pytest.mark.parametrize(
     ("package", "extra"), [("orbax.checkpoint", "orbax"), ("safetensors", "safetensors")]
 )
@@ -232,6 +233,7 @@ def test_a_missing_extra_names_what_to_install(package, extra, variables, tmp_pa
     assert caught.value.fix == f"pip install 'flaxlayer[{extra}]'"
 
 
+@pytest.mark.law("W2")
 def test_the_readers_are_imported_only_when_they_are_needed():
     script = "import sys, flaxlayer; print([n for n in ('orbax', 'safetensors', 'tensorflow', "
     script += "'torch') if n in sys.modules])"

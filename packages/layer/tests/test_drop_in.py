@@ -1,7 +1,8 @@
 """`FlaxLayer` stands in for `keras.layers.FlaxLayer`: both run side by side here.
 
-What is compared is what the documentation of the reference promises: `module`, `method`, `variables`,
-the argument names `inputs` and `training`, the wrapper function, and every kind of Keras model.
+What is compared is what the documentation of the reference promises: `module`, `method`,
+`variables`, the argument names `inputs` and `training`, the wrapper function, and every kind of
+Keras model.
 """
 
 import flax.linen as nn
@@ -277,6 +278,11 @@ def test_a_call_that_the_reference_refuses_is_refused_with_a_type_or_value_error
             call(cls(Trained()))
 
 
+def test_an_error_inside_a_sequential_model_keeps_its_explanation():
+    with pytest.raises(TypeError, match="missing a required argument: 'input2'"):
+        keras.Sequential([keras.Input((4,)), FlaxLayer(Forward(), method="forward")])
+
+
 def test_variables_that_do_not_fit_are_refused():
     wrong = {"params": {"Dense_9": {"bias": np.ones(3, np.float32)}}}
     for cls in (Reference, FlaxLayer):
@@ -294,7 +300,7 @@ def test_state_that_changes_its_structure_is_a_value_error():
             return inputs + kept.value.sum()
 
     for cls in (Reference, FlaxLayer):
-        with pytest.raises(ValueError, match="[Ss]tructure|late|memory"):
+        with pytest.raises(ValueError, match=r"[Ss]tructure|late|memory"):
             cls(Grows())(X)
 
 

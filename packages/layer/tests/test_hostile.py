@@ -1,4 +1,4 @@
-"""Files and configurations made by hand: refused, with nothing run, imported or changed (S2, S3)."""
+"""Files and configurations made by hand are refused: nothing runs, is imported or changes (S2)."""
 
 import builtins
 import contextlib

@@ -278,6 +278,7 @@ def test_a_file_that_expands_beyond_measure_is_refused(tmp_path):
         load_reference_model(tmp_path / "bomb.keras")
 
 
+@pytest.mark.law("W3")
 def test_a_model_without_the_reference_opens_as_load_model_does(tmp_path, same_bits):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model.save(tmp_path / "model.keras")

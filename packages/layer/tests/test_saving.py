@@ -1,4 +1,4 @@
-"""A model comes back whole by every route, without a line of boilerplate in the module (S1, S2, S4)."""
+"""A model comes back whole by every route, and no module needs boilerplate for it (S1, S2, S4)."""
 
 import copy
 import enum

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flaxlayer_testing.raw import RawCall
 from flaxlayer_testing.reference import Reference, probe_loss
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
@@ -34,7 +35,7 @@ class OnlyAtInference(nn.Module):
 
 @pytest.fixture(scope="module")
 def reference():
-    return Reference(Everything(), (X,), {})
+    return Reference(RawCall(Everything(), (X,), {}))
 
 
 @pytest.mark.law("C2")
@@ -70,7 +71,7 @@ def test_it_knows_which_mode_needs_random_numbers(reference):
 
 @pytest.mark.law("B2")
 def test_a_variable_that_only_inference_makes_comes_from_an_init_at_inference():
-    reference = Reference(OnlyAtInference(), (X,), {})
+    reference = Reference(RawCall(OnlyAtInference(), (X,), {}))
     raw = OnlyAtInference().init(jax.random.key(3), X, train=False)
     made = reference.init({"params": jax.random.key(3)})
     np.testing.assert_array_equal(
@@ -80,7 +81,7 @@ def test_a_variable_that_only_inference_makes_comes_from_an_init_at_inference():
 
 
 def test_arrays_made_inside_a_trace_do_not_leak_out_of_it():
-    reference = Reference(nn.Dense(2), (X,), {})
+    reference = Reference(RawCall(nn.Dense(2), (X,), {}))
     reference.stored  # noqa: B018
     reference.apply(nn.Dense(2).init(jax.random.key(0), X), {}, training=True)
 
@@ -91,7 +92,7 @@ def test_static_arguments_stay_static_and_half_precision_inputs_become_jax_array
             return x if how == "same" else -x
 
     x = X.astype(jnp.bfloat16)
-    outputs, _ = Reference(Static(), (x,), {"how": "other"}).apply({}, {}, training=False)
+    outputs, _ = Reference(RawCall(Static(), (x,), {"how": "other"})).apply({}, {}, training=False)
     np.testing.assert_array_equal(outputs, -x)
 
 

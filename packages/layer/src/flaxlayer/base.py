@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -39,6 +40,17 @@ from flaxlayer_core import (
 from flaxlayer_core.compat import prng_impl, trace_state_clean
 
 __all__ = ["ModuleLayer"]
+
+
+def _name_input(call: Callable[..., Any]) -> Callable[..., Any]:
+    # Keras's Sequential looks for it when a layer raises a TypeError, and hides the error if the
+    # signature has none.
+    signature = inspect.signature(call)
+    owner, *others = signature.parameters.values()
+    only = inspect.Parameter.POSITIONAL_ONLY
+    named = [owner.replace(kind=only), inspect.Parameter("inputs", only, default=None), *others]
+    call.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
+    return call
 
 
 class ModuleLayer(keras.layers.Layer):
@@ -149,6 +161,7 @@ class ModuleLayer(keras.layers.Layer):
             mask = None
         return self._split(args, kwargs, mask)
 
+    @_name_input
     def call(
         self,
         *args: Any,

@@ -13,7 +13,7 @@ import keras
 from flaxlayer import configuring, storing, weights_files
 from flaxlayer.access import WeightAccess
 from flaxlayer.base import ModuleLayer
-from flaxlayer.call_state import array_specs
+from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.settings import Settings
@@ -240,6 +240,26 @@ class FlaxLayer(WeightAccess, ModuleLayer):
         arguments = storing.arguments_from_shapes(input_shape, self._method_call)
         arrays, structure = split_arguments(arguments, {})
         self._create(storing.CallInputs(array_specs(arrays), structure, None))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shapes of the outputs for the shapes that `build` takes.
+
+        Keras's wrappers, such as `TimeDistributed`, ask for them.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn
+        >>> from flaxlayer import FlaxLayer
+        >>> FlaxLayer(nn.Dense(2)).compute_output_shape((None, 3))
+        (None, 2)
+
+        ```
+        """
+        arguments = storing.arguments_from_shapes(input_shape, self._method_call)
+        tensors = jax.tree_util.tree_map(keras_tensor, arguments)
+        outputs = self.compute_output_spec(*tensors)
+        return jax.tree_util.tree_map(lambda tensor: tensor.shape, outputs)
 
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
         abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import errors as flax_errors
 
-from flaxlayer_testing.flags import mode_arguments
+from flaxlayer_testing.raw import RawCall, Rngs, Variables, is_array
 
-__all__ = ["Reference", "Rngs", "Variables", "is_array", "probe_loss", "structure_of"]
+__all__ = ["Reference", "probe_loss"]
 
-Variables = Mapping[str, Any]
-Rngs = Mapping[str, Any]
 _REFUSED = (
     flax_errors.ModifyScopeVariableError,
     flax_errors.ScopeCollectionNotFound,
@@ -27,12 +24,7 @@ _REFUSED = (
 )
 
 
-def is_array(leaf: Any) -> bool:
-    """Tells whether a leaf of the arguments is an array, not a static value."""
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
-
-
-def structure_of(tree: Any) -> Any:
+def _structure_of(tree: Any) -> Any:
     """Returns the structure, shapes and dtypes of a tree, to compare."""
     leaves, treedef = jax.tree_util.tree_flatten(tree)
     return treedef, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
@@ -58,44 +50,13 @@ def probe_loss(outputs: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A module with the arguments of one call, run by raw Flax.
+    """A raw call with what a check has to know of it.
 
     Attributes:
-        module: An unbound linen module.
-        inputs: Positional arguments: arrays, pytrees, static values.
-        arguments: Keyword arguments but the training flag.
-        training_arg: The training argument where its name is not customary.
+        raw: The module and its arguments.
     """
 
-    module: Any
-    inputs: tuple[Any, ...]
-    arguments: Mapping[str, Any]
-    training_arg: str | None = None
-
-    # Arguments.
-
-    @cached_property
-    def _split(self) -> tuple[list[Any], Callable[[list[Any]], Any]]:
-        leaves, treedef = jax.tree_util.tree_flatten((self.inputs, dict(self.arguments)))
-        with jax.ensure_compile_time_eval():  # the first to ask may be a trace
-            arrays = [jnp.asarray(leaf) for leaf in leaves if is_array(leaf)]
-
-        def merge(values: list[Any]) -> Any:
-            following = iter(values)
-            merged = [next(following) if is_array(leaf) else leaf for leaf in leaves]
-            return jax.tree_util.tree_unflatten(treedef, merged)
-
-        return arrays, merge
-
-    @property
-    def arrays(self) -> list[Any]:
-        """The arrays of the arguments, in the order of the tree."""
-        return self._split[0]
-
-    def _call(self, arrays: list[Any], training: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = self._split[1](arrays)
-        flags = mode_arguments(self.module, kwargs, self.training_arg, training=training)
-        return args, {**kwargs, **flags}
+    raw: RawCall
 
     # Init.
 
@@ -108,34 +69,32 @@ class Reference:
         Returns:
             Its variables, with those that only an init at inference makes.
         """
-        variables = self._init(rngs, True)
+        variables = self.raw.init(rngs, training=True)
         if not self._inference_adds:
             return variables
-        return _merge_missing(variables, self._init(rngs, False))
-
-    def _init(self, rngs: Rngs, training: bool) -> dict[str, Any]:
-        args, kwargs = self._call(self.arrays, training)
-        variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
-        return dict(variables)
+        return _merge_missing(variables, self.raw.init(rngs, training=False))
 
     def _abstract_init(self, training: bool) -> dict[str, Any]:
         # A single key serves every stream: Flax falls back to `params`.
-        init = partial(self._init, training=training)
+        init = partial(self.raw.init, training=training)
         result: dict[str, Any] = jax.eval_shape(init, {"params": jax.random.key(0)})
         return result
 
     @cached_property
     def _inference_adds(self) -> bool:
-        training, inference = self._abstract_init(True), self._abstract_init(False)
-        merged = _merge_missing(training, inference)
-        return bool(structure_of(merged) != structure_of(training))
+        merged = _merge_missing(self._abstract, self._abstract_init(False))
+        return bool(_structure_of(merged) != _structure_of(self._abstract))
+
+    @cached_property
+    def _abstract(self) -> dict[str, Any]:
+        return self._abstract_init(True)
 
     # Roles.
 
     @cached_property
     def stored(self) -> dict[str, Any]:
         """What a layer has to store: the abstract variables without transient collections (C2)."""
-        variables = self._abstract_init(True)
+        variables = self._abstract
         if self._inference_adds:
             variables = _merge_missing(variables, self._abstract_init(False))
         moved: set[str] = set()
@@ -145,18 +104,18 @@ class Reference:
 
     def _moving(self, variables: Variables, training: bool) -> set[str]:
         once = self._abstract_updates(variables, training)
-        if all(structure_of(variables.get(name)) == structure_of(once[name]) for name in once):
+        if all(_structure_of(variables.get(name)) == _structure_of(once[name]) for name in once):
             return set()
         twice = self._abstract_updates({**variables, **once}, training)
-        return {n for n in twice if structure_of(once.get(n)) != structure_of(twice[n])}
+        return {n for n in twice if _structure_of(once.get(n)) != _structure_of(twice[n])}
 
     def _abstract_updates(
         self, variables: Variables, training: bool, denied: frozenset[str] = frozenset()
     ) -> dict[str, Any]:
-        run = partial(self._apply, training=training, denied=denied | {"params"})
+        run = partial(self.raw.apply, training=training, denied=denied | {"params"})
         rngs = {"params": jax.random.key(0)}
         _, updates = jax.eval_shape(
-            lambda v, r, a: _arrays_only(run(v, r, a)), dict(variables), rngs, self.arrays
+            lambda v, r, a: _arrays_only(run(v, r, a)), dict(variables), rngs, self.raw.arrays
         )
         return dict(updates)
 
@@ -182,33 +141,34 @@ class Reference:
 
     def needs_rng(self, *, training: bool) -> bool:
         """Tells whether the module cannot run in a mode without a key (R1)."""
-        run = partial(self._apply, training=training, denied=frozenset({"params"}))
+        run = partial(self.raw.apply, training=training, denied=frozenset({"params"}))
         try:
-            jax.eval_shape(lambda v, a: _arrays_only(run(v, {}, a)), self.stored, self.arrays)
+            jax.eval_shape(lambda v, a: _arrays_only(run(v, {}, a)), self.stored, self.raw.arrays)
         except flax_errors.InvalidRngError:
             return True
         return False
 
-    # Apply.
+    # What the module refuses.
 
-    def _apply(
-        self,
-        variables: Variables,
-        rngs: Rngs,
-        arrays: list[Any],
-        *,
-        training: bool,
-        denied: frozenset[str],
-    ) -> tuple[Any, dict[str, Any]]:
-        args, kwargs = self._call(arrays, training)
-        outputs, updates = self.module.apply(
-            dict(variables),
-            *args,
-            rngs=dict(rngs),
-            mutable=nn.DenyList(tuple(sorted(denied))),
-            **kwargs,
+    @property
+    def widened_inputs(self) -> tuple[Any, ...]:
+        """The inputs, arrays of them twice as wide in their last dimension but the batch."""
+        return tuple(
+            np.concatenate([leaf, leaf], axis=-1) if is_array(leaf) and np.ndim(leaf) > 1 else leaf
+            for leaf in self.raw.inputs
         )
-        return outputs, dict(updates)
+
+    @cached_property
+    def refuses_shapes(self) -> bool:
+        """Whether raw Flax fails on `widened_inputs`."""
+        other = Reference(replace(self.raw, inputs=self.widened_inputs))
+        try:
+            other._abstract_updates(self.stored, True)
+        except Exception:  # any module may refuse them in any way
+            return True
+        return False
+
+    # Apply.
 
     def function(self, *, training: bool) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """Returns raw apply with the mutable filter of a mode (C3).
@@ -220,7 +180,7 @@ class Reference:
             A pure function `(variables, rngs, arrays) -> (outputs, updates)`.
         """
         denied = frozenset({"params"}) | (frozenset() if training else self.denied)
-        return partial(self._apply, training=training, denied=denied)
+        return partial(self.raw.apply, training=training, denied=denied)
 
     @cached_property
     def _compiled(self) -> dict[bool, Any]:
@@ -240,7 +200,7 @@ class Reference:
             The outputs and every collection that the module may change.
         """
         result: tuple[Any, dict[str, Any]] = self._compiled[training](
-            dict(variables), dict(rngs), self.arrays
+            dict(variables), dict(rngs), self.raw.arrays
         )
         return result
 

@@ -170,6 +170,7 @@ def run_report(subject: Subject, **options: Any) -> Report:
 
 def _title(subject: Subject) -> str:
     shapes: Mapping[str, None] = dict.fromkeys(
-        f"{array.dtype}[{','.join(map(str, array.shape))}]" for array in subject.reference.arrays
+        f"{array.dtype}[{','.join(map(str, array.shape))}]"
+        for array in subject.reference.raw.arrays
     )
     return f"{type(subject.module).__name__}({', '.join(shapes)})"

@@ -9,7 +9,8 @@ from typing import Any
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.building import build_module, make_inputs
-from flaxlayer_testing.reference import Reference, is_array
+from flaxlayer_testing.raw import RawCall, is_array
+from flaxlayer_testing.reference import Reference
 from flaxlayer_testing.specs import Case
 from flaxlayer_testing.under_test import LayerFactory, Snapshot, as_symbolic
 
@@ -81,12 +82,13 @@ class Subject:
     @cached_property
     def reference(self) -> Reference:
         """The module, run by raw Flax."""
-        return Reference(self.module, self.inputs, self.arguments, self.training_arg)
+        return Reference(RawCall(self.module, self.inputs, self.arguments, self.training_arg))
 
     @property
     def takes_arrays(self) -> bool:
-        """Whether the call is plain positional arrays."""
-        return bool(self.inputs) and not self.arguments and all(map(is_array, self.inputs))
+        """Whether the call is plain positional arrays with a batch dimension."""
+        arrays = all(is_array(leaf) and leaf.ndim > 0 for leaf in self.inputs)
+        return bool(self.inputs) and not self.arguments and arrays
 
     def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
         """Returns a new layer that is not built.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from flaxlayer_testing.reference import is_array
+from flaxlayer_testing.raw import is_array
 
 __all__ = [
     "LayerFactory",

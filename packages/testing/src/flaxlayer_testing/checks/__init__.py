@@ -53,8 +53,8 @@ _CHECKS = (
     _check(weights.check_config),
     _check(weights.check_saved_model, "array_inputs"),
     _check(weights.check_weights_file, "array_inputs", "variables"),
-    _check(refusals.check_wrong_arguments),
-    _check(refusals.check_wrong_shapes, "array_inputs"),
+    _check(refusals.check_wrong_arguments, "closed_signature"),
+    _check(refusals.check_wrong_shapes, "array_inputs", "refused_shapes"),
     _check(refusals.check_wrong_variables, "variables"),
 )
 

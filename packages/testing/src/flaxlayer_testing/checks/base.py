@@ -40,6 +40,14 @@ NEEDS: Mapping[str, tuple[str, Callable[[Subject], bool]]] = {
         "the arguments are not plain positional arrays",
         lambda subject: subject.takes_arrays,
     ),
+    "closed_signature": (
+        "the method takes any keyword",
+        lambda subject: not subject.reference.raw.takes_any_keyword,
+    ),
+    "refused_shapes": (
+        "raw Flax accepts inputs of another shape, too",
+        lambda subject: subject.reference.refuses_shapes,
+    ),
 }
 """What a check may need of its subject: why it is skipped, and the test."""
 

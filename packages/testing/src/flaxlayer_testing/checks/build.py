@@ -13,7 +13,7 @@ from jax.tree_util import tree_flatten_with_path
 from flaxlayer_testing.checks.base import Errors
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.reference import is_array
+from flaxlayer_testing.raw import is_array
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import as_symbolic, variables_of, weight_paths
 

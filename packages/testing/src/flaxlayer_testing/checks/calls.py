@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import keras
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of, weight_paths
+from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of
 
 __all__ = [
     "check_functional_model",
@@ -21,7 +20,6 @@ __all__ = [
     "check_stateless_call",
     "check_training",
     "run_raw",
-    "stored_tree",
 ]
 
 MODES = (True, False)
@@ -73,11 +71,6 @@ def check_losses(subject: Subject) -> Errors:
     subject.call(layer, training=True)
     expected, actual = subject.reference.sown_loss(updates), sum(layer.losses, 0.0)
     return compare_trees(expected, jax.numpy.asarray(actual, expected.dtype), path="added losses")
-
-
-def stored_tree(layer: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the flat tree of a layer's weights from values by the id of the Keras variable."""
-    return {path: values[str(id(v))] for path, v in weight_paths(layer).items()}
 
 
 def check_stateless_call(subject: Subject) -> Errors:

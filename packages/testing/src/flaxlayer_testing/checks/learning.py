@@ -14,7 +14,8 @@ import optax
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.randomness import refuse_equal_keys
 from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.reference import Variables, probe_loss
+from flaxlayer_testing.raw import Variables
+from flaxlayer_testing.reference import probe_loss
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of
 
@@ -73,7 +74,7 @@ def _raw_steps(subject: Subject, variables: Variables, keys: list[Any]) -> dict[
     step = jax.jit(lambda v, rngs, arrays: _raw_step(subject, v, rngs, arrays))
     current = dict(variables)
     for rngs in keys:
-        current = step(current, rngs, subject.reference.arrays)
+        current = step(current, rngs, subject.reference.raw.arrays)
     return current
 
 
@@ -110,7 +111,7 @@ def check_gradients(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     rngs = call_rngs(layer, training=True)
     raw = jax.jit(lambda v, keys, arrays: _raw_gradients(subject, v, keys, arrays)[0])
-    by_params, by_inputs = raw(variables_of(layer), rngs, subject.reference.arrays)
+    by_params, by_inputs = raw(variables_of(layer), rngs, subject.reference.raw.arrays)
     grads, input_grads = _layer_gradients(subject, layer)
     for variable, grad in zip(layer.trainable_variables, grads, strict=True):
         variable.assign(grad)

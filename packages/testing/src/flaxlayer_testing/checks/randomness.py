@@ -24,7 +24,7 @@ def _jaxpr(subject: Subject, rngs: Mapping[str, Any], *, training: bool) -> str 
     function = subject.reference.function(training=training)
     try:
         jaxpr = jax.make_jaxpr(lambda v, a: function(v, rngs, a))(
-            subject.reference.stored, subject.reference.arrays
+            subject.reference.stored, subject.reference.raw.arrays
         )
     except InvalidRngError:
         return None
