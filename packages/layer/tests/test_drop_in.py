@@ -5,6 +5,9 @@ What is compared is what the documentation of the reference promises: `module`, 
 Keras model.
 """
 
+import gc
+import weakref
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -213,6 +216,26 @@ def test_models_have_the_same_summary_counts_and_output_shape(kind):
     assert [len(m.trainable_variables) for m in models] == [6, 6]
     if kind is not subclassed:
         assert models[0].output_shape == models[1].output_shape == (None, 2)
+
+
+def test_a_summary_after_a_call_with_static_arguments_shows_the_output_shape():
+    class Scaled(nn.Module):
+        @nn.compact
+        def __call__(self, x, scale, mode="plain"):
+            return nn.Dense(3)(x) * scale if mode == "scaled" else x
+
+    layer = FlaxLayer(Scaled())
+    layer(X, 2.0, mode="scaled")
+    assert layer.compute_output_shape(**layer._build_shapes_dict) == (8, 3)
+
+
+def test_the_data_of_the_first_call_does_not_live_on_in_the_layer():
+    layer, x = FlaxLayer(Trained()), jnp.array(X)
+    layer(x)
+    pointer = weakref.ref(x)
+    del x
+    gc.collect()
+    assert pointer() is None
 
 
 def test_weights_have_the_order_of_the_reference():

@@ -11,6 +11,8 @@ Checked with Keras 3.15.1.
   variables of a transformer takes longer than the compiled call itself.
 - the `shared_objects/id_to_obj_map` attribute of the same: what `load_model` has made so far;
   Keras's sharing of objects does not reach into the configuration of a `FlaxMethod` (S4).
+- `Layer._build_shapes_dict`: Keras keeps there what `build` got, for `model.summary()`; with the
+  data of the first call in it, that batch would live as long as the layer.
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
@@ -29,6 +31,7 @@ __all__ = [
     "get_mask",
     "in_stateless_scope",
     "is_plain_call",
+    "keep_build_shape",
     "keep_message",
     "objects_in_loading",
     "raw_values",
@@ -66,6 +69,11 @@ def get_mask(tensor: Any) -> Any:
 def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
     """Returns the arrays of initialised variables, outside of any scope."""
     return [variable._value for variable in variables]
+
+
+def keep_build_shape(layer: keras.layers.Layer, shape: Any) -> None:
+    """Replaces what Keras remembers of a build: what `compute_output_shape` will get."""
+    layer._build_shapes_dict = {"input_shape": shape}
 
 
 def keep_message(error: Exception) -> None:

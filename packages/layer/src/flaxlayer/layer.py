@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import keras
 
-from flaxlayer import configuring, storing, weights_files
+from flaxlayer import compat, configuring, storing, weights_files
 from flaxlayer.access import WeightAccess
 from flaxlayer.base import ModuleLayer
 from flaxlayer.call_state import array_specs, keras_tensor
@@ -256,15 +256,20 @@ class FlaxLayer(WeightAccess, ModuleLayer):
 
         ```
         """
-        arguments = storing.arguments_from_shapes(input_shape, self._method_call)
-        tensors = jax.tree_util.tree_map(keras_tensor, arguments)
-        outputs = self.compute_output_spec(*tensors)
+        if isinstance(input_shape, storing.CallInputs):  # from model.summary()
+            args, kwargs = input_shape.structure.merge(input_shape.specs)
+        else:
+            args, kwargs = storing.arguments_from_shapes(input_shape, self._method_call), {}
+        args, kwargs = jax.tree_util.tree_map(keras_tensor, (args, kwargs))
+        outputs = self.compute_output_spec(*args, **kwargs)
         return jax.tree_util.tree_map(lambda tensor: tensor.shape, outputs)
 
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
         abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)
         values = None if any(isinstance(array, abstract) for array in arrays) else list(arrays)
-        self.build(storing.CallInputs(array_specs(arrays), structure, values, called=True))
+        inputs = storing.CallInputs(array_specs(arrays), structure, values, called=True)
+        self.build(inputs)
+        compat.keep_build_shape(self, inputs.without_values())
 
     def _create(self, inputs: storing.CallInputs) -> None:
         probe = self._probe(inputs.structure)

@@ -60,9 +60,14 @@ class RawCall:
         """The arrays of the arguments, in the order of the tree."""
         return self._split[0]
 
+    def merge(self, arrays: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns positional and keyword arguments with these arrays in their places."""
+        args, kwargs = self._split[1](arrays)
+        return args, kwargs
+
     def complete(self, arrays: list[Any], training: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns positional and keyword arguments with these arrays and the training flag."""
-        args, kwargs = self._split[1](arrays)
+        args, kwargs = self.merge(arrays)
         flags = mode_arguments(self.module, kwargs, self.training_arg, training=training)
         return args, {**kwargs, **flags}
 

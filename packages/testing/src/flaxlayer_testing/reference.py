@@ -161,12 +161,22 @@ class Reference:
     @cached_property
     def refuses_shapes(self) -> bool:
         """Whether raw Flax fails on `widened_inputs`."""
-        other = Reference(replace(self.raw, inputs=self.widened_inputs))
+        return not self._accepts(self.widened_inputs)
+
+    @cached_property
+    def takes_any_batch(self) -> bool:
+        """Whether the module takes a batch of another size than it was built with."""
+        doubled = (np.concatenate([leaf, leaf]) for leaf in self.raw.inputs)
+        return self._accepts(tuple(doubled))
+
+    def _accepts(self, inputs: tuple[Any, ...]) -> bool:
+        other = Reference(replace(self.raw, inputs=inputs))
         try:
-            other._abstract_updates(self.stored, True)
+            for training in (True, False):
+                other._abstract_updates(self.stored, training)
         except Exception:  # any module may refuse them in any way
-            return True
-        return False
+            return False
+        return True
 
     # Apply.
 

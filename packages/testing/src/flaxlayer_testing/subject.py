@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import jax
+import keras
+
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.building import build_module, make_inputs
 from flaxlayer_testing.raw import RawCall, is_array
@@ -120,6 +123,28 @@ class Subject:
         layer, snapshot = self._shared
         snapshot.restore()
         return layer
+
+    def model(self, layer: Any) -> keras.Model:
+        """Returns a functional model of a layer alone.
+
+        Its batch size is unknown where the module takes any. Its outputs are the arrays among the
+        layer's outputs, as Keras takes no other.
+
+        Args:
+            layer: A layer under test.
+
+        Returns:
+            A model from the list of inputs to the list of outputs.
+        """
+        inputs = self.model_inputs()
+        leaves = jax.tree_util.tree_leaves(layer(*inputs))
+        return keras.Model(inputs, [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)])
+
+    def model_inputs(self) -> list[Any]:
+        """Returns a `keras.Input` for each input."""
+        if self.reference.takes_any_batch:
+            return list(as_symbolic(self.inputs, batch=True))
+        return [keras.Input(batch_shape=leaf.shape, dtype=str(leaf.dtype)) for leaf in self.inputs]
 
     def call(self, layer: Any, *, training: bool) -> Any:
         """Calls a layer on the inputs."""

@@ -17,6 +17,7 @@ __all__ = [
     "Snapshot",
     "as_symbolic",
     "call_rngs",
+    "leaf_paths",
     "seed_state",
     "variables_of",
     "weight_paths",
@@ -52,6 +53,27 @@ def weight_paths(layer: Any) -> dict[str, Any]:
     """Returns the Keras variables by their path without the layer's name (W1)."""
     prefix = f"{layer.name}/"
     return {variable.path.removeprefix(prefix): variable for variable in layer.weights}
+
+
+def leaf_paths(tree: Any) -> dict[str, Any]:
+    """Returns the leaves of a tree of variables by the path that their Keras weights have (W1).
+
+    The entry of a box, such as `nn.Partitioned`, is no part of a path; a slash in a name is escaped.
+
+    Args:
+        tree: Collections of variables.
+
+    Returns:
+        The leaves by path, such as `"params/Dense_0/kernel"`.
+    """
+    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {"/".join(_names(keys)): leaf for keys, leaf in pairs}
+
+
+def _names(keys: Sequence[Any]) -> list[str]:
+    entries = [getattr(key, "key", getattr(key, "idx", None)) for key in keys]
+    names = [str(entry) for entry in entries if entry is not None]
+    return [name.replace("%", "%25").replace("/", "%2F") for name in names]
 
 
 def as_symbolic(tree: Any, *, batch: bool = False) -> Any:

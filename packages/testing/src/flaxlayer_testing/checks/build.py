@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax.tree_util import tree_flatten_with_path
 
 from flaxlayer_testing.checks.base import Errors
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.raw import is_array
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import as_symbolic, variables_of, weight_paths
+from flaxlayer_testing.under_test import leaf_paths, variables_of, weight_paths
 
 __all__ = [
     "check_build_dtypes",
@@ -25,20 +24,9 @@ __all__ = [
 ]
 
 
-def _entry(key: Any) -> str:
-    names = (getattr(key, field, None) for field in ("key", "idx"))
-    return str(next((name for name in names if name is not None), ""))
-
-
-def _raw_leaves(subject: Subject) -> dict[str, Any]:
-    pairs, _ = tree_flatten_with_path(subject.reference.stored)
-    # The entry of a box, such as nn.Partitioned, is no part of the path.
-    return {"/".join(filter(None, map(_entry, keys))): leaf for keys, leaf in pairs}
-
-
 def check_build_paths(subject: Subject) -> None:
     """Every variable of the module, and nothing else, is a Keras weight at its path (W1)."""
-    expected = sorted(_raw_leaves(subject))
+    expected = sorted(leaf_paths(subject.reference.stored))
     found = sorted(weight_paths(subject.shared_layer()))
     if found != expected:
         raise KeepLawError(
@@ -52,7 +40,7 @@ def check_build_paths(subject: Subject) -> None:
 def check_build_dtypes(subject: Subject) -> None:
     """Every variable is stored in the shape and dtype that the module gave it (C6)."""
     weights = weight_paths(subject.shared_layer())
-    for path, leaf in _raw_leaves(subject).items():
+    for path, leaf in leaf_paths(subject.reference.stored).items():
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.eval_shape(jax.random.key_data, leaf)
         variable = weights[path]
@@ -86,7 +74,7 @@ def _fits(symbolic: Any, real: Any) -> bool:
 def check_symbolic_shapes(subject: Subject) -> None:
     """A symbolic call of unknown batch size gives the shapes and dtypes of a real one (B1)."""
     layer = subject.shared_layer()
-    symbolic = layer(*as_symbolic(subject.inputs, batch=True))
+    symbolic = layer(*subject.model_inputs())
     real = subject.call(layer, training=False)
     leaves = [jax.tree_util.tree_leaves(tree) for tree in (symbolic, real)]
     alike = len(leaves[0]) == len(leaves[1])

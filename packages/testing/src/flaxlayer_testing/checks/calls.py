@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import keras
 
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of
+from flaxlayer_testing.under_test import call_rngs, variables_of
 
 __all__ = [
     "check_functional_model",
@@ -107,10 +106,8 @@ def _stateless(subject: Subject, layer: Any, training: bool) -> tuple[Any, list[
 def check_functional_model(subject: Subject) -> Errors:
     """A functional model of the layer alone gives the layer's outputs (A5, B1)."""
     layer = subject.shared_layer()
-    inputs = as_symbolic(subject.inputs, batch=True)
-    model = keras.Model(list(inputs), layer(*inputs))
+    model = subject.model(layer)
     expected, _ = run_raw(subject, layer, training=False)
     actual = model(list(subject.inputs), training=False)
-    # A functional model turns a tuple of one into an array, and when loaded a tuple into a list.
     leaves = [jax.tree_util.tree_leaves(tree) for tree in (expected, actual)]
     return compare_trees(*leaves, bitwise=True, path="outputs of a functional model")

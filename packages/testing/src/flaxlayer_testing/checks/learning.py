@@ -31,7 +31,7 @@ EPOCHS = 3
 def _floats(tree: Any) -> tuple[list[Any], Any]:
     """Splits a tree into its floating leaves and a function that puts others in their place."""
     leaves, treedef = jax.tree_util.tree_flatten(tree)
-    floating = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+    floating = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
 
     def merge(values: list[Any]) -> Any:
         following = iter(values)
@@ -124,16 +124,12 @@ def check_gradients(subject: Subject) -> Errors:
 
 def _layer_gradients(subject: Subject, layer: Any) -> tuple[list[Any], list[Any]]:
     rest = [variable.value for variable in layer.non_trainable_variables]
-    inputs, merge = _floats(jax.tree_util.tree_map(jnp.asarray, subject.inputs))
+    inputs, merge = _floats(subject.reference.raw.arrays)
 
     def loss(trainable: list[Any], inputs: list[Any], rest: list[Any]) -> Any:
+        args, kwargs = subject.reference.raw.merge(merge(inputs))
         outputs, _, losses = layer.stateless_call(
-            trainable,
-            rest,
-            *merge(inputs),
-            training=True,
-            return_losses=True,
-            **subject.arguments,
+            trainable, rest, *args, training=True, return_losses=True, **kwargs
         )
         return probe_loss(outputs) + sum(losses)
 

@@ -16,7 +16,13 @@ from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of, weight_paths
+from flaxlayer_testing.under_test import (
+    as_symbolic,
+    call_rngs,
+    leaf_paths,
+    variables_of,
+    weight_paths,
+)
 
 __all__ = [
     "check_config",
@@ -36,7 +42,7 @@ def _distinct(tree: Any) -> Any:
 
 def _moved(leaf: Any, number: int) -> Any:
     if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-        return leaf if leaf.dtype == bool or leaf.dtype.kind not in "iu" else leaf + number
+        return leaf + number if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
     steps = np.cos(np.arange(leaf.size) + 7.0 * number).reshape(leaf.shape)
     return np.asarray(0.5 + 0.25 * steps).astype(leaf.dtype)
 
@@ -60,24 +66,13 @@ def check_weight_values(subject: Subject) -> Errors:
     for number, variable in enumerate(weight_paths(layer).values()):
         variable.assign(_moved(np.array(variable.value), number))
     held = {path: np.array(v.value) for path, v in weight_paths(layer).items()}
-    pairs, _ = jax.tree_util.tree_flatten_with_path(variables_of(layer))
-    named = {"/".join(_names(keys)): _stored(leaf) for keys, leaf in pairs}
+    named = {path: _stored(leaf) for path, leaf in leaf_paths(variables_of(layer)).items()}
     return compare_trees(named, held, bitwise=True, path="weights by path")
-
-
-def _names(keys: Any) -> list[str]:
-    entries = [getattr(key, "key", getattr(key, "idx", None)) for key in keys]
-    return [str(entry) for entry in entries if entry is not None]
 
 
 def _stored(leaf: Any) -> Any:
     key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return np.asarray(jax.random.key_data(leaf)) if key else leaf
-
-
-def _functional(subject: Subject, layer: Any) -> keras.Model:
-    inputs = as_symbolic(subject.inputs, batch=True)
-    return keras.Model(list(inputs), layer(*inputs))
 
 
 def check_saved_model(subject: Subject) -> Errors:
@@ -88,12 +83,11 @@ def check_saved_model(subject: Subject) -> Errors:
     variables = variables_of(layer)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
-        _functional(subject, layer).save(path)
+        subject.model(layer).save(path)
         model = keras.models.load_model(path, custom_objects=_classes(layer))
     loaded = _find_layer(model, type(layer))
     held = compare_trees(variables, variables_of(loaded), bitwise=True, path="variables of a file")
     actual = model(list(subject.inputs), training=False)
-    # A functional model turns a tuple of one into an array, and when loaded a tuple into a list.
     leaves = [jax.tree_util.tree_leaves(tree) for tree in (expected, actual)]
     return largest(held, compare_trees(*leaves, bitwise=True, path="outputs of a loaded model"))
 
@@ -112,8 +106,8 @@ def check_weights_file(subject: Subject) -> Errors:
     layer.load_flax_variables(_distinct(variables_of(layer)))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
-        _functional(subject, layer).save_weights(path)
-        _functional(subject, other).load_weights(path)
+        subject.model(layer).save_weights(path)
+        subject.model(other).load_weights(path)
     expected, actual = variables_of(layer), variables_of(other)
     return compare_trees(expected, actual, bitwise=True, path="variables of a weights file")
 
