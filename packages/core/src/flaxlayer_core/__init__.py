@@ -25,7 +25,7 @@ from flaxlayer_core.collections import (
     same_structure,
     split_collections,
 )
-from flaxlayer_core.discovery import Discovery, ModePlan, Probe, discover, merge_missing
+from flaxlayer_core.discovery import discover
 from flaxlayer_core.errors import (
     AcceptModuleError,
     BuildModuleError,
@@ -45,7 +45,7 @@ from flaxlayer_core.errors import (
     StateStructureError,
     StoreDtypeError,
 )
-from flaxlayer_core.given import fit_variables, override_variables
+from flaxlayer_core.given import fit_variables, merge_missing, override_variables
 from flaxlayer_core.initialising import forget_trace, initial_variables
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
@@ -57,6 +57,7 @@ from flaxlayer_core.paths import (
     match_paths,
     parse_path,
 )
+from flaxlayer_core.plans import Discovery, ModePlan, Probe
 from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
 from flaxlayer_core.signatures import MethodCall

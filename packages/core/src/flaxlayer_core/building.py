@@ -12,8 +12,9 @@ from jax import export
 
 from flaxlayer_core.arguments import is_array
 from flaxlayer_core.collections import VariableLayout
-from flaxlayer_core.discovery import UNTRACEABLE, Discovery, Probe, discover
+from flaxlayer_core.discovery import UNTRACEABLE, discover
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
+from flaxlayer_core.plans import Discovery, Probe
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 
 __all__ = ["Blueprint", "examine", "ones", "output_specs"]

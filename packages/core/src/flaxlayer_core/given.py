@@ -11,7 +11,7 @@ import numpy as np
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.paths import Path, flatten_with_paths, format_path
 
-__all__ = ["fit_variables", "override_variables"]
+__all__ = ["fit_variables", "merge_missing", "override_variables"]
 
 
 def fit_variables(
@@ -105,3 +105,30 @@ def override_variables(tree: Mapping[str, Any], given: Mapping[Path, Any]) -> di
     leaves = [given.get(path, leaf) for path, leaf in pairs]
     overridden: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
     return overridden
+
+
+def merge_missing(variables: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds what only `extra` has to a nested tree.
+
+    Args:
+        variables: A tree of nested mappings, which wins.
+        extra: Another.
+
+    Returns:
+        A new tree; leaves are not copied.
+
+    Example:
+
+    ```python
+    >>> merge_missing({"params": {"a": 1}}, {"params": {"a": 2, "b": 3}})
+    {'params': {'a': 1, 'b': 3}}
+
+    ```
+    """
+    merged = dict(variables)
+    for name, value in extra.items():
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = merge_missing(merged[name], value)
+    return merged

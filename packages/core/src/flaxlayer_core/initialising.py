@@ -16,9 +16,9 @@ import jax.numpy as jnp
 
 from flaxlayer_core.building import Blueprint, ones
 from flaxlayer_core.compat import TracedFunction
-from flaxlayer_core.discovery import Discovery, Probe, merge_missing, trace_init
-from flaxlayer_core.given import override_variables
+from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.keys import init_rngs
+from flaxlayer_core.plans import Discovery, Probe, trace_init
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 
 __all__ = ["forget_trace", "initial_variables"]

@@ -1,0 +1,172 @@
+"""What discovery asks and what it answers: a module with its call, and how to run it (C3, R1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+from flax.core import DenyList
+
+from flaxlayer_core.arguments import ArgumentStructure, wrap_statics
+from flaxlayer_core.collections import CollectionPolicy, VariableLayout
+from flaxlayer_core.compat import TracedFunction
+from flaxlayer_core.given import fit_variables
+from flaxlayer_core.paths import Path
+from flaxlayer_core.protocol import FlaxModule
+from flaxlayer_core.signatures import MethodCall
+
+__all__ = ["Discovery", "ModePlan", "Probe", "trace_init"]
+
+
+@dataclass(frozen=True)
+class ModePlan:
+    """How the module is applied in one mode.
+
+    Attributes:
+        training: The mode.
+        streams: The rng streams that it draws from (R1).
+        denied: Collections that it may not change (C3).
+        output: The outputs, as a pytree of `ShapeDtypeStruct`.
+        updates: The collections that it may change, as it returned them, abstract.
+    """
+
+    training: bool
+    streams: tuple[str, ...]
+    denied: tuple[str, ...]
+    output: Any
+    updates: Mapping[str, Any]
+
+    @property
+    def mutable(self) -> DenyList:
+        """The `mutable` argument of `Module.apply`."""
+        return DenyList(self.denied)
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Everything that a layer knows of its module after an abstract evaluation.
+
+    Attributes:
+        layout: The stored variables.
+        variables: The same, as a tree of `ShapeDtypeStruct`.
+        init_streams: The streams that init draws from.
+        extra_init: Whether inference makes variables that init in training mode does not (B2).
+        training: How the module is applied in training.
+        inference: How it is applied at inference.
+        traceable: False for a module that branches on values (A6).
+        applied: False where the module could be initialised but not applied: then the plans are
+            placeholders, and what a call needs is found at the call.
+        traced_init: The traced init, from which initial values come; None once they are made.
+    """
+
+    layout: VariableLayout
+    variables: Mapping[str, Any]
+    init_streams: tuple[str, ...]
+    extra_init: bool
+    training: ModePlan
+    inference: ModePlan
+    traceable: bool = True
+    applied: bool = True
+    traced_init: TracedFunction | None = None
+
+    def plan(self, training: bool) -> ModePlan:
+        """Returns how the module is applied in a mode."""
+        return self.training if training else self.inference
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The question that discovery answers: a module, its methods, and the arguments of a call.
+
+    Attributes:
+        flax_module: The module behind core's protocol.
+        call: The method of the layer.
+        init_call: The method that initialises.
+        structure: The static side of the arguments.
+        policy: Roles by name.
+        rngs: Streams that the user listed; None to find them (R1).
+        given: Variables that the user gave, whose dtypes stand (B4).
+        label: The layer as messages name it.
+    """
+
+    flax_module: FlaxModule
+    call: MethodCall
+    init_call: MethodCall
+    structure: ArgumentStructure
+    policy: CollectionPolicy = field(default_factory=CollectionPolicy)
+    rngs: tuple[str, ...] | None = None
+    given: Mapping[str, Any] | None = None
+    label: str = "The layer"
+
+    @property
+    def title(self) -> str:
+        """The layer and its module, for messages."""
+        return f"{self.label} (module {self.flax_module.class_name})"
+
+    def fit_given(
+        self, variables: Mapping[str, Any], *, transient: frozenset[str] = frozenset()
+    ) -> dict[Path, Any]:
+        """Fits the given variables to those that the module makes, but for the transient ones."""
+        return fit_variables(
+            variables,
+            self.given or {},
+            ignored=transient.union(self.policy.transient),
+            where=self.title,
+        )
+
+    def arguments(
+        self, call: MethodCall, arrays: Sequence[Any], training: bool
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments that a method gets for these arrays."""
+        args, kwargs = self.structure.merge(arrays)
+        if call is not self.call and not call.takes_mask:
+            kwargs.pop("mask", None)
+        return call.bind(args, kwargs, training=training)
+
+    def init(
+        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool
+    ) -> dict[str, Any]:
+        """Initialises the module."""
+        args, kwargs = self.arguments(self.init_call, arrays, training)
+        method = self.init_call.method
+        return self.flax_module.init(rngs, args, kwargs, method=method)
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        rngs: Mapping[str, jax.Array],
+        arrays: Sequence[Any],
+        *,
+        training: bool,
+        mutable: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Applies the module; outputs that are no arrays come in a `StaticLeaf`."""
+        args, kwargs = self.arguments(self.call, arrays, training)
+        outputs, updates = self.flax_module.apply(
+            variables, args, kwargs, method=self.call.method, rngs=rngs, mutable=mutable
+        )
+        return wrap_statics(outputs), updates
+
+
+def trace_init(
+    probe: Probe, streams: Sequence[str], arrays: Sequence[Any], *, training: bool
+) -> TracedFunction:
+    """Traces an init of the module.
+
+    Args:
+        probe: The module and its call.
+        streams: The streams that init draws from.
+        arrays: Abstract arrays.
+        training: The mode.
+
+    Returns:
+        The traced function of the keys by stream and of the arrays.
+    """
+
+    def init(rngs: Any, arrays: Any) -> Any:
+        return probe.init(rngs, arrays, training=training)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return TracedFunction(init, dict.fromkeys(streams, key), list(arrays))

@@ -1,0 +1,121 @@
+"""Each private API of Keras that `flaxlayer.compat` uses still does what it is used for."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from flaxlayer import FlaxLayer, compat
+
+X = np.ones((2, 4), np.float32)
+
+
+@pytest.fixture
+def layer():
+    layer = FlaxLayer(nn.Dense(3))
+    layer(X)
+    return layer
+
+
+def test_a_stateless_scope_is_seen_while_it_is_open():
+    assert not compat.in_stateless_scope()
+    with keras.StatelessScope():
+        assert compat.in_stateless_scope()
+    assert not compat.in_stateless_scope()
+
+
+def test_an_outermost_eager_call_is_plain(layer):
+    assert compat.is_plain_call(layer)
+
+
+def test_a_call_inside_another_layer_is_not_plain():
+    seen = []
+
+    class Outer(keras.layers.Layer):
+        def call(self, x):
+            seen.append(compat.is_plain_call(self))
+            return x
+
+    Outer()(X)
+    assert seen == [False]
+
+
+def test_a_call_in_a_scope_or_under_a_distribution_is_not_plain(layer):
+    with keras.StatelessScope():
+        assert not compat.is_plain_call(layer)
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=["cpu:0"]))
+    try:
+        assert not compat.is_plain_call(layer)
+    finally:
+        keras.distribution.set_distribution(None)
+
+
+def test_a_layer_that_regularises_checks_or_rematerialises_is_not_plain(layer):
+    regularised = FlaxLayer(nn.Dense(3), activity_regularizer="l2")
+    assert not compat.is_plain_call(regularised)
+    with keras.RematScope(mode="full"):
+        assert not compat.is_plain_call(FlaxLayer(nn.Dense(3)))
+    layer.input_spec = keras.layers.InputSpec(ndim=2)
+    assert not compat.is_plain_call(layer)
+
+
+def test_an_activity_regularizer_adds_its_loss():
+    layer = FlaxLayer(nn.Dense(3), activity_regularizer=keras.regularizers.L2(1.0))
+    layer(X)
+    outputs = layer(X)
+    np.testing.assert_allclose(layer.losses[0], jnp.sum(outputs**2) / 2, rtol=1e-5)
+
+
+def test_the_mask_of_a_tensor_is_found():
+    embedded = keras.layers.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]]))
+    np.testing.assert_array_equal(compat.get_mask(embedded), [[True, False]])
+    assert compat.get_mask(jnp.ones(2)) is None
+
+
+def test_raw_values_are_the_arrays_of_the_variables(layer):
+    for array, variable in zip(compat.raw_values(layer.weights), layer.weights, strict=True):
+        assert isinstance(array, jax.Array)
+        assert array is variable.value
+
+
+def test_keras_leaves_the_message_of_a_marked_error_alone():
+    class Fails(keras.layers.Layer):
+        def call(self, x):
+            error = ValueError("as it is")
+            compat.keep_message(error)
+            raise error
+
+    with pytest.raises(ValueError) as caught:
+        Fails()(X)
+    assert str(caught.value) == "as it is"
+
+
+def test_loading_has_a_table_of_objects_and_the_rest_has_none(tmp_path):
+    seen = []
+
+    @keras.saving.register_keras_serializable("compat")
+    class Looks(keras.layers.Layer):
+        @classmethod
+        def from_config(cls, config):
+            seen.append(compat.objects_in_loading())
+            return super().from_config(config)
+
+    keras.Sequential([keras.Input((4,)), Looks()]).save(tmp_path / "model.keras")
+    keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(seen[-1], dict)
+    assert compat.objects_in_loading() is None
+
+
+def test_a_thread_table_lasts_until_the_session_is_cleared():
+    compat.thread_table("flaxlayer-test")["a"] = 1
+    assert compat.thread_table("flaxlayer-test") == {"a": 1}
+    keras.utils.clear_session()
+    assert compat.thread_table("flaxlayer-test") == {}
+
+
+def test_the_batch_that_built_a_layer_is_not_kept(layer):
+    assert layer._build_shapes_dict["input_shape"].values is None
+    compat.keep_build_shape(layer, (None, 4))
+    assert layer._build_shapes_dict == {"input_shape": (None, 4)}
