@@ -13,7 +13,7 @@ import numpy as np
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import ExpectedFailure
 
-__all__ = ["TOKENS", "X", "Entry", "linen", "normal", "tokens"]
+__all__ = ["TOKENS", "Entry", "X", "feature", "linen", "normal", "tokens", "transform"]
 
 Made = tuple[Any, tuple[Any, ...]] | tuple[Any, tuple[Any, ...], dict[str, Any]]
 
@@ -77,3 +77,15 @@ def linen(module, *inputs, covers=None, name="", **options):
     arguments = options.pop("arguments", {})
     covered = covers or (f"linen.{kind}",)
     return Entry(name or kind, covered, lambda: (module(), inputs, arguments), **options)
+
+
+def transform(module, *transforms, inputs=(X,), **options):
+    """Returns the entry of lifted transforms, as `linen` does."""
+    covers = tuple(f"transform.{name}" for name in transforms)
+    return linen(module, *inputs, covers=covers, **options)
+
+
+def feature(module, topic, *inputs, **options):
+    """Returns the entry of a feature, as `linen` does."""
+    covers = (f"feature.{topic}", *options.pop("also", ()))
+    return linen(module, *(inputs or (X,)), covers=covers, **options)

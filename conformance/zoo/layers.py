@@ -58,7 +58,7 @@ LINEAR = (
     linen(lambda: nn.Einsum((3, 2, 4), "abc,cde->abde"), SIGNAL),
     linen(lambda: nn.Embed(5, 3), TOKENS),
     linen(AttendsToTable, TOKENS, covers=("linen.Embed", "feature.method_of_submodule")),
-    linen(lambda: nn.PReLU(0.2), X),
+    linen(lambda: nn.PReLU(negative_slope_init=0.2), X),
     linen(lambda: nn.Dropout(0.5), X),
     linen(lambda: nn.Dropout(0.5, rng_collection="noise", broadcast_dims=(1,)), X, name="Noise"),
     linen(lambda: nn.Dropout(0.5, deterministic=True), X, name="DropoutOff"),
@@ -88,13 +88,14 @@ NORMS = (
 )
 
 FP8 = tuple(
-    Entry(name, (f"linen.{name}",), lambda product=product: (WithFp8(product), (X,)))
-    for name, product in (
-        ("Fp8DirectDotGeneralOp", nn.Fp8DirectDotGeneralOp),
-        ("Fp8DotGeneralOp", nn.Fp8DotGeneralOp),
-        ("NANOOFp8DotGeneralOp", nn.NANOOFp8DotGeneralOp),
+    Entry(
+        product.__name__,
+        tuple(f"linen.{name}" for name, value in vars(nn).items() if value is product),
+        lambda product=product: (WithFp8(product), (X,)),
     )
+    for product in (nn.Fp8DirectDotGeneralOp, nn.Fp8DotGeneralOp, nn.NANOOFp8DotGeneralOp)
 )
+"""Each covers its aliases, too."""
 
 ENTRIES = (
     *LINEAR,

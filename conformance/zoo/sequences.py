@@ -11,7 +11,7 @@ from conformance.zoo.entry import Entry, X, linen, normal
 __all__ = ["ENTRIES"]
 
 SEQUENCE = normal(2, 3, 4)
-FRAMES = normal(2, 3, 4, 4, 2)
+FRAMES = normal(2, 3, 2, 2, 2)
 LENGTHS = np.array([2, 3], np.int32)
 MASK = np.tril(np.ones((2, 1, 3, 3), bool))
 
@@ -32,7 +32,7 @@ class CrossAttention(nn.Module):
     @nn.compact
     def __call__(self, x, memory, mask, *, train=False):
         pairs = nn.make_attention_mask(jnp.ones(x.shape[:2]), mask)
-        attention = nn.MultiHeadAttention(2, dropout_rate=0.5, normalize_qk=True)
+        attention = nn.MultiHeadAttention(2, dropout_rate=0.5)
         return attention(x, memory, mask=pairs, deterministic=not train)
 
 
@@ -89,17 +89,17 @@ def _under_rnn(name):
     return linen(lambda: nn.RNN(make()), SEQUENCE, name=f"{name}UnderRNN", covers=covers)
 
 
-CONV_LSTM = normal(2, 4, 4, 3)
+CONV_LSTM = normal(2, 2, 2, 3)
 RECURRENT = (
     *map(_alone, CELLS),
     *map(_under_rnn, CELLS),
     linen(
-        lambda: nn.ConvLSTMCell(3, (3, 3)),
+        lambda: nn.ConvLSTMCell(3, (2, 2)),
         (CONV_LSTM, CONV_LSTM),
-        normal(2, 4, 4, 2),
+        normal(2, 2, 2, 2),
         name="ConvLSTMCellAlone",
     ),
-    linen(lambda: nn.RNN(nn.ConvLSTMCell(3, (3, 3))), FRAMES, name="ConvLSTMCellUnderRNN"),
+    linen(lambda: nn.RNN(nn.ConvLSTMCell(3, (2, 2))), FRAMES, name="ConvLSTMCellUnderRNN"),
     linen(
         lambda: nn.RNN(nn.LSTMCell(3), return_carry=True),
         SEQUENCE,

@@ -1,35 +1,50 @@
-"""Generated Flax modules, and the checks that judge a layer that runs them."""
+"""Generated Flax modules, and the checks that judge a layer that runs them.
+
+Names are imported when they are first used, so that pytest can load the plugin, which is a module
+of this package, without Keras, JAX and Hypothesis.
+"""
 
 from __future__ import annotations
 
-from flaxlayer_testing.building import (
-    build_module,
-    flag_arguments,
-    init_variables,
-    make_inputs,
-    make_rngs,
-)
-from flaxlayer_testing.checks import Check, checks
-from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.errors import (
-    FindToleranceError,
-    KeepLawError,
-    ParityError,
-    PassChecksError,
-    ReadSpecError,
-    SelectCheckError,
-)
-from flaxlayer_testing.expected import ExpectedFailure
-from flaxlayer_testing.fronts import check_module, parametrize_checks, run_check
-from flaxlayer_testing.graph import FEATURES, output_types, spec_traits, value_types
-from flaxlayer_testing.program import to_program
-from flaxlayer_testing.programs import failing_program
-from flaxlayer_testing.report import Entry, Report, Status
-from flaxlayer_testing.running import CheckFinished, CheckStarted, run_checks, run_report
-from flaxlayer_testing.specs import Case, Flag, ModuleSpec, Node, ValueType
-from flaxlayer_testing.strategies import cases, inputs, modules
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.tolerances import TOLERANCES, Tolerance, tolerance_for
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flaxlayer_testing.building import (
+        build_module,
+        flag_arguments,
+        init_variables,
+        make_inputs,
+        make_rngs,
+    )
+    from flaxlayer_testing.checks import Check, checks
+    from flaxlayer_testing.compare import compare_trees
+    from flaxlayer_testing.errors import (
+        FindToleranceError,
+        KeepLawError,
+        LoadTargetError,
+        ParityError,
+        PassChecksError,
+        ReadRecordError,
+        ReadSpecError,
+        SelectCheckError,
+    )
+    from flaxlayer_testing.events import CheckFinished, CheckStarted, ReportFinished, listening
+    from flaxlayer_testing.expected import ExpectedFailure
+    from flaxlayer_testing.fronts import check_module, parametrize_checks, run_check
+    from flaxlayer_testing.graph import FEATURES, output_types, spec_traits, value_types
+    from flaxlayer_testing.program import to_program
+    from flaxlayer_testing.programs import failing_program
+    from flaxlayer_testing.records import FaultResult, Record
+    from flaxlayer_testing.report import Entry, Report, Status
+    from flaxlayer_testing.running import run_checks, run_report
+    from flaxlayer_testing.searching import search
+    from flaxlayer_testing.specs import Case, Flag, ModuleSpec, Node, ValueType
+    from flaxlayer_testing.strategies import cases, inputs, modules
+    from flaxlayer_testing.subject import Subject
+    from flaxlayer_testing.tolerances import TOLERANCES, Tolerance, tolerance_for
 
 __all__ = [
     "FEATURES",
@@ -40,15 +55,20 @@ __all__ = [
     "CheckStarted",
     "Entry",
     "ExpectedFailure",
+    "FaultResult",
     "FindToleranceError",
     "Flag",
     "KeepLawError",
+    "LoadTargetError",
     "ModuleSpec",
     "Node",
     "ParityError",
     "PassChecksError",
+    "ReadRecordError",
     "ReadSpecError",
+    "Record",
     "Report",
+    "ReportFinished",
     "SelectCheckError",
     "Status",
     "Subject",
@@ -63,6 +83,7 @@ __all__ = [
     "flag_arguments",
     "init_variables",
     "inputs",
+    "listening",
     "make_inputs",
     "make_rngs",
     "modules",
@@ -71,8 +92,54 @@ __all__ = [
     "run_check",
     "run_checks",
     "run_report",
+    "search",
     "spec_traits",
     "to_program",
     "tolerance_for",
     "value_types",
 ]
+
+_HOMES = {
+    "building": ("build_module", "flag_arguments", "init_variables", "make_inputs", "make_rngs"),
+    "checks": ("Check", "checks"),
+    "compare": ("compare_trees",),
+    "events": ("CheckFinished", "CheckStarted", "ReportFinished", "listening"),
+    "expected": ("ExpectedFailure",),
+    "fronts": ("check_module", "parametrize_checks", "run_check"),
+    "graph": ("FEATURES", "output_types", "spec_traits", "value_types"),
+    "program": ("to_program",),
+    "programs": ("failing_program",),
+    "records": ("FaultResult", "Record"),
+    "report": ("Entry", "Report", "Status"),
+    "running": ("run_checks", "run_report"),
+    "searching": ("search",),
+    "specs": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
+    "strategies": ("cases", "inputs", "modules"),
+    "subject": ("Subject",),
+    "tolerances": ("TOLERANCES", "Tolerance", "tolerance_for"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+class _Package(ModuleType):
+    """The package, whose name `checks` stays the function when its folder is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "checks" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    home = _HOME.get(name, "errors")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,6 +7,8 @@ FlaxLayerError(Exception)
 ├── PassChecksError(AssertionError)  a report holds failures (T2)
 ├── SelectCheckError(ValueError)     a check that does not exist was asked for (T2)
 ├── ReadSpecError(ValueError)        a spec or its JSON is not one that this harness can build (T1)
+├── ReadRecordError(ValueError)      a file is not a record or a case that this harness wrote (T8)
+├── LoadTargetError(ValueError)      a name, an input or a setting of the command line (T8)
 └── FindToleranceError(TypeError)    a dtype has no entry in the tolerance table (T4)
 ```
 """
@@ -18,8 +20,10 @@ from flaxlayer_core.errors import FlaxLayerError
 __all__ = [
     "FindToleranceError",
     "KeepLawError",
+    "LoadTargetError",
     "ParityError",
     "PassChecksError",
+    "ReadRecordError",
     "ReadSpecError",
     "SelectCheckError",
 ]
@@ -27,6 +31,14 @@ __all__ = [
 
 class ReadSpecError(FlaxLayerError, ValueError):
     """A spec, or the JSON of one, cannot be built (T1)."""
+
+
+class ReadRecordError(FlaxLayerError, ValueError):
+    """A file does not hold the record or the case that it should (T8)."""
+
+
+class LoadTargetError(FlaxLayerError, ValueError):
+    """What was named on the command line cannot be loaded or read (T8)."""
 
 
 class FindToleranceError(FlaxLayerError, TypeError):

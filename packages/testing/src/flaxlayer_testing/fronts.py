@@ -99,7 +99,12 @@ def parametrize_checks(
     return pytest.mark.parametrize(
         ("subject", "check"),
         [
-            pytest.param(subject, check, id=f"{_label(subject, number)}-{check.name}")
+            pytest.param(
+                subject,
+                check,
+                id=f"{_label(subject, number)}-{check.name}",
+                marks=pytest.mark.flaxlayer,
+            )
             for number, subject in enumerate(made)
             for check in chosen
         ],

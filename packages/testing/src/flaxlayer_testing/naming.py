@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
@@ -24,7 +25,9 @@ def import_path(layer: LayerFactory) -> tuple[str, str] | None:
 
 
 def layer_name(layer: LayerFactory) -> str:
-    """Returns a layer factory as text."""
+    """Returns a layer factory as text; one with settings by the layer alone."""
+    if isinstance(layer, partial):
+        return layer_name(layer.func)
     path = import_path(layer)
     return ":".join(path) if path else getattr(layer, "__name__", repr(layer))
 
@@ -37,8 +40,10 @@ def replay_command(subject: Subject, check: str) -> str:
         check: The name of a check.
 
     Returns:
-        A shell command for a generated case, else a call in Python.
+        A shell command where there is one, else a call in Python.
     """
+    if subject.command:
+        return f"{subject.command} --only {check}"
     if subject.case is None:
         call = f"only=[{check!r}], seed={subject.seed}"
         return f"check_module({subject.module!r}, *inputs, {call})".replace("\n", " ")

@@ -69,6 +69,8 @@ class Report:
         layer: The layer under test, as text.
         entries: One for each check that was run or skipped.
         versions: Versions of what took part.
+        seed: The seed of the layer.
+        features: What the module stands for, such as the features of a generated one.
 
     Example:
 
@@ -86,6 +88,8 @@ class Report:
     layer: str
     entries: tuple[Entry, ...]
     versions: Mapping[str, str]
+    seed: int = 0
+    features: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

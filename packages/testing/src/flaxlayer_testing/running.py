@@ -10,40 +10,17 @@ from importlib import metadata
 from typing import Any
 
 from flaxlayer_testing.checks import Check, Errors, checks
+from flaxlayer_testing.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.expected import ExpectedFailure, by_check
+from flaxlayer_testing.graph import spec_traits
 from flaxlayer_testing.naming import layer_name, replay_command
 from flaxlayer_testing.programs import failing_program
 from flaxlayer_testing.report import Entry, Report, Status
 from flaxlayer_testing.subject import Subject
 
-__all__ = ["CheckFinished", "CheckStarted", "Event", "run_checks", "run_report", "versions"]
+__all__ = ["run_checks", "run_report", "versions"]
 
 _DISTRIBUTIONS = ("keras", "jax", "flax", "optax", "flaxlayer-testing")
-
-
-@dataclass(frozen=True)
-class CheckStarted:
-    """A check begins.
-
-    Attributes:
-        check: The check.
-    """
-
-    check: Check
-
-
-@dataclass(frozen=True)
-class CheckFinished:
-    """A check has ended, or was skipped.
-
-    Attributes:
-        entry: What it found.
-    """
-
-    entry: Entry
-
-
-Event = CheckStarted | CheckFinished
 
 
 @dataclass(frozen=True)
@@ -154,7 +131,7 @@ def _version(name: str) -> str:
 
 
 def run_report(subject: Subject, **options: Any) -> Report:
-    """Runs checks and gathers what they found.
+    """Runs checks, tells who listens, and gathers what they found.
 
     Args:
         subject: What to check.
@@ -163,9 +140,26 @@ def run_report(subject: Subject, **options: Any) -> Report:
     Returns:
         The report.
     """
-    events = run_checks(subject, **options)
-    entries = tuple(event.entry for event in events if isinstance(event, CheckFinished))
-    return Report(_title(subject), layer_name(subject.layer), entries, versions())
+    entries: list[Entry] = []
+    for event in run_checks(subject, **options):
+        tell(event)
+        if isinstance(event, CheckFinished):
+            entries.append(event.entry)
+    report = Report(
+        subject=subject.name or _title(subject),
+        layer=layer_name(subject.layer),
+        entries=tuple(entries),
+        versions=versions(),
+        seed=subject.seed,
+        features=_features(subject),
+    )
+    tell(ReportFinished(report))
+    return report
+
+
+def _features(subject: Subject) -> tuple[str, ...]:
+    drawn = spec_traits(subject.case.spec).features if subject.case else ()
+    return (*subject.features, *sorted(drawn))
 
 
 def _title(subject: Subject) -> str:

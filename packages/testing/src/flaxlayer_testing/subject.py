@@ -35,6 +35,9 @@ class Subject:
         layer: Makes the layer under test: `layer(module, seed=seed, **settings)`.
         training_arg: The training argument where its name is not customary (A2).
         case: The generated case that the subject comes from, if any.
+        name: A name for reports; made of the module and its inputs if empty.
+        features: What the module stands for in reports.
+        command: The shell command that checks it again, if there is one (T8).
 
     Example:
 
@@ -54,6 +57,9 @@ class Subject:
     layer: LayerFactory = FlaxLayer
     training_arg: str | None = None
     case: Case | None = None
+    name: str = ""
+    features: tuple[str, ...] = ()
+    command: str = ""
 
     @classmethod
     def from_case(cls, case: Case, *, layer: LayerFactory = FlaxLayer) -> Subject:

@@ -58,7 +58,7 @@ def weight_paths(layer: Any) -> dict[str, Any]:
 def leaf_paths(tree: Any) -> dict[str, Any]:
     """Returns the leaves of a tree of variables by the path that their Keras weights have (W1).
 
-    The entry of a box, such as `nn.Partitioned`, is no part of a path; a slash in a name is escaped.
+    The entry of a box, such as `nn.Partitioned`, is no part of a path; slashes are escaped.
 
     Args:
         tree: Collections of variables.

@@ -1,0 +1,88 @@
+"""Collects the reports of a pytest session; only loaded when the plugin is asked for them (T8)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flaxlayer_testing.events import listening
+from flaxlayer_testing.pages import write_page
+from flaxlayer_testing.records import Record, Recorder
+from flaxlayer_testing.report import Report
+
+__all__ = ["Collector"]
+
+FIELD = "flaxlayer_record"
+
+
+class Collector:
+    """A pytest plugin that is registered for one session.
+
+    Each test's reports travel as JSON on its own test report, which pytest-xdist brings from a
+    worker to the controller.
+
+    Args:
+        folder: Where to write.
+        worker: Whether this process is a worker of pytest-xdist, which writes nothing.
+    """
+
+    def __init__(self, folder: Path, *, worker: bool = False) -> None:
+        self.folder = folder
+        self.worker = worker
+        self.records: list[Record] = []
+        self.recorder = Recorder()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, Any, Any]:
+        """Listens while a test runs."""
+        self.recorder = Recorder()
+        with listening(self.recorder):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Generator[None, Any, Any]:
+        """Puts the reports of a test on its test report, and the largest errors into JUnit's."""
+        result = yield
+        if call.when == "call" and self.recorder.reports:
+            kept = _kept(self.recorder.reports, passed=result.passed)
+            setattr(result, FIELD, Record(tuple(kept)).to_json())
+            # On the item, as JUnit's XML takes them from the report of the teardown.
+            item.user_properties.append(("flaxlayer_errors", json.dumps(_errors(kept))))
+        return result
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keeps the reports that a test report carries."""
+        text = getattr(report, FIELD, "")
+        if text and not self.worker:
+            self.records.append(Record.from_json(text))
+
+    def pytest_sessionfinish(self) -> None:
+        """Writes the files."""
+        if not self.worker:
+            record = Record.join(self.records)
+            record.write(self.folder / "report.json")
+            write_page(record, self.folder / "report.html")
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Says where the files are."""
+        count, page = sum(len(part.reports) for part in self.records), self.folder / "report.html"
+        terminalreporter.write_line(f"flaxlayer: {count} reports in {page}")
+
+
+def _kept(reports: list[Report], *, passed: bool) -> list[Report]:
+    # A test that passes wanted its failing reports; Hypothesis ends with the smallest failure.
+    failing = [] if passed else [report for report in reports if not report.ok][-1:]
+    return [report for report in reports if report.ok] + failing
+
+
+def _errors(reports: list[Report]) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    for report in reports:
+        for entry in report.entries:
+            for dtype, error in entry.errors.items():
+                largest[dtype] = max(error, largest.get(dtype, 0.0))
+    return largest

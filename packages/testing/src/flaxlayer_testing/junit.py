@@ -1,0 +1,87 @@
+"""JUnit's XML, for the services that show it (T8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from flaxlayer_testing.records import FaultResult, Record
+from flaxlayer_testing.report import Entry, Report, Status
+
+__all__ = ["junit_xml", "write_junit"]
+
+
+def junit_xml(record: Record) -> str:
+    """Renders a record as JUnit's XML: a suite for each module, a case for each check.
+
+    Args:
+        record: What was found.
+
+    Returns:
+        XML.
+
+    Example:
+
+    ```python
+    >>> junit_xml(Record())
+    '<testsuites name="flaxlayer" />'
+
+    ```
+    """
+    root = ElementTree.Element("testsuites", name="flaxlayer")
+    for report in record.reports:
+        _add_report(root, report)
+    if record.faults:
+        _add_faults(root, record.faults)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def write_junit(record: Record, path: Path) -> None:
+    """Writes the XML of a record into a file, and makes its folder.
+
+    Args:
+        record: What was found.
+        path: The file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(junit_xml(record), encoding="utf-8")
+
+
+def _add_report(root: ElementTree.Element, report: Report) -> None:
+    counts = {
+        "tests": len(report.entries),
+        "failures": len(report.failures),
+        "skipped": len(report.of(Status.SKIPPED)) + len(report.of(Status.EXPECTED)),
+    }
+    numbers = {name: str(count) for name, count in counts.items()}
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _clean(report.subject), **numbers})
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in {**report.versions, "seed": str(report.seed)}.items():
+        ElementTree.SubElement(properties, "property", name=name, value=value)
+    for entry in report.entries:
+        _add_entry(suite, report, entry)
+
+
+def _add_entry(suite: ElementTree.Element, report: Report, entry: Entry) -> None:
+    fields = {"classname": report.layer, "name": entry.check, "time": f"{entry.seconds:.3f}"}
+    case = ElementTree.SubElement(suite, "testcase", {k: _clean(v) for k, v in fields.items()})
+    if entry.status is Status.FAILED:
+        failure = ElementTree.SubElement(case, "failure", type=entry.error_type)
+        failure.text = _clean(entry.failure_text())
+    elif entry.status is not Status.PASSED:
+        ElementTree.SubElement(case, "skipped", message=_clean(f"{entry.status}: {entry.message}"))
+
+
+def _add_faults(root: ElementTree.Element, faults: tuple[FaultResult, ...]) -> None:
+    failed = sum(not fault.ok for fault in faults)
+    fields = {"name": "faults", "tests": str(len(faults)), "failures": str(failed)}
+    suite = ElementTree.SubElement(root, "testsuite", fields)
+    for fault in faults:
+        case = ElementTree.SubElement(suite, "testcase", classname=fault.check, name=fault.fault)
+        if not fault.ok:
+            ElementTree.SubElement(case, "failure").text = _clean(fault.message)
+
+
+def _clean(text: str) -> str:
+    # XML 1.0 has no control characters but these.
+    return "".join(char for char in text if char.isprintable() or char in "\t\n")

@@ -1,0 +1,202 @@
+"""Searches generated modules for one that a layer fails (T1)."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis.errors import NoSuchExample
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing.errors import PassChecksError, ReadRecordError, ReadSpecError
+from flaxlayer_testing.naming import layer_name
+from flaxlayer_testing.records import FaultResult
+from flaxlayer_testing.report import Report, Status
+from flaxlayer_testing.running import run_report
+from flaxlayer_testing.specs import Case
+from flaxlayer_testing.strategies import cases
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import LayerFactory
+
+__all__ = ["Failure", "SearchResult", "count_examples", "search"]
+
+_QUIET: dict[str, Any] = {
+    "database": None,
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A generated case that a layer fails, as it is saved and replayed.
+
+    Attributes:
+        case: The case.
+        check: The check that fails.
+        layer: The layer as `module:name`.
+    """
+
+    case: Case
+    check: str
+    layer: str = "flaxlayer:FlaxLayer"
+
+    def save(self, path: Path) -> None:
+        """Writes the failure into a JSON file, and makes its folder."""
+        case = json.loads(self.case.to_json())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = {"format": 1, "check": self.check, "layer": self.layer, "case": case}
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Failure:
+        """Reads what `save` wrote.
+
+        Args:
+            path: A file.
+
+        Returns:
+            An equal failure.
+
+        Raises:
+            ReadRecordError: If it holds no failure.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            case = Case.from_json(json.dumps(data["case"]))
+            return cls(case, str(data["check"]), str(data["layer"]))
+        except (OSError, KeyError, TypeError, ValueError, ReadSpecError) as error:
+            raise ReadRecordError(
+                f"{path} holds no failure to replay.",
+                expected="a file that `flaxlayer-conformance search` saved",
+                found=f"{type(error).__name__}: {error}",
+                fix="Name that file.",
+                law="T8",
+            ) from error
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        reports: Those of the modules that passed.
+        failure: The smallest case that fails, if any.
+    """
+
+    reports: tuple[Report, ...]
+    failure: Failure | None = None
+
+
+def search(
+    *,
+    examples: int = 100,
+    seed: int = 0,
+    layer: LayerFactory = FlaxLayer,
+    only: Iterable[str] | None = None,
+) -> SearchResult:
+    """Checks generated modules until one fails, and shrinks that one.
+
+    Args:
+        examples: The most modules to generate.
+        seed: The same modules for the same seed.
+        layer: Makes the layer under test.
+        only: Names of checks; all if not given.
+
+    Returns:
+        The reports of what passed, and the smallest failing case.
+
+    Raises:
+        SelectCheckError: If a check does not exist.
+
+    Example:
+
+    ```python
+    >>> search(examples=2, only=["check_seed"]).failure is None
+    True
+
+    ```
+    """
+    hunt = _Hunt(layer, None if only is None else tuple(only))
+    try:
+        _run(hunt, examples, seed)
+    except PassChecksError:
+        return SearchResult(tuple(hunt.passed), hunt.failure)
+    return SearchResult(tuple(hunt.passed))
+
+
+class _Hunt:
+    """The body of a Hypothesis test; after a first failure, it asks for that check alone."""
+
+    def __init__(self, layer: LayerFactory, only: tuple[str, ...] | None) -> None:
+        self.layer = layer
+        self.only = only
+        self.passed: list[Report] = []
+        self.failure: Failure | None = None
+
+    def __call__(self, case: Case) -> None:
+        report = run_report(Subject.from_case(case, layer=self.layer), only=self.only)
+        if report.failures:
+            check = report.failures[0].check
+            # Shrinking ends with the smallest case, so the last failure is the one to keep.
+            self.failure = Failure(case, check, layer_name(self.layer))
+            self.only = (check,)
+        elif self.failure is None:
+            self.passed.append(report)
+        report.raise_for_failures()
+
+
+def _run(hunt: Callable[[Case], None], examples: int, number: int) -> None:
+    phases = [Phase.generate, Phase.shrink]
+
+    @seed(number)
+    @settings(max_examples=examples, phases=phases, derandomize=False, print_blob=False, **_QUIET)
+    @given(cases())
+    def run(case: Case) -> None:
+        hunt(case)
+
+    run()
+
+
+def count_examples(fault: Any, *, seed: int = 0) -> FaultResult:
+    """Counts the generated modules that a search needs to find a faulty layer.
+
+    Args:
+        fault: Has the attributes `layer`, `check`, `error`, `message` and `budget`, such as
+            `flaxlayer_testing.samples.Fault`.
+        seed: The same modules for the same seed.
+
+    Returns:
+        How many were needed; the healthy twin is checked on the last.
+    """
+    tried: list[Case] = []
+
+    def catches(case: Case) -> bool:
+        tried.append(case)
+        return _caught(fault, case)
+
+    once = settings(max_examples=fault.budget, phases=[Phase.generate], **_QUIET)
+    name = fault.layer.__name__
+    try:
+        found = find(cases(), catches, settings=once, random=random.Random(seed))
+    except NoSuchExample:
+        message = f"No generated module shows it: {fault.check} with {fault.message!r}."
+        return FaultResult(name, fault.check, fault.budget, None, message)
+    healthy = run_report(Subject.from_case(found), only=[fault.check])
+    message = "\n".join(entry.failure_text() for entry in healthy.failures)
+    return FaultResult(name, fault.check, fault.budget, len(tried), message)
+
+
+def _caught(fault: Any, case: Case) -> bool:
+    report = run_report(Subject.from_case(case, layer=fault.layer), only=[fault.check])
+    return any(
+        entry.status is Status.FAILED
+        and entry.error_type == fault.error
+        and fault.message in entry.message
+        for entry in report.entries
+    )
