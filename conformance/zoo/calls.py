@@ -99,7 +99,7 @@ PARTS = {"pair": [normal(2, 3), normal(2, 2)], "x": X}
 ENTRIES: tuple[Entry, ...] = (
     feature(PytreesInOut, "pytrees", PARTS, also=("law.A5",)),
     feature(DictsInOut, "pytrees", {"x": X, "ids": TOKENS}),
-    feature(NoneInOut, "none", X, None, also=("law.A1",)),
+    feature(NoneInOut, "none", X, None),
     feature(StaticArguments, "static_arguments", X, arguments={"mode": "sum", "power": 2}),
     feature(
         StaticArguments, "static_arguments", X, "sum", name="StaticPositional", known=STATIC_INPUTS
