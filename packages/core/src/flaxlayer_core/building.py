@@ -81,7 +81,7 @@ def examine(
         except FlaxLayerError:
             raise
         except Exception as error:  # any module may fail in any way on symbolic sizes
-            if failure is None or not reported:
+            if not reported:
                 # The first failure on sizes says most: it has no symbols in it.
                 failure, reported = error, bool(binding.varied)
     raise _refusal(probe, specs, failure) from failure

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import keras
 
+from flaxlayer.base import ModuleLayer
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.loading import checked_assignments
 from flaxlayer.settings import Settings
@@ -17,17 +18,13 @@ from flaxlayer_core import FlaxModule, Role
 __all__ = ["WeightAccess"]
 
 
-class WeightAccess(keras.layers.Layer):
+class WeightAccess(ModuleLayer):
     """What a `FlaxLayer` offers on its weights; the layer makes them."""
 
     _flax_module: FlaxModule
     _settings: Settings
     _frozen: FrozenPaths
     _weights_by_path: FlaxWeights | None
-
-    @property
-    def _flax_weights(self) -> FlaxWeights:
-        raise NotImplementedError
 
     @property
     def params(self) -> dict[str, Any] | None:

@@ -110,9 +110,8 @@ class ModuleLayer(keras.layers.Layer):
                 self._build_call(*self._unpack(args, {}, kwargs["flax_arguments"], own.get("mask")))
             return super().__call__(*args, **kwargs, **own)
         own["mask"] = self._incoming_mask(args, kwargs, own.get("mask"))
-        arrays, structure = self._split(args, kwargs, own["mask"])
         if not self.built:
-            self._build_call(arrays, structure)
+            self._build_call(*self._split(args, kwargs, own["mask"]))
         arrays, structure = split_arguments(args, kwargs)
         if any(isinstance(array, keras.KerasTensor) for array in arrays):
             outputs = self.compute_output_spec(*args, **kwargs, **own)
@@ -244,14 +243,18 @@ class ModuleLayer(keras.layers.Layer):
         self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool, key: Any = None
     ) -> Program:
         discovery = self._discovery_for(structure, arrays)
-        known = self._call_state.compiled.programs.get(key)
-        return known or Program(
-            self._probe(structure),
-            discovery.plan(training),
-            self._source().discovery.layout,
-            self._source().losses_collections,
-            self._compute_cast,
-        )
+        program = self._call_state.programs.get(key)
+        if program is None:
+            program = Program(
+                self._probe(structure),
+                discovery.plan(training),
+                self._source().discovery.layout,
+                self._source().losses_collections,
+                self._compute_cast,
+            )
+            if key is not None:
+                self._call_state.programs[key] = program
+        return program
 
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
         clean = trace_state_clean()
@@ -267,8 +270,7 @@ class ModuleLayer(keras.layers.Layer):
             self._call_state.sown = outcome.transient
         if outcome.loss is not None:
             self.add_loss(outcome.loss)
-        outputs = self._assemble(outcome.outputs, outcome.transient)
-        return outputs
+        return self._assemble(outcome.outputs, outcome.transient)
 
     def _run(
         self, arrays: list[Any], structure: ArgumentStructure, training: bool, clean: bool
@@ -280,9 +282,8 @@ class ModuleLayer(keras.layers.Layer):
         compiled = clean and context is not None and self._source().discovery.traceable
         program = self._program(structure, arrays, training, key if compiled else None)
         seed = self._source().seed_generator.state.value if program.plan.streams else None
-        if compiled:
-            return self._call_state.compiled.run(program, key, weights.values(), seed, arrays)
-        return Outcome(*program(weights.values(), seed, arrays))
+        run = program.compiled if compiled else program
+        return Outcome(*run(weights.values(), seed, arrays))
 
     def _commit(self, outcome: Outcome, training: bool) -> None:
         writes = self._source().writable(outcome.changed, training)
@@ -309,7 +310,8 @@ class ModuleLayer(keras.layers.Layer):
                 )
 
     def _explain_misfit(self, arrays: Sequence[Any], error: Exception) -> None:
-        built, found = self._call_state.specs, array_specs(arrays)
+        inputs, found = self._call_state.inputs, array_specs(arrays)
+        built = inputs.specs if inputs else ()
         fits = len(built) == len(found) and all(
             spec.accepts((None, *other.shape[1:]) if other.shape else other.shape)
             or spec.accepts(other.shape)

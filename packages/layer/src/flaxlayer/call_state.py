@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from flaxlayer.execution import CompiledCalls
+from flaxlayer.execution import Program
+from flaxlayer.storing import CallInputs
 from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
 
 __all__ = ["CallState", "array_specs", "arrays_of", "input_dtype", "keras_tensor", "replace_arrays"]
@@ -50,19 +51,17 @@ class CallState:
 
     Attributes:
         discoveries: What was found for each static structure of arguments.
-        compiled: Compiled programs.
+        programs: The calls that run compiled, by what makes two calls need different code.
         sown: Transient collections of the last eager call.
         output_specs: The outputs of each symbolic call.
         latest: The discovery of the latest call.
-        specs: The arrays that the layer was built with.
-        inputs: The same with the structure of the call.
+        inputs: The inputs that the layer was built with.
     """
 
     def __init__(self) -> None:
         self.discoveries: dict[ArgumentStructure, Discovery] = {}
         self.output_specs: dict[Any, Any] = {}
         self.latest: Discovery | None = None
-        self.compiled = CompiledCalls()
+        self.programs: dict[Any, Program] = {}
         self.sown: dict[str, Any] = {}
-        self.specs: list[ArraySpec] = []
-        self.inputs: Any = None
+        self.inputs: CallInputs | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from flaxlayer_core import (
     stream_rngs,
 )
 
-__all__ = ["CompiledCalls", "Outcome", "Program"]
+__all__ = ["Outcome", "Program"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,11 @@ class Program:
         changed, transient = self._sort(variables, updates)
         following = next_seed(seed) if self.plan.streams else None
         return outputs, changed, transient, self._loss(transient), following
+
+    @functools.cached_property
+    def compiled(self) -> Callable[..., Any]:
+        """The same call compiled; `jax.jit` itself obeys `disable_jit`, x64 and precision (A6)."""
+        return jax.jit(self)
 
     def _cast(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
@@ -160,37 +166,3 @@ class Outcome:
     transient: dict[str, Any]
     loss: Any
     seed: Any
-
-
-@dataclass
-class CompiledCalls:
-    """Compiled programs of one layer, by what makes two calls need different code.
-
-    Attributes:
-        programs: The calls, by key.
-        functions: Their compiled functions, by key.
-    """
-
-    programs: dict[Any, Program] = field(default_factory=dict)
-    functions: dict[Any, Any] = field(default_factory=dict)
-
-    def run(
-        self, program: Program, key: Any, values: Sequence[Any], seed: Any, arrays: Sequence[Any]
-    ) -> Outcome:
-        """Runs a program compiled; `jax.jit` itself obeys `disable_jit`, x64 and precision.
-
-        Args:
-            program: The call.
-            key: What distinguishes it from other calls of the layer.
-            values: The stored arrays.
-            seed: The seed, None if none is needed.
-            arrays: The arrays of the arguments.
-
-        Returns:
-            What the call gave.
-        """
-        function = self.functions.get(key)
-        if function is None:
-            self.programs[key] = program
-            function = self.functions[key] = jax.jit(program)
-        return Outcome(*function(values, seed, arrays))

@@ -12,7 +12,6 @@ import keras
 
 from flaxlayer import compat, configuring, storing, weights_files
 from flaxlayer.access import WeightAccess
-from flaxlayer.base import ModuleLayer
 from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.methods import FlaxMethod
@@ -43,7 +42,7 @@ __all__ = ["FlaxLayer"]
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
-class FlaxLayer(WeightAccess, ModuleLayer):
+class FlaxLayer(WeightAccess):
     """Runs a `flax.linen` module as a Keras layer.
 
     It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the
@@ -108,13 +107,7 @@ class FlaxLayer(WeightAccess, ModuleLayer):
         collections: CollectionPolicy | None = None,
         **kwargs: Any,
     ) -> None:
-        if keras.backend.backend() != "jax":
-            raise SelectBackendError(
-                "FlaxLayer cannot run on this Keras backend.",
-                expected="KERAS_BACKEND=jax",
-                found=keras.backend.backend(),
-                fix="Set KERAS_BACKEND=jax before keras is imported.",
-            )
+        _refuse_other_backends()
         flax_module = LinenModule(module)
         settings = Settings(
             method=method,
@@ -140,6 +133,7 @@ class FlaxLayer(WeightAccess, ModuleLayer):
         self._frozen = FrozenPaths()
         self._weights_by_path: FlaxWeights | None = None
         self._blueprint: Blueprint | None = None
+        self._filled_losses: tuple[str, ...] = ()
         # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
         self._seed = random.randint(1, int(1e9)) if seed is None else seed
         self.seed_generator = keras.random.SeedGenerator(self._seed)
@@ -152,11 +146,6 @@ class FlaxLayer(WeightAccess, ModuleLayer):
         return self._flax_module.module
 
     @property
-    def method_name(self) -> str:
-        """The method that the layer calls, as messages name it."""
-        return self._method_call.label
-
-    @property
     def flax_module(self) -> FlaxModule:
         """The module behind core's protocol."""
         return self._flax_module
@@ -164,10 +153,7 @@ class FlaxLayer(WeightAccess, ModuleLayer):
     @property
     def losses_collections(self) -> tuple[str, ...]:
         """Loss collections that the module really fills (C7)."""
-        if self._blueprint is None:
-            return ()
-        names = dict(self.discovery.layout.roles)
-        return tuple(name for name in self._settings.losses if name in names)
+        return self._filled_losses
 
     @property
     def return_sown(self) -> tuple[str, ...]:
@@ -294,7 +280,8 @@ class FlaxLayer(WeightAccess, ModuleLayer):
         found = forget_trace(blueprint.discovery)
         self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
         self._frozen.apply(weights, trainable=self.trainable)
-        self._call_state.specs = list(inputs.specs)
+        roles = dict(layout.roles)
+        self._filled_losses = tuple(name for name in self._settings.losses if name in roles)
         self._call_state.inputs = inputs.without_values()
         if found.applied:
             self._call_state.discoveries[inputs.structure] = found
@@ -389,6 +376,16 @@ class FlaxLayer(WeightAccess, ModuleLayer):
         """
         where = f"Layer {self.name!r}"
         weights_files.read_weights(self._weights_by_path, store, where=where)
+
+
+def _refuse_other_backends() -> None:
+    if keras.backend.backend() != "jax":
+        raise SelectBackendError(
+            "FlaxLayer cannot run on this Keras backend.",
+            expected="KERAS_BACKEND=jax",
+            found=keras.backend.backend(),
+            fix="Set KERAS_BACKEND=jax before keras is imported.",
+        )
 
 
 def _checked_seed(seed: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,6 +14,7 @@ from flaxlayer.call_state import array_specs
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.resolving import find_known
 from flaxlayer.sharing import revive_shared
+from flaxlayer.storing import CallInputs
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import ArgumentStructure, MethodCall, Probe
 
@@ -60,15 +62,7 @@ class FlaxMethod(ModuleLayer):
 
     def _probe(self, structure: ArgumentStructure) -> Probe:
         own = self.layer._probe(structure)
-        return Probe(
-            own.flax_module,
-            self._method_call,
-            own.init_call,
-            structure,
-            policy=own.policy,
-            rngs=own.rngs,
-            label=f"Layer {self.name!r}",
-        )
+        return replace(own, call=self._method_call, given=None, label=f"Layer {self.name!r}")
 
     def build(self, input_shape: Any = None) -> None:
         """Has nothing to create: the weights are those of `layer`."""
@@ -77,7 +71,7 @@ class FlaxMethod(ModuleLayer):
         if not self.layer.built and self.layer._settings.init_method is not None:
             self.layer._build_call(arrays, structure)
         self.layer.require_built("weights for its methods")
-        self._call_state.specs = array_specs(arrays)
+        self._call_state.inputs = CallInputs(array_specs(arrays), structure, None)
         self.build()
 
     def get_config(self) -> dict[str, Any]:

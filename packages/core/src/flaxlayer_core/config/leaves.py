@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 __all__ = ["LEAF_KINDS", "read_bytes"]
 
 import base64
@@ -36,10 +38,8 @@ def _decode_int(node: Node, path: str, walk: Decoder) -> int:
     text = node["hex"]
     # Hexadecimal costs linear time; the bound keeps a huge integer from being made at all.
     if isinstance(text, str) and len(text) <= walk.limits.integer_bits // 4 + 3:
-        try:
+        with contextlib.suppress(ValueError):
             return int(text, 16)
-        except ValueError:
-            pass
     raise refuse(
         path, expected="a hexadecimal integer of bounded size", found=shorten(text), law="S3"
     )
