@@ -32,7 +32,7 @@ from jax.interpreters import partial_eval
 
 __all__ = [
     "StreamRecord",
-    "TracedFunction",
+    "cut_to_needs",
     "interceptors_active",
     "prng_impl",
     "record_streams",
@@ -131,33 +131,15 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
         record.missing = name
 
 
-class TracedFunction:
-    """A function traced once: its abstract result, and what its result needs, ready to run.
+def cut_to_needs(traced: extend_core.ClosedJaxpr) -> tuple[extend_core.ClosedJaxpr, list[bool]]:
+    """Cuts a traced function down to what its results need.
 
     Args:
-        function: A function of pytrees of arrays.
-        *args: Abstract arguments.
+        traced: The traced function.
 
-    Attributes:
-        result: The pytree of `ShapeDtypeStruct` that the function returns.
+    Returns:
+        The function of the arguments that are needed, and which those are.
     """
-
-    def __init__(self, function: Any, *args: Any) -> None:
-        closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
-        needed = [True] * len(closed.jaxpr.outvars)
-        jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, needed)
-        self._run = extend_core.jaxpr_as_fun(extend_core.ClosedJaxpr(jaxpr, closed.consts))
-        self._used: list[bool] = list(used)
-        self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
-        self.dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(args)]
-
-    def needs(self, position: int) -> bool:
-        """Tells whether the result depends on any leaf of an argument."""
-        start = sum(self._sizes[:position])
-        return any(self._used[start : start + self._sizes[position]])
-
-    def evaluate(self, *args: Any) -> Any:
-        """Runs what the result needs, op by op; arguments that it does not need may be abstract."""
-        leaves = jax.tree_util.tree_leaves(args)
-        outputs = self._run(*[leaf for leaf, used in zip(leaves, self._used, strict=True) if used])
-        return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
+    needed = [True] * len(traced.jaxpr.outvars)
+    jaxpr, used = partial_eval.dce_jaxpr(traced.jaxpr, needed)
+    return extend_core.ClosedJaxpr(jaxpr, traced.consts), list(used)

@@ -11,11 +11,11 @@ from flax import errors as flax_errors
 from flax.core import DenyList
 
 from flaxlayer_core.collections import Role, VariableLayout, decide_role, same_structure
-from flaxlayer_core.compat import TracedFunction
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.plans import Discovery, ModePlan, Probe, trace_init
 from flaxlayer_core.streams import find_streams
+from flaxlayer_core.tracing import TracedFunction
 
 __all__ = ["UNTRACEABLE", "discover"]
 

@@ -1,13 +1,14 @@
 """Initial values: exactly those of `Module.init`, without running the module on inputs (B2).
 
 A traced init is cut down to what the variables need, which is their initialisers, and that is
-evaluated operation by operation as an eager init would: each distinct initialiser is compiled once,
-and the bits are those of an eager init.
+evaluated operation by operation: each distinct initialiser is compiled once, and the bits are those
+of an eager init.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from flaxlayer_core.building import Blueprint, ones
-from flaxlayer_core.compat import TracedFunction
+from flaxlayer_core.compat import trace_state_clean
 from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.keys import init_rngs
 from flaxlayer_core.plans import Discovery, Probe, trace_init
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
+from flaxlayer_core.tracing import TracedFunction
 
 __all__ = ["forget_trace", "initial_variables"]
 
@@ -59,16 +61,15 @@ def initial_variables(
     """
     discovery = blueprint.discovery
     # Inside a trace the values must be values all the same (B3).
-    with jax.ensure_compile_time_eval():
+    with contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval():
         # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
         fitted = probe.fit_given(discovery.variables, transient=discovery.layout.transient)
         given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
         if len(given) == len(discovery.layout.specs):
             return override_variables(discovery.variables, given)
-        rngs = init_rngs(seed, discovery.init_streams)
-        variables = _init(probe, blueprint, rngs, values, training=True)
+        variables = _init(probe, blueprint, seed, values, training=True)
         if discovery.extra_init:
-            extra = _init(probe, blueprint, rngs, values, training=False)
+            extra = _init(probe, blueprint, seed, values, training=False)
             variables = merge_missing(variables, extra)
     return override_variables({name: variables[name] for name in discovery.variables}, given)
 
@@ -76,25 +77,28 @@ def initial_variables(
 def _init(
     probe: Probe,
     blueprint: Blueprint,
-    rngs: Mapping[str, jax.Array],
+    seed: int,
     values: Sequence[Any] | None,
     *,
     training: bool,
 ) -> dict[str, Any]:
     if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
         values = None
+    streams = blueprint.discovery.init_streams
     failure: Exception | None = None
     for binding in _sized(blueprint.binding):
         try:
-            traced = _traced(probe, blueprint, binding, rngs, training)
+            traced = _traced(probe, blueprint, binding, training)
         except Exception as error:  # a size may not fit the module: try the next
             failure = error
             continue
         if traced is not None and not traced.needs(1):
-            variables: dict[str, Any] = traced.evaluate(dict(rngs), list(binding.arrays))
+            traced.prepare()
+            rngs = init_rngs(seed, streams)
+            variables: dict[str, Any] = traced.evaluate(rngs, list(binding.arrays))
             return variables
         concrete = values if values is not None else ones(binding)
-        return probe.init(rngs, concrete, training=training)
+        return probe.init(init_rngs(seed, streams), concrete, training=training)
     assert failure is not None
     raise failure
 
@@ -103,22 +107,26 @@ def _traced(
     probe: Probe,
     blueprint: Blueprint,
     binding: Binding,
-    rngs: Mapping[str, jax.Array],
     training: bool,
 ) -> TracedFunction | None:
     discovery = blueprint.discovery
     if not discovery.traceable:
         return None
     known = discovery.traced_init
-    if training and known is not None and binding is blueprint.binding and _fits(known, rngs):
+    if (
+        training
+        and known is not None
+        and binding is blueprint.binding
+        and _fits(known, len(discovery.init_streams))
+    ):
         return known
     return trace_init(probe, discovery.init_streams, binding.arrays, training=training)
 
 
-def _fits(traced: TracedFunction, rngs: Mapping[str, jax.Array]) -> bool:
+def _fits(traced: TracedFunction, streams: int) -> bool:
     # The key implementation may have changed since a deferred build began.
-    keys = [key.dtype for key in rngs.values()]
-    return traced.dtypes[: len(keys)] == keys
+    key = jax.eval_shape(lambda: jax.random.key(0)).dtype
+    return traced.dtypes[:streams] == [key] * streams
 
 
 def _sized(binding: Binding) -> Iterator[Binding]:

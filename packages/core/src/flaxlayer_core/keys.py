@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
-
-from flaxlayer_core.compat import prng_impl
 
 __all__ = ["init_rngs", "next_seed", "stream_rngs"]
 
@@ -20,12 +17,11 @@ def _tag(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 
-def _base_key(seed: jax.typing.ArrayLike) -> jax.Array:
-    seed = jax.numpy.asarray(seed)
+def _base_key(seed: jax.Array | np.ndarray) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed[0]), seed[1])
 
 
-def stream_rngs(seed: jax.typing.ArrayLike, streams: Iterable[str]) -> dict[str, jax.Array]:
+def stream_rngs(seed: jax.Array | np.ndarray, streams: Iterable[str]) -> dict[str, jax.Array]:
     """Derives the key of each stream from the seed of one call.
 
     A key depends on the seed and on the stream's name only, so that adding a stream does not move
@@ -74,17 +70,9 @@ def init_rngs(seed: int, streams: Sequence[str]) -> dict[str, jax.Array]:
 
     ```
     """
-    tags = np.array([_tag(name) for name in (_INIT, *streams)], np.uint32)
-    keys = _init_keys(np.array([seed, 0], np.uint32), tags, prng_impl())
-    return dict(zip(streams, keys, strict=True))
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _init_keys(seed: jax.Array, tags: jax.Array, impl: str) -> list[jax.Array]:
-    # One small program instead of a dozen: an eager build would wait for each to be compiled.
-    del impl  # it decides what jax.random.key makes, and JAX does not count it as context
-    base = jax.random.fold_in(_base_key(seed), tags[0])
-    return [jax.random.fold_in(base, tag) for tag in tags[1:]]
+    # From NumPy's numbers: an eager build would wait for each small program that cuts an array.
+    base = jax.random.fold_in(_base_key(np.array([seed, 0], np.uint32)), _tag(_INIT))
+    return {name: jax.random.fold_in(base, _tag(name)) for name in streams}
 
 
 def next_seed(seed: jax.Array) -> jax.Array:

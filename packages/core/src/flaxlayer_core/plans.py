@@ -11,11 +11,11 @@ from flax.core import DenyList
 
 from flaxlayer_core.arguments import ArgumentStructure, wrap_statics
 from flaxlayer_core.collections import CollectionPolicy, VariableLayout
-from flaxlayer_core.compat import TracedFunction
 from flaxlayer_core.given import fit_variables
 from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
+from flaxlayer_core.tracing import TracedFunction
 
 __all__ = ["Discovery", "ModePlan", "Probe", "trace_init"]
 

@@ -1,0 +1,150 @@
+"""Evaluates a traced function as eager JAX does, to the bit, with less to compile.
+
+Eager JAX compiles a program for each distinct operation and shape, one after the other, when it
+comes to it. Here the jitted functions among the operations (what draws random numbers, mostly) are
+known beforehand and compile side by side, and single arithmetic operations on the CPU run in NumPy:
+IEEE 754 leaves one correct result of each, so its bits are those of a compiled operation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+__all__ = ["EagerProgram"]
+
+_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+    "add": np.add,
+    "div": np.divide,
+    "mul": np.multiply,
+    "sqrt": np.sqrt,
+    "sub": np.subtract,
+}
+_IEEE = (np.dtype("float32"), np.dtype("float64"))
+
+
+class EagerProgram:
+    """A traced function that runs operation by operation.
+
+    Args:
+        traced: The traced function.
+
+    Example:
+
+    ```python
+    >>> program = EagerProgram(jax.make_jaxpr(lambda x: 2.0 * jnp.ones(2) + x)(np.float32(0)))
+    >>> [array.tolist() for array in program(np.float32(1))]
+    [[3.0, 3.0]]
+
+    ```
+    """
+
+    def __init__(self, traced: core.ClosedJaxpr) -> None:
+        self._traced = traced
+        self._compiled: dict[Any, Future[Any]] = {}
+
+    def prepare(self) -> None:
+        """Starts to compile the jitted functions of the program, in other threads."""
+        found = dict.fromkeys(map(_jitted, self._traced.jaxpr.eqns))
+        todo = found.keys() - self._compiled.keys() - {None}
+        if not todo:
+            return
+        pool = ThreadPoolExecutor(min(len(todo), os.cpu_count() or 1), "flaxlayer-compile")
+        # Lowered here: a JAX configuration holds for a thread.
+        self._compiled |= {key: pool.submit(_lower(key).compile) for key in found if key in todo}
+        pool.shutdown(wait=False)
+
+    def __call__(self, *args: Any) -> list[jax.Array]:
+        """Runs the program on the leaves of its arguments; returns the leaves of its result."""
+        self.prepare()
+        jaxpr = self._traced.jaxpr
+        values = dict(zip(jaxpr.constvars, self._traced.consts, strict=True))
+        values.update(zip(jaxpr.invars, args, strict=True))
+
+        def read(atom: Any) -> Any:
+            return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+        for equation in jaxpr.eqns:
+            outputs = self._run(equation, [read(atom) for atom in equation.invars])
+            values.update(zip(equation.outvars, outputs, strict=True))
+        return [_to_jax(read(atom), atom.aval) for atom in jaxpr.outvars]
+
+    def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+        function = _jitted(equation)
+        if function is not None:
+            arrays = map(_to_jax, inputs, function.in_avals)
+            outputs: Sequence[Any] = self._compiled[function].result()(*arrays)
+            return outputs
+        array = _in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
+        return self._bind(equation, inputs) if array is None else [array]
+
+    def _bind(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+        # As a program of this one operation: JAX restores the context that it was traced in.
+        given = {
+            atom: value
+            for atom, value in zip(equation.invars, inputs, strict=True)
+            if not isinstance(atom, core.Literal)
+        }
+        jaxpr = self._traced.jaxpr.replace(
+            constvars=[], invars=list(given), outvars=equation.outvars, eqns=[equation]
+        )
+        outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*given.values())
+        return outputs
+
+
+def _jitted(equation: Any) -> core.ClosedJaxpr | None:
+    # The function that an operation calls, if that is all that it says.
+    params = equation.params
+    if equation.primitive.name not in ("jit", "pjit") or equation.effects:
+        return None
+    placed = any(
+        isinstance(sharding, jax.sharding.Sharding)
+        for sharding in (*params["in_shardings"], *params["out_shardings"])
+    )
+    if placed or any(params["donated_invars"]) or params["compiler_options_kvs"]:
+        return None
+    function: core.ClosedJaxpr = params["jaxpr"]
+    return function
+
+
+def _lower(function: Any) -> jax.stages.Lowered:
+    specs = [
+        jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+        for aval in function.in_avals
+    ]
+    return jax.jit(core.jaxpr_as_fun(function)).lower(*specs)
+
+
+def _in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
+    # None where NumPy cannot be relied on for the bits.
+    name, params = equation.primitive.name, equation.params
+    made = equation.outvars[0].aval
+    if name == "broadcast_in_dim":
+        plain = params["sharding"] is None and isinstance(made.dtype, np.dtype)
+        if plain and np.ndim(inputs[0]) == 0:
+            return np.full(made.shape, inputs[0], made.dtype)
+    if name not in _ARITHMETIC or any(value is not None for value in params.values()):
+        return None
+    arrays = [np.asarray(value) for value in inputs]
+    if made.dtype not in _IEEE or any(array.dtype != made.dtype for array in arrays):
+        return None
+    with np.errstate(all="ignore"):
+        result = np.asarray(_ARITHMETIC[name](*arrays))
+    return None if any(map(_holds_subnormal, (*arrays, result))) else result
+
+
+def _holds_subnormal(array: np.ndarray) -> bool:
+    # XLA's compiled code takes subnormal numbers for zero; NumPy does not.
+    return bool(((array != 0) & (np.abs(array) < np.finfo(array.dtype).tiny)).any())
+
+
+def _to_jax(value: Any, aval: Any) -> jax.Array:
+    # A copy: what NumPy holds could not be donated.
+    return value if isinstance(value, jax.Array) else jnp.array(value, aval.dtype)

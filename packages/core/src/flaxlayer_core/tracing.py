@@ -1,0 +1,62 @@
+"""A function traced once: its abstract result, and what the result needs, ready to run (B2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from flaxlayer_core.compat import cut_to_needs
+from flaxlayer_core.evaluating import EagerProgram
+
+__all__ = ["TracedFunction"]
+
+
+class TracedFunction:
+    """A function traced once: its abstract result, and what its result needs, ready to run.
+
+    Args:
+        function: A function of pytrees of arrays.
+        *args: Abstract arguments.
+
+    Attributes:
+        result: The pytree of `ShapeDtypeStruct` that the function returns.
+        dtypes: The dtypes of the leaves of the arguments.
+
+    Example:
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> x = jax.ShapeDtypeStruct((2,), jnp.float32)
+    >>> traced = TracedFunction(lambda x, y: y + jnp.ones(x.shape), x, x)
+    >>> traced.needs(0), traced.needs(1)
+    (False, True)
+    >>> traced.evaluate(x, jnp.arange(2.0)).tolist()
+    [1.0, 2.0]
+
+    ```
+    """
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
+        cut, self._used = cut_to_needs(closed)
+        self._program = EagerProgram(cut)
+        self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
+        self.dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(args)]
+
+    def needs(self, position: int) -> bool:
+        """Tells whether the result depends on any leaf of an argument."""
+        start = sum(self._sizes[:position])
+        return any(self._used[start : start + self._sizes[position]])
+
+    def prepare(self) -> None:
+        """Starts to compile what the result needs, in other threads."""
+        self._program.prepare()
+
+    def evaluate(self, *args: Any) -> Any:
+        """Runs what the result needs, op by op; arguments that it does not need may be abstract."""
+        leaves = jax.tree_util.tree_leaves(args)
+        outputs = self._program(
+            *(leaf for leaf, used in zip(leaves, self._used, strict=True) if used)
+        )
+        return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
