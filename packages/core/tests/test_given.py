@@ -41,7 +41,7 @@ def raw(seed=9):
 
 def built(probe, variables, seed=1, **settings):
     asked, specs = probe(Net(), X, given=variables, **settings)
-    return initial_variables(asked, examine(asked, specs), seed)
+    return initial_variables(examine(asked, specs), seed)
 
 
 def stored(variables):
@@ -148,7 +148,7 @@ def test_a_given_variable_that_only_inference_makes_is_taken(probe):
 
     given = {"params": {"head": {"bias": jnp.full(3, 7.0)}}}
     asked, specs = probe(Late(), X, given=given)
-    result = initial_variables(asked, examine(asked, specs), 1)
+    result = initial_variables(examine(asked, specs), 1)
     assert result["params"]["head"]["bias"].tolist() == [7.0] * 3
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,8 +12,9 @@ from jax import export
 
 from flaxlayer_core.arguments import is_array
 from flaxlayer_core.collections import VariableLayout
-from flaxlayer_core.discovery import UNTRACEABLE, discover
+from flaxlayer_core.discovery import UNTRACEABLE, discover, refuse_late
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
+from flaxlayer_core.late import LateModule
 from flaxlayer_core.plans import Discovery, Probe
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 
@@ -25,10 +26,12 @@ class Blueprint:
     """What abstract evaluation says about a module for given inputs.
 
     Attributes:
+        probe: The question; its module has a place for all state from init on (C2).
         discovery: Variables, roles and streams.
         binding: The abstract inputs that the evaluation succeeded with.
     """
 
+    probe: Probe
     discovery: Discovery
     binding: Binding
 
@@ -91,20 +94,29 @@ def _examine_binding(
     probe: Probe, binding: Binding, values: Sequence[Any] | None, applied: bool
 ) -> Blueprint:
     try:
-        found = discover(probe, binding.arrays, applied=applied)
+        probe, found = _discover(probe, binding.arrays, applied=applied)
     except UNTRACEABLE:
         if any(is_symbolic(array.shape) for array in binding.arrays):
             raise
         concrete = values if values is not None else ones(binding)
         if any(isinstance(value, jax.core.Tracer) for value in concrete):
             raise
-        return Blueprint(discover(probe, concrete, abstract=False), binding)
+        return Blueprint(*_discover(probe, concrete, abstract=False), binding)
     _refuse_unknown_shapes(probe, found.layout, binding)
     for what, arrays in binding.varied:
         _refuse_dependence(
             probe, found.layout, discover(probe, arrays, applied=applied).layout, what
         )
-    return Blueprint(found, binding)
+    return Blueprint(probe, found, binding)
+
+
+def _discover(probe: Probe, arrays: Sequence[Any], **options: bool) -> tuple[Probe, Discovery]:
+    found = discover(probe, arrays, **options)
+    if found.late:
+        probe = replace(probe, flax_module=LateModule(probe.flax_module, found.late))
+        found = discover(probe, arrays, **options)
+        refuse_late(probe, found)
+    return probe, found
 
 
 def ones(binding: Binding) -> list[jax.Array]:

@@ -13,11 +13,12 @@ from flax.core import DenyList
 from flaxlayer_core.collections import Role, VariableLayout, decide_role, same_structure
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import merge_missing, override_variables
+from flaxlayer_core.late import subtract_tree
 from flaxlayer_core.plans import Discovery, ModePlan, Probe, trace_init
 from flaxlayer_core.streams import find_streams
 from flaxlayer_core.tracing import TracedFunction
 
-__all__ = ["UNTRACEABLE", "discover"]
+__all__ = ["UNTRACEABLE", "discover", "refuse_late"]
 
 UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
@@ -56,7 +57,7 @@ def discover(
         What was found. No array is made when `abstract`.
 
     Raises:
-        BuildModuleError: If a collection exists only after the first application.
+        BuildModuleError: If `variables` are given and the call makes further state.
         jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
 
     Example:
@@ -83,6 +84,25 @@ def discover(
     return replace(found, traced_init=search.traced_init)
 
 
+def refuse_late(probe: Probe, found: Discovery) -> None:
+    """Refuses state that is not made at init where there is no place for it any more (C2).
+
+    Raises:
+        BuildModuleError: If the discovery found such state.
+    """
+    if found.late:
+        raise BuildModuleError(
+            f"{probe.title} makes state that is not known from its build: "
+            + ", ".join(sorted(found.late))
+            + ".",
+            expected="state that init or the call that builds the layer makes",
+            found="a collection that only another call makes, or only once other state is made",
+            fix="Create the variable at init as well, or make the collection transient with "
+            "collections=CollectionPolicy(transient=(...)).",
+            law="C2",
+        )
+
+
 @dataclass
 class _Search:
     probe: Probe
@@ -97,15 +117,22 @@ class _Search:
             found = self._modes(variables, init_streams)
         except (*_ABSENT_OR_IMMUTABLE, MatchVariablesError):
             found = None
-        if found is not None and not _unknown_leaves(found):
+        if found is not None and not _late_state(self.probe, found):
             return found
         # B2: a variable that only inference makes comes from an init with the flag off.
         extra, extra_streams = self._init(training=False)
         init_streams = tuple(sorted({*init_streams, *extra_streams}))
         merged = merge_missing(initial, extra)
-        found = self._modes(self._with_given(merged), init_streams)
-        self._refuse_late(found)
-        return replace(found, extra_init=True)
+        try:
+            variables = self._with_given(merged)
+        except MatchVariablesError:
+            # What was given may be state that no init makes.
+            found = self._modes(merged, init_streams)
+            if not _late_state(self.probe, found):
+                raise
+        else:
+            found = self._modes(variables, init_streams)
+        return replace(found, extra_init=True, late=_late_state(self.probe, found))
 
     def run_tolerant(self) -> Discovery:
         try:
@@ -129,7 +156,8 @@ class _Search:
 
     def run_stored(self, variables: Mapping[str, Any]) -> Discovery:
         found = self._modes(dict(variables), ())
-        self._refuse_late(found)
+        found = replace(found, late=_late_state(self.probe, found))
+        refuse_late(self.probe, found)
         return found
 
     def _with_given(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -252,18 +280,6 @@ class _Search:
         except Exception:  # a module may insist in any way; a real fault comes again
             return None
 
-    def _refuse_late(self, found: Discovery) -> None:
-        late = _unknown_leaves(found)
-        if late:
-            raise BuildModuleError(
-                f"{self.probe.title} makes state only when it is applied: " + ", ".join(late) + ".",
-                expected="state that `Module.init` makes too, in training or at inference",
-                found="a collection that init leaves out",
-                fix="Create the variable at init as well, or make the collection transient with "
-                "collections=CollectionPolicy(transient=(...)).",
-                law="B2",
-            )
-
 
 def _holds_tuples(tree: Any) -> bool:
     # Without an application to tell, a tuple is what `sow` makes: it would grow.
@@ -282,12 +298,27 @@ def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
     return struct
 
 
-def _unknown_leaves(found: Discovery) -> list[str]:
-    missing = []
+def _late_state(probe: Probe, found: Discovery) -> dict[str, Any]:
+    late: dict[str, Any] = {}
     for plan in (found.training, found.inference):
         for name, tree in plan.updates.items():
-            if found.layout.role(name) is Role.STATE:
-                stored = found.variables.get(name)
-                if stored is None or not same_structure(stored, tree):
-                    missing.append(name)
-    return sorted(set(missing))
+            stored = found.variables.get(name, {})
+            if found.layout.role(name) is not Role.STATE or same_structure(stored, tree):
+                continue
+            part = subtract_tree(tree, stored)
+            if not same_structure(stored, subtract_tree(tree, part)):
+                raise _misshapen(probe, name, stored, tree)
+            late = merge_missing(late, {name: part})
+    structs: dict[str, Any] = jax.tree_util.tree_map(_struct, late)
+    return structs
+
+
+def _misshapen(probe: Probe, name: str, stored: Any, tree: Any) -> BuildModuleError:
+    return BuildModuleError(
+        f"{probe.title} changes the form of its state {name!r} when it is applied.",
+        expected=f"the form that it had before: {stored}",
+        found=f"{tree}",
+        fix="Keep the structure, shapes and dtypes of state fixed, or make the collection "
+        "transient with collections=CollectionPolicy(transient=(...)).",
+        law="C2",
+    )

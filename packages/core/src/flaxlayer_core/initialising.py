@@ -19,7 +19,7 @@ from flaxlayer_core.building import Blueprint, ones
 from flaxlayer_core.compat import trace_state_clean
 from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.keys import init_rngs
-from flaxlayer_core.plans import Discovery, Probe, trace_init
+from flaxlayer_core.plans import Discovery, trace_init
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 from flaxlayer_core.tracing import TracedFunction
 
@@ -27,7 +27,7 @@ __all__ = ["forget_trace", "initial_variables"]
 
 
 def initial_variables(
-    probe: Probe, blueprint: Blueprint, seed: int, *, values: Sequence[Any] | None = None
+    blueprint: Blueprint, seed: int, *, values: Sequence[Any] | None = None
 ) -> dict[str, Any]:
     """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
 
@@ -35,7 +35,6 @@ def initial_variables(
     or on ones of the right dtype.
 
     Args:
-        probe: The module and its call.
         blueprint: What `examine` found.
         seed: The layer's seed.
         values: The inputs themselves where they are at hand.
@@ -47,19 +46,19 @@ def initial_variables(
 
     ```python
     >>> import flax.linen as nn, numpy as np
-    >>> from flaxlayer_core import LinenModule, MethodCall, examine, split_arguments
+    >>> from flaxlayer_core import LinenModule, MethodCall, Probe, examine, split_arguments
     >>> module = LinenModule(nn.Dense(2))
     >>> call = MethodCall.from_method(module, None)
     >>> spec = ArraySpec((None, 3), np.dtype("float32"))
     >>> probe = Probe(module, call, call, split_arguments((spec,), {})[1])
-    >>> ours = initial_variables(probe, examine(probe, [spec]), 7)
+    >>> ours = initial_variables(examine(probe, [spec]), 7)
     >>> raw = nn.Dense(2).init(init_rngs(7, ["params"]), np.ones((1, 3), np.float32))
     >>> bool((ours["params"]["kernel"] == raw["params"]["kernel"]).all())
     True
 
     ```
     """
-    discovery = blueprint.discovery
+    probe, discovery = blueprint.probe, blueprint.discovery
     # Inside a trace the values must be values all the same (B3).
     with contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval():
         # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
@@ -67,15 +66,14 @@ def initial_variables(
         given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
         if len(given) == len(discovery.layout.specs):
             return override_variables(discovery.variables, given)
-        variables = _init(probe, blueprint, seed, values, training=True)
+        variables = _init(blueprint, seed, values, training=True)
         if discovery.extra_init:
-            extra = _init(probe, blueprint, seed, values, training=False)
+            extra = _init(blueprint, seed, values, training=False)
             variables = merge_missing(variables, extra)
     return override_variables({name: variables[name] for name in discovery.variables}, given)
 
 
 def _init(
-    probe: Probe,
     blueprint: Blueprint,
     seed: int,
     values: Sequence[Any] | None,
@@ -84,11 +82,11 @@ def _init(
 ) -> dict[str, Any]:
     if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
         values = None
-    streams = blueprint.discovery.init_streams
+    probe, streams = blueprint.probe, blueprint.discovery.init_streams
     failure: Exception | None = None
     for binding in _sized(blueprint.binding):
         try:
-            traced = _traced(probe, blueprint, binding, training)
+            traced = _traced(blueprint, binding, training)
         except Exception as error:  # a size may not fit the module: try the next
             failure = error
             continue
@@ -104,7 +102,6 @@ def _init(
 
 
 def _traced(
-    probe: Probe,
     blueprint: Blueprint,
     binding: Binding,
     training: bool,
@@ -120,7 +117,7 @@ def _traced(
         and _fits(known, len(discovery.init_streams))
     ):
         return known
-    return trace_init(probe, discovery.init_streams, binding.arrays, training=training)
+    return trace_init(blueprint.probe, discovery.init_streams, binding.arrays, training=training)
 
 
 def _fits(traced: TracedFunction, streams: int) -> bool:

@@ -159,6 +159,14 @@ class LinenModule:
         )
         return outputs, normalize_variables(updates)
 
+    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the stored tree as it is: it is the one that `Module.apply` takes (W2)."""
+        return dict(stored)
+
+    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the tree as it is."""
+        return dict(raw)
+
     def bind(self, variables: Mapping[str, Any]) -> nn.Module:
         """Returns the module bound to its variables."""
         return self._module.bind(dict(variables))

@@ -56,6 +56,8 @@ class Discovery:
         training: How the module is applied in training.
         inference: How it is applied at inference.
         traceable: False for a module that branches on values (A6).
+        late: State that the module makes only when it is applied, which this discovery has no
+            place for (C2): a tree of `ShapeDtypeStruct`.
         applied: False where the module could be initialised but not applied: then the plans are
             placeholders, and what a call needs is found at the call.
         traced_init: The traced init, from which initial values come; None once they are made.
@@ -70,6 +72,7 @@ class Discovery:
     traceable: bool = True
     applied: bool = True
     traced_init: TracedFunction | None = None
+    late: Mapping[str, Any] = field(default_factory=dict)
 
     def plan(self, training: bool) -> ModePlan:
         """Returns how the module is applied in a mode."""
@@ -111,7 +114,7 @@ class Probe:
         """Fits the given variables to those that the module makes, but for the transient ones."""
         return fit_variables(
             variables,
-            self.given or {},
+            self.flax_module.stored_variables(self.given or {}),
             ignored=transient.union(self.policy.transient),
             where=self.title,
         )

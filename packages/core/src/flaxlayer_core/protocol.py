@@ -19,7 +19,8 @@ Rngs = Mapping[str, jax.Array]
 class FlaxModule(Protocol):
     """A module behind pure functions of its variables.
 
-    `flaxlayer_core.linen.LinenModule` is the implementation for `flax.linen`.
+    `flaxlayer_core.linen.LinenModule` is the implementation for `flax.linen`;
+    `flaxlayer_core.late.LateModule` stands before a module that makes state when it is applied.
     """
 
     @property
@@ -61,8 +62,14 @@ class FlaxModule(Protocol):
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the outputs of a call and the collections that it may have changed."""
 
+    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what is stored as the tree that the module itself takes (W2)."""
+
+    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a tree of the module's, or a part of one, as it is stored (B4, W2)."""
+
     def bind(self, variables: Mapping[str, Any]) -> Any:
-        """Returns the module with its variables."""
+        """Returns the module with variables in the form that it takes itself."""
 
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""

@@ -61,7 +61,8 @@ class WeightAccess(ModuleLayer):
         ```
         """
         weights = self._flax_weights
-        return weights.layout.unflatten([jnp.copy(value) for value in weights.values()])
+        stored = weights.layout.unflatten([jnp.copy(value) for value in weights.values()])
+        return self._flax_module.raw_variables(stored)
 
     def load_flax_variables(self, tree: Any) -> None:
         """Takes the values of a tree of variables, whole or a part of it (W2).
@@ -89,7 +90,11 @@ class WeightAccess(ModuleLayer):
         ```
         """
         pairs = checked_assignments(
-            self._flax_weights, tree, self._settings.policy, where=f"Layer {self.name!r}"
+            self._flax_weights,
+            tree,
+            self._flax_module,
+            self._settings.policy,
+            where=f"Layer {self.name!r}",
         )
         for variable, value in pairs:
             variable.assign(value)

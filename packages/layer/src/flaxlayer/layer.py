@@ -267,7 +267,7 @@ class FlaxLayer(WeightAccess):
         if self._revived:
             storing.refuse_oversized(layout.specs, where=probe.title)
         initial = storing.InitialValues(
-            lambda: initial_variables(probe, blueprint, self._seed, values=inputs.values)
+            lambda: initial_variables(blueprint, self._seed, values=inputs.values)
         )
         weights = create_weights(
             layout,
@@ -279,6 +279,7 @@ class FlaxLayer(WeightAccess):
         self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
         found = forget_trace(blueprint.discovery)
         self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
+        self._flax_module = blueprint.probe.flax_module
         self._frozen.apply(weights, trainable=self.trainable)
         roles = dict(layout.roles)
         self._filled_losses = tuple(name for name in self._settings.losses if name in roles)

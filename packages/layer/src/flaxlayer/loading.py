@@ -14,6 +14,7 @@ from flaxlayer.checkpoints import read_variables, state_variables
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     CollectionPolicy,
+    FlaxModule,
     VariableLayout,
     fit_variables,
     flatten_with_paths,
@@ -24,7 +25,12 @@ __all__ = ["checked_assignments"]
 
 
 def checked_assignments(
-    weights: FlaxWeights, tree: Any, policy: CollectionPolicy, *, where: str
+    weights: FlaxWeights,
+    tree: Any,
+    flax_module: FlaxModule,
+    policy: CollectionPolicy,
+    *,
+    where: str,
 ) -> list[tuple[keras.Variable, Any]]:
     """Pairs each variable with the value that a tree has for it, all checked (C4, W2).
 
@@ -32,6 +38,7 @@ def checked_assignments(
         weights: The variables of the layer.
         tree: Collections of arrays, a `TrainState`, or the path of a checkpoint; parts may be
             missing.
+        flax_module: The module behind core's protocol, which knows what is stored beside its own.
         policy: Roles by name; transient collections are left out.
         where: What to name in an error.
 
@@ -43,7 +50,8 @@ def checked_assignments(
         ReadVariablesError: If a checkpoint cannot be read.
     """
     expected = weights.layout.unflatten(weights.values())
-    given = _wrap_keys(normalize_variables(_collections(tree), where=where), weights.layout)
+    raw = normalize_variables(_collections(tree), where=where)
+    given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
     ignored = weights.layout.transient.union(policy.transient)
     fitted = fit_variables(expected, given, ignored=ignored, where=where)
     specs = {spec.path: spec for spec in weights.layout.specs}
