@@ -1,5 +1,7 @@
 """What the tests of core share: a module examined for inputs, as a layer would."""
 
+import jax
+import jax.experimental
 import numpy as np
 import pytest
 
@@ -69,3 +71,10 @@ def _probe():
 @pytest.fixture(name="examined", scope="session")
 def _examined():
     return examined
+
+
+@pytest.fixture
+def enable_x64():
+    """Makes a context of 64-bit types: `with enable_x64(True):`."""
+    # JAX 0.8 made it public.
+    return jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64

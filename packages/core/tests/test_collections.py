@@ -240,8 +240,8 @@ def test_a_variable_is_described_in_the_dtype_that_the_module_gave_it(dtype, abs
 
 
 @pytest.mark.law("C6")
-def test_64_bit_variables_stay_64_bit():
-    with jax.enable_x64(True):
+def test_64_bit_variables_stay_64_bit(enable_x64):
+    with enable_x64(True):
         spec = VariableSpec.from_leaf(("a",), jnp.zeros(2, "float64"))
         assert spec.dtype == np.float64
 

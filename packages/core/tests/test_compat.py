@@ -169,3 +169,11 @@ def test_a_traced_function_is_cut_to_what_its_results_need():
     cut, used = compat.cut_to_needs(traced)
     assert used == [True, False]
     assert [equation.primitive.name for equation in cut.jaxpr.eqns] == ["mul"]
+
+
+@pytest.mark.law("C6")
+@pytest.mark.parametrize("name", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_the_implementation_of_a_key_is_named_as_jax_takes_it(name):
+    key = jax.random.key(0, impl=name)
+    assert compat.key_impl(key) == name
+    assert jax.random.wrap_key_data(jax.random.key_data(key), impl=name).dtype == key.dtype

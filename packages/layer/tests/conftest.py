@@ -4,6 +4,7 @@ import functools
 
 import flax.linen as nn
 import jax
+import jax.experimental
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -53,3 +54,10 @@ def same_bits():
             assert left.tobytes() == right.tobytes()
 
     return check
+
+
+@pytest.fixture
+def enable_x64():
+    """Makes a context of 64-bit types: `with enable_x64(True):`."""
+    # JAX 0.8 made it public.
+    return jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64

@@ -55,8 +55,9 @@ def test_a_call_in_a_scope_or_under_a_distribution_is_not_plain(layer):
 def test_a_layer_that_regularises_checks_or_rematerialises_is_not_plain(layer):
     regularised = FlaxLayer(nn.Dense(3), activity_regularizer="l2")
     assert not compat.is_plain_call(regularised)
-    with keras.RematScope(mode="full"):
-        assert not compat.is_plain_call(FlaxLayer(nn.Dense(3)))
+    if hasattr(keras, "RematScope"):  # since Keras 3.9
+        with keras.RematScope(mode="full"):
+            assert not compat.is_plain_call(FlaxLayer(nn.Dense(3)))
     layer.input_spec = keras.layers.InputSpec(ndim=2)
     assert not compat.is_plain_call(layer)
 
@@ -65,7 +66,14 @@ def test_an_activity_regularizer_adds_its_loss():
     layer = FlaxLayer(nn.Dense(3), activity_regularizer=keras.regularizers.L2(1.0))
     layer(X)
     outputs = layer(X)
-    np.testing.assert_allclose(layer.losses[0], jnp.sum(outputs**2) / 2, rtol=1e-5)
+    # Whether Keras divides by the batch size depends on its version, not on the layer.
+    plain = keras.layers.Activation("linear", activity_regularizer=keras.regularizers.L2(1.0))
+    plain(outputs)
+    np.testing.assert_allclose(layer.losses[0], plain.losses[0], rtol=1e-5)
+    assert float(plain.losses[0]) in (
+        pytest.approx(float(jnp.sum(outputs**2)), rel=1e-5),
+        pytest.approx(float(jnp.sum(outputs**2)) / len(X), rel=1e-5),
+    )
 
 
 def test_the_mask_of_a_tensor_is_found():

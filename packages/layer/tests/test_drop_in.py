@@ -302,8 +302,11 @@ def test_a_call_that_the_reference_refuses_is_refused_with_a_type_or_value_error
 
 
 def test_an_error_inside_a_sequential_model_keeps_its_explanation():
-    with pytest.raises(TypeError, match="missing a required argument: 'input2'"):
+    with pytest.raises((TypeError, ValueError)) as caught:
         keras.Sequential([keras.Input((4,)), FlaxLayer(Forward(), method="forward")])
+    # Keras 3.6 raises an error of its own about the signature of `call` on top of it.
+    error = caught.value if isinstance(caught.value, TypeError) else caught.value.__context__
+    assert "missing a required argument: 'input2'" in str(error)
 
 
 def test_variables_that_do_not_fit_are_refused():

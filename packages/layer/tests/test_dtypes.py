@@ -47,8 +47,8 @@ def test_a_variable_is_stored_in_the_dtype_of_the_module(dtype, trained):
 
 
 @pytest.mark.law("C6")
-def test_float64_is_kept_under_x64():
-    with jax.enable_x64(True):
+def test_float64_is_kept_under_x64(enable_x64):
+    with enable_x64(True):
         layer = FlaxLayer(Holds("float64"))
         layer(X)
         assert layer.params["params"]["p"].dtype == "float64"

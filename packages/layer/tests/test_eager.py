@@ -86,7 +86,7 @@ def test_logical_axis_rules_are_part_of_the_key():
 
 
 @pytest.mark.law("A6")
-def test_matmul_precision_and_x64_are_part_of_the_key():
+def test_matmul_precision_and_x64_are_part_of_the_key(enable_x64):
     class ReadsConfig(nn.Module):
         def __call__(self, x):
             wide = jax.config.jax_enable_x64
@@ -98,7 +98,7 @@ def test_matmul_precision_and_x64_are_part_of_the_key():
     assert float(layer(one)[0]) == 1.0
     with jax.default_matmul_precision("highest"):
         assert float(layer(one)[0]) == 3.0
-    with jax.enable_x64(True):
+    with enable_x64(True):
         assert float(layer(one)[0]) == 2.0
     assert float(layer(one)[0]) == 1.0
 
@@ -181,12 +181,17 @@ def test_the_shortcut_gives_what_keras_own_call_gives(layer, same_bits):
     same_bits(quick, whole)
 
 
+def cost(program):
+    found = program.cost_analysis()
+    return found[0] if isinstance(found, list) else found  # a list until JAX 0.5
+
+
 @pytest.mark.law("A6")
 def test_the_compiled_program_costs_what_a_raw_apply_costs(layer):
     values = [v.value for v in layer.trainable_variables]
     rest = [v.value for v in layer.non_trainable_variables]
     ours = jax.jit(lambda t, r, x: layer.stateless_call(t, r, x)[0]).lower(values, rest, X)
     raw = jax.jit(lambda v, x: Counts().apply(v, x)).lower(layer.flax_variables(), X)
-    ours, raw = ours.compile().cost_analysis(), raw.compile().cost_analysis()
+    ours, raw = cost(ours.compile()), cost(raw.compile())
     assert ours["flops"] == raw["flops"]
     assert ours["bytes accessed"] == raw["bytes accessed"]

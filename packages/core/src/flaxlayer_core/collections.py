@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from flax.core import FrozenDict, unfreeze
 
+from flaxlayer_core.compat import key_impl
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.paths import Path, flatten_with_paths
 
@@ -129,7 +130,7 @@ def _describe_key(leaf: Any) -> tuple[jax.ShapeDtypeStruct, str]:
 
     def trace(key: jax.Array) -> jax.Array:
         # key_impl reads the dtype only, yet it takes arrays and not ShapeDtypeStruct.
-        impls.append(str(jax.random.key_impl(key)))
+        impls.append(key_impl(key))
         return jax.random.key_data(key)
 
     data: jax.ShapeDtypeStruct = jax.eval_shape(trace, leaf)

@@ -1,6 +1,6 @@
 """The private APIs of JAX and Flax that core needs, each with its reason (tests/test_compat.py).
 
-Checked with jax 0.10.2 and flax 0.12.8, jax 0.12 and flax 0.12.12.
+Checked with the versions of docs/versions.md.
 
 - `jax._src.core.trace_state_clean`: JAX has no public question for "is a trace under way?". A
   layer must not run its compiled function, nor assign state, inside one (A6).
@@ -10,6 +10,7 @@ Checked with jax 0.10.2 and flax 0.12.8, jax 0.12 and flax 0.12.12.
   to what some of its outputs need; initial values need the initialisers of an init alone (B2).
 - `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
   its compiled functions do not count as context (R3).
+- `jax.random.key_impl` returns an object in JAX 0.4.34 whose only name is in `_impl.name` (C6).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -34,6 +35,7 @@ __all__ = [
     "StreamRecord",
     "cut_to_needs",
     "interceptors_active",
+    "key_impl",
     "prng_impl",
     "record_streams",
     "trace_state_clean",
@@ -48,6 +50,12 @@ def trace_state_clean() -> bool:
 def interceptors_active() -> bool:
     """Tells whether a `flax.linen.intercept_methods` context is open in this thread."""
     return bool(linen_module._global_interceptor_stack)
+
+
+def key_impl(key: jax.Array) -> str:
+    """Returns the name of the implementation of a typed key, which `wrap_key_data` takes."""
+    spec: Any = jax.random.key_impl(key)
+    return spec if isinstance(spec, str) else str(spec._impl.name)
 
 
 def prng_impl() -> str:

@@ -108,7 +108,8 @@ def _jitted(equation: Any) -> core.ClosedJaxpr | None:
         isinstance(sharding, jax.sharding.Sharding)
         for sharding in (*params["in_shardings"], *params["out_shardings"])
     )
-    if placed or any(params["donated_invars"]) or params["compiler_options_kvs"]:
+    # JAX 0.4.34 has no compiler options here.
+    if placed or any(params["donated_invars"]) or params.get("compiler_options_kvs"):
         return None
     function: core.ClosedJaxpr = params["jaxpr"]
     return function
@@ -127,7 +128,7 @@ def _in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
     name, params = equation.primitive.name, equation.params
     made = equation.outvars[0].aval
     if name == "broadcast_in_dim":
-        plain = params["sharding"] is None and isinstance(made.dtype, np.dtype)
+        plain = params.get("sharding") is None and isinstance(made.dtype, np.dtype)
         if plain and np.ndim(inputs[0]) == 0:
             return np.full(made.shape, inputs[0], made.dtype)
     if name not in _ARITHMETIC or any(value is not None for value in params.values()):

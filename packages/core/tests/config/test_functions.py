@@ -13,6 +13,7 @@ import pytest
 from flaxlayer_core.config import decode_value, encode_value, remember
 
 init = jax.nn.initializers
+FAN = "fan_geo_avg" if jax.__version_info__ >= (0, 5) else "fan_avg"
 INITIALIZERS = {
     "constant": init.constant(0.5),
     "constant_int": init.constant(3, jnp.int32),
@@ -30,7 +31,7 @@ INITIALIZERS = {
     "orthogonal": init.orthogonal(scale=1.4, column_axis=0),
     "truncated_normal": init.truncated_normal(0.5, lower=-1, upper=3.0),
     "uniform": init.uniform(scale=2),
-    "variance_scaling": init.variance_scaling(0.3, "fan_geo_avg", "uniform"),
+    "variance_scaling": init.variance_scaling(0.3, FAN, "uniform"),
     "zeros": init.zeros,
 }
 

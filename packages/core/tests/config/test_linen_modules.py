@@ -30,6 +30,9 @@ CONV = {
 }
 CELL = {"features": 5, "param_dtype": jnp.float16, "kernel_init": he()}
 FP8 = {"amax_history_length": 16}
+# Since Flax 0.10.4.
+EINSUM = {"preferred_element_type": jnp.float32}
+EINSUM = {k: v for k, v in EINSUM.items() if hasattr(nn.Einsum, k)}
 NORM = {"epsilon": 1e-3, "dtype": "float16", "scale_init": nn.initializers.constant(0.5)}
 
 CASES = {
@@ -44,13 +47,14 @@ CASES = {
     "Dense": lambda: nn.Dense(3, use_bias=False, dtype=jnp.bfloat16, kernel_init=he(), name="head"),
     "DenseGeneral": lambda: nn.DenseGeneral((2, 3), axis=(-2, -1), batch_dims=(0,)),
     "Dropout": lambda: nn.Dropout(0.25, broadcast_dims=(1,), rng_collection="noise"),
-    "Einsum": lambda: nn.Einsum((3, 4), "...a,ab->...b", preferred_element_type=jnp.float32),
+    "Einsum": lambda: nn.Einsum((3, 4), "...a,ab->...b", **EINSUM),
     "Embed": lambda: nn.Embed(100, 16, embedding_init=nn.initializers.uniform(0.2)),
     "Fp8DirectDotGeneralOp": lambda: nn.Fp8DirectDotGeneralOp(**FP8),
     "Fp8DotGeneral": lambda: nn.Fp8DotGeneral(**FP8),
     "Fp8DotGeneralOp": lambda: nn.Fp8DotGeneralOp(**FP8),
     "Fp8Einsum": lambda: nn.Fp8Einsum(**FP8, e4m3_dtype=jnp.float8_e4m3fn),
     "GRUCell": lambda: nn.GRUCell(**CELL, gate_fn=nn.hard_sigmoid),
+    "GeGLU": lambda: nn.GeGLU(3),  # in Flax 0.10.0 and 0.10.1 alone
     "GroupNorm": lambda: nn.GroupNorm(**NORM, num_groups=None, group_size=4),
     "InstanceNorm": lambda: nn.InstanceNorm(**NORM, feature_axes=(-1,)),
     "LSTMCell": lambda: nn.LSTMCell(**CELL, activation_fn=nn.relu),

@@ -1,12 +1,12 @@
 """The private APIs of Keras that the layer needs, each with its reason (tests/test_compat.py).
 
-Checked with Keras 3.15.1.
+Checked with the versions of docs/versions.md.
 
 - `keras.src.backend.in_stateless_scope`, `get_keras_mask`: Keras has no public question for "is a
   StatelessScope open?" nor for the mask that travels on a tensor; a layer needs both (A4, A6).
 - the `current_call_ctx` and `distribution` attributes of Keras's global state, and
-  `Layer._remat_mode`: they tell whether this call is the outermost one and a plain one, which may
-  then skip what `Layer.__call__` does for the others (A6).
+  `Layer._remat_mode` (since Keras 3.9): they tell whether this call is the outermost one and a
+  plain one, which may then skip what `Layer.__call__` does for the others (A6).
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
   variables of a transformer takes longer than the compiled call itself.
 - the `shared_objects/id_to_obj_map` attribute of the same: what `load_model` has made so far;
@@ -56,7 +56,7 @@ def is_plain_call(layer: keras.layers.Layer) -> bool:
         and not keras_backend.in_stateless_scope()
         and layer.activity_regularizer is None
         and layer.input_spec is None
-        and not layer._remat_mode
+        and not getattr(layer, "_remat_mode", None)
         and layer.quantization_mode is None
     )
 

@@ -127,7 +127,8 @@ def _create_variable(
         return jnp.asarray(spec.store(initial()[index]), dtype)
 
     deferred = compat.in_stateless_scope()
-    with _scopes(spec.path[:-1]):
+    # Older Keras copies the array, which inside a trace would make a tracer of it (B3).
+    with _scopes(spec.path[:-1]), jax.ensure_compile_time_eval():
         return keras.Variable(
             initializer if deferred else initializer(spec.shape, dtype),
             shape=spec.shape if deferred else None,

@@ -76,7 +76,11 @@ def _by_key(weights: FlaxWeights, keys: Sequence[str]) -> Mapping[str, keras.Var
 
 def _read(store: Any, key: str) -> Any:
     try:
-        return np.asarray(store[key])
+        entry = store[key]
+        if not hasattr(entry, "__array__"):
+            message = f"it is a {type(entry).__name__}, not an array"
+            raise TypeError(message)
+        return np.asarray(entry)
     except (KeyError, ValueError, TypeError, OSError) as error:
         return error
 

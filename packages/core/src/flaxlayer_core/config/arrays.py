@@ -34,13 +34,14 @@ def _encode_array(value: Any, path: str, walk: Encoder) -> Node:
         raise cannot_store(
             path, found=describe(value), fix="Hold a concrete array, or pass it at the call."
         )
+    # The dtype first: arrays of typed keys have no nbytes in JAX 0.4.
+    name = _dtype_name(value.dtype, path)
     if value.nbytes > walk.limits.payload_bytes:
         fix = "Make it a variable (self.param, self.variable) or an argument of the call."
         expected = f"arrays of at most {walk.limits.payload_bytes} bytes"
         raise cannot_store(
             path, expected=expected, found=f"{value.nbytes} bytes", fix=fix, law="S3"
         )
-    name = _dtype_name(value.dtype, path)
     data = _concrete(value, path)
     node = {"form": _form(value), "dtype": name, "shape": list(data.shape)}
     if node["form"] == "jax_weak" and data.shape:
