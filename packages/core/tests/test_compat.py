@@ -4,6 +4,7 @@ import threading
 
 import flax.linen as nn
 import jax
+import jax.extend
 import jax.numpy as jnp
 import pytest
 from flax.core.scope import Scope
@@ -177,3 +178,12 @@ def test_the_implementation_of_a_key_is_named_as_jax_takes_it(name):
     key = jax.random.key(0, impl=name)
     assert compat.key_impl(key) == name
     assert jax.random.wrap_key_data(jax.random.key_data(key), impl=name).dtype == key.dtype
+
+
+@pytest.mark.law("B2")
+def test_an_operation_of_a_program_becomes_a_program_of_its_own():
+    traced = jax.make_jaxpr(lambda x, y: {"sum": x + 1.0, "product": x * y})(1.0, 2.0)
+    [multiply] = [e for e in traced.jaxpr.eqns if e.primitive.name == "mul"]
+    jaxpr = compat.single_operation(traced.jaxpr, multiply, list(multiply.invars))
+    program = jax.extend.core.jaxpr_as_fun(jax.extend.core.ClosedJaxpr(jaxpr, []))
+    assert [float(value) for value in program(3.0, 4.0)] == [12.0]

@@ -11,6 +11,8 @@ Checked with the versions of docs/versions.md.
 - `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
   its compiled functions do not count as context (R3).
 - `jax.random.key_impl` returns an object in JAX 0.4.34 whose only name is in `_impl.name` (C6).
+- `Jaxpr.replace`: JAX has no public way to make a program of one operation of another; until 0.5
+  the names of arguments and results that it keeps for debugging must be dropped with them (B2).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -38,6 +40,7 @@ __all__ = [
     "key_impl",
     "prng_impl",
     "record_streams",
+    "single_operation",
     "trace_state_clean",
 ]
 
@@ -61,6 +64,14 @@ def key_impl(key: jax.Array) -> str:
 def prng_impl() -> str:
     """Returns the name of JAX's current default key implementation."""
     return str(jax.config.jax_default_prng_impl)  # type: ignore[attr-defined]
+
+
+def single_operation(jaxpr: Any, equation: Any, inputs: list[Any]) -> Any:
+    """Returns the program of one operation of a program, with these of its variables as inputs."""
+    changes = {"constvars": [], "invars": inputs, "outvars": equation.outvars, "eqns": [equation]}
+    if jax.__version_info__ < (0, 5):
+        changes["debug_info"] = None
+    return jaxpr.replace(**changes)
 
 
 @dataclass

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from flaxlayer_core.compat import single_operation
+
 __all__ = ["EagerProgram"]
 
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
@@ -92,9 +94,7 @@ class EagerProgram:
             for atom, value in zip(equation.invars, inputs, strict=True)
             if not isinstance(atom, core.Literal)
         }
-        jaxpr = self._traced.jaxpr.replace(
-            constvars=[], invars=list(given), outvars=equation.outvars, eqns=[equation]
-        )
+        jaxpr = single_operation(self._traced.jaxpr, equation, list(given))
         outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*given.values())
         return outputs
 
