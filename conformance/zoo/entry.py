@@ -12,6 +12,7 @@ import numpy as np
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import ExpectedFailure
+from flaxlayer_testing.roles import TRANSIENT
 
 __all__ = ["TOKENS", "Entry", "X", "feature", "linen", "normal", "tokens", "transform"]
 
@@ -45,7 +46,7 @@ class Entry:
         settings: Arguments of the layer.
         training_arg: The training argument of the method where its name is not customary (A2).
         probe: A program for what no check of the list reaches; it raises where a law is broken.
-        unchecked: Why no check of the list applies to the module, for an entry with a probe alone.
+        transient: Collections that belong to one call by their name (C2).
     """
 
     name: str
@@ -55,7 +56,7 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
     training_arg: str | None = None
     probe: Callable[[], None] | None = None
-    unchecked: str = ""
+    transient: tuple[str, ...] = TRANSIENT
 
     @property
     def layer(self) -> Callable[..., Any]:

@@ -140,12 +140,7 @@ ENTRIES: tuple[Entry, ...] = (
         probe=lambda: probes.keras_masks_arrive(Masked()),
         name="KerasMask",
     ),
-    law(
-        probes.Branches,
-        "A6",
-        probe=probes.branches_run_op_by_op,
-        unchecked="The list compiles raw apply, and this module cannot be traced.",
-    ),
+    law(probes.Branches, "A6", inputs=(abs(X),), probe=probes.branches_run_op_by_op),
     law(probes.Kept, "A7", probe=probes.a_policy_casts_no_state, name="MixedPolicy"),
     law(probes.Coder, "B1", name="AbstractFirst"),
     law(probes.Kept, "B3", probe=probes.builds_are_alike_anywhere, name="BuiltAnywhere"),

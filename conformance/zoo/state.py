@@ -51,6 +51,18 @@ class LazyState(nn.Module):
         return y + last.value
 
 
+class LateState(nn.Module):
+    """State that no init makes, beside some that it makes."""
+
+    @nn.compact
+    def __call__(self, x):
+        first = self.variable("sums", "first", jnp.zeros, x.shape[-1:])
+        if not self.is_initializing():
+            first.value += jnp.sum(x, axis=0)
+            self.variable("sums", "second", jnp.ones, x.shape[-1:]).value *= 2
+        return nn.Dense(3)(x + first.value)
+
+
 class KeyState(nn.Module):
     """A typed key that is split at each call."""
 
@@ -187,25 +199,6 @@ INPUTS_UNKNOWN = ExpectedFailure(
     "Init computes the first value from the inputs, and a symbolic build knows only their shapes.",
 )
 
-
-TRANSIENT_BY_NAME = tuple(
-    ExpectedFailure(
-        check,
-        error,
-        message,
-        "To the layer `perturbations` belong to one call; the checks know no names.",
-    )
-    for check, error, message in (
-        ("check_build_paths", "KeepLawError", "perturbations/hidden"),
-        ("check_build_dtypes", "KeyError", "perturbations/hidden"),
-        ("check_build_values", "ParityError", "[params, perturbations]"),
-        ("check_state_training", "ParityError", "[params, perturbations]"),
-        ("check_sown", "ParityError", "[perturbations]"),
-        ("check_stateless_call", "ParityError", "[params, perturbations]"),
-        ("check_train_step", "ParityError", "[params, perturbations]"),
-        ("check_fit", "ParityError", "[params, perturbations]"),
-    )
-)
 KEPT = CollectionPolicy(transient=("intermediates",), state=("perturbations",))
 
 
@@ -218,6 +211,7 @@ ENTRIES: tuple[Entry, ...] = (
     entry(Counts, "custom_collections", "C2"),
     entry(Guarded, "is_mutable_collection", "C3"),
     entry(LazyState, "state_made_at_inference", "B2"),
+    entry(LateState, "state_made_by_apply"),
     entry(KeyState, "typed_keys", "C6"),
     entry(StreamKeyState, "typed_keys"),
     entry(AsksForStream, "has_rng", "R1"),
@@ -225,8 +219,14 @@ ENTRIES: tuple[Entry, ...] = (
     entry(SowsDefault, "sow", "C7"),
     entry(SowsLoss, "sow_losses"),
     entry(SowsSum, "sow_reducers", known=(INPUTS_UNKNOWN,)),
-    entry(Perturbs, "perturb", known=TRANSIENT_BY_NAME),
-    entry(Perturbs, "perturb", name="PerturbsKept", settings={"collections": KEPT}),
+    entry(Perturbs, "perturb"),
+    entry(
+        Perturbs,
+        "perturb",
+        name="PerturbsKept",
+        settings={"collections": KEPT},
+        transient=KEPT.transient,
+    ),
     entry(Boxed, "partition_metadata"),
     entry(BoxedState, "partition_metadata_of_state"),
     entry(Stateless, "no_variables"),

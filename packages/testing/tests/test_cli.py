@@ -173,7 +173,7 @@ def test_a_fault_that_is_not_found_fails_and_is_replayed_by_name(project):
     (project / "my_net.py").write_text(NET + text)
     result = run("faults", "--from", "my_net:HIDDEN", "--seed", "5")
     assert result.exit_code == 1
-    words = "faults --from my_net:HIDDEN --seed 5 --entry NegatesOutputs"
+    words = "faults --from my_net:HIDDEN --seed 5 --seeds 1 --entry NegatesOutputs"
     assert last_line(result) == f"Replay: flaxlayer-conformance {words}"
 
 

@@ -1,8 +1,12 @@
 """`check_module`, its report, known failures, the decorator: the front ends of the checks (T2)."""
 
 import json
+from typing import Any
 
 import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,6 +33,7 @@ from flaxlayer_testing import (
 
 X = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(4, 3)
 DENSE = Node("dense", (0,), (("features", 2), ("param_dtype", "float32"), ("use_bias", True)))
+SLOW = {"check_exported_model"}
 CASE = Case(ModuleSpec((ValueType((3,)),), (DENSE,), (1,)))
 
 
@@ -46,10 +51,73 @@ class Negates(FlaxLayer):
         return -super().__call__(*args, **kwargs)
 
 
+class DropsMasks(FlaxLayer):
+    """A layer that lets the mask travel on, and keeps it from the method."""
+
+    def _unpack(self, args, kwargs, packed, mask):
+        return super()._unpack(args, kwargs, packed, None)
+
+
+class DecodesOnly(FlaxLayer):
+    """A layer that runs another method than the one that it is asked for."""
+
+    def method(self, method, **kwargs):
+        return super().method("decode" if method == "encode" else method, **kwargs)
+
+
+class Masked(nn.Module):
+    @nn.compact
+    def __call__(self, x, mask=None):
+        return x if mask is None else x * mask[..., None]
+
+
+@flax.struct.dataclass
+class Pair:
+    x: Any
+    more: Any
+
+
+class Takes(nn.Module):
+    @nn.compact
+    def __call__(self, first, second=None):
+        if second is not None:
+            return {"sum": jnp.sum, "mean": jnp.mean}[first](nn.Dense(2)(second), axis=-1)
+        leaves = jax.tree.leaves(first)
+        return nn.Dense(2)(jnp.concatenate(leaves, axis=-1))
+
+
+class Branches(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        y = nn.Dense(2)(x)
+        return (y, "wide") if float(x.max()) > 0 else (y, "narrow")
+
+
+class Perturbs(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return self.perturb("hidden", nn.Dense(2)(x))
+
+
+class Coder(nn.Module):
+    def setup(self):
+        self.inner, self.outer = nn.Dense(3), nn.Dense(3)
+
+    def encode(self, x):
+        return self.inner(x)
+
+    def decode(self, code):
+        return self.outer(code)
+
+    def __call__(self, x):
+        return self.decode(self.encode(x))
+
+
 @pytest.mark.law("T2")
 def test_every_check_cites_its_laws_and_is_named_check():
-    assert len(checks()) == len({check.name for check in checks()})
-    for check in checks():
+    every = checks(slow=True)
+    assert len(every) == len({check.name for check in every})
+    for check in every:
         assert check.laws, check.name
         assert check.name.startswith("check_")
 
@@ -59,17 +127,70 @@ def test_a_module_with_a_flag_of_another_name_and_two_inputs_passes_all_checks()
     report = check_module(Net(), X, np.float32([[2.0]] * 4), training_arg="enabled")
     report.raise_for_failures()
     assert report.ok
-    assert not report.of(Status.SKIPPED)
+    skipped = {entry.check for entry in report.of(Status.SKIPPED)}
+    assert skipped == {"check_returned_sown", "check_sequential_model"}
     assert report.entries[4].errors == {"float32": 0.0}
     assert set(report.versions) >= {"python", "keras", "jax", "flax"}
 
 
 @pytest.mark.law("T2")
-def test_keyword_arguments_reach_the_method_and_skip_what_takes_arrays_only():
+def test_keyword_arguments_reach_the_method_and_one_without_a_batch_skips_models():
     names = ["check_inference", "check_saved_model"]
     report = check_module(Net(), X, scale=np.float32(3.0), only=names, training_arg="enabled")
     assert [entry.status for entry in report.entries] == [Status.PASSED, Status.SKIPPED]
-    assert "plain positional arrays" in str(report)
+    assert report.entries[1].message.endswith("one without a batch dimension")
+
+
+@pytest.mark.law("T2")
+@pytest.mark.parametrize("inputs", [{"x": X, "more": [X]}, Pair(X, [X]), ("sum", X)])
+def test_arrays_anywhere_in_the_arguments_run_the_checks_of_models(inputs):
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    names = ["check_symbolic_shapes", "check_functional_model", "check_train_step"]
+    report = check_module(Takes(), *inputs, only=names)
+    report.raise_for_failures()
+    assert not report.of(Status.SKIPPED)
+
+
+@pytest.mark.law("A6")
+def test_a_module_that_cannot_be_traced_is_checked_op_by_op():
+    report = check_module(Branches(), X)
+    report.raise_for_failures()
+    found = {entry.check: entry for entry in report.entries}
+    for name in ("check_build_values", "check_inference", "check_training", "check_methods"):
+        assert found[name].status is Status.PASSED
+    assert found["check_train_step"].message == "JAX cannot trace the module"
+
+
+@pytest.mark.law("C2")
+def test_collections_of_one_call_are_told_by_name():
+    names = ["check_build_paths", "check_sown", "check_train_step"]
+    check_module(Perturbs(), X, only=names).raise_for_failures()
+    report = check_module(Perturbs(), X, only=names, transient=("intermediates",))
+    assert "perturbations/hidden" in report.failures[0].message
+
+
+@pytest.mark.law("T2")
+def test_a_check_that_takes_long_runs_when_it_is_asked_for():
+    usual, every = checks(), checks(slow=True)
+    assert {check.name for check in every} - {check.name for check in usual} == SLOW
+    assert {check.name for check in checks(only=SLOW)} == SLOW
+
+
+@pytest.mark.law("A4")
+@pytest.mark.parametrize("layer", [FlaxLayer, DropsMasks])
+def test_a_mask_has_to_arrive(layer):
+    x = np.ones((2, 3, 4), np.float32)
+    report = check_module(Masked(), x, layer=layer, only=["check_masks"])
+    assert report.ok == (layer is FlaxLayer)
+    if not report.ok:
+        assert "outputs behind a mask" in report.failures[0].message
+
+
+@pytest.mark.law("A3")
+def test_every_method_that_takes_the_arguments_is_run():
+    report = check_module(Coder(), X, layer=DecodesOnly, only=["check_methods"])
+    assert "outputs of the method encode" in report.failures[0].message
+    check_module(Coder(), X, only=["check_methods"]).raise_for_failures()
 
 
 @pytest.mark.law("T3")

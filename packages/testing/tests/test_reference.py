@@ -99,3 +99,75 @@ def test_static_arguments_stay_static_and_half_precision_inputs_become_jax_array
 def test_no_two_elements_weigh_the_same_in_the_probe_loss():
     grad = jax.grad(lambda x: probe_loss({"y": x, "tokens": jnp.arange(3)}))(jnp.ones(32))
     assert len(set(np.asarray(grad).tolist())) == 32
+
+
+class Steers(nn.Module):
+    """Python that branches on values, and state that inference changes."""
+
+    @nn.compact
+    def __call__(self, x):
+        steps = self.variable("steps", "n", lambda: jnp.zeros((), jnp.int32))
+        if not self.is_initializing():
+            steps.value += 1
+        return nn.Dense(2)(x) if float(x.sum()) > 0 else nn.Dense(2)(-x)
+
+
+@pytest.mark.law("A6")
+def test_a_module_that_cannot_be_traced_runs_op_by_op():
+    steers = Reference(RawCall(Steers(), (X,), {}))
+    assert not steers.traceable
+    assert steers.state_collections == {"steps"}
+    assert steers.denied == set()
+    variables = Steers().init(jax.random.key(0), X)
+    _, updates = steers.apply(variables, {}, training=False)
+    assert int(updates["steps"]["n"]) == 1
+
+
+@pytest.mark.law("C2")
+def test_what_belongs_to_one_call_by_name_is_not_stored():
+    class Perturbs(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return self.perturb("hidden", nn.Dense(2)(x))
+
+    raw = RawCall(Perturbs(), (X,), {})
+    assert set(Reference(raw).stored) == {"params"}
+    assert set(Reference(raw, ("intermediates",)).stored) == {"params", "perturbations"}
+
+
+@pytest.mark.law("C2")
+def test_state_that_only_an_application_makes_is_kept_from_then_on():
+    class Late(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            if not self.is_initializing():
+                self.variable("calls", "n", lambda: jnp.zeros((), jnp.int32)).value += 1
+            return x
+
+    late = Reference(RawCall(Late(), (X,), {}))
+    assert (set(late.stored), set(late.eventual)) == (set(), {"calls"})
+    _, updates = late.apply({}, {}, training=False)
+    variables = late.next_variables({}, updates)
+    _, updates = late.apply(variables, {}, training=False)
+    assert int(late.next_variables(variables, updates)["calls"]["n"]) == 2
+
+
+@pytest.mark.law("A3")
+def test_other_methods_are_those_that_take_the_arguments():
+    class Coder(nn.Module):
+        def setup(self):
+            self.inner, self.outer = nn.Dense(2), nn.Dense(3)
+
+        def encode(self, x):
+            return self.inner(x)
+
+        def decode(self, code):
+            return self.outer(code)
+
+        def blend(self, x, y):
+            return x + y
+
+        def __call__(self, x):
+            return self.decode(self.encode(x))
+
+    assert Reference(RawCall(Coder(), (X,), {})).other_methods == ("encode",)

@@ -65,6 +65,8 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same run.")]
 Source = Annotated[
     str | None, typer.Option("--from", help="The entries, as package.module:entries.")
 ]
+Slow = Annotated[bool, typer.Option("--slow", help="Run the checks that take long, too.")]
+Seeds = Annotated[int, typer.Option(min=1, help="The number of searches; their median counts.")]
 Examples = Annotated[int, typer.Option(min=1, help="The most modules to generate.")]
 Saved = Annotated[Path, typer.Option(help="Where a failure goes.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the record into this file.")]
@@ -94,6 +96,7 @@ def check(
     training_arg: TrainingArg = None,
     layer: Layer = OURS,
     only: Only = None,
+    slow: Slow = False,
     seed: Seed = 0,
     json: Json = None,
     html: Html = None,
@@ -112,10 +115,10 @@ def check(
             training_arg=training_arg,
             command=command_line("check", target, *words, "--seed", str(seed)),
         )
-        chosen = checks(only=only or None)
+        chosen = checks(only=only or None, slow=slow)
         try_raw(subject)
     with progress(len(chosen), unit="checks"):
-        report = run_report(subject, only=only or None)
+        report = run_report(subject, only=only or None, slow=slow)
     Console().print(report)
     finish(Record((report,)), Outputs(json, html, junit))
 
@@ -126,6 +129,7 @@ def search(
     seed: Seed = 0,
     layer: Layer = OURS,
     only: Only = None,
+    slow: Slow = False,
     save: Saved = FAILURE,
     json: Json = None,
     html: Html = None,
@@ -133,7 +137,7 @@ def search(
 ) -> None:
     """Checks generated modules; stops at a failure, shrinks it and saves it."""
     with misuse():
-        factory, chosen = load_object(layer), checks(only=only or None)
+        factory, chosen = load_object(layer), checks(only=only or None, slow=slow)
     names = [check.name for check in chosen]
     with progress(examples):
         result = search_modules(examples=examples, seed=seed, layer=factory, only=names)
@@ -170,6 +174,7 @@ def zoo(
     entry: Names = None,
     layer: OtherLayer = None,
     only: Only = None,
+    slow: Slow = False,
     json: Json = None,
     html: Html = None,
     junit: Junit = None,
@@ -179,9 +184,9 @@ def zoo(
         name, entries = load_entries(source, "conformance.zoo:ENTRIES", ENTRIES)
         chosen = choose(entries, entry or (), name_of=lambda one: str(one.name))
         other = load_object(layer) if layer else None
-        checks(only=only or None)
+        names = [check.name for check in checks(only=only or None, slow=slow)]
     words = ["zoo", *_options("--from", name), *_options("--layer", layer)]
-    run = partial(run_entry, words=words, layer=other, only=only or ())
+    run = partial(run_entry, words=words, layer=other, only=names)
     with progress(len(chosen)):
         reports = tuple(map(run, chosen))
     finish(Record(reports), Outputs(json, html, junit))
@@ -192,6 +197,7 @@ def faults(
     source: Source = None,
     entry: Names = None,
     seed: Seed = 2,
+    seeds: Seeds = 1,
     json: Json = None,
     html: Html = None,
     junit: Junit = None,
@@ -203,13 +209,17 @@ def faults(
     results = []
     with progress(len(chosen), unit="faults") as shown:
         for fault in chosen:
-            results.append(count_examples(fault, seed=seed))
+            results.append(count_examples(fault, seed=seed, seeds=seeds))
             shown.advance(shown.task_ids[0])
     for result in results:
-        found = "not found" if result.needed is None else str(result.needed)
+        found = "not found" if result.needed is None else f"{result.needed:g}"
         typer.echo(f"{result.fault}: {found} of {result.budget}, {result.check}")
-    words = ["faults", *_options("--from", name), "--seed", str(seed), "--entry"]
-    finish(Record(faults=tuple(results)), Outputs(json, html, junit), replay=command_line(*words))
+    words = ["faults", *_options("--from", name), "--seed", str(seed), "--seeds", str(seeds)]
+    finish(
+        Record(faults=tuple(results)),
+        Outputs(json, html, junit),
+        replay=command_line(*words, "--entry"),
+    )
 
 
 @app.command()

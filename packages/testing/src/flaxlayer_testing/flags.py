@@ -13,9 +13,14 @@ INFERENCE = ("deterministic", "eval", "use_running_average")
 
 
 def mode_arguments(
-    module: Any, given: Mapping[str, Any], training_arg: str | None, *, training: bool
+    module: Any,
+    given: Mapping[str, Any],
+    training_arg: str | None,
+    *,
+    training: bool,
+    method: str = "__call__",
 ) -> dict[str, bool]:
-    """Returns the keyword arguments that put `module.__call__` into a mode.
+    """Returns the keyword arguments that put a method of a module into a mode.
 
     Args:
         module: A linen module.
@@ -23,6 +28,7 @@ def mode_arguments(
         training_arg: The name of the training argument, `"~name"` for its negation; None to find
             it by the customary names.
         training: The mode.
+        method: The name of the method.
 
     Returns:
         The arguments to add to those of the caller.
@@ -39,7 +45,7 @@ def mode_arguments(
     if training_arg is not None:
         name = training_arg.removeprefix("~")
         return {name: training != training_arg.startswith("~")}
-    parameters = inspect.signature(type(module).__call__).parameters
+    parameters = inspect.signature(getattr(type(module), method)).parameters
     return {
         name: training == (name in TRAINING)
         for name in (*TRAINING, *INFERENCE)

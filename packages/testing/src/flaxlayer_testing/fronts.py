@@ -11,6 +11,7 @@ from flaxlayer import FlaxLayer
 from flaxlayer_testing.checks import Check, checks
 from flaxlayer_testing.expected import ExpectedFailure
 from flaxlayer_testing.report import Report, Status
+from flaxlayer_testing.roles import TRANSIENT
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.specs import Case, ModuleSpec
 from flaxlayer_testing.subject import Subject
@@ -27,19 +28,24 @@ def check_module(
     expected_failures: Iterable[ExpectedFailure] = (),
     seed: int = 0,
     training_arg: str | None = None,
+    transient: Iterable[str] = TRANSIENT,
+    slow: bool = False,
     **method_kwargs: Any,
 ) -> Report:
     """Checks that a layer runs a Flax module as raw Flax does.
 
     Args:
         module: An unbound linen module.
-        *inputs: Positional arguments of its method: arrays, with a batch dimension first.
+        *inputs: Positional arguments of its method: arrays, with a batch dimension first, pytrees
+            of them, and static values.
         layer: Makes the layer under test: `layer(module, seed=seed)`.
         only: Names of checks; all if not given.
         expected_failures: Known failures.
         seed: Seed of the layer.
         training_arg: The training argument of the method where its name is not customary;
             `"~name"` where it means inference.
+        transient: Collections that belong to one call by their name (C2).
+        slow: Whether to run the checks that take long, too, such as that of an export.
         **method_kwargs: Keyword arguments of the method.
 
     Returns:
@@ -59,9 +65,15 @@ def check_module(
     ```
     """
     subject = Subject(
-        module, inputs, method_kwargs, seed=seed, layer=layer, training_arg=training_arg
+        module,
+        inputs,
+        method_kwargs,
+        seed=seed,
+        layer=layer,
+        training_arg=training_arg,
+        transient=tuple(transient),
     )
-    return run_report(subject, only=only, expected_failures=expected_failures)
+    return run_report(subject, only=only, expected_failures=expected_failures, slow=slow)
 
 
 def parametrize_checks(
@@ -69,6 +81,7 @@ def parametrize_checks(
     *,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
+    slow: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Parametrizes a test with `subject` and `check`, for all checks of all subjects.
 
@@ -76,6 +89,7 @@ def parametrize_checks(
         subjects: Subjects, `(module, *inputs)` tuples, generated cases or specs.
         layer: Makes the layer under test.
         only: Names of checks; all if not given.
+        slow: Whether those that take long are among all.
 
     Returns:
         A decorator for a test with the arguments `subject` and `check`, which calls
@@ -94,7 +108,7 @@ def parametrize_checks(
 
     ```
     """
-    chosen = checks(only=only)
+    chosen = checks(only=only, slow=slow)
     made = [_subject(entry, layer) for entry in subjects]
     return pytest.mark.parametrize(
         ("subject", "check"),

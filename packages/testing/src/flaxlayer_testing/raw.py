@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,12 +35,14 @@ class RawCall:
         inputs: Positional arguments: arrays, pytrees, static values.
         arguments: Keyword arguments but the training flag.
         training_arg: The training argument where its name is not customary.
+        method: The name of the method that `apply` calls; `init` always calls the module.
     """
 
     module: Any
     inputs: tuple[Any, ...]
     arguments: Mapping[str, Any]
     training_arg: str | None = None
+    method: str = "__call__"
 
     @cached_property
     def _split(self) -> tuple[list[Any], Callable[[list[Any]], Any]]:
@@ -65,17 +67,51 @@ class RawCall:
         args, kwargs = self._split[1](arrays)
         return args, kwargs
 
-    def complete(self, arrays: list[Any], training: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Returns positional and keyword arguments with these arrays and the training flag."""
+    def _complete(
+        self, arrays: list[Any], method: str, training: bool
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = self.merge(arrays)
-        flags = mode_arguments(self.module, kwargs, self.training_arg, training=training)
+        flags = mode_arguments(
+            self.module, kwargs, self.training_arg, training=training, method=method
+        )
         return args, {**kwargs, **flags}
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """The signature of the method, the module itself included."""
+        return inspect.signature(getattr(type(self.module), self.method))
 
     @property
     def takes_any_keyword(self) -> bool:
         """Whether the method takes keywords that it does not name."""
-        parameters = inspect.signature(type(self.module).__call__).parameters.values()
+        parameters = self.signature.parameters.values()
         return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the method has an argument `mask`, which gets the mask of Keras (A4)."""
+        return "mask" in self.signature.parameters
+
+    def with_mask(self, mask: Any) -> RawCall:
+        """Returns the same call with a mask, if the method takes one.
+
+        Args:
+            mask: The mask, None for none; it replaces the one that the call has.
+
+        Returns:
+            A call.
+        """
+        if not self.takes_mask:
+            return self
+        names = list(self.signature.parameters)[1:]
+        by_name = self.signature.parameters["mask"].kind is inspect.Parameter.KEYWORD_ONLY
+        at = len(self.inputs) if by_name else names.index("mask")
+        # What came after a positional mask is given by name instead.
+        later = dict(zip(names[at + 1 :], self.inputs[at + 1 :], strict=False))
+        arguments = {**self.arguments, **later}
+        arguments.pop("mask", None)
+        masked = {} if mask is None else {"mask": mask}
+        return replace(self, inputs=self.inputs[:at], arguments={**arguments, **masked})
 
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
         """Returns the variables of `Module.init` in a mode.
@@ -87,7 +123,7 @@ class RawCall:
         Returns:
             Collections of arrays.
         """
-        args, kwargs = self.complete(self.arrays, training)
+        args, kwargs = self._complete(self.arrays, "__call__", training)
         variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
         return dict(variables)
 
@@ -112,10 +148,11 @@ class RawCall:
         Returns:
             The outputs and every collection that the module may change.
         """
-        args, kwargs = self.complete(arrays, training)
+        args, kwargs = self._complete(arrays, self.method, training)
         outputs, updates = self.module.apply(
             dict(variables),
             *args,
+            method=self.method,
             rngs=dict(rngs),
             mutable=nn.DenyList(tuple(sorted(denied))),
             **kwargs,

@@ -12,6 +12,7 @@ from typing import Any
 from flaxlayer_testing.errors import ReadRecordError
 from flaxlayer_testing.events import Event, ReportFinished
 from flaxlayer_testing.report import Entry, Report, Status
+from flaxlayer_testing.running import versions
 from flaxlayer_testing.tolerances import TOLERANCES
 
 __all__ = ["FaultResult", "Record", "Recorder"]
@@ -35,15 +36,21 @@ class FaultResult:
         fault: The name of the faulty layer.
         check: The check that must catch it.
         budget: The most generated modules that a search may need.
-        needed: How many it needed; None if none of them showed the fault.
+        needed: How many it needed, the median over seeds; None if a search did not find it.
         message: What is wrong, where something is.
+        counts: How many the search of each seed needed, up to one that did not find it.
+        seed: The first of these seeds; the others follow it.
+        seconds: How long all searches took.
     """
 
     fault: str
     check: str
     budget: int
-    needed: int | None = None
+    needed: float | None = None
     message: str = ""
+    counts: tuple[int, ...] = ()
+    seed: int = 0
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -60,6 +67,7 @@ class Record:
         faults: What searches for faulty layers found.
         created: When it was made.
         tolerances: The table of tolerances that was in force.
+        versions: Versions of what took part.
 
     Example:
 
@@ -75,6 +83,7 @@ class Record:
     faults: tuple[FaultResult, ...] = ()
     created: str = field(default_factory=_now)
     tolerances: Mapping[str, Mapping[str, float]] = field(default_factory=_table)
+    versions: Mapping[str, str] = field(default_factory=versions)
 
     @property
     def ok(self) -> bool:
@@ -84,7 +93,8 @@ class Record:
     @property
     def seconds(self) -> float:
         """How long all checks took together."""
-        return sum(entry.seconds for report in self.reports for entry in report.entries)
+        checked = sum(entry.seconds for report in self.reports for entry in report.entries)
+        return checked + sum(fault.seconds for fault in self.faults)
 
     def to_json(self) -> str:
         """Returns the record as JSON."""
@@ -105,12 +115,14 @@ class Record:
         """
         try:
             data = json.loads(text)
-            data = {"reports": [data], "created": ""} if "entries" in data else data
+            if "entries" in data:
+                data = {"reports": [data], "created": "", "versions": data.get("versions", {})}
             return cls(
                 tuple(map(_report, data["reports"])),
-                tuple(FaultResult(**fault) for fault in data.get("faults", ())),
+                tuple(map(_fault, data.get("faults", ()))),
                 str(data["created"]),
                 data.get("tolerances", _table()),
+                data.get("versions", {}),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ReadRecordError(
@@ -123,19 +135,24 @@ class Record:
 
     @classmethod
     def join(cls, records: Iterable[Record]) -> Record:
-        """Returns one record of several, with the latest date and the first table."""
+        """Returns one record of several, with the latest date and the first's other data."""
         parts = tuple(records)
         return cls(
             tuple(report for part in parts for report in part.reports),
             tuple(fault for part in parts for fault in part.faults),
             max((part.created for part in parts), default=_now()),
             parts[0].tolerances if parts else _table(),
+            parts[0].versions if parts else versions(),
         )
 
     def write(self, path: Path) -> None:
         """Writes the JSON into a file, and makes its folder."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.to_json() + "\n", encoding="utf-8")
+
+
+def _fault(data: Any) -> FaultResult:
+    return FaultResult(**{**data, "counts": tuple(data.get("counts", ()))})
 
 
 def _report(data: Any) -> Report:

@@ -35,6 +35,7 @@ def run_checks(
     *,
     only: Iterable[str] | None = None,
     expected_failures: Iterable[ExpectedFailure] = (),
+    slow: bool = False,
 ) -> Iterator[Event]:
     """Runs checks one after the other.
 
@@ -42,6 +43,7 @@ def run_checks(
         subject: What to check.
         only: Names of checks; all if not given.
         expected_failures: Known failures.
+        slow: Whether the checks that take long are among all.
 
     Yields:
         The beginning and the end of each check, as they come.
@@ -50,7 +52,7 @@ def run_checks(
         SelectCheckError: If a check does not exist.
     """
     known = by_check(expected_failures)
-    for check in checks(only=only):
+    for check in checks(only=only, slow=slow):
         yield CheckStarted(check)
         started = time.perf_counter()
         result = _run(check, subject)

@@ -14,6 +14,7 @@ from flaxlayer import FlaxLayer
 from flaxlayer_testing.errors import LoadTargetError
 from flaxlayer_testing.expected import ExpectedFailure
 from flaxlayer_testing.loading import load_object
+from flaxlayer_testing.roles import TRANSIENT
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
 
@@ -155,6 +156,7 @@ def subject_of(entry: Any, *, layer: LayerFactory | None = None, command: str = 
         arguments[0] if arguments else {},
         layer=layer if layer is not None else getattr(entry, "layer", FlaxLayer),
         training_arg=getattr(entry, "training_arg", None),
+        transient=getattr(entry, "transient", TRANSIENT),
         name=entry.name,
         features=tuple(getattr(entry, "covers", ())),
         command=command,

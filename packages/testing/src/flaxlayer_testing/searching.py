@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -163,17 +166,34 @@ def _run(hunt: Callable[[Case], None], examples: int, number: int) -> None:
     run()
 
 
-def count_examples(fault: Any, *, seed: int = 0) -> FaultResult:
+def count_examples(fault: Any, *, seed: int = 0, seeds: int = 1) -> FaultResult:
     """Counts the generated modules that a search needs to find a faulty layer.
 
     Args:
         fault: Has the attributes `layer`, `check`, `error`, `message` and `budget`, such as
             `flaxlayer_testing.samples.Fault`.
         seed: The same modules for the same seed.
+        seeds: The number of searches, each with the seed that follows the last one's.
 
     Returns:
-        How many were needed; the healthy twin is checked on the last.
+        How many were needed, the median over seeds. The healthy twin is checked on the module
+        that shows the fault.
     """
+    started, counts, message = time.perf_counter(), [], ""
+    for number in range(seed, seed + seeds):
+        count, message = _count(fault, number)
+        if message:
+            break
+        counts.append(count)
+    needed = statistics.median(counts) if not message else None
+    seconds = time.perf_counter() - started
+    name = fault.layer.__name__
+    return FaultResult(
+        name, fault.check, fault.budget, needed, message, tuple(counts), seed, seconds
+    )
+
+
+def _count(fault: Any, number: int) -> tuple[int, str]:
     tried: list[Case] = []
 
     def catches(case: Case) -> bool:
@@ -181,19 +201,23 @@ def count_examples(fault: Any, *, seed: int = 0) -> FaultResult:
         return _caught(fault, case)
 
     once = settings(max_examples=fault.budget, phases=[Phase.generate], **_QUIET)
-    name = fault.layer.__name__
     try:
-        found = find(cases(), catches, settings=once, random=random.Random(seed))
+        found = find(cases(), catches, settings=once, random=random.Random(number))
     except NoSuchExample:
-        message = f"No generated module shows it: {fault.check} with {fault.message!r}."
-        return FaultResult(name, fault.check, fault.budget, None, message)
-    healthy = run_report(Subject.from_case(found), only=[fault.check])
-    message = "\n".join(entry.failure_text() for entry in healthy.failures)
-    return FaultResult(name, fault.check, fault.budget, len(tried), message)
+        sought = f"{fault.check} with {fault.error}: {fault.message!r}"
+        return len(tried), f"No module that seed {number} generates shows it: {sought}."
+    healthy = run_report(_subject(found), only=[fault.check])
+    return len(tried), "\n".join(entry.failure_text() for entry in healthy.failures)
+
+
+@lru_cache(maxsize=256)
+def _subject(case: Case) -> Subject:
+    # Faults are sought on the same modules: what raw Flax compiled for one serves the others.
+    return Subject.from_case(case)
 
 
 def _caught(fault: Any, case: Case) -> bool:
-    report = run_report(Subject.from_case(case, layer=fault.layer), only=[fault.check])
+    report = run_report(_subject(case).with_layer(fault.layer), only=[fault.check])
     return any(
         entry.status is Status.FAILED
         and entry.error_type == fault.error

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import keras
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.building import build_module, make_inputs
 from flaxlayer_testing.raw import RawCall, is_array
 from flaxlayer_testing.reference import Reference
+from flaxlayer_testing.roles import TRANSIENT
 from flaxlayer_testing.specs import Case
-from flaxlayer_testing.under_test import LayerFactory, Snapshot, as_symbolic
+from flaxlayer_testing.under_test import LayerFactory, Snapshot, arrays_of, as_inputs, as_symbolic
 
 __all__ = ["Subject"]
 
@@ -38,6 +39,7 @@ class Subject:
         name: A name for reports; made of the module and its inputs if empty.
         features: What the module stands for in reports.
         command: The shell command that checks it again, if there is one (T8).
+        transient: Collections that belong to one call by their name (C2).
 
     Example:
 
@@ -60,6 +62,7 @@ class Subject:
     name: str = ""
     features: tuple[str, ...] = ()
     command: str = ""
+    transient: tuple[str, ...] = TRANSIENT
 
     @classmethod
     def from_case(cls, case: Case, *, layer: LayerFactory = FlaxLayer) -> Subject:
@@ -91,13 +94,23 @@ class Subject:
     @cached_property
     def reference(self) -> Reference:
         """The module, run by raw Flax."""
-        return Reference(RawCall(self.module, self.inputs, self.arguments, self.training_arg))
+        raw = RawCall(self.module, self.inputs, self.arguments, self.training_arg)
+        return Reference(raw, self.transient)
 
     @property
     def takes_arrays(self) -> bool:
-        """Whether the call is plain positional arrays with a batch dimension."""
-        arrays = all(is_array(leaf) and leaf.ndim > 0 for leaf in self.inputs)
-        return bool(self.inputs) and not self.arguments and arrays
+        """Whether the arguments hold arrays, all of them with a batch dimension."""
+        arrays = self.reference.raw.arrays
+        return bool(arrays) and all(array.ndim > 0 for array in arrays)
+
+    @property
+    def takes_one_array(self) -> bool:
+        """Whether the only argument is an array that a `keras.Sequential` does not cast."""
+        one = self.takes_arrays and not self.arguments and len(self.inputs) == 1
+        if not one or not is_array(self.inputs[0]):
+            return False
+        dtype = self.reference.raw.arrays[0].dtype
+        return not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
 
     def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
         """Returns a new layer that is not built.
@@ -114,10 +127,23 @@ class Subject:
         return self.layer(self.module, seed=self.seed if seed is None else seed, **settings)
 
     def built_layer(self, **settings: Any) -> Any:
-        """Returns a new layer, built by a symbolic call, which changes no state."""
+        """Returns a new layer that is built."""
         layer = self.new_layer(**settings)
-        layer(*as_symbolic(self.inputs), **as_symbolic(dict(self.arguments)))
+        self.build(layer)
         return layer
+
+    def build(self, layer: Any) -> None:
+        """Builds a layer by a symbolic call, which changes no state.
+
+        A module that cannot be traced is built by a call at inference.
+
+        Args:
+            layer: A layer under test.
+        """
+        if self.reference.traceable:
+            layer(*as_symbolic(self.inputs), **as_symbolic(dict(self.arguments)))
+        else:
+            self.call(layer, training=False)
 
     @cached_property
     def _shared(self) -> tuple[Any, Snapshot]:
@@ -142,15 +168,20 @@ class Subject:
         Returns:
             A model from the list of inputs to the list of outputs.
         """
-        inputs = self.model_inputs()
-        leaves = jax.tree_util.tree_leaves(layer(*inputs))
-        return keras.Model(inputs, [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)])
+        args, kwargs = self.model_inputs()
+        return keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
 
-    def model_inputs(self) -> list[Any]:
-        """Returns a `keras.Input` for each input."""
-        if self.reference.takes_any_batch:
-            return list(as_symbolic(self.inputs, batch=True))
-        return [keras.Input(batch_shape=leaf.shape, dtype=str(leaf.dtype)) for leaf in self.inputs]
+    def model_inputs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments with a `keras.Input` for each array."""
+        args, kwargs = as_inputs(
+            (self.inputs, dict(self.arguments)), any_batch=self.reference.takes_any_batch
+        )
+        return args, kwargs
+
+    @property
+    def arrays(self) -> list[Any]:
+        """The arrays of the arguments, in the order in which `model` takes them."""
+        return list(self.reference.raw.arrays)
 
     def call(self, layer: Any, *, training: bool) -> Any:
         """Calls a layer on the inputs."""

@@ -102,7 +102,7 @@ def run_entry(
         entry: A `Sample`, or what has its attributes.
         words: What the command for it starts with.
         layer: Makes another layer than that of the entry.
-        only: Names of checks; all if empty.
+        only: Names of checks.
 
     Returns:
         The report.
@@ -110,15 +110,15 @@ def run_entry(
     if layer is not None and getattr(entry, "settings", None):
         layer = partial(layer, **entry.settings)
     command = command_line(*words, "--entry", entry.name)
-    known = [known for known in getattr(entry, "known", ()) if not only or known.check in only]
+    known = [known for known in getattr(entry, "known", ()) if known.check in only]
     subject = subject_of(entry, layer=layer, command=command)
-    return run_report(subject, only=only or None, expected_failures=known)
+    return run_report(subject, only=only, expected_failures=known)
 
 
 def choose(
     entries: Sequence[Any], names: Sequence[str], *, name_of: Callable[[Any], str]
 ) -> list[Any]:
-    """Returns the entries of these names; all that can be checked if there are none.
+    """Returns the entries of these names; all if there are none.
 
     Args:
         entries: Of a zoo, or faults.
@@ -126,7 +126,7 @@ def choose(
         name_of: Returns the name of an entry.
 
     Returns:
-        The entries, without those that say why no check of the list applies to them.
+        The entries.
 
     Raises:
         LoadTargetError: If there is no entry of a name.
@@ -139,7 +139,7 @@ def choose(
 
     ```
     """
-    known = {name_of(entry): entry for entry in entries if not getattr(entry, "unchecked", "")}
+    known = {name_of(entry): entry for entry in entries}
     missing = [name for name in names if name not in known]
     if missing:
         raise LoadTargetError(

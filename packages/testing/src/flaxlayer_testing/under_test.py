@@ -13,8 +13,11 @@ import numpy as np
 from flaxlayer_testing.raw import is_array
 
 __all__ = [
+    "MADE",
     "LayerFactory",
     "Snapshot",
+    "arrays_of",
+    "as_inputs",
     "as_symbolic",
     "call_rngs",
     "leaf_paths",
@@ -22,6 +25,9 @@ __all__ = [
     "variables_of",
     "weight_paths",
 ]
+
+MADE = "__made__"
+"""The name of the flag beside state that only an application makes (C2)."""
 
 LayerFactory = Callable[..., Any]
 """`factory(module, *, seed=..., **settings)` returns a `keras.layers.Layer`."""
@@ -76,12 +82,31 @@ def _names(keys: Sequence[Any]) -> list[str]:
     return [name.replace("%", "%25").replace("/", "%2F") for name in names]
 
 
-def as_symbolic(tree: Any, *, batch: bool = False) -> Any:
-    """Returns a tree with its arrays as Keras tensors.
+def _dtype_of(leaf: Any) -> str:
+    return str(jax.dtypes.canonicalize_dtype(leaf.dtype))
+
+
+def arrays_of(tree: Any) -> list[Any]:
+    """Returns the arrays and Keras tensors of a tree, which are all that a model takes or gives."""
+    leaves = jax.tree_util.tree_leaves(tree)
+    return [leaf for leaf in leaves if is_array(leaf) or isinstance(leaf, keras.KerasTensor)]
+
+
+def as_symbolic(tree: Any) -> Any:
+    """Returns a tree with its arrays as Keras tensors; static values stay."""
+
+    def convert(leaf: Any) -> Any:
+        return keras.KerasTensor(leaf.shape, _dtype_of(leaf)) if is_array(leaf) else leaf
+
+    return jax.tree_util.tree_map(convert, tree)
+
+
+def as_inputs(tree: Any, *, any_batch: bool) -> Any:
+    """Returns a tree with a `keras.Input` for each array.
 
     Args:
         tree: Arguments of a call.
-        batch: Whether the first dimension becomes unknown.
+        any_batch: Whether the first dimension becomes unknown.
 
     Returns:
         The same tree; static values stay.
@@ -90,10 +115,8 @@ def as_symbolic(tree: Any, *, batch: bool = False) -> Any:
     def convert(leaf: Any) -> Any:
         if not is_array(leaf):
             return leaf
-        dtype = str(jax.dtypes.canonicalize_dtype(leaf.dtype))
-        if batch:
-            return keras.Input(leaf.shape[1:], dtype=dtype)
-        return keras.KerasTensor(leaf.shape, dtype)
+        shape = (None, *leaf.shape[1:]) if any_batch else leaf.shape
+        return keras.Input(batch_shape=shape, dtype=_dtype_of(leaf))
 
     return jax.tree_util.tree_map(convert, tree)
 

@@ -1,4 +1,4 @@
-"""Checks of a call: outputs in both modes, eager, compiled and in a model (§3, §5)."""
+"""Checks of a call: outputs in both modes, compiled and op by op, and what it sows (§3, §5)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 import jax
 
 from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.build import refuse_other_shapes
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import call_rngs, variables_of
+from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of
 
 __all__ = [
-    "check_functional_model",
     "check_inference",
     "check_losses",
+    "check_op_by_op",
+    "check_returned_sown",
     "check_sown",
     "check_stateless_call",
     "check_training",
@@ -63,6 +65,18 @@ def check_sown(subject: Subject) -> Errors:
     return largest(*errors)
 
 
+def check_returned_sown(subject: Subject) -> Errors:
+    """With `return_sown` a call returns the transient collections, a symbolic one too (C7)."""
+    names = subject.reference.sows
+    layer = subject.built_layer(return_sown=names)
+    outputs, updates = run_raw(subject, layer, training=True)
+    sown = subject.reference.transient(updates)
+    args, kwargs = as_symbolic((subject.inputs, dict(subject.arguments)))
+    refuse_other_shapes(layer(*args, training=True, **kwargs), (outputs, sown))
+    actual = subject.call(layer, training=True)
+    return compare_trees((outputs, sown), actual, bitwise=True, path="outputs and sown values")
+
+
 def check_losses(subject: Subject) -> Errors:
     """The leaves of the collection `losses`, summed, are what the layer adds to the loss (C7)."""
     layer = subject.shared_layer()
@@ -92,22 +106,22 @@ def check_stateless_call(subject: Subject) -> Errors:
 
 
 def _stateless(subject: Subject, layer: Any, training: bool) -> tuple[Any, list[Any]]:
-    def call(trainable: list[Any], rest: list[Any], inputs: Any) -> Any:
-        return layer.stateless_call(
-            trainable, rest, *inputs, training=training, **subject.arguments
-        )
+    def call(trainable: list[Any], rest: list[Any], arrays: list[Any]) -> Any:
+        args, kwargs = subject.reference.raw.merge(arrays)
+        return layer.stateless_call(trainable, rest, *args, training=training, **kwargs)
 
     trainable = [variable.value for variable in layer.trainable_variables]
     rest = [variable.value for variable in layer.non_trainable_variables]
-    outputs, after = jax.jit(call)(trainable, rest, subject.inputs)
+    outputs, after = subject.reference.compile(call)(trainable, rest, subject.arrays)
     return outputs, list(after)
 
 
-def check_functional_model(subject: Subject) -> Errors:
-    """A functional model of the layer alone gives the layer's outputs (A5, B1)."""
+def check_op_by_op(subject: Subject) -> Errors:
+    """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op (A6)."""
     layer = subject.shared_layer()
-    model = subject.model(layer)
-    expected, _ = run_raw(subject, layer, training=False)
-    actual = model(list(subject.inputs), training=False)
-    leaves = [jax.tree_util.tree_leaves(tree) for tree in (expected, actual)]
-    return compare_trees(*leaves, bitwise=True, path="outputs of a functional model")
+    rngs = call_rngs(layer, training=True)
+    function = subject.reference.function(training=True)
+    with jax.disable_jit():
+        expected, _ = function(variables_of(layer), rngs, subject.arrays)
+        actual = subject.call(layer, training=True)
+    return compare_trees(expected, actual, bitwise=True, path="outputs op by op")

@@ -1,4 +1,4 @@
-"""Checks of learning: gradients, one optimizer step, three steps inside `fit` (K1, C2)."""
+"""Checks of learning: gradients, three optimizer steps, by themselves and inside `fit` (K1, C2)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import optax
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.randomness import refuse_equal_keys
 from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.raw import Variables
+from flaxlayer_testing.raw import RawCall, Variables
 from flaxlayer_testing.reference import probe_loss
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of
 
 __all__ = ["check_fit", "check_gradients", "check_train_step"]
 
-RATE = 0.125
-EPOCHS = 3
+RATE, MOMENTUM = 0.125, 0.5
+OPTIMIZER = optax.sgd(RATE, momentum=MOMENTUM)
+STEPS = 3
 
 
 # The raw side.
@@ -58,23 +59,22 @@ def _raw_gradients(
 
 
 def _raw_step(
-    subject: Subject, variables: Variables, rngs: Mapping[str, Any], arrays: list[Any]
-) -> dict[str, Any]:
-    optimizer = optax.sgd(RATE)
+    subject: Subject, variables: Variables, moments: Any, rngs: Mapping[str, Any], arrays: list[Any]
+) -> tuple[dict[str, Any], Any]:
     (grads, _), updates = _raw_gradients(subject, variables, rngs, arrays)
     params, merge = _floats(variables.get("params", {}))
     grads, _ = _floats(grads)
-    changes, _ = optimizer.update(grads, optimizer.init(params))
+    changes, moments = OPTIMIZER.update(grads, moments)
     moved = {"params": merge(optax.apply_updates(params, changes))} if params else {}
     following = subject.reference.next_variables(variables, updates)
-    return {**following, **moved}
+    return {**following, **moved}, moments
 
 
 def _raw_steps(subject: Subject, variables: Variables, keys: list[Any]) -> dict[str, Any]:
-    step = jax.jit(lambda v, rngs, arrays: _raw_step(subject, v, rngs, arrays))
-    current = dict(variables)
+    step = jax.jit(lambda v, moments, rngs, arrays: _raw_step(subject, v, moments, rngs, arrays))
+    current, moments = dict(variables), OPTIMIZER.init(_floats(variables.get("params", {}))[0])
     for rngs in keys:
-        current = step(current, rngs, subject.reference.raw.arrays)
+        current, moments = step(current, moments, rngs, subject.arrays)
     return current
 
 
@@ -86,23 +86,24 @@ class ProbeModel(keras.Model):
 
     Args:
         layer: The layer under test.
-        arguments: Keyword arguments of its call.
+        raw: Puts the arrays, which are the model's inputs, into the arguments of the call.
     """
 
-    def __init__(self, layer: Any, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, layer: Any, raw: RawCall) -> None:
         super().__init__()
-        self.layer, self.arguments = layer, dict(arguments)
+        self.layer, self.raw = layer, raw
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Adds the loss and returns it."""
-        loss = probe_loss(self.layer(*inputs, training=training, **self.arguments))
+        args, kwargs = self.raw.merge(list(inputs))
+        loss = probe_loss(self.layer(*args, training=training, **kwargs))
         self.add_loss(loss)
         return loss
 
 
 def _compiled_model(subject: Subject, layer: Any) -> ProbeModel:
-    model = ProbeModel(layer, subject.arguments)
-    model.compile(keras.optimizers.SGD(RATE))
+    model = ProbeModel(layer, subject.reference.raw)
+    model.compile(keras.optimizers.SGD(RATE, momentum=MOMENTUM))
     return model
 
 
@@ -111,7 +112,7 @@ def check_gradients(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     rngs = call_rngs(layer, training=True)
     raw = jax.jit(lambda v, keys, arrays: _raw_gradients(subject, v, keys, arrays)[0])
-    by_params, by_inputs = raw(variables_of(layer), rngs, subject.reference.raw.arrays)
+    by_params, by_inputs = raw(variables_of(layer), rngs, subject.arrays)
     grads, input_grads = _layer_gradients(subject, layer)
     for variable, grad in zip(layer.trainable_variables, grads, strict=True):
         variable.assign(grad)
@@ -124,7 +125,7 @@ def check_gradients(subject: Subject) -> Errors:
 
 def _layer_gradients(subject: Subject, layer: Any) -> tuple[list[Any], list[Any]]:
     rest = [variable.value for variable in layer.non_trainable_variables]
-    inputs, merge = _floats(subject.reference.raw.arrays)
+    inputs, merge = _floats(subject.arrays)
 
     def loss(trainable: list[Any], inputs: list[Any], rest: list[Any]) -> Any:
         args, kwargs = subject.reference.raw.merge(merge(inputs))
@@ -139,13 +140,15 @@ def _layer_gradients(subject: Subject, layer: Any) -> tuple[list[Any], list[Any]
 
 
 def check_train_step(subject: Subject) -> Errors:
-    """One `train_on_batch` with SGD leaves the params and state of an Optax step (K1, C2)."""
+    """Three `train_on_batch` leave the params and state of three Optax steps (K1, C2)."""
     layer = subject.shared_layer()
-    model = _compiled_model(subject, layer)
-    keys = [call_rngs(layer, training=True)]
-    expected = _raw_steps(subject, variables_of(layer), keys)
-    model.train_on_batch(subject.inputs)
-    return compare_trees(expected, variables_of(layer), path="variables after one step")
+    model, before = _compiled_model(subject, layer), variables_of(layer)
+    keys = []
+    for _ in range(STEPS):
+        keys.append(call_rngs(layer, training=True))
+        model.train_on_batch(subject.arrays)
+    expected = _raw_steps(subject, before, keys)
+    return compare_trees(expected, variables_of(layer), path="variables after three steps")
 
 
 def check_fit(subject: Subject) -> Errors:
@@ -158,8 +161,8 @@ def check_fit(subject: Subject) -> Errors:
         keys.append(call_rngs(layer, training=True))
 
     model.fit(
-        ((subject.inputs,) for _ in itertools.count()),
-        epochs=EPOCHS,
+        ((subject.arrays,) for _ in itertools.count()),
+        epochs=STEPS,
         steps_per_epoch=1,
         shuffle=False,
         verbose=0,

@@ -15,6 +15,7 @@ from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.trees import arrays_only
 from flaxlayer_testing.under_test import call_rngs, seed_state, variables_of
 
 __all__ = ["check_fresh_keys", "check_no_draw", "check_seed", "check_streams", "refuse_equal_keys"]
@@ -23,7 +24,7 @@ __all__ = ["check_fresh_keys", "check_no_draw", "check_seed", "check_streams", "
 def _jaxpr(subject: Subject, rngs: Mapping[str, Any], *, training: bool) -> str | None:
     function = subject.reference.function(training=training)
     try:
-        jaxpr = jax.make_jaxpr(lambda v, a: function(v, rngs, a))(
+        jaxpr = jax.make_jaxpr(lambda v, a: arrays_only(function(v, rngs, a)))(
             subject.reference.stored, subject.reference.raw.arrays
         )
     except InvalidRngError:

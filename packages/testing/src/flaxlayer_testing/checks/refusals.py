@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +18,15 @@ from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import Snapshot, variables_of
 
-__all__ = ["check_wrong_arguments", "check_wrong_shapes", "check_wrong_variables"]
+__all__ = [
+    "check_wrong_arguments",
+    "check_wrong_config",
+    "check_wrong_method",
+    "check_wrong_shapes",
+    "check_wrong_variables",
+]
+
+_NAME = re.compile(r"[\w.]+:[\w.]+")
 
 
 def _refused(layer: Any, what: str, act: Callable[[], Any], law: str) -> Errors:
@@ -53,7 +64,11 @@ def check_wrong_arguments(subject: Subject) -> Errors:
 def check_wrong_shapes(subject: Subject) -> Errors:
     """Inputs that raw Flax refuses for their shape are an explained error (A1)."""
     layer, wrong = subject.shared_layer(), subject.reference.widened_inputs
-    return _refused(layer, "inputs of a wrong shape", lambda: layer(*wrong, training=True), "A1")
+
+    def act() -> None:
+        layer(*wrong, training=True, **subject.arguments)
+
+    return _refused(layer, "inputs of a wrong shape", act, "A1")
 
 
 def check_wrong_variables(subject: Subject) -> Errors:
@@ -66,3 +81,30 @@ def check_wrong_variables(subject: Subject) -> Errors:
     return _refused(
         layer, "a misshapen variable", lambda: layer.load_flax_variables(misshapen), "W2"
     )
+
+
+def check_wrong_method(subject: Subject) -> Errors:
+    """A method that the module does not have, or that is not public, is refused (A3)."""
+    layer = subject.shared_layer()
+    for name in ("no_such_method", "_private", "__init__", "apply"):
+        errors = _refused(layer, f"the method {name}", partial(layer.method, name), "A3")
+    return errors
+
+
+def check_wrong_config(subject: Subject) -> Errors:
+    """A configuration that names a function in place of the module's class is refused (S2)."""
+    layer = subject.shared_layer()
+    config = json.loads(json.dumps(layer.get_config()))
+    foreign = {**config, "module": _renamed(config["module"])}
+    act = partial(type(layer).from_config, foreign)
+    return _refused(layer, "a foreign name in a configuration", act, "S2")
+
+
+def _renamed(stored: Any) -> Any:
+    """Returns a stored module with the name of `os.system` for every name that it holds."""
+    if isinstance(stored, list):
+        return [_renamed(part) for part in stored]
+    if isinstance(stored, dict):
+        return {key: _renamed(part) for key, part in stored.items()}
+    named = isinstance(stored, str) and _NAME.fullmatch(stored)
+    return "os:system" if named else stored

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
 from flaxlayer_testing.checks.base import Errors, largest
-from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import (
-    as_symbolic,
     call_rngs,
     leaf_paths,
     variables_of,
@@ -26,14 +24,15 @@ from flaxlayer_testing.under_test import (
 
 __all__ = [
     "check_config",
-    "check_saved_model",
+    "check_given_variables",
     "check_variables_tree",
     "check_weight_values",
     "check_weights_file",
+    "distinct",
 ]
 
 
-def _distinct(tree: Any) -> Any:
+def distinct(tree: Any) -> Any:
     """Returns a tree of the same form in which no two arrays are alike."""
     leaves, treedef = jax.tree_util.tree_flatten(tree)
     changed = [_moved(leaf, number) for number, leaf in enumerate(leaves)]
@@ -50,7 +49,7 @@ def _moved(leaf: Any, number: int) -> Any:
 def check_variables_tree(subject: Subject) -> Errors:
     """A tree that is loaded comes back to the bit, and is what the layer computes with (W2)."""
     layer = subject.shared_layer()
-    tree = _distinct(variables_of(layer))
+    tree = distinct(variables_of(layer))
     layer.load_flax_variables(tree)
     returned = compare_trees(tree, variables_of(layer), bitwise=True, path="variables loaded")
     rngs = call_rngs(layer, training=False)
@@ -65,8 +64,9 @@ def check_weight_values(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     for number, variable in enumerate(weight_paths(layer).values()):
         variable.assign(_moved(np.array(variable.value), number))
-    held = {path: np.array(v.value) for path, v in weight_paths(layer).items()}
     named = {path: _stored(leaf) for path, leaf in leaf_paths(variables_of(layer)).items()}
+    # State that no application has made yet has a weight, and is no variable of the module.
+    held = {path: np.array(v.value) for path, v in weight_paths(layer).items() if path in named}
     return compare_trees(named, held, bitwise=True, path="weights by path")
 
 
@@ -75,35 +75,10 @@ def _stored(leaf: Any) -> Any:
     return np.asarray(jax.random.key_data(leaf)) if key else leaf
 
 
-def check_saved_model(subject: Subject) -> Errors:
-    """A `.keras` file opens to a model with the same predictions and variables (S4, W3)."""
-    layer = subject.shared_layer()
-    layer.load_flax_variables(_distinct(variables_of(layer)))
-    expected, _ = run_raw(subject, layer, training=False)
-    variables = variables_of(layer)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "model.keras"
-        subject.model(layer).save(path)
-        model = keras.models.load_model(path, custom_objects=_classes(layer))
-    loaded = _find_layer(model, type(layer))
-    held = compare_trees(variables, variables_of(loaded), bitwise=True, path="variables of a file")
-    actual = model(list(subject.inputs), training=False)
-    leaves = [jax.tree_util.tree_leaves(tree) for tree in (expected, actual)]
-    return largest(held, compare_trees(*leaves, bitwise=True, path="outputs of a loaded model"))
-
-
-def _classes(layer: Any) -> dict[str, Any]:
-    return {type(layer).__name__: type(layer)}
-
-
-def _find_layer(model: Any, kind: type) -> Any:
-    return next(layer for layer in model.layers if isinstance(layer, kind))
-
-
 def check_weights_file(subject: Subject) -> Errors:
     """A `.weights.h5` file gives a layer of another seed the same variables (W3)."""
     layer, other = subject.shared_layer(), subject.built_layer(seed=subject.seed + 1)
-    layer.load_flax_variables(_distinct(variables_of(layer)))
+    layer.load_flax_variables(distinct(variables_of(layer)))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         subject.model(layer).save_weights(path)
@@ -117,6 +92,28 @@ def check_config(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     config = json.loads(json.dumps(layer.get_config()))
     again = type(layer).from_config(config)
-    again(*as_symbolic(subject.inputs), **as_symbolic(dict(subject.arguments)))
+    subject.build(again)
     path = "variables from a configuration"
     return compare_trees(variables_of(layer), variables_of(again), bitwise=True, path=path)
+
+
+def check_given_variables(subject: Subject) -> Errors:
+    """A layer starts from the variables that it is given, and initialises the others (B4)."""
+    initial = variables_of(subject.shared_layer())
+    whole = distinct(initial)
+    layer = subject.built_layer(variables=whole)
+    complete = compare_trees(whole, variables_of(layer), bitwise=True, path="variables given")
+    part, expected = _without_last(whole, initial)
+    layer = subject.built_layer(variables=part)
+    path = "variables given in part"
+    return largest(complete, compare_trees(expected, variables_of(layer), bitwise=True, path=path))
+
+
+def _without_last(tree: Any, initial: Any) -> tuple[Any, Any]:
+    """Returns a tree without its last entry, and the tree with that entry's initial value."""
+    name = max(tree)
+    rest = {other: part for other, part in tree.items() if other != name}
+    if not isinstance(tree[name], Mapping) or not tree[name]:
+        return rest, {**rest, name: initial[name]}
+    part, expected = _without_last(tree[name], initial[name])
+    return {**rest, name: part}, {**rest, name: expected}

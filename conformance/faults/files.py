@@ -1,0 +1,87 @@
+"""Layers that do not come back whole from files and copies (§8)."""
+
+from __future__ import annotations
+
+import weakref
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from conformance.faults.entry import fault
+from flaxlayer import FlaxLayer
+
+
+@fault("check_config", "ParityError", "variables from a configuration")
+class ForgetsTheSeedInItsConfig(FlaxLayer):
+    def get_config(self):
+        return {**super().get_config(), "seed": 12345}
+
+
+@fault("check_saved_model", "ParityError", "variables of a file")
+class LoadsNothing(FlaxLayer):
+    def load_own_variables(self, store):
+        pass
+
+
+@fault("check_model_json", "ParityError", "variables of a model from JSON")
+class HidesItsWeights(FlaxLayer):
+    @property
+    def weights(self):
+        return []
+
+
+@fault("check_cloned_model", "ParityError", "variables of a cloned model")
+class HidesItsState(FlaxLayer):
+    @property
+    def weights(self):
+        return [variable for variable in super().weights if variable.trainable]
+
+
+@fault("check_copied_model", "ParityError", "variables of a copied model")
+class SharesWeightsWithItsCopies(FlaxLayer):
+    known: ClassVar = weakref.WeakValueDictionary()
+
+    def get_config(self):
+        self.known[self.name] = self
+        return super().get_config()
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._weights_by_path = self.known[self.name]._weights_by_path
+
+
+@fault("check_pickled_model", "ParityError", "variables of a pickle")
+class SavesWhatItWasBuiltWith(FlaxLayer):
+    def _create(self, inputs):
+        super()._create(inputs)
+        self.first = FlaxLayer.get_weights(self)
+
+    def save_own_variables(self, store):
+        now = self.get_weights()
+        self.set_weights(self.first)
+        super().save_own_variables(store)
+        self.set_weights(now)
+
+
+def _rounded(array):
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return jnp.asarray(array, jnp.bfloat16).astype(array.dtype) if floating else array
+
+
+@fault("check_exported_model", "ParityError", "outputs of an exported model")
+class RoundsInsideATrace(FlaxLayer):
+    def _run(self, arrays, structure, training, clean):
+        arrays = arrays if clean else [_rounded(array) for array in arrays]
+        return super()._run(arrays, structure, training, clean)
+
+
+@fault("check_weights_file", "ParityError", "variables of a weights file")
+class RoundsWeightsInFiles(FlaxLayer):
+    def save_own_variables(self, store):
+        kept = {}
+        super().save_own_variables(kept)
+        for name, variable in kept.items():
+            value = np.asarray(variable.value)
+            floating = jnp.issubdtype(value.dtype, jnp.floating)
+            store[name] = value.astype(jnp.bfloat16).astype("float32") if floating else value

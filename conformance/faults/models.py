@@ -1,0 +1,30 @@
+"""Layers that are wrong inside a model alone (§5, §6)."""
+
+from __future__ import annotations
+
+import keras
+
+from conformance.faults.entry import fault
+from flaxlayer import FlaxLayer
+from flaxlayer.compat import in_stateless_scope
+
+
+@fault("check_functional_model", "ParityError", "outputs of a functional model")
+class MakesNewWeightsForAModel(FlaxLayer):
+    def __call__(self, *args, **kwargs):
+        if self.built and any(isinstance(arg, keras.KerasTensor) for arg in args):
+            return FlaxLayer(self.module, seed=self._seed + 1)(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+
+@fault("check_sequential_model", "ParityError", "outputs of a sequential model")
+class TrainsInPredict(FlaxLayer):
+    def _execute(self, arrays, structure, training):
+        return super()._execute(arrays, structure, training or in_stateless_scope())
+
+
+@fault("check_subclassed_model", "ParityError", "of a subclassed model")
+class InitialisesOtherwiseWhenBuiltLate(FlaxLayer):
+    def _create(self, inputs):
+        self._seed += in_stateless_scope()
+        super()._create(inputs)

@@ -1,0 +1,111 @@
+"""Checks of a model by every route: saved, from JSON, cloned, copied, pickled, exported (§8)."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pathlib
+import pickle
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.calls import run_raw
+from flaxlayer_testing.checks.weights import distinct
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import arrays_of, call_rngs, variables_of
+
+__all__ = [
+    "check_cloned_model",
+    "check_copied_model",
+    "check_exported_model",
+    "check_model_json",
+    "check_pickled_model",
+    "check_saved_model",
+]
+
+
+def _model_layer(model: keras.Model, kind: type) -> Any:
+    return next(layer for layer in model.layers if isinstance(layer, kind))
+
+
+def _compare_copy(
+    subject: Subject, route: Callable[[keras.Model], keras.Model], what: str
+) -> Errors:
+    """Compares a model that came by a route with the layer that it was made of."""
+    layer = subject.shared_layer()
+    layer.load_flax_variables(distinct(variables_of(layer)))
+    variables = variables_of(layer)
+    with keras.saving.custom_object_scope({type(layer).__name__: type(layer)}):
+        model = route(subject.model(layer))
+    subject.shared_layer()  # gives the original other values, which are no copy's
+    other = _model_layer(model, type(layer))
+    path = f"variables of {what}"
+    held = compare_trees(variables, variables_of(other), bitwise=True, path=path)
+    rngs = call_rngs(other, training=False)
+    expected, _ = subject.reference.apply(variables, rngs, training=False)
+    actual = arrays_of(model(subject.arrays, training=False))
+    path = f"outputs of {what}"
+    return largest(held, compare_trees(arrays_of(expected), actual, bitwise=True, path=path))
+
+
+def check_saved_model(subject: Subject) -> Errors:
+    """A `.keras` file opens to a model with the same predictions and variables (S4, W3)."""
+
+    def save(model: keras.Model) -> keras.Model:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.keras"
+            model.save(path)
+            return keras.models.load_model(path)
+
+    return _compare_copy(subject, save, "a file")
+
+
+def check_model_json(subject: Subject) -> Errors:
+    """`to_json` describes a model that takes the same weights and predicts the same (S4)."""
+
+    def rebuild(model: keras.Model) -> keras.Model:
+        again = keras.models.model_from_json(model.to_json())
+        again.set_weights(model.get_weights())
+        return again
+
+    return _compare_copy(subject, rebuild, "a model from JSON")
+
+
+def check_cloned_model(subject: Subject) -> Errors:
+    """`clone_model` gives a model that takes the same weights and predicts the same (S4)."""
+
+    def clone(model: keras.Model) -> keras.Model:
+        again = keras.models.clone_model(model)
+        again.set_weights(model.get_weights())
+        return again
+
+    return _compare_copy(subject, clone, "a cloned model")
+
+
+def check_copied_model(subject: Subject) -> Errors:
+    """`copy.deepcopy` of a model has its variables and predicts the same (S4)."""
+    return _compare_copy(subject, copy.deepcopy, "a copied model")
+
+
+def check_pickled_model(subject: Subject) -> Errors:
+    """A pickled model has its variables and predicts the same (S4)."""
+    return _compare_copy(subject, lambda model: pickle.loads(pickle.dumps(model)), "a pickle")
+
+
+def check_exported_model(subject: Subject) -> Errors:
+    """`model.export` gives a SavedModel that serves the same predictions (S4)."""
+    tensorflow = importlib.import_module("tensorflow")
+    layer = subject.shared_layer()
+    expected, _ = run_raw(subject, layer, training=False)
+    with tempfile.TemporaryDirectory() as folder:
+        subject.model(layer).export(folder, verbose=False)
+        # Its variables live as long as the artifact itself.
+        artifact = tensorflow.saved_model.load(folder)
+        served = artifact.serve(subject.arrays)
+    actual = [part.numpy() for part in tensorflow.nest.flatten(served)]
+    return compare_trees(arrays_of(expected), actual, path="outputs of an exported model")

@@ -1,0 +1,77 @@
+"""Checks of methods as layers of their own, on shared weights (§5, §7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.weights import distinct
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import call_rngs, variables_of
+
+__all__ = ["check_bound_module", "check_methods"]
+
+
+def check_methods(subject: Subject) -> Errors:
+    """`layer.method` gives a layer that runs the method on the same weights and state (A3)."""
+    names = ("__call__", *subject.reference.other_methods)
+    return largest(*(_compare_method(subject, name) for name in names))
+
+
+def _compare_method(subject: Subject, name: str) -> Errors:
+    layer = subject.shared_layer()
+    shared = _method_layer(subject, layer, name)
+    _refuse_other_weights(layer, shared, name)
+    reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
+    before, rngs = variables_of(layer), call_rngs(shared, training=True)
+    outputs, updates = reference.apply(before, rngs, training=True)
+    expected = reference.next_variables(before, updates)
+    actual = subject.call(shared, training=True)
+    path = f"of the method {name}"
+    return largest(
+        compare_trees(outputs, actual, bitwise=True, path=f"outputs {path}"),
+        compare_trees(expected, variables_of(layer), bitwise=True, path=f"variables {path}"),
+    )
+
+
+def _with_method(raw: Any, name: str) -> Any:
+    return raw if raw.method == name else replace(raw, method=name)
+
+
+def _method_layer(subject: Subject, layer: Any, name: str) -> Any:
+    settings = {} if subject.training_arg is None else {"training_arg": subject.training_arg}
+    shared = layer.method(name, **settings)
+    subject.build(shared)
+    return shared
+
+
+def _refuse_other_weights(layer: Any, shared: Any, name: str) -> None:
+    own, found = ({id(v): v.path for v in part.weights} for part in (layer, shared))
+    if own.keys() != found.keys():
+        extra = [f"another {path}" for key, path in found.items() if key not in own]
+        missing = [f"no {path}" for key, path in own.items() if key not in found]
+        raise KeepLawError(
+            f"The layer of the method {name!r} does not have the weights of its source.",
+            expected=", ".join(own.values()) or "no weights",
+            found=", ".join([*extra, *missing]),
+            law="A3",
+        )
+
+
+def check_bound_module(subject: Subject) -> Errors:
+    """`to_module` gives the module, bound to the current variables (W2)."""
+    layer = subject.shared_layer()
+    layer.load_flax_variables(distinct(variables_of(layer)))
+    module, variables = layer.to_module().unbind()
+    if type(module) is not type(subject.module):
+        raise KeepLawError(
+            "The bound module is not the module that the layer was made of.",
+            expected=type(subject.module).__name__,
+            found=type(module).__name__,
+            law="W2",
+        )
+    expected, path = variables_of(layer), "variables of the bound module"
+    return compare_trees(expected, dict(variables), bitwise=True, path=path)

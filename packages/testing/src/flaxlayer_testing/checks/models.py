@@ -1,0 +1,130 @@
+"""Checks of a layer inside models: functional, sequential, subclassed, behind a mask (§5, §6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.calls import run_raw
+from flaxlayer_testing.checks.variants import mask_of
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.raw import RawCall
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import arrays_of, as_inputs, call_rngs, variables_of
+
+__all__ = [
+    "check_functional_model",
+    "check_masks",
+    "check_sequential_model",
+    "check_subclassed_model",
+]
+
+
+def check_functional_model(subject: Subject) -> Errors:
+    """A functional model of the layer alone gives the layer's outputs (A5, B1)."""
+    layer = subject.shared_layer()
+    model = subject.model(layer)
+    expected, _ = run_raw(subject, layer, training=False)
+    actual = arrays_of(model(subject.arrays, training=False))
+    path = "outputs of a functional model"
+    return compare_trees(arrays_of(expected), actual, bitwise=True, path=path)
+
+
+def check_sequential_model(subject: Subject) -> Errors:
+    """A `keras.Sequential` that builds the layer gives its outputs and variables (B2, B3)."""
+    layer = subject.new_layer()
+    model = keras.Sequential([as_inputs(subject.arrays[0], any_batch=False), layer])
+    return _compare_model(subject, model, layer, "a sequential model")
+
+
+class _Holder(keras.Model):
+    """A subclassed model that calls a layer with the arguments of the subject."""
+
+    def __init__(self, layer: Any, raw: RawCall) -> None:
+        super().__init__()
+        self.layer, self.raw = layer, raw
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns the arrays of the outputs."""
+        args, kwargs = self.raw.merge(list(inputs))
+        return arrays_of(self.layer(*args, training=training, **kwargs))
+
+
+def check_subclassed_model(subject: Subject) -> Errors:
+    """A subclassed model that builds the layer in `predict_on_batch` gives the same (B2, B3)."""
+    layer = subject.new_layer()
+    model = _Holder(layer, subject.reference.raw)
+    return _compare_model(subject, model, layer, "a subclassed model")
+
+
+def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) -> Errors:
+    # A layer of the same seed that was built by itself says what to expect (R3).
+    twin = subject.shared_layer()
+    before = variables_of(twin)
+    outputs, updates = run_raw(subject, twin, training=False)
+    expected = subject.reference.next_variables(before, updates)
+    inputs = subject.arrays[0] if isinstance(model, keras.Sequential) else subject.arrays
+    actual = arrays_of(model.predict_on_batch(inputs))
+    return largest(
+        compare_trees(arrays_of(outputs), actual, path=f"outputs of {what}"),
+        compare_trees(expected, variables_of(layer), path=f"variables of {what}"),
+    )
+
+
+# Masks.
+
+
+class _GivesMask(keras.layers.Layer):
+    def __init__(self, mask: Any) -> None:
+        super().__init__(autocast=False)
+        self.supports_masking, self.given = True, mask
+
+    def call(self, inputs: Any) -> Any:
+        return jax.numpy.array(inputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return self.given
+
+
+class _SeesMask(keras.layers.Layer):
+    seen: Any
+
+    def __init__(self) -> None:
+        super().__init__(autocast=False)
+        self.supports_masking, self.seen = True, None
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        self.seen = mask
+        return inputs
+
+
+def check_masks(subject: Subject) -> Errors:
+    """The mask of the layer before reaches an argument `mask`, and the layer after (A4)."""
+    layer, mask, raw = subject.shared_layer(), mask_of(subject), subject.reference.raw
+    rngs = call_rngs(layer, training=False)
+    masked = subject.reference.with_call(raw.with_mask(jax.numpy.asarray(mask)))
+    expected, _ = masked.apply(variables_of(layer), rngs, training=False)
+    call = raw.with_mask(None)
+    first, *rest = call.inputs
+    actual = layer(_GivesMask(mask)(first), *rest, training=False, **call.arguments)
+    if subject.reference.gives_one_array:
+        _refuse_other_mask(actual, mask)
+    return compare_trees(expected, actual, bitwise=True, path="outputs behind a mask")
+
+
+def _refuse_other_mask(outputs: Any, mask: Any) -> None:
+    after = _SeesMask()
+    after(outputs)
+    found = "no mask" if after.seen is None else str(np.asarray(after.seen).tolist())
+    if found != str(mask.tolist()):
+        raise KeepLawError(
+            "The mask does not travel on to the next layer.",
+            expected=str(mask.tolist()),
+            found=found,
+            law="A4",
+        )

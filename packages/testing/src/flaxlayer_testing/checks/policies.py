@@ -1,0 +1,54 @@
+"""Checks of dtype policies: what they cast at a call, and what they store (§5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.build import refuse_other_types
+from flaxlayer_testing.checks.variants import COMPUTE, cast_arrays, cast_params
+from flaxlayer_testing.checks.weights import distinct
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import call_rngs, variables_of
+
+__all__ = ["check_explicit_dtype", "check_mixed_policy"]
+
+
+@contextmanager
+def _global_policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def check_mixed_policy(subject: Subject) -> Errors:
+    """Under a global mixed policy a call casts inputs and params, and nothing else (A7, C6)."""
+    with _global_policy(f"mixed_{COMPUTE}"):
+        layer = subject.built_layer()
+    refuse_other_types(subject.reference.stored, layer, "A7")
+    # Initial state is often zeros and ones, which no cast changes.
+    layer.load_flax_variables(distinct(variables_of(layer)))
+    before, function = variables_of(layer), subject.reference.function(training=True)
+    raw = subject.reference.compile(lambda v, k, a: function(cast_params(v), k, cast_arrays(a)))
+    outputs, updates = raw(before, call_rngs(layer, training=True), subject.arrays)
+    expected = subject.reference.next_variables(before, updates)
+    actual = subject.call(layer, training=True)
+    return largest(
+        compare_trees(outputs, actual, bitwise=True, path="outputs under a mixed policy"),
+        compare_trees(
+            expected, variables_of(layer), bitwise=True, path="variables under a mixed policy"
+        ),
+    )
+
+
+def check_explicit_dtype(subject: Subject) -> None:
+    """With `dtype=` floating params are stored in that dtype, and state in its own (A7)."""
+    layer = subject.built_layer(dtype=COMPUTE)
+    refuse_other_types(cast_params(subject.reference.stored), layer, "A7")

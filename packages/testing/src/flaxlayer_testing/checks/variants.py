@@ -1,0 +1,48 @@
+"""Variants of a subject's call: behind a mask, and in another dtype (§5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxlayer_testing.raw import is_array
+from flaxlayer_testing.subject import Subject
+
+__all__ = ["COMPUTE", "cast_arrays", "cast_params", "mask_of"]
+
+COMPUTE = "bfloat16"
+
+
+def _cast(tree: Any) -> Any:
+    def cast(leaf: Any) -> Any:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(leaf.shape, COMPUTE)
+        return jnp.asarray(leaf, COMPUTE)
+
+    return jax.tree_util.tree_map(cast, tree)
+
+
+def cast_params(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns variables with floating params in bfloat16; state is left alone (A7)."""
+    return {name: _cast(tree) if name == "params" else tree for name, tree in variables.items()}
+
+
+def cast_arrays(arrays: list[Any]) -> list[Any]:
+    """Returns arrays with floating ones in bfloat16 (A7)."""
+    cast: list[Any] = _cast(arrays)
+    return cast
+
+
+def mask_of(subject: Subject) -> Any:
+    """Returns a mask of the first two dimensions of the first input, None if it has none."""
+    first: Any = subject.inputs[0] if subject.inputs else None
+    if not is_array(first) or np.ndim(first) < 2:
+        return None
+    shape = np.shape(first)[:2]
+    return np.arange(np.prod(shape)).reshape(shape) % 3 != 1
