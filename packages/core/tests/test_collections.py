@@ -157,24 +157,27 @@ def test_a_layout_names_the_collections_that_it_does_not_store():
 
 @pytest.mark.law("C2")
 @pytest.mark.parametrize(
-    ("name", "stable", "role"),
+    ("name", "role"),
     [
-        ("params", False, "trainable"),
-        ("batch_stats", True, "state"),
-        ("losses", False, "transient"),
-        ("intermediates", True, "transient"),
-        ("perturbations", True, "transient"),
+        ("params", "trainable"),
+        ("batch_stats", None),
+        ("intermediates", "transient"),
+        ("perturbations", "transient"),
     ],
 )
-def test_flax_conventions_come_first_then_what_a_collection_does(name, stable, role):
-    assert decide_role(name, CollectionPolicy(), stable=stable) == role
+def test_flax_conventions_name_roles(name, role):
+    assert CollectionPolicy().role(name) == role
 
 
 @pytest.mark.law("C2")
-def test_a_policy_overrides_what_a_collection_does():
+def test_a_policy_names_roles_of_its_own():
     policy = CollectionPolicy(state=("losses",), transient=("cache",))
-    assert decide_role("losses", policy, stable=False) == "state"
-    assert decide_role("cache", policy, stable=True) == "transient"
+    assert (policy.role("losses"), policy.role("cache")) == ("state", "transient")
+
+
+@pytest.mark.law("C2")
+def test_a_stable_collection_is_state_and_another_transient():
+    assert (decide_role(stable=True), decide_role(stable=False)) == ("state", "transient")
 
 
 @pytest.mark.law("C2")

@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import (
@@ -22,12 +21,7 @@ X = np.ones((2, 4), np.float32)
     ("make", "found", "fix"),
     [
         (lambda: nn.Dense, "the class Dense", "Pass an instance: Dense(...)."),
-        (
-            lambda: nnx.Linear(2, 3, rngs=nnx.Rngs(0)),
-            "an nnx module, Linear",
-            "nnx modules are not yet supported; use the flax.linen version of the module.",
-        ),
-        (lambda: 3, "int: 3", "Pass an instance of flax.linen.Module."),
+        (lambda: 3, "int: 3", "Pass an instance of flax.linen.Module, or an nnx module."),
         (
             lambda: nn.Dense(2).bind({"params": {}}),
             "a bound module",
@@ -35,7 +29,7 @@ X = np.ones((2, 4), np.float32)
         ),
     ],
 )
-def test_what_is_no_linen_module_is_refused(make, found, fix):
+def test_what_is_no_module_is_refused(make, found, fix):
     with pytest.raises(AcceptModuleError) as caught:
         FlaxLayer(make())
     lines = str(caught.value).splitlines()

@@ -49,6 +49,7 @@ from flaxlayer_core.given import fit_variables, merge_missing, override_variable
 from flaxlayer_core.initialising import forget_trace, initial_variables
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
+from flaxlayer_core.nnx import NnxModule
 from flaxlayer_core.paths import (
     Path,
     escape_part,
@@ -61,6 +62,7 @@ from flaxlayer_core.plans import Discovery, ModePlan, Probe
 from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
 from flaxlayer_core.signatures import MethodCall
+from flaxlayer_core.wrapping import wrap_module
 
 __all__ = [
     "AcceptModuleError",
@@ -86,6 +88,7 @@ __all__ = [
     "MatchWeightsFileError",
     "MethodCall",
     "ModePlan",
+    "NnxModule",
     "Path",
     "Probe",
     "ReadVariablesError",
@@ -123,5 +126,6 @@ __all__ = [
     "split_collections",
     "stream_rngs",
     "unwrap_statics",
+    "wrap_module",
     "wrap_statics",
 ]

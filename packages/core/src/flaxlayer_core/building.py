@@ -110,11 +110,13 @@ def _examine_binding(
     return Blueprint(probe, found, binding)
 
 
-def _discover(probe: Probe, arrays: Sequence[Any], **options: bool) -> tuple[Probe, Discovery]:
-    found = discover(probe, arrays, **options)
+def _discover(
+    probe: Probe, arrays: Sequence[Any], *, abstract: bool = True, applied: bool = True
+) -> tuple[Probe, Discovery]:
+    found = discover(probe, arrays, abstract=abstract, applied=applied)
     if found.late:
         probe = replace(probe, flax_module=LateModule(probe.flax_module, found.late))
-        found = discover(probe, arrays, **options)
+        found = discover(probe, arrays, abstract=abstract, applied=applied)
         refuse_late(probe, found)
     return probe, found
 

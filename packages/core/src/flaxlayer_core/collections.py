@@ -287,12 +287,10 @@ def same_structure(left: Any, right: Any) -> bool:
     return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
 
-def decide_role(collection: str, policy: CollectionPolicy, *, stable: bool) -> Role:
-    """Decides the role of one collection (C2).
+def decide_role(*, stable: bool) -> Role:
+    """Decides the role of a collection by what calls do with it (C2).
 
     Args:
-        collection: Its name.
-        policy: Roles by name, which come first.
         stable: Whether it kept its structure when the result of a call was fed into the next.
 
     Returns:
@@ -301,9 +299,9 @@ def decide_role(collection: str, policy: CollectionPolicy, *, stable: bool) -> R
     Example:
 
     ```python
-    >>> decide_role("batch_stats", CollectionPolicy(), stable=True)
+    >>> decide_role(stable=True)
     <Role.STATE: 'state'>
 
     ```
     """
-    return policy.role(collection) or (Role.STATE if stable else Role.TRANSIENT)
+    return Role.STATE if stable else Role.TRANSIENT

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,7 @@ __all__ = [
     "interceptors_active",
     "key_impl",
     "prng_impl",
+    "quiet_sow",
     "record_streams",
     "single_operation",
     "trace_state_clean",
@@ -148,6 +150,22 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
     else:
         record.asked.add(name)
         record.missing = name
+
+
+@contextlib.contextmanager
+def quiet_sow() -> Iterator[None]:
+    """Silences what nnx says of `Module.sow` and `perturb` outside of `nnx.capture`.
+
+    A layer returns everything that a module sows, of whatever type; `nnx.capture` must be told the
+    types beforehand. Used while a call is traced, not when it runs.
+
+    Yields:
+        Nothing.
+    """
+    with warnings.catch_warnings():
+        for method in ("sow", "perturb"):
+            warnings.filterwarnings("ignore", rf"\s*Using 'Module.{method}", DeprecationWarning)
+        yield
 
 
 def cut_to_needs(traced: extend_core.ClosedJaxpr) -> tuple[extend_core.ClosedJaxpr, list[bool]]:

@@ -141,9 +141,8 @@ class _Search:
             raise
         except Exception:  # any module may fail in any way on inputs that are not a call's
             variables, init_streams = self._init(training=True)
-        policy = self.probe.policy
         roles = {
-            name: decide_role(name, policy, stable=not _holds_tuples(tree))
+            name: self._named_role(name) or decide_role(stable=not _holds_tuples(tree))
             for name, tree in variables.items()
         }
         kept = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
@@ -219,9 +218,11 @@ class _Search:
 
     def _modes(self, variables: dict[str, Any], init_streams: tuple[str, ...]) -> Discovery:
         policy = self.probe.policy
-        trainable = {name for name in variables if policy.role(name) is Role.TRAINABLE}
+        trainable = {name for name in variables if self._named_role(name) is Role.TRAINABLE}
         trainable |= set(policy.trainable) - set(policy.state)
-        given = {n: tree for n, tree in variables.items() if policy.role(n) is not Role.TRANSIENT}
+        given = {
+            n: tree for n, tree in variables.items() if self._named_role(n) is not Role.TRANSIENT
+        }
         training = self._plan(given, True, trainable)
         roles = self._roles(given, training)
         stored = {name: given[name] for name in given if roles[name] is not Role.TRANSIENT}
@@ -234,11 +235,16 @@ class _Search:
         layout = VariableLayout.from_variables(stored, roles)
         return Discovery(layout, stored, init_streams, False, training, inference, self.abstract)
 
+    def _named_role(self, collection: str) -> Role | None:
+        # C2: by the policy, else by the kind of its variables; None where calls must tell.
+        named = self.probe.policy.role(collection)
+        return named or self.probe.flax_module.default_role(collection)
+
     def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
         moved = [
             name
             for name, tree in plan.updates.items()
-            if self.probe.policy.role(name) is None
+            if self._named_role(name) is None
             and not (name in given and same_structure(given[name], tree))
         ]
         again: Mapping[str, Any] = {}
@@ -247,10 +253,9 @@ class _Search:
             _, again = self._apply(fed, plan.streams, plan.training, plan.denied)
         names = {*given, *plan.updates}
         return {
-            name: decide_role(
-                name,
-                self.probe.policy,
-                stable=name not in moved or same_structure(plan.updates[name], again.get(name)),
+            name: self._named_role(name)
+            or decide_role(
+                stable=name not in moved or same_structure(plan.updates[name], again.get(name))
             )
             for name in names
         }
@@ -263,7 +268,8 @@ class _Search:
         training: ModePlan,
     ) -> ModePlan:
         state = {name for name in stored if roles[name] is Role.STATE}
-        flagged = self.probe.call.flags or training.streams
+        modes = self.probe.flax_module.has_modes
+        flagged = modes or self.probe.call.flags or training.streams
         if not flagged and not state:
             return replace(training, training=False)
         # C3: the usual module leaves its state alone when it may not change it: one trace.

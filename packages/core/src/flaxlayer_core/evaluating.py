@@ -76,7 +76,14 @@ class EagerProgram:
         for equation in jaxpr.eqns:
             outputs = self._run(equation, [read(atom) for atom in equation.invars])
             values.update(zip(equation.outvars, outputs, strict=True))
-        return [_to_jax(read(atom), atom.aval) for atom in jaxpr.outvars]
+        # What the program did not compute belongs to someone else, and may not be donated.
+        given = {*jaxpr.constvars, *jaxpr.invars}
+        return [
+            jnp.array(read(atom), copy=True)
+            if not isinstance(atom, core.Literal) and atom in given
+            else _to_jax(read(atom), atom.aval)
+            for atom in jaxpr.outvars
+        ]
 
     def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         function = _jitted(equation)

@@ -19,7 +19,7 @@ from flaxlayer_core.building import Blueprint, ones
 from flaxlayer_core.compat import trace_state_clean
 from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.keys import init_rngs
-from flaxlayer_core.plans import Discovery, trace_init
+from flaxlayer_core.plans import Discovery, abstract_keys, trace_init
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 from flaxlayer_core.tracing import TracedFunction
 
@@ -92,7 +92,7 @@ def _init(
             continue
         if traced is not None and not traced.needs(1):
             traced.prepare()
-            rngs = init_rngs(seed, streams)
+            rngs = init_rngs(seed, streams) if traced.needs(0) else abstract_keys(streams)
             variables: dict[str, Any] = traced.evaluate(rngs, list(binding.arrays))
             return variables
         concrete = values if values is not None else ones(binding)
@@ -122,8 +122,8 @@ def _traced(
 
 def _fits(traced: TracedFunction, streams: int) -> bool:
     # The key implementation may have changed since a deferred build began.
-    key = jax.eval_shape(lambda: jax.random.key(0)).dtype
-    return traced.dtypes[:streams] == [key] * streams
+    keys = [key.dtype for key in abstract_keys(map(str, range(streams))).values()]
+    return traced.dtypes[:streams] == keys
 
 
 def _sized(binding: Binding) -> Iterator[Binding]:

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from flax.core.scope import in_filter
 
 from flaxlayer_core.arguments import wrap_statics
-from flaxlayer_core.collections import VariableSpec
+from flaxlayer_core.collections import Role, VariableSpec
 from flaxlayer_core.compat import StreamRecord
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import merge_missing
-from flaxlayer_core.protocol import FlaxModule, Rngs
+from flaxlayer_core.protocol import NO_MODES, FlaxModule, Modes, Rngs
 
 __all__ = ["MADE", "LateModule", "subtract_tree"]
 
@@ -105,6 +105,19 @@ class LateModule:
         """The name of its class, for messages."""
         return self._inner.class_name
 
+    @property
+    def has_modes(self) -> bool:
+        """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
+        return self._inner.has_modes
+
+    def is_mode(self, name: str) -> bool:
+        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
+        return self._inner.is_mode(name)
+
+    def default_role(self, collection: str) -> Role | None:
+        """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
+        return self._inner.default_role(collection)
+
     def resolve_method(self, method: Any) -> str | Callable[..., Any]:
         """Returns a method as a name, or a function that takes the module first (A3)."""
         return self._inner.resolve_method(method)
@@ -173,9 +186,10 @@ class LateModule:
         kwargs: Mapping[str, Any],
         *,
         method: str | Callable[..., Any],
+        modes: Modes = NO_MODES,
     ) -> dict[str, Any]:
         """Returns initial variables, with zeros in the places of late state."""
-        variables = self._inner.init(rngs, args, kwargs, method=method)
+        variables = self._inner.init(rngs, args, kwargs, method=method, modes=modes)
         places = jax.tree_util.tree_map(_placeholder, self._late)
         for tree in places.values():
             tree[MADE] = jnp.zeros((), bool)
@@ -190,6 +204,7 @@ class LateModule:
         method: str | Callable[..., Any],
         rngs: Rngs,
         mutable: Any,
+        modes: Modes = NO_MODES,
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the outputs of a call and the collections that it may have changed."""
         flags = [variables[name][MADE] for name in self._late]
@@ -202,6 +217,7 @@ class LateModule:
                 method=method,
                 rngs=rngs,
                 mutable=mutable,
+                modes=modes,
             )
             return wrap_statics(outputs), self._completed(updates, variables, mutable)
 
@@ -223,24 +239,31 @@ class LateModule:
             updates[name] = merge_missing({**found, MADE: made}, variables[name])
         return updates
 
-    def _switch(self, flags: Sequence[Any], run: Callable[[set[str]], Any]) -> Any:
+    def _switch(
+        self, flags: Sequence[Any], run: Callable[[set[str]], Any]
+    ) -> tuple[Any, dict[str, Any]]:
         subsets = [
             {name for name, made in zip(self._late, bits, strict=True) if made}
             for bits in itertools.product((False, True), repeat=len(flags))
         ]
-        ended: list[Any] = []
+        ended: list[set[str]] = []
 
         def branch(made: set[str]) -> Callable[[], Any]:
-            return lambda: ended.append(None) or run(made)
+            def call() -> Any:
+                result = run(made)
+                ended.append(made)
+                return result
+
+            return call
 
         index: Any = 0
         for flag in flags:
             index = 2 * index + jnp.asarray(flag, jnp.int32)
         try:
-            return jax.lax.switch(index, [branch(made) for made in subsets])
+            result: tuple[Any, dict[str, Any]] = jax.lax.switch(index, [*map(branch, subsets)])
         except TypeError as error:
             if len(ended) < len(subsets):
-                raise
+                raise  # the module's own
             raise BuildModuleError(
                 f"Module {self.class_name} returns something else once its state is made.",
                 expected="outputs of one structure, shape and dtype",
@@ -248,6 +271,7 @@ class LateModule:
                 fix="Return the same form of outputs in every call.",
                 law="C2",
             ) from error
+        return result
 
     def _partly_made(self, name: str, missing: Mapping[str, Any]) -> BuildModuleError:
         return BuildModuleError(

@@ -10,14 +10,12 @@ from typing import Any
 import flax.linen as nn
 
 from flaxlayer_core import compat
-from flaxlayer_core.collections import normalize_variables
-from flaxlayer_core.errors import AcceptModuleError, InspectMethodError
-from flaxlayer_core.protocol import Rngs
+from flaxlayer_core.collections import Role, normalize_variables
+from flaxlayer_core.errors import AcceptModuleError
+from flaxlayer_core.protocol import NO_MODES, Modes, Rngs
+from flaxlayer_core.public_methods import PublicMethods
 
 __all__ = ["LinenModule"]
-
-# What Flax itself calls, such as `setup`, is no method of the user's, overridden or not.
-_NO_METHODS = frozenset(dir(nn.Module)) - {"__call__"}
 
 
 class LinenModule:
@@ -45,6 +43,7 @@ class LinenModule:
     def __init__(self, module: nn.Module) -> None:
         _accept(module)
         self._module = module
+        self._methods = PublicMethods(module, type(module), nn.Module)
 
     @property
     def module(self) -> nn.Module:
@@ -55,6 +54,16 @@ class LinenModule:
     def class_name(self) -> str:
         """The name of its class, for messages."""
         return type(self._module).__name__
+
+    @property
+    def has_modes(self) -> bool:
+        """False: what tells training from inference are arguments and rngs."""
+        return False
+
+    def default_role(self, collection: str) -> Role | None:
+        """Returns None: roles go by name and by what calls do."""
+        del collection
+        return None
 
     def resolve_method(self, method: Any) -> str | Callable[..., Any]:
         """Returns a method as a name, or a function that takes the module first (A3).
@@ -69,68 +78,24 @@ class LinenModule:
         Raises:
             InspectMethodError: If there is no such public method.
         """
-        if method is None:
-            return self._check_name("__call__")
-        if isinstance(method, str):
-            return self._check_name(method)
-        owner = getattr(method, "__self__", None)
-        if owner is not None and isinstance(owner, nn.Module):
-            return self._check_bound(owner, method.__name__)
-        name = getattr(method, "__name__", "")
-        if name and inspect.getattr_static(type(self._module), name, None) is method:
-            return self._check_name(name)
-        if not callable(method):
-            raise self._method_error(repr(method))
-        function: Callable[..., Any] = method
-        return function
-
-    def _check_name(self, name: str) -> str:
-        if name not in self._public_methods():
-            raise self._method_error(repr(name))
-        return name
-
-    def _check_bound(self, owner: nn.Module, name: str) -> str:
-        if owner is not self._module:
-            raise self._method_error(f"{name!r} bound to another {type(owner).__name__}")
-        return self._check_name(name)
-
-    def _method_error(self, found: str) -> InspectMethodError:
-        return InspectMethodError(
-            f"Module {self.class_name} has no such public method.",
-            expected="one of: " + ", ".join(sorted(self._public_methods())),
-            found=found,
-            fix="Name a public method of the module, or pass a function f(module, ...).",
-            law="A3",
-        )
-
-    def _public_methods(self) -> set[str]:
-        names = {"__call__", *(name for name in dir(type(self._module)) if name[0] != "_")}
-        return {
-            name
-            for name in names - _NO_METHODS - self._fields()
-            if inspect.isfunction(inspect.getattr_static(type(self._module), name, None))
-        }
-
-    def _fields(self) -> set[str]:
-        # The default of a field may be a function, and is no method.
-        return set(getattr(type(self._module), "__dataclass_fields__", {}))
+        return self._methods.resolve(method)
 
     def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
-        function = getattr(type(self._module), method) if isinstance(method, str) else method
-        signature = inspect.signature(function)
-        parameters = list(signature.parameters.values())
-        # `*args` of a decorator takes the module and everything after it.
-        if parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
-            del parameters[0]
-        return signature.replace(parameters=parameters)
+        return self._methods.signature(method)
 
     def fixed_setting(self, name: str) -> bool:
         """Tells whether a field of the module already decides an argument of its method (A2).
 
         `nn.Dropout(0.5, deterministic=True)` refuses the argument at the call.
         """
-        return name in self._fields() and getattr(self._module, name) is not None
+        fields = getattr(type(self._module), "__dataclass_fields__", {})
+        return name in fields and getattr(self._module, name) is not None
+
+    def is_mode(self, name: str) -> bool:
+        """Returns False: a linen module has no mode of its own."""
+        del name
+        return False
 
     def init(
         self,
@@ -139,8 +104,10 @@ class LinenModule:
         kwargs: Mapping[str, Any],
         *,
         method: str | Callable[..., Any],
+        modes: Modes = NO_MODES,
     ) -> dict[str, Any]:
         """Returns the result of `Module.init` (B2)."""
+        del modes  # its arguments say it
         return normalize_variables(self._module.init(dict(rngs), *args, method=method, **kwargs))
 
     def apply(
@@ -152,8 +119,10 @@ class LinenModule:
         method: str | Callable[..., Any],
         rngs: Rngs,
         mutable: Any,
+        modes: Modes = NO_MODES,
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the result of `Module.apply` with a mutable filter."""
+        del modes  # its arguments say it
         outputs, updates = self._module.apply(
             dict(variables), *args, rngs=dict(rngs), method=method, mutable=mutable, **kwargs
         )
@@ -189,17 +158,14 @@ def _accept(module: Any) -> None:
         found, fix = "a bound module", "Pass the module that `Module.bind` was called on."
     elif isinstance(module, type) and issubclass(module, nn.Module):
         found, fix = f"the class {module.__name__}", f"Pass an instance: {module.__name__}(...)."
-    elif any("flax.nnx" in base.__module__ for base in type(module).__mro__):
-        found = f"an nnx module, {type(module).__name__}"
-        fix = "nnx modules are not yet supported; use the flax.linen version of the module."
     else:
         found, fix = (
             f"{type(module).__name__}: {module!r}",
-            "Pass an instance of flax.linen.Module.",
+            "Pass an instance of flax.linen.Module, or an nnx module.",
         )
     raise AcceptModuleError(
         "FlaxLayer cannot take this as a module.",
-        expected="an unbound instance of flax.linen.Module",
+        expected="an unbound instance of flax.linen.Module, or a module of flax.nnx",
         found=found,
         fix=fix,
     )

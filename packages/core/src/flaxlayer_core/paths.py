@@ -11,7 +11,15 @@ from flax.core import meta
 
 from flaxlayer_core.errors import MatchPathPatternError
 
-__all__ = ["Path", "escape_part", "flatten_with_paths", "format_path", "match_paths", "parse_path"]
+__all__ = [
+    "Path",
+    "escape_part",
+    "flatten_with_paths",
+    "format_path",
+    "key_name",
+    "match_paths",
+    "parse_path",
+]
 
 Path = tuple[str, ...]
 
@@ -76,7 +84,23 @@ def parse_path(text: str) -> Path:
     return tuple(part.replace("%2F", "/").replace("%25", "%") for part in text.split("/"))
 
 
-def _name(entry: Any) -> str:
+def key_name(entry: Any) -> str:
+    """Returns one entry of a JAX key path as text.
+
+    Args:
+        entry: Such as `jax.tree_util.DictKey`.
+
+    Returns:
+        The key, the index, or the name of the attribute.
+
+    Example:
+
+    ```python
+    >>> key_name(jax.tree_util.SequenceKey(1))
+    '1'
+
+    ```
+    """
     for attribute in ("key", "idx", "name"):
         if hasattr(entry, attribute):
             return str(getattr(entry, attribute))
@@ -112,11 +136,11 @@ def flatten_with_paths(tree: Any) -> tuple[list[tuple[Path, Any]], jax.tree_util
     treedef = jax.tree_util.tree_structure(tree)
     pairs: list[tuple[Path, Any]] = []
     for keys, value in jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]:
-        path = tuple(_name(key) for key in keys)
+        path = tuple(key_name(key) for key in keys)
         inner = jax.tree_util.tree_flatten_with_path(value)[0]
         single = len(inner) == 1
         for suffix, leaf in inner:
-            pairs.append((path if single else path + tuple(map(_name, suffix)), leaf))
+            pairs.append((path if single else path + tuple(map(key_name, suffix)), leaf))
     return pairs, treedef
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
 from flaxlayer_core.tracing import TracedFunction
 
-__all__ = ["Discovery", "ModePlan", "Probe", "trace_init"]
+__all__ = ["Discovery", "ModePlan", "Probe", "abstract_keys", "trace_init"]
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,13 @@ class Probe:
     ) -> dict[str, Any]:
         """Initialises the module."""
         args, kwargs = self.arguments(self.init_call, arrays, training)
-        method = self.init_call.method
-        return self.flax_module.init(rngs, args, kwargs, method=method)
+        return self.flax_module.init(
+            rngs,
+            args,
+            kwargs,
+            method=self.init_call.method,
+            modes=self.init_call.modes(training),
+        )
 
     def apply(
         self,
@@ -148,7 +153,13 @@ class Probe:
         """Applies the module; outputs that are no arrays come in a `StaticLeaf`."""
         args, kwargs = self.arguments(self.call, arrays, training)
         outputs, updates = self.flax_module.apply(
-            variables, args, kwargs, method=self.call.method, rngs=rngs, mutable=mutable
+            variables,
+            args,
+            kwargs,
+            method=self.call.method,
+            rngs=rngs,
+            mutable=mutable,
+            modes=self.call.modes(training),
         )
         return wrap_statics(outputs), updates
 
@@ -171,5 +182,10 @@ def trace_init(
     def init(rngs: Any, arrays: Any) -> Any:
         return probe.init(rngs, arrays, training=training)
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return TracedFunction(init, dict.fromkeys(streams, key), list(arrays))
+    return TracedFunction(init, abstract_keys(streams), list(arrays))
+
+
+def abstract_keys(streams: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns a key of JAX's current default kind for each stream, abstract."""
+    key: jax.ShapeDtypeStruct = jax.eval_shape(lambda: jax.random.key(0))
+    return dict.fromkeys(streams, key)

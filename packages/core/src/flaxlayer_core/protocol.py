@@ -5,22 +5,27 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import jax
 
+from flaxlayer_core.collections import Role
 from flaxlayer_core.compat import StreamRecord
 
-__all__ = ["FlaxModule", "Rngs"]
+__all__ = ["NO_MODES", "FlaxModule", "Modes", "Rngs"]
 
 Rngs = Mapping[str, jax.Array]
+Modes = Mapping[str, bool]
+NO_MODES: Modes = MappingProxyType({})
 
 
 class FlaxModule(Protocol):
     """A module behind pure functions of its variables.
 
-    `flaxlayer_core.linen.LinenModule` is the implementation for `flax.linen`;
-    `flaxlayer_core.late.LateModule` stands before a module that makes state when it is applied.
+    `flaxlayer_core.linen.LinenModule` is the implementation for `flax.linen`,
+    `flaxlayer_core.nnx.NnxModule` the one for `flax.nnx`; `flaxlayer_core.late.LateModule` stands
+    before a module that makes state when it is applied.
     """
 
     @property
@@ -30,6 +35,16 @@ class FlaxModule(Protocol):
     @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
+
+    @property
+    def has_modes(self) -> bool:
+        """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
+
+    def is_mode(self, name: str) -> bool:
+        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
+
+    def default_role(self, collection: str) -> Role | None:
+        """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
 
     def resolve_method(self, method: Any) -> str | Callable[..., Any]:
         """Returns a method as a name, or a function that takes the module first (A3)."""
@@ -47,6 +62,7 @@ class FlaxModule(Protocol):
         kwargs: Mapping[str, Any],
         *,
         method: str | Callable[..., Any],
+        modes: Modes = NO_MODES,
     ) -> dict[str, Any]:
         """Returns initial variables."""
 
@@ -59,6 +75,7 @@ class FlaxModule(Protocol):
         method: str | Callable[..., Any],
         rngs: Rngs,
         mutable: Any,
+        modes: Modes = NO_MODES,
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the outputs of a call and the collections that it may have changed."""
 

@@ -26,6 +26,8 @@ class MethodCall:
         flags: Arguments that get the training flag, and whether they get its negation.
         takes_mask: Whether it has an argument `mask`.
         label: The method as messages name it.
+        attribute: An attribute of the module, and whether it gets the negated flag, where it and no
+            argument tells the mode.
     """
 
     method: str | Callable[..., Any]
@@ -33,6 +35,7 @@ class MethodCall:
     flags: tuple[tuple[str, bool], ...]
     takes_mask: bool
     label: str
+    attribute: tuple[str, bool] | None = None
 
     @classmethod
     def from_method(
@@ -67,11 +70,29 @@ class MethodCall:
         signature = flax_module.signature(resolved)
         name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
         label = f"{flax_module.class_name}.{name}"
+        takes_mask = "mask" in signature.parameters
         if training_arg is None:
             flags = _customary_flags(flax_module, signature)
-        else:
-            flags = (_explicit_flag(signature, training_arg, label),)
-        return cls(resolved, signature, flags, "mask" in signature.parameters, label)
+            return cls(resolved, signature, flags, takes_mask, label)
+        flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
+        if flag[0] not in signature.parameters and flax_module.is_mode(flag[0]):
+            return cls(resolved, signature, (), takes_mask, label, attribute=flag)
+        _check_argument(signature, training_arg, label)
+        return cls(resolved, signature, (flag,), takes_mask, label)
+
+    def modes(self, training: bool) -> dict[str, bool]:
+        """Returns the attributes that tell a module of its own mode which it is (A2).
+
+        Args:
+            training: The training flag.
+
+        Returns:
+            The customary names, and the one that the user named, with their values.
+        """
+        flags = [(name, False) for name in TRAINING_FLAGS] + [(n, True) for n in NEGATED_FLAGS]
+        if self.attribute is not None:
+            flags.append(self.attribute)
+        return {name: training != negated for name, negated in flags}
 
     def bind(
         self,
@@ -167,7 +188,7 @@ def _customary_flags(
     return tuple(found)
 
 
-def _explicit_flag(signature: inspect.Signature, training_arg: str, label: str) -> tuple[str, bool]:
+def _check_argument(signature: inspect.Signature, training_arg: str, label: str) -> None:
     name = training_arg.removeprefix("~")
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     if name not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
@@ -178,4 +199,3 @@ def _explicit_flag(signature: inspect.Signature, training_arg: str, label: str) 
             fix="Name an argument of the method, with ~ in front if it gets the negated flag.",
             law="A2",
         )
-    return name, training_arg.startswith("~")

@@ -183,7 +183,7 @@ def test_what_is_no_module_is_refused():
         encode_module(nn.Dense)
     assert str(caught.value).splitlines() == [
         "Cannot store a configuration.",
-        "Expected: an instance of a flax.linen.Module class",
+        "Expected: an instance of a flax.linen.Module class, or a module of flax.nnx",
         "Found: the class flax.linen.linear.Dense",
         "Fix: Call the class: pass Dense(3), not Dense.",
         "Law: S1",

@@ -1,4 +1,4 @@
-"""`FlaxLayer`: any Flax linen module as a Keras layer."""
+"""`FlaxLayer`: any Flax module as a Keras layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from flaxlayer_core import (
     Discovery,
     DrawKeysError,
     FlaxModule,
-    LinenModule,
     Probe,
     SelectBackendError,
     examine,
@@ -35,6 +34,7 @@ from flaxlayer_core import (
     initial_variables,
     normalize_variables,
     split_arguments,
+    wrap_module,
 )
 from flaxlayer_core.config import remember
 
@@ -43,17 +43,25 @@ __all__ = ["FlaxLayer"]
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
 class FlaxLayer(WeightAccess):
-    """Runs a `flax.linen` module as a Keras layer.
+    """Runs a module of `flax.linen` or `flax.nnx` as a Keras layer.
 
     It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the
     same, `params` are trainable, every other collection that keeps its form is non-trainable
     state, random keys come by themselves, and models with it save, load and export. Beyond that
     arguments reach the method unchanged, whatever they are, and the training flag reaches
     `training`, `train`, `is_training`, and negated `deterministic`, `eval` and
-    `use_running_average`.
+    `use_running_average`, in a module of nnx its attributes too.
+
+    A module of nnx is never changed. One that exists keeps its values; what makes one is called at
+    build with `rngs=nnx.Rngs(**layer.init_rngs())`. Types of variables are collections, by Flax's
+    names for them. Random streams are reseeded for each call, as
+    `nnx.reseed(module, policy="match_shape", **layer.peek_rngs(training=...))` does it.
 
     Args:
-        module: An unbound instance of `flax.linen.Module`.
+        module: An unbound instance of `flax.linen.Module`; an instance of `flax.nnx.Module`; or a
+            class or `functools.partial` that makes one, given `rngs`. A model with an nnx module
+            can be saved if it was given as the latter, or if its class has a `get_config()` that
+            returns the keyword arguments of its constructor.
         method: The method to call: a name, a bound or an unbound method, or a function whose
             first argument is the module. Defaults to `__call__`.
         variables: Initial values, as `Module.init` returns them; collections and leaves that are
@@ -70,7 +78,7 @@ class FlaxLayer(WeightAccess):
         **kwargs: Keyword arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
-        AcceptModuleError: If `module` is not an unbound linen module.
+        AcceptModuleError: If `module` is none of these.
         InspectMethodError: If it has no such public method.
         CallArgumentError: If the method has no argument `training_arg`.
         MatchVariablesError: If `variables` is not a tree of collections.
@@ -108,7 +116,7 @@ class FlaxLayer(WeightAccess):
         **kwargs: Any,
     ) -> None:
         _refuse_other_backends()
-        flax_module = LinenModule(module)
+        flax_module = wrap_module(module)
         settings = Settings(
             method=method,
             rngs=None if rngs is None else tuple(rngs),

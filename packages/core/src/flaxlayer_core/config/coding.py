@@ -6,7 +6,7 @@ __all__ = ["decode_module", "decode_value", "encode_module", "encode_value"]
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import flax.linen as nn
 
@@ -21,8 +21,8 @@ from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorte
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
 from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
+from flaxlayer_core.nnx_making import factory_of, makes_nnx
 
-_M = TypeVar("_M", bound=nn.Module)
 _FORMAT = "flaxlayer.module"
 _VERSION = 1
 _LIMITS = Limits()
@@ -41,18 +41,22 @@ _BY_TAG: Mapping[str, Kind] = MappingProxyType({kind.tag: kind for kind in _KIND
 
 
 def encode_module(
-    module: nn.Module,
+    module: Any,
     *,
     namer: Callable[[object], str | None] | None = None,
     limits: Limits = _LIMITS,
 ) -> dict[str, Any]:
-    """The configuration of a linen module as JSON: its class and fields, recursively (S1).
+    """The configuration of a module as JSON (S1).
+
+    Of a linen module these are its class and its fields, recursively; of an nnx module what makes
+    it, since its class and arguments cannot be read back from it.
 
     A class or function whose name was free is known by it from now on. A module that stands at two
     places is stored once, and is one object again after loading.
 
     Args:
-        module: An unbound linen module.
+        module: An unbound linen module; an nnx module whose class has a `get_config()` that
+            returns the keyword arguments of its constructor; or what makes an nnx module.
         namer: Asked first for the stored name of a class or function, such as its name in Keras's
             registry.
         limits: Bounds on what is written.
@@ -61,9 +65,10 @@ def encode_module(
         A dictionary of JSON values alone. It holds no `"class_name"`, which Keras would interpret.
 
     Raises:
-        AcceptModuleError: `module` is no linen module instance.
-        EncodeModuleError: A field holds what cannot be stored; the message has its path and
-            the fix, or a class shares its name with a later definition.
+        AcceptModuleError: `module` is none of these.
+        EncodeModuleError: An nnx module does not tell its arguments. A field holds what cannot be
+            stored; the message has its path and the fix, or a class shares its name with a later
+            definition.
 
     Example:
 
@@ -78,15 +83,16 @@ def encode_module(
 
     ```
     """
-    if not isinstance(module, nn.Module):
+    stored = factory_of(module)
+    if not (isinstance(stored, nn.Module) or makes_nnx(stored)):
         raise AcceptModuleError(
             "Cannot store a configuration.",
-            expected="an instance of a flax.linen.Module class",
+            expected="an instance of a flax.linen.Module class, or a module of flax.nnx",
             found=describe(module),
             fix="Call the class: pass Dense(3), not Dense." if isinstance(module, type) else "",
             law="S1",
         )
-    root = encode_value(module, path=type(module).__name__, namer=namer, limits=limits)
+    root = encode_value(stored, path=type(module).__name__, namer=namer, limits=limits)
     return {"$type": _FORMAT, "version": _VERSION, "root": root}
 
 
@@ -94,10 +100,9 @@ def decode_module(
     config: Mapping[str, Any],
     *,
     resolve: Resolver | None = None,
-    expected: type[_M] = nn.Module,  # type: ignore[assignment]
     limits: Limits = _LIMITS,
-) -> _M:
-    """The module that `encode_module` stored (S2, S3).
+) -> Any:
+    """The linen module, or what makes the nnx module, that `encode_module` stored (S2, S3).
 
     Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and
     bounds are checked before anything is made. The modules have no parent, even inside a method of
@@ -107,7 +112,6 @@ def decode_module(
         config: What `encode_module` returned, through JSON or not.
         resolve: Asked first what a name stands for; gets the stored name, then the plain one. None
             means unknown.
-        expected: The class that the module must be an instance of.
         limits: Bounds on what is read.
 
     Raises:
@@ -132,11 +136,11 @@ def decode_module(
     """
     root = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
-    if not isinstance(module, expected):
-        raise refuse(
-            "module", expected=f"an instance of {expected.__qualname__}", found=describe(module)
-        )
-    return module
+    if isinstance(module, nn.Module) or makes_nnx(module):
+        return module
+    raise refuse(
+        "module", expected="an instance of Module, or what makes an nnx one", found=describe(module)
+    )
 
 
 def _open_envelope(config: object) -> object:

@@ -9,6 +9,7 @@ __all__ = [
     "is_module_class",
     "is_named_function",
     "is_namedtuple_class",
+    "is_nnx_class",
     "is_record_class",
     "is_storable_class",
     "public_methods",
@@ -26,6 +27,7 @@ from types import CellType, FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 import flax.linen as nn
+from flax import nnx
 from flax.linen import transforms
 
 # Set anew by Flax on every module class, so it tells nothing about the definition.
@@ -37,6 +39,11 @@ def is_module_class(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, nn.Module)
 
 
+def is_nnx_class(value: object) -> bool:
+    """Whether `value` is an nnx module class."""
+    return isinstance(value, type) and issubclass(value, nnx.Module)
+
+
 def is_lifted_class(value: object) -> bool:
     """Whether a lifted transform made `value`: its name leaves the transform's arguments out."""
     return is_module_class(value) and getattr(value, "__module__", None) == transforms.__name__
@@ -44,9 +51,8 @@ def is_lifted_class(value: object) -> bool:
 
 def is_record_class(value: object) -> bool:
     """Whether `value` is a dataclass that is not a module class."""
-    return (
-        isinstance(value, type) and dataclasses.is_dataclass(value) and not is_module_class(value)
-    )
+    is_module = is_module_class(value) or is_nnx_class(value)
+    return isinstance(value, type) and dataclasses.is_dataclass(value) and not is_module
 
 
 def is_enum_class(value: object) -> bool:
@@ -61,7 +67,7 @@ def is_namedtuple_class(value: object) -> bool:
 
 def is_storable_class(value: object) -> bool:
     """Whether `value` is a class of a kind that a configuration may name."""
-    kinds = (is_module_class, is_record_class, is_enum_class, is_namedtuple_class)
+    kinds = (is_module_class, is_nnx_class, is_record_class, is_enum_class, is_namedtuple_class)
     return any(matches(value) for matches in kinds)
 
 

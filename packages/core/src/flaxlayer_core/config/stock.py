@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+from flax import nnx
 from flax.core import lift
 from jax.scipy import special
 
 from flaxlayer_core.config import stock_names
 from flaxlayer_core.config.definitions import (
     is_module_class,
+    is_nnx_class,
     is_record_class,
     is_storable_class,
     qualified_name,
@@ -45,6 +47,12 @@ def _module_classes() -> Iterator[tuple[str, object]]:
     names = [name for name, value in vars(nn).items() if is_module_class(value)]
     # An alias comes after the class's own name, so that the own name is the one that is stored.
     return _pick(nn, "flax.linen", sorted(names, key=lambda name: vars(nn)[name].__name__ != name))
+
+
+def _nnx_classes() -> Iterator[tuple[str, object]]:
+    return _pick(
+        nnx, "flax.nnx", [name for name, value in vars(nnx).items() if is_nnx_class(value)]
+    )
 
 
 def _record_classes() -> Iterator[tuple[str, object]]:
@@ -113,6 +121,7 @@ def _freeze(pairs: Iterable[tuple[str, object]]) -> Mapping[str, object]:
 
 def _entries() -> Iterator[tuple[str, object]]:
     yield from _module_classes()
+    yield from _nnx_classes()
     yield from _record_classes()
     yield from _scalar_types()
     yield from _functions()

@@ -1,0 +1,261 @@
+"""`flax.nnx` modules behind core's module protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+from flax import nnx
+from flax.core.scope import in_filter
+from flax.errors import InvalidRngError, ModifyScopeVariableError
+
+from flaxlayer_core import compat
+from flaxlayer_core.collections import Role
+from flaxlayer_core.errors import BuildModuleError
+from flaxlayer_core.nnx_graph import GraphForm, flatten_tree, nest_leaves, role_of
+from flaxlayer_core.nnx_making import describe_module, make_module
+from flaxlayer_core.nnx_modes import has_mode, set_modes
+from flaxlayer_core.paths import Path
+from flaxlayer_core.protocol import NO_MODES, Modes, Rngs
+from flaxlayer_core.public_methods import PublicMethods
+
+__all__ = ["NnxModule"]
+
+_record: contextvars.ContextVar[compat.StreamRecord | None] = contextvars.ContextVar(
+    "flaxlayer_nnx_record", default=None
+)
+
+
+class NnxModule:
+    """A `flax.nnx` module behind `flaxlayer_core.protocol.FlaxModule`.
+
+    A module that exists keeps its own initial values. A class, or a `functools.partial` of one or
+    of another function that makes a module, is called with `rngs=nnx.Rngs(...)` at build. Neither
+    is ever changed: a call runs a new object of the same graph.
+
+    Args:
+        module: An instance of `nnx.Module`, or what makes one.
+
+    Raises:
+        AcceptModuleError: If it makes no module, or its variables have no names of their own.
+
+    Example:
+
+    ```python
+    >>> import functools, jax
+    >>> linear = NnxModule(functools.partial(nnx.Linear, 3, 2))
+    >>> keys = dict.fromkeys(("default", "params"), jax.random.key(0))
+    >>> variables = linear.init(keys, (), {}, method="__call__")
+    >>> {name: leaf.shape for name, leaf in variables["params"].items()}
+    {'bias': (2,), 'kernel': (3, 2)}
+
+    ```
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = self._example = module
+        self._streams: tuple[str, ...] = ()
+        self._exists = isinstance(module, nnx.Module)
+        if not self._exists:
+            self._example, self._streams = describe_module(module)
+        self._form, self._values = GraphForm.from_module(self._example)
+        self._forms = {self._form.paths: self._form}
+        self._methods = PublicMethods(module, type(self._example), nnx.Module)
+
+    @property
+    def module(self) -> Any:
+        """The user's module object, or what makes one."""
+        return self._module
+
+    @property
+    def class_name(self) -> str:
+        """The name of its class, for messages."""
+        return type(self._example).__name__
+
+    @property
+    def has_modes(self) -> bool:
+        """True: attributes of the module tell training from inference (A2)."""
+        return True
+
+    def is_mode(self, name: str) -> bool:
+        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
+        return has_mode(self._example, name)
+
+    def default_role(self, collection: str) -> Role | None:
+        """Returns the role of a collection by the type of its variables, None if it has none."""
+        for form in list(self._forms.values()):
+            for leaf in form.leaves:
+                if leaf.path[0] == collection and leaf.variable_type is not None:
+                    return role_of(leaf.variable_type)
+        return None
+
+    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+        """Returns a method as a name, or a function that takes the module first (A3).
+
+        Args:
+            method: None for `__call__`, a name, a bound or an unbound method of the module, or a
+                function whose first argument is the module.
+
+        Returns:
+            The name of a public method, or the function.
+
+        Raises:
+            InspectMethodError: If there is no such public method.
+        """
+        return self._methods.resolve(method)
+
+    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+        """Returns the signature of a method without the module argument."""
+        return self._methods.signature(method)
+
+    def fixed_setting(self, name: str) -> bool:
+        """Returns False: Keras's flag decides, in whatever mode the module was handed over (A2)."""
+        del name
+        return False
+
+    def init(
+        self,
+        rngs: Rngs,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        modes: Modes = NO_MODES,
+    ) -> dict[str, Any]:
+        """Returns the variables of the module, or of one made with these keys (B2)."""
+        del args, kwargs, method, modes  # an nnx module knows its shapes by itself
+        values: Mapping[Path, Any] = self._values
+        if not self._exists:
+            self._require(rngs)
+            keys = {name: rngs[name] for name in self._streams}
+            values = GraphForm.from_module(make_module(self._module, nnx.Rngs(**keys)))[1]
+        return nest_leaves({path: values[path] for path in sorted(self._form.paths)})
+
+    def _require(self, rngs: Rngs) -> None:
+        record = _record.get()
+        missing = [name for name in self._streams if name not in rngs]
+        if record is not None:
+            record.asked.update(self._streams)
+            record.drawn.update(set(self._streams) & set(rngs))
+            record.missing = missing[0] if missing else None
+        if missing:
+            raise InvalidRngError(f"{self.class_name} needs PRNG for {missing[0]!r}")
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        rngs: Rngs,
+        mutable: Any,
+        modes: Modes = NO_MODES,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the outputs of a call and the collections that it may have changed.
+
+        Streams get their keys as `nnx.reseed(module, policy="match_shape", **rngs)` gives them.
+        What a call makes of a `Param` is not kept (C3).
+        """
+        values = flatten_tree(variables)
+        module = self._merge(values)
+        set_modes(module, modes)
+        keys: dict[str, Any] = dict(rngs)
+        nnx.reseed(module, policy="match_shape", **keys)
+        function = getattr(type(module), method) if isinstance(method, str) else method
+        streams = _streams_of(module)
+        graph = nnx.graphdef(module)
+        with compat.quiet_sow():
+            outputs = function(module, *args, **kwargs)
+        _note_draws(streams, rngs)
+        return _plain(outputs), self._updates(module, graph, values, mutable)
+
+    def _merge(self, values: Mapping[Path, Any]) -> Any:
+        form = self._forms[frozenset(values)]
+        return form.merge(values, self._values if self._exists else {})
+
+    def _updates(
+        self, module: Any, graph: Any, before: Mapping[Path, Any], mutable: Any
+    ) -> dict[str, Any]:
+        form, after = GraphForm.from_module(module)
+        if form.paths == frozenset(before) and form.graphdef != graph:
+            raise self._changed_graph()
+        self._forms.setdefault(form.paths, form)
+        kept: dict[Path, Any] = {}
+        for leaf in form.leaves:
+            if leaf.is_rng:
+                continue
+            if in_filter(mutable, leaf.path[0]):
+                kept[leaf.path] = after[leaf.path]
+            elif after[leaf.path] is not before.get(leaf.path) and not (
+                leaf.is_param and leaf.path in before
+            ):
+                name = leaf.path[-1]
+                raise ModifyScopeVariableError(leaf.path[0], name, "/".join(leaf.path[1:-1]))
+        return nest_leaves(kept)
+
+    def _changed_graph(self) -> BuildModuleError:
+        return BuildModuleError(
+            f"Module {self.class_name} changes an attribute that is no nnx.Variable in a call.",
+            expected="calls that change the values of variables only",
+            found="another graph after the call than before",
+            fix="Keep what a call changes in an nnx.Variable; a compiled call cannot keep it else.",
+            law="C2",
+        )
+
+    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the stored tree as it is: a tree of arrays for each collection (W2)."""
+        return dict(stored)
+
+    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a tree with text for all keys, as it is stored."""
+        return nest_leaves(flatten_tree(raw))
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        """Returns a new module with these variables, in the modes of the user's own (W2).
+
+        Its random streams are those of the user's object; one that was made from a class has
+        streams to `nnx.reseed` before it trains.
+        """
+        return self._merge(flatten_tree(variables))
+
+    @contextlib.contextmanager
+    def record_streams(self) -> Iterator[compat.StreamRecord]:
+        """Opens a context that records which rng streams the module asks for (R1)."""
+        record = compat.StreamRecord()
+        token = _record.set(record)
+        try:
+            yield record
+        finally:
+            _record.reset(token)
+
+    def call_context(self) -> tuple[Any, ...] | None:
+        """Returns nothing: no ambient setting of nnx changes a call."""
+        return ()
+
+
+def _streams_of(module: nnx.Module) -> list[tuple[nnx.RngStream, Any]]:
+    nodes = [node for _, node in nnx.iter_graph(module)]
+    return [(n, n.count.get_value()) for n in nodes if isinstance(n, nnx.RngStream)]
+
+
+def _note_draws(streams: list[tuple[nnx.RngStream, Any]], rngs: Rngs) -> None:
+    record = _record.get()
+    if record is None:
+        return
+    drawn = {stream.tag for stream, count in streams if stream.count.get_value() is not count}
+    record.asked |= drawn
+    record.replaced |= drawn
+    record.drawn |= drawn & set(rngs)
+
+
+def _plain(outputs: Any) -> Any:
+    # A method may return a variable of the module, which lives no longer than the call.
+    def value(leaf: Any) -> Any:
+        return leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
+
+    return jax.tree_util.tree_map(value, outputs, is_leaf=lambda v: isinstance(v, nnx.Variable))

@@ -1,0 +1,42 @@
+"""From a user's module to core's protocol: the one place that tells linen from nnx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import nnx
+
+from flaxlayer_core.linen import LinenModule
+from flaxlayer_core.nnx import NnxModule
+from flaxlayer_core.nnx_making import makes_nnx
+from flaxlayer_core.protocol import FlaxModule
+
+__all__ = ["wrap_module"]
+
+
+def wrap_module(module: Any) -> FlaxModule:
+    """Puts a module behind core's protocol.
+
+    Args:
+        module: An unbound instance of `flax.linen.Module`; an instance of `flax.nnx.Module`, a
+            subclass of it, a function of `rngs` that makes one, or a `functools.partial` of these.
+
+    Returns:
+        The module behind the protocol.
+
+    Raises:
+        AcceptModuleError: If it is none of these.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, functools
+    >>> wrap_module(nn.Dense(2)).class_name
+    'Dense'
+    >>> wrap_module(functools.partial(nnx.Linear, 3, 2)).class_name
+    'Linear'
+
+    ```
+    """
+    is_nnx = isinstance(module, nnx.Module) or makes_nnx(module)
+    return NnxModule(module) if is_nnx else LinenModule(module)
