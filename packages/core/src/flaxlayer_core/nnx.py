@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import flax
 import jax
 from flax import nnx
 from flax.core.scope import in_filter
@@ -15,7 +16,7 @@ from flax.errors import InvalidRngError, ModifyScopeVariableError
 
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
-from flaxlayer_core.errors import BuildModuleError
+from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
 from flaxlayer_core.nnx_graph import GraphForm, flatten_tree, nest_leaves, role_of
 from flaxlayer_core.nnx_making import describe_module, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
@@ -57,6 +58,7 @@ class NnxModule:
     """
 
     def __init__(self, module: Any) -> None:
+        _refuse_old_flax()
         self._module = self._example = module
         self._streams: tuple[str, ...] = ()
         self._exists = isinstance(module, nnx.Module)
@@ -238,16 +240,28 @@ class NnxModule:
         return ()
 
 
+def _refuse_old_flax() -> None:
+    if not hasattr(nnx, "data"):
+        raise AcceptModuleError(
+            "FlaxLayer cannot take an nnx module with this version of Flax.",
+            expected="flax >= 0.11",
+            found=f"flax {flax.__version__}",
+            fix="pip install 'flax>=0.11'",
+        )
+
+
 def _streams_of(module: nnx.Module) -> list[tuple[nnx.RngStream, Any]]:
     nodes = [node for _, node in nnx.iter_graph(module)]
-    return [(n, n.count.get_value()) for n in nodes if isinstance(n, nnx.RngStream)]
+    return [(n, compat.variable_value(n.count)) for n in nodes if isinstance(n, nnx.RngStream)]
 
 
 def _note_draws(streams: list[tuple[nnx.RngStream, Any]], rngs: Rngs) -> None:
     record = _record.get()
     if record is None:
         return
-    drawn = {stream.tag for stream, count in streams if stream.count.get_value() is not count}
+    drawn = {
+        stream.tag for stream, count in streams if compat.variable_value(stream.count) is not count
+    }
     record.asked |= drawn
     record.replaced |= drawn
     record.drawn |= drawn & set(rngs)
@@ -256,6 +270,6 @@ def _note_draws(streams: list[tuple[nnx.RngStream, Any]], rngs: Rngs) -> None:
 def _plain(outputs: Any) -> Any:
     # A method may return a variable of the module, which lives no longer than the call.
     def value(leaf: Any) -> Any:
-        return leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
+        return compat.variable_value(leaf) if isinstance(leaf, nnx.Variable) else leaf
 
     return jax.tree_util.tree_map(value, outputs, is_leaf=lambda v: isinstance(v, nnx.Variable))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from flaxlayer_core.collections import Role, VariableSpec
+from flaxlayer_core.compat import variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.paths import Path, format_path, key_name
 
@@ -188,7 +189,7 @@ def _leaves(state: Any) -> Iterator[GraphLeaf]:
         if not _is_variable(node):
             yield GraphLeaf((ARRAYS, *path), None)
             continue
-        inside = jax.tree_util.tree_flatten_with_path(node.get_value())[0]
+        inside = jax.tree_util.tree_flatten_with_path(variable_value(node))[0]
         for inner, _ in inside:
             below = tuple(part for entry in inner for part in _parts(entry))
             yield GraphLeaf((collection_of(type(node)), *path, *below), type(node))

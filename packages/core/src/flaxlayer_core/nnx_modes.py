@@ -8,6 +8,8 @@ from typing import Any
 
 from flax import nnx
 
+from flaxlayer_core.compat import inner_modules
+
 __all__ = ["has_mode", "set_modes"]
 
 # What nnx.Module.train and eval set, whatever an attribute holds.
@@ -33,7 +35,7 @@ def set_modes(module: nnx.Module, modes: Mapping[str, bool]) -> None:
 
     ```
     """
-    for _, inner in list(nnx.iter_modules(module)):
+    for inner in inner_modules(module):
         for name, value in modes.items():
             if _is_attribute(inner, name):
                 setattr(inner, name, value)
@@ -59,8 +61,7 @@ def has_mode(module: nnx.Module, name: str) -> bool:
     ```
     """
     return any(
-        _is_attribute(inner, name) or name in _viewed(inner)
-        for _, inner in nnx.iter_modules(module)
+        _is_attribute(inner, name) or name in _viewed(inner) for inner in inner_modules(module)
     )
 
 
