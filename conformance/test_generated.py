@@ -5,8 +5,21 @@ import time
 import pytest
 from hypothesis import Phase, given, seed, settings
 
-from flaxlayer_testing import Subject, cases, checks, run_report, spec_traits
-from flaxlayer_testing.graph import FEATURES
+from flaxlayer_testing import (
+    FEATURES,
+    Case,
+    ExpectedFailure,
+    Flag,
+    ModuleSpec,
+    Node,
+    Subject,
+    ValueType,
+    cases,
+    checks,
+    run_report,
+    spec_traits,
+)
+from flaxlayer_testing.report import Status
 
 CALLS = (
     "check_build_paths",
@@ -31,13 +44,39 @@ CALLS = (
 MODELS = tuple(check.name for check in checks() if check.name not in CALLS)
 
 
-def examine(number, modules, names, record_property):
+SPECTRAL = Case(
+    ModuleSpec(
+        (ValueType((3,)),),
+        (Node("spectral_norm", (0,), (("features", 2),)),),
+        (1,),
+        flag=Flag(),
+    )
+)
+KNOWN = {
+    "spectral_norm": (
+        SPECTRAL,
+        ExpectedFailure(
+            "check_build_values",
+            "ParityError",
+            "initial variables/params/Dense_0/kernel differs in value",
+            "`init` divides the kernel by its norm, and that differs by the last bit.",
+        ),
+    ),
+}
+"""Features that a known failure keeps out of the search, with a case that shows it (T6)."""
+
+SHARDS = 8
+# In the order of their names, so that a shard costs what the others cost.
+SEARCHED = sorted(set(FEATURES) - set(KNOWN))
+
+
+def examine(number, modules, names, record_property, **wanted):
     """Runs checks on generated modules; each must pass or say why it does not apply."""
     seen, started = set(), time.perf_counter()
 
     @seed(number)
     @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
-    @given(cases())
+    @given(cases(without=list(KNOWN), **wanted))
     def run(case):
         seen.add(case.spec)
         run_report(Subject.from_case(case), only=names).raise_for_failures()
@@ -49,11 +88,30 @@ def examine(number, modules, names, record_property):
 
 
 @pytest.mark.law("T2")
-@pytest.mark.parametrize("shard", range(8))
+@pytest.mark.parametrize("shard", range(SHARDS))
 def test_generated_modules_run_as_raw_flax_does(shard, record_property):
     record_property("checks", "build, call and state")
-    seen = examine(shard, 20, CALLS, record_property)
-    assert len(seen) >= 13
+    seen = examine(shard, 12, CALLS, record_property)
+    assert len(seen) >= 8
+
+
+@pytest.mark.law("T1")
+@pytest.mark.law("T2")
+@pytest.mark.parametrize("feature", SEARCHED)
+def test_a_module_of_each_feature_runs_as_raw_flax_does(feature, record_property):
+    record_property("checks", "build, call and state")
+    seen = examine(0, 1, CALLS, record_property, max_nodes=2, features=[feature])
+    assert all(feature in spec_traits(spec).features for spec in seen)
+    assert seen
+
+
+@pytest.mark.law("T6")
+@pytest.mark.parametrize("feature", KNOWN)
+def test_a_known_failure_comes_about(feature):
+    case, failure = KNOWN[feature]
+    assert feature in spec_traits(case.spec).features
+    report = run_report(Subject.from_case(case), only=[failure.check], expected_failures=[failure])
+    assert [entry.status for entry in report.entries] == [Status.EXPECTED]
 
 
 @pytest.mark.law("T2")
@@ -78,18 +136,3 @@ def test_a_thousand_generated_modules_run_as_raw_flax_does(shard, record_propert
 def test_a_hundred_generated_modules_learn_save_and_refuse_as_raw_flax_does(shard, record_property):
     record_property("checks", "model")
     examine(2000 + shard, 12, MODELS, record_property)
-
-
-@pytest.mark.law("T1")
-def test_the_generated_modules_show_every_feature():
-    seen = set()
-    for shard in range(8):
-
-        @seed(shard)
-        @settings(max_examples=20, derandomize=False, phases=[Phase.generate])
-        @given(cases())
-        def collect(case):
-            seen.update(spec_traits(case.spec).features)
-
-        collect()
-    assert set(FEATURES) - seen == set()

@@ -1,6 +1,7 @@
 import inspect
 import pickle
 import traceback
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,11 @@ from flaxlayer_testing import (
     ModuleSpec,
     Node,
     ValueType,
+    blocks,
     build_module,
-    building,
     cases,
     flag_arguments,
+    generated,
     init_variables,
     make_inputs,
     make_rngs,
@@ -36,7 +38,8 @@ def noisy(flag):
 
 
 def leaves(outputs):
-    return list(outputs.values()) if isinstance(outputs, dict) else jax.tree.leaves(outputs)
+    # In the order of the outputs, which is not that of the names `y9` and `y10`.
+    return jax.tree.leaves(list(outputs.values()) if isinstance(outputs, dict) else outputs)
 
 
 @settings(max_examples=200)
@@ -44,7 +47,7 @@ def leaves(outputs):
 def test_every_drawn_module_initialises_and_runs_in_both_modes(case):
     spec, module = case.spec, build_module(case.spec)
     variables = jax.eval_shape(lambda: init_variables(case))
-    inputs = tuple(map(jnp.asarray, make_inputs(spec, case.batch_size, case.seed)))
+    inputs = jax.tree.map(jnp.asarray, make_inputs(spec, case.batch_size, case.seed))
     for training in (True, False):
         rngs = make_rngs(spec, case.seed, training=training)
         flags = flag_arguments(spec, training=training)
@@ -85,6 +88,84 @@ def test_a_flag_reaches_the_operations(flag):
     assert (predicted == x).all()
 
 
+BRANCHES = ModuleSpec(
+    (ValueType((4, 2)), ValueType((4,), "bool")),
+    (
+        Node("dense", (0,), DENSE.options),
+        Node(
+            "dropout", (2,), (("broadcast_dims", ()), ("rate", 0.5), ("rng_collection", "dropout"))
+        ),
+        Node("apply_mask", (3, 1)),
+        Node("again", (0,), (("node", 0),)),
+    ),
+    (4, 5),
+    "nested",
+    Flag("train", default=False),
+    "dict",
+    mask=True,
+    style="setup",
+    encoder=2,
+)
+
+
+def test_a_module_takes_its_arrays_in_one_pytree_and_a_mask_that_may_be_left_out():
+    signature = inspect.signature(build_module(BRANCHES))
+    assert str(signature) == "(inputs, mask=None, train=False)"
+    x, mask = make_inputs(BRANCHES, 3, 0)
+    module = build_module(BRANCHES)
+    tree = module.init(jax.random.key(0), x)
+    kept, masked = module.apply(tree, x), module.apply(tree, x, mask)
+    assert set(kept) == {"first", "rest"}
+    assert (masked["first"] == jnp.where(mask[..., None], kept["first"], 0)).all()
+    assert not (masked["first"] == kept["first"]).all()
+
+
+def test_a_mask_is_a_required_argument_where_the_flag_is():
+    spec = replace(BRANCHES, flag=Flag("train"))
+    assert str(inspect.signature(build_module(spec))) == "(inputs, mask, train)"
+
+
+def test_a_layer_that_is_called_again_has_its_params_once():
+    x, _ = make_inputs(BRANCHES, 2, 0)
+    module = build_module(BRANCHES)
+    tree = module.init(jax.random.key(0), x)
+    outputs = module.apply(tree, x)
+    assert set(tree["params"]) == {"layer_2"}
+    assert (outputs["first"] == outputs["rest"][0]).all()
+
+
+def test_a_second_method_is_what_the_first_calls():
+    x, _ = make_inputs(BRANCHES, 2, 0)
+    module = build_module(BRANCHES)
+    tree = module.init(jax.random.key(0), x)
+    hidden = module.apply(tree, x, method="encode")
+    assert (module.apply(tree, x)["first"] == hidden).all()
+
+
+@pytest.mark.parametrize(("form", "kind"), [("dict", dict), ("tuple", tuple)])
+def test_inputs_stand_in_a_pytree(form, kind):
+    (tree,) = make_inputs(replace(BRANCHES, arguments=form, mask=False), 2, 0)
+    assert type(tree) is kind
+    assert len(tree) == 2
+
+
+def test_inputs_and_outputs_stand_in_a_dataclass():
+    spec = ModuleSpec((X, X), (DENSE,), (2, 1), "dataclass", arguments="dataclass")
+    (record,) = make_inputs(spec, 2, 0)
+    outputs, _ = build_module(spec).init_with_output(jax.random.key(0), record)
+    assert type(record) is type(outputs) is blocks.Record
+    assert outputs.values[0].shape == (2, 2)
+    assert (outputs.values[1] == record.values[1]).all()
+
+
+def test_a_mask_marks_the_beginning_of_a_sequence():
+    _, mask = make_inputs(BRANCHES, 64, 0)
+    assert (mask.shape, mask.dtype) == ((64, 4), bool)
+    assert mask[:, 0].all()
+    assert (mask[:, 1:] <= mask[:, :-1]).all()
+    assert not mask.all()
+
+
 def test_modules_are_equal_and_hash_alike_for_equal_specs():
     first, second = build_module(noisy(FLAGS[3])), build_module(noisy(FLAGS[3]))
     assert first == second
@@ -105,10 +186,10 @@ def test_a_module_survives_pickling():
 
 def test_classes_are_importable_by_name():
     module = build_module(noisy(Flag("is_training", True, False)))
-    assert type(module).__module__ == "flaxlayer_testing.building"
-    assert getattr(building, type(module).__name__) is type(module)
+    assert type(module).__module__ == "flaxlayer_testing.generated"
+    assert getattr(generated, type(module).__name__) is type(module)
     with pytest.raises(AttributeError, match="Generated99"):
-        building.Generated99  # noqa: B018
+        generated.Generated99  # noqa: B018
 
 
 def test_a_traceback_shows_the_generated_statement():

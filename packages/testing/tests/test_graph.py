@@ -21,6 +21,8 @@ DENSE = Node("dense", (0,), (("features", 2), ("param_dtype", "bfloat16"), ("use
 NOISE = Node("training_noise", (0,), (("stream", "noise"),))
 COUNT = Node("count_steps", (1,), (("at_init", False),))
 SPEC = ModuleSpec((X,), (RELU,), (1,))
+TABLE = Node("table", (0,), (("dtype", "float32"),))
+DENSED = ModuleSpec((X,), (DENSE,), (1,))
 INNER = ModuleSpec((X,), (NOISE, COUNT), (2,), flag=Flag("eval"))
 
 
@@ -61,6 +63,22 @@ def test_every_feature_of_an_operation_is_described():
         replace(SPEC, nodes=(Node("nested", (0,)),)),
         replace(SPEC, nodes=(Node("nested", (0,), (), INNER),)),
         replace(SPEC, nodes=(Node("nested", (0,), (), replace(SPEC, structure="dict")),)),
+        replace(SPEC, nodes=(Node("nested", (0,), (), replace(SPEC, arguments="dict")),)),
+        replace(SPEC, nodes=(Node("nested", (0,), (("transform", "exec"),), SPEC),)),
+        replace(SPEC, nodes=(Node("nested", (0,), (("method", "jit"),), SPEC),)),
+        replace(SPEC, nodes=(Node("nested", (0,), (("transform", "scan"),), DENSED),)),
+        replace(SPEC, nodes=(Node("nested", (0,), (("transform", "map_variables"),), SPEC),)),
+        replace(SPEC, nodes=(DENSE, Node("again", (1,), (("node", 0),))), outputs=(2,)),
+        replace(SPEC, nodes=(DENSE, Node("again", (0,), (("node", 1),))), outputs=(2,)),
+        replace(SPEC, nodes=(DENSE, Node("again", (0,))), outputs=(2,)),
+        replace(SPEC, nodes=(RELU, Node("again", (0,), (("node", 0),))), outputs=(2,)),
+        replace(SPEC, arguments="list"),
+        replace(SPEC, mask=True),
+        replace(SPEC, inputs=(ValueType((4, 2)), ValueType((3,), "bool")), mask=True),
+        replace(SPEC, style="lazy"),
+        replace(SPEC, encoder=1),
+        replace(SPEC, style="setup", encoder=2),
+        replace(SPEC, style="setup", nodes=(TABLE,)),
         replace(SPEC, nodes=(NOISE,)),
         replace(SPEC, nodes=(RELU,) * 65),
         replace(SPEC, outputs=(2,)),
@@ -78,6 +96,19 @@ def test_every_feature_of_an_operation_is_described():
 def test_a_wrong_spec_is_refused_before_any_text_is_made_of_it(spec):
     with pytest.raises(ReadSpecError, match=r"harness cannot build[\s\S]*Law: T1"):
         build_module(spec)
+
+
+def test_a_layer_that_is_called_again_gives_what_it_gave():
+    spec = replace(SPEC, nodes=(DENSE, Node("again", (0,), (("node", 0),))), outputs=(2,))
+    assert output_types(spec) == (ValueType((2,)),)
+    assert "tied_submodule" in spec_traits(spec).features
+
+
+def test_a_transform_changes_the_types_of_a_nested_module():
+    nested = Node("nested", (0,), (("transform", "vmap"),), DENSED)
+    spec = replace(SPEC, nodes=(nested,))
+    assert output_types(spec) == (ValueType((2, 2)),)
+    assert {"nested", "vmap", "dense"} <= spec_traits(spec).features
 
 
 def test_modules_nest_to_a_bounded_depth():

@@ -36,6 +36,18 @@ def test_options_that_are_tuples_survive_json():
     assert ModuleSpec.from_json(spec.to_json()).nodes[0].options == node.options
 
 
+def test_a_case_with_unknown_dimensions_survives_json():
+    case = Case(SPEC, 3, 4, ((0, 1), (1, 1)))
+    assert Case.from_json(case.to_json()) == case
+
+
+def test_json_without_what_came_later_is_read():
+    data = json.loads(Case(SPEC).to_json())
+    later = ("arguments", "mask", "style", "encoder")
+    data = {"spec": {k: v for k, v in data["spec"].items() if k not in later}}
+    assert Case.from_json(json.dumps({**data, "batch_size": 2, "seed": 0})) == Case(SPEC)
+
+
 def test_the_json_of_a_spec_is_readable():
     data = json.loads(SPEC.to_json())
     assert data["nodes"][0] == {"op": "dense", "args": [0], "options": dict(DENSE.options)}
@@ -53,6 +65,7 @@ def test_the_json_of_a_spec_is_readable():
         SPEC.to_json().replace('"args":[0]', '"args":[true]'),
         SPEC.to_json().replace('"args":[0]', '"args":[[0]]'),
         SPEC.to_json().replace('"flag":null', '"flag":["training"]'),
+        SPEC.to_json().replace('"encoder":0', '"encoder":"0"'),
     ],
 )
 def test_what_is_not_a_spec_is_refused(text):

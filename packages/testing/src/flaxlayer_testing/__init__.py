@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     )
     from flaxlayer_testing.events import CheckFinished, CheckStarted, ReportFinished, listening
     from flaxlayer_testing.expected import ExpectedFailure
+    from flaxlayer_testing.features import FEATURES
     from flaxlayer_testing.fronts import check_module, parametrize_checks, run_check
-    from flaxlayer_testing.graph import FEATURES, output_types, spec_traits, value_types
+    from flaxlayer_testing.graph import output_types, value_types
     from flaxlayer_testing.program import to_program
     from flaxlayer_testing.programs import failing_program
     from flaxlayer_testing.records import FaultResult, Record
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
     from flaxlayer_testing.running import run_checks, run_report
     from flaxlayer_testing.searching import search
     from flaxlayer_testing.specs import Case, Flag, ModuleSpec, Node, ValueType
-    from flaxlayer_testing.strategies import cases, inputs, modules
+    from flaxlayer_testing.strategies import cases, inputs, modules, variables
     from flaxlayer_testing.subject import Subject
     from flaxlayer_testing.tolerances import TOLERANCES, Tolerance, tolerance_for
+    from flaxlayer_testing.traits import spec_traits
 
 __all__ = [
     "FEATURES",
@@ -97,6 +99,7 @@ __all__ = [
     "to_program",
     "tolerance_for",
     "value_types",
+    "variables",
 ]
 
 _HOMES = {
@@ -105,8 +108,9 @@ _HOMES = {
     "compare": ("compare_trees",),
     "events": ("CheckFinished", "CheckStarted", "ReportFinished", "listening"),
     "expected": ("ExpectedFailure",),
+    "features": ("FEATURES",),
     "fronts": ("check_module", "parametrize_checks", "run_check"),
-    "graph": ("FEATURES", "output_types", "spec_traits", "value_types"),
+    "graph": ("output_types", "value_types"),
     "program": ("to_program",),
     "programs": ("failing_program",),
     "records": ("FaultResult", "Record"),
@@ -114,9 +118,10 @@ _HOMES = {
     "running": ("run_checks", "run_report"),
     "searching": ("search",),
     "specs": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
-    "strategies": ("cases", "inputs", "modules"),
+    "strategies": ("cases", "inputs", "modules", "variables"),
     "subject": ("Subject",),
     "tolerances": ("TOLERANCES", "Tolerance", "tolerance_for"),
+    "traits": ("spec_traits",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,8 +1,9 @@
-"""The three ways in which a graph draws, each chosen for how it shrinks (T1)."""
+"""The ways in which a graph draws, each chosen for how it shrinks (T1)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -23,10 +24,15 @@ class Draw:
         # Hypothesis counts no choice where there is none to make, and prefers fewer choices to
         # simpler ones: an operation without options would be simpler than `Dense`.
         padded = values if len(values) > 1 else (values[0], values[0])
-        strategy = st.sampled_from(padded)
+        strategy = _sampled(tuple(padded), tuple(map(type, padded)))
         if allowed is not None:
             strategy = strategy.filter(lambda value: value in allowed)
-        return self._function(strategy)
+        drawn: T = self._function(strategy)
+        return drawn
+
+    def number(self, below: int) -> int:
+        """Draws a number; it shrinks to zero."""
+        return self._function(st.integers(0, below - 1))
 
     def mostly_first(self, values: Sequence[T]) -> T:
         """Draws the first value three times out of four, else any."""
@@ -35,6 +41,12 @@ class Draw:
     def span(self, make: Callable[[Draw], T]) -> T:
         """Draws in one piece, which Hypothesis can then delete as a whole."""
         return self._function(_span(make))
+
+
+@lru_cache(maxsize=4096)
+def _sampled(values: tuple[T, ...], _types: tuple[type, ...]) -> st.SearchStrategy[T]:
+    # Making a strategy costs more than drawing from it. By type, too, because True == 1.
+    return st.sampled_from(values)
 
 
 @st.composite

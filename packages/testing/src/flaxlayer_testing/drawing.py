@@ -1,179 +1,44 @@
-"""Draws graphs: which operations apply to which values, and in which order they are tried (T1)."""
+"""Draws graphs: nodes one after the other, nested modules, the training argument (T1)."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from math import prod
 
 from hypothesis import reject
 
+from flaxlayer_testing.candidates import (
+    MAX_VALUE,
+    NAMES,
+    Plan,
+    assignments,
+    candidates,
+    loose_ends,
+    ordered,
+    repeatable,
+)
 from flaxlayer_testing.drawer import Draw
-from flaxlayer_testing.graph import spec_traits, value_types
-from flaxlayer_testing.operations import OPERATIONS
-from flaxlayer_testing.specs import FLAG_NAMES, Flag, Json, ModuleSpec, Node, ValueType
+from flaxlayer_testing.graph import fits_transform, value_types
+from flaxlayer_testing.operations.base import is_float
+from flaxlayer_testing.specs import FLAG_NAMES, Flag, ModuleSpec, Node, ValueType
+from flaxlayer_testing.traits import spec_traits
+from flaxlayer_testing.transforms import TRANSFORMS
 
-__all__ = ["FLAGS", "Plan", "applies", "draw_flag", "draw_nodes", "loose_ends"]
-
-Assignment = tuple[tuple[str, Json], ...]
-
-MAX_VALUE = 96
-MAX_INNER_NODES = 3
-MAX_DEPTH = 2
+__all__ = ["FLAGS", "draw_flag", "draw_nodes", "draw_style"]
 
 FLAGS = tuple(
     Flag(*kind) for kind in itertools.product(FLAG_NAMES, (False, True), (None, False, True))
 )
 """Every training argument, the simplest first."""
 
-NAMES = (*(name for name, op in OPERATIONS.items() for _ in range(op.weight)), "nested")
-"""Every operation, as often as it is to be drawn."""
-
 # Four nodes on average, if six are allowed.
 CONTINUE = (False, True, True, True, True, True)
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a graph may be.
-
-    Attributes:
-        max_nodes: The most nodes that are drawn freely.
-        needed: Features for each of which a node is added.
-        without: Features that no node may show.
-        depth: How many modules it stands in.
-    """
-
-    max_nodes: int
-    needed: tuple[str, ...] = ()
-    without: frozenset[str] = frozenset()
-    depth: int = 0
-
-    @property
-    def nests(self) -> bool:
-        """Whether a nested module may be drawn."""
-        return self.depth < MAX_DEPTH and "nested" not in self.without
-
-    def inner(self) -> Plan:
-        """Returns the plan of a nested module."""
-        nodes = max(1, min(self.max_nodes, MAX_INNER_NODES))
-        return Plan(nodes, (), self.without, self.depth + 1)
-
-
-@lru_cache(maxsize=4096)
-def _assignments(
-    name: str, types: tuple[ValueType, ...], needed: str | None, without: frozenset[str]
-) -> tuple[Assignment, ...]:
-    operation = OPERATIONS[name]
-    choices = operation.choices(types)
-    if choices is None:
-        return ()
-    keys = sorted(choices)
-    drawn = itertools.product(*(choices[key] for key in keys))
-    options = (tuple(zip(keys, values, strict=True)) for values in drawn)
-    return tuple(
-        assignment for assignment in options if _allowed(name, types, assignment, needed, without)
-    )
-
-
-def _allowed(
-    name: str,
-    types: tuple[ValueType, ...],
-    assignment: Assignment,
-    needed: str | None,
-    without: frozenset[str],
-) -> bool:
-    operation, options = OPERATIONS[name], dict(assignment)
-    traits = operation.traits(options)
-    if traits.uses_flag and "flag" in without:
-        return False
-    small = all(prod(value.shape) <= MAX_VALUE for value in operation.results(types, options))
-    shown = needed is None or needed in traits.features
-    return small and shown and not traits.features & without
-
-
-def applies(feature: str, value: ValueType, without: frozenset[str]) -> bool:
-    """Tells whether a feature can be shown by one operation on values of this type."""
-    return any(
-        _assignments(name, (value,) * operation.arity, feature, without)
-        for name, operation in OPERATIONS.items()
-    )
-
-
-def _orders(numbers: Sequence[int], arity: int) -> Iterator[tuple[int, ...]]:
-    if arity == 1:
-        yield from ((number,) for number in numbers)
-    else:
-        yield from itertools.combinations(numbers, arity)
-        yield from ((number,) * arity for number in numbers)
-
-
-def _used(nodes: Sequence[Node]) -> set[int]:
-    return {number for node in nodes for number in node.args}
-
-
-def loose_ends(count: int, nodes: Sequence[Node]) -> list[int]:
-    """Returns the numbers of the values that no node takes, in order."""
-    used = _used(nodes)
-    return [number for number in range(count) if number not in used]
-
-
-def _numbers(types: Sequence[ValueType], nodes: Sequence[Node]) -> list[int]:
-    # Loose ends first, the newest of them foremost: graphs are deep, and shrink to a chain.
-    used = _used(nodes)
-    return sorted(range(len(types)), key=lambda number: (number in used, -number))
-
-
-def _candidates(
-    types: Sequence[ValueType], nodes: Sequence[Node], needed: str | None, plan: Plan
-) -> dict[str, list[tuple[int, ...]]]:
-    numbers = _numbers(types, nodes)
-
-    def fits(name: str, args: tuple[int, ...]) -> bool:
-        return bool(_assignments(name, tuple(types[n] for n in args), needed, plan.without))
-
-    found = {
-        name: [args for args in _orders(numbers, operation.arity) if fits(name, args)]
-        for name, operation in OPERATIONS.items()
-    }
-    if plan.nests and needed in (None, "nested"):
-        found["nested"] = list(_orders(numbers, 1))
-    return {name: args for name, args in found.items() if args}
-
-
-def _draw_node(
-    draw: Draw,
-    types: Sequence[ValueType],
-    nodes: Sequence[Node],
-    needed: str | None,
-    plan: Plan,
-) -> Node | None:
-    candidates = _candidates(types, nodes, needed, plan)
-    if not candidates:
-        return None
-    # From all operations, whatever applies, so that a choice means the same after others are gone.
-    name = draw.one_of(NAMES, allowed=candidates)
-    if name == "nested":
-        return _draw_nested(draw, types, _numbers(types, nodes), plan)
-    args = draw.mostly_first(candidates[name])
-    arg_types = tuple(types[number] for number in args)
-    return Node(name, args, draw.one_of(_assignments(name, arg_types, needed, plan.without)))
-
-
-def _draw_nested(
-    draw: Draw, types: Sequence[ValueType], numbers: Sequence[int], plan: Plan
-) -> Node:
-    count = min(draw.one_of((1, 2)), len(numbers))
-    args = tuple(numbers[:count])
-    inputs = tuple(types[number] for number in args)
-    nodes, inner_types = draw_nodes(draw, inputs, plan.inner())
-    outputs = tuple(loose_ends(len(inner_types), nodes))
-    single = len(outputs) == 1
-    structure = draw.one_of(("array", "tuple")) if single else "tuple"
-    inner = ModuleSpec(inputs, nodes, outputs, structure)
-    return Node("nested", args, (), draw_flag(draw, inner, frozenset(), plan.without))
+_BY_FEATURE = {transform.feature: name for name, transform in TRANSFORMS.items()}
+_NESTING = frozenset({"nested", *_BY_FEATURE})
 
 
 def draw_nodes(
@@ -220,6 +85,126 @@ def _open_graph(inputs: tuple[ValueType, ...], nodes: tuple[Node, ...]) -> Modul
     return ModuleSpec(inputs, nodes, (0,), "array", FLAGS[0])
 
 
+def _draw_node(
+    draw: Draw,
+    types: Sequence[ValueType],
+    nodes: Sequence[Node],
+    needed: str | None,
+    plan: Plan,
+) -> Node | None:
+    fitting = candidates(types, nodes, needed, plan)
+    repeats = repeatable(types, nodes) if needed in (None, "tied_submodule") else []
+    nests = plan.nests and (needed is None or needed in _NESTING)
+    names = {*fitting, *(["nested"] if nests else [])}
+    if repeats and "tied_submodule" not in plan.without:
+        names.add("again")
+    if not names:
+        return None
+    # From all operations, whatever applies, so that a choice means the same after others are gone.
+    name = draw.one_of(NAMES, allowed=names)
+    if name == "nested":
+        return _draw_nested(draw, types, ordered(types, nodes), needed, plan)
+    if name == "again":
+        position, numbers = draw.one_of(repeats)
+        return Node("again", numbers, (("node", position),))
+    args = draw.mostly_first(fitting[name])
+    kinds = tuple(types[number] for number in args)
+    options = assignments(name, kinds, needed, plan.without, plan.setup)
+    return Node(name, args, draw.one_of(options))
+
+
+# Nested modules.
+
+
+def draw_style(draw: Draw, plan: Plan, *, needed: bool) -> bool:
+    """Draws whether a module makes its submodules in `setup`."""
+    drawn = draw.one_of((False, False, False, False, True))
+    return needed or (drawn and "setup" not in plan.without)
+
+
+def _draw_nested(
+    draw: Draw,
+    types: Sequence[ValueType],
+    numbers: Sequence[int],
+    needed: str | None,
+    plan: Plan,
+) -> Node:
+    wanted = _draw_transform(draw, needed, plan)
+    fitting = _fitting_numbers(types, numbers, wanted)
+    if not fitting and needed in _BY_FEATURE:
+        reject()
+    wanted, numbers = (wanted, fitting) if fitting else ("", numbers)
+    count = 1 if wanted in _SINGLE else min(draw.one_of((1, 2)), len(numbers))
+    args = tuple(numbers[:count])
+    taken = tuple(types[number] for number in args)
+    inputs = TRANSFORMS[wanted].inputs(taken) if wanted else taken
+    inner = _draw_inner(draw, inputs, wanted, plan)
+    if wanted and not _transforms(inner, taken, wanted):
+        # What was drawn stands as it is, where it is for the types that the transform was given.
+        if needed in _BY_FEATURE or inner.inputs != taken:
+            reject()
+        wanted = ""
+    return Node("nested", args, (("transform", wanted),) if wanted else (), inner)
+
+
+# These hand one value on, or take it apart.
+_SINGLE = ("scan", "scan_time", "remat_scan")
+
+
+def _draw_transform(draw: Draw, needed: str | None, plan: Plan) -> str:
+    allowed = [name for name, part in TRANSFORMS.items() if part.feature not in plan.without]
+    if needed in _BY_FEATURE:
+        return _BY_FEATURE[needed]
+    return draw.one_of(("", *allowed)) if allowed else ""
+
+
+def _fitting_numbers(
+    types: Sequence[ValueType], numbers: Sequence[int], wanted: str
+) -> Sequence[int]:
+    if wanted not in _SINGLE:
+        return numbers
+    least = 2 if wanted == "scan_time" else 1
+    return [n for n in numbers if is_float(types[n]) and len(types[n].shape) >= least]
+
+
+def _transforms(inner: ModuleSpec, taken: tuple[ValueType, ...], name: str) -> bool:
+    values = value_types(inner)
+    results = tuple(values[number] for number in inner.outputs)
+    made = TRANSFORMS[name].results(taken, results)
+    small = all(len(value.shape) <= 4 and prod(value.shape) <= MAX_VALUE for value in made)
+    return small and fits_transform(inner, results, name)
+
+
+def _draw_inner(draw: Draw, inputs: tuple[ValueType, ...], wanted: str, plan: Plan) -> ModuleSpec:
+    within = plan.inner(setup=draw_style(draw, plan, needed=False))
+    if wanted:
+        within = replace(within, without=within.without | TRANSFORMS[wanted].without)
+    nodes, types = draw_nodes(draw, inputs, within)
+    outputs: tuple[int, ...] = tuple(loose_ends(len(types), nodes))
+    if wanted in ("scan", "remat_scan"):
+        nodes, outputs = _closed(nodes, types, inputs[0])
+    elif wanted == "scan_time":
+        outputs = outputs[-1:]
+    single = len(outputs) == 1
+    structure = "array" if single and (wanted or draw.one_of((True, False))) else "tuple"
+    style = "setup" if within.setup else "compact"
+    inner = ModuleSpec(inputs, nodes, outputs, structure, style=style)
+    return draw_flag(draw, inner, frozenset(), within.without)
+
+
+def _closed(
+    nodes: tuple[Node, ...], types: Sequence[ValueType], wanted: ValueType
+) -> tuple[tuple[Node, ...], tuple[int, ...]]:
+    # The last result of the type of the input, or else the input through an activation.
+    fitting = [number for number in range(1, len(types)) if types[number] == wanted]
+    if fitting or not (is_float(wanted) and wanted.shape):
+        return nodes, tuple(fitting[-1:]) or (0,)
+    return (Node("activation", (0,), (("function", "tanh"),)),), (1,)
+
+
+# The training argument.
+
+
 def draw_flag(
     draw: Draw, spec: ModuleSpec, needed: frozenset[str], without: frozenset[str]
 ) -> ModuleSpec:
@@ -238,9 +223,12 @@ def draw_flag(
     if not (spec_traits(spec).uses_flag or any(f.startswith("flag") for f in needed) or rare):
         return spec
     kinds = {name for name in needed if name.startswith("flag")}
-    shown = {flag: spec_traits(ModuleSpec((), (), (), "array", flag)).features for flag in FLAGS}
+    shown = {flag: _flag_features(flag) for flag in FLAGS}
     fitting = [flag for flag in FLAGS if kinds <= shown[flag] and not shown[flag] & without]
     if not fitting:
         reject()
-    flag = draw.one_of(fitting)
-    return ModuleSpec(spec.inputs, spec.nodes, spec.outputs, spec.structure, flag)
+    return replace(spec, flag=draw.one_of(fitting))
+
+
+def _flag_features(flag: Flag) -> frozenset[str]:
+    return spec_traits(ModuleSpec((), (), (), "array", flag)).features

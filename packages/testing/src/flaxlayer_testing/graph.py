@@ -2,76 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache, reduce
-from operator import or_
+from collections.abc import Sequence
+from functools import lru_cache
 
 from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.operations import OPERATIONS, Traits
-from flaxlayer_testing.operations.base import with_features
-from flaxlayer_testing.specs import FLAG_NAMES, ModuleSpec, Node, ValueType
+from flaxlayer_testing.features import FEATURES
+from flaxlayer_testing.operations import OPERATIONS
+from flaxlayer_testing.operations.masks import fits_mask
+from flaxlayer_testing.specs import (
+    ARGUMENTS,
+    FLAG_NAMES,
+    STRUCTURES,
+    STYLES,
+    ModuleSpec,
+    Node,
+    ValueType,
+)
+from flaxlayer_testing.traits import spec_traits
+from flaxlayer_testing.transforms import TRANSFORMS
 
-__all__ = ["FEATURES", "output_types", "spec_traits", "value_types"]
-
-FEATURES: Mapping[str, str] = {
-    "activation": "an activation function",
-    "always_noise": "a custom rng stream that both modes draw from",
-    "attention": "multi-head attention",
-    "attention_dropout": "dropout inside attention",
-    "batch_norm": "BatchNorm",
-    "cast": "a change of dtype between layers",
-    "concat": "values joined along their features",
-    "conv": "a convolution over one or two dimensions",
-    "count_calls": "a counter that both modes change",
-    "count_steps": "a counter that training changes",
-    "custom_state": "a collection of the module's own",
-    "custom_stream": "an rng stream of the module's own",
-    "dense": "Dense",
-    "dense_general": "DenseGeneral",
-    "dict_output": "outputs in a dict",
-    "dropout": "Dropout",
-    "dropout_stream": "Dropout with a stream of its own name",
-    "embed": "Embed",
-    "flag": "a training argument",
-    "flag_default": "a training argument with a default",
-    "flag_keyword_only": "a training argument that is keyword-only",
-    "flag_negated": "a training argument whose name means inference",
-    "flatten": "a reshape to one dimension",
-    "group_norm": "GroupNorm",
-    "guarded_average": "state that changes whenever its collection is mutable",
-    "half_input": "an input in half precision",
-    "layer_norm": "LayerNorm",
-    "mean": "a mean over a dimension",
-    "merge": "two values of one type joined by a sum, product or maximum",
-    "moving_average": "a moving average that training changes",
-    "nested": "a generated module inside another",
-    "one_hot": "one-hot encoding",
-    "param_dtype": "parameters in half precision",
-    "pool": "average or maximum pooling",
-    "prelu": "PReLU",
-    "recurrent": "a recurrent cell under RNN",
-    "rms_norm": "RMSNorm",
-    "several_inputs": "more than one input",
-    "several_outputs": "more than one output",
-    "sow": "sown values",
-    "sow_in_training": "losses that are sown in training only",
-    "sow_loss": "a sown loss",
-    "sow_value": "a sown intermediate",
-    "split": "an operation with two results",
-    "state_stream_flag": "state, an rng stream and a training argument in one module",
-    "swap_axes": "two dimensions exchanged",
-    "tied": "one layer used twice",
-    "tied_embed": "an embedding table used for input and output",
-    "token_input": "an input of token ids",
-    "training_noise": "a custom rng stream that training draws from",
-    "tuple_output": "outputs in a tuple",
-}
-"""Every feature that a spec can show, with what it is."""
+__all__ = [
+    "FEATURES",
+    "fits_transform",
+    "is_layer",
+    "masked_input",
+    "output_types",
+    "spec_traits",
+    "value_types",
+]
 
 MAX_SIZE = 64
 MAX_NODES = 64
 MAX_DEPTH = 4
-INPUT_DTYPES = ("float32", "bfloat16", "float16", "int32")
+INPUT_DTYPES = ("float32", "bfloat16", "float16", "int32", "bool")
 
 
 def value_types(spec: ModuleSpec) -> tuple[ValueType, ...]:
@@ -113,9 +76,10 @@ def _typed(spec: ModuleSpec, *, depth: int) -> tuple[ValueType, ...]:
     for value in spec.inputs:
         _check_input(value)
     _check_flag(spec)
+    _check_signature(spec, depth)
     types = list(spec.inputs)
-    for node in spec.nodes:
-        types += _results(spec, node, types, depth)
+    for position, node in enumerate(spec.nodes):
+        types += _results(spec, position, node, types, depth)
     _check_outputs(spec, len(types))
     return tuple(types)
 
@@ -143,6 +107,24 @@ def _check_flag(spec: ModuleSpec) -> None:
         _require(spec.flag.name in names, "a training argument", str(names), spec.flag.name)
 
 
+def masked_input(spec: ModuleSpec) -> int | None:
+    """Returns the number of the first input that the argument `mask` is of, if there is one."""
+    mask = spec.inputs[-1]
+    fitting = (n for n, value in enumerate(spec.inputs) if fits_mask(value, mask))
+    return next(fitting, None)
+
+
+def _check_signature(spec: ModuleSpec, depth: int) -> None:
+    known = spec.arguments in ARGUMENTS and (depth == 0 or spec.arguments == "positional")
+    _require(known, "a form of arguments", str(ARGUMENTS), spec.arguments)
+    _require(spec.style in STYLES, "a style", str(STYLES), spec.style)
+    fits = not spec.mask or (depth == 0 and masked_input(spec) is not None)
+    _require(fits, "a mask", "a boolean last input of the length of a sequence", spec.inputs)
+    most = len(spec.nodes) if spec.style == "setup" else 0
+    within = type(spec.encoder) is int and 0 <= spec.encoder <= most
+    _require(within, "an encoder", f"zero to {most} nodes", spec.encoder)
+
+
 def _check_numbers(numbers: Sequence[int], count: int) -> None:
     known = all(type(number) is int and 0 <= number < count for number in numbers)
     _require(known, "references", f"numbers of {count} values that exist", tuple(numbers))
@@ -150,42 +132,82 @@ def _check_numbers(numbers: Sequence[int], count: int) -> None:
 
 def _check_outputs(spec: ModuleSpec, count: int) -> None:
     _check_numbers(spec.outputs, count)
-    counts = {"array": (1, 1), "tuple": (1, count), "dict": (1, count)}
-    _require(spec.structure in counts, "a structure", str(tuple(counts)), spec.structure)
-    low, high = counts[spec.structure]
-    fits = low <= len(spec.outputs) <= high
-    _require(fits, "outputs", f"{low} to {high} for {spec.structure!r}", spec.outputs)
+    _require(spec.structure in STRUCTURES, "a structure", str(STRUCTURES), spec.structure)
+    high = 1 if spec.structure == "array" else count
+    fits = 1 <= len(spec.outputs) <= high
+    _require(fits, "outputs", f"1 to {high} for {spec.structure!r}", spec.outputs)
 
 
 def _results(
-    spec: ModuleSpec, node: Node, types: Sequence[ValueType], depth: int
+    spec: ModuleSpec, position: int, node: Node, types: Sequence[ValueType], depth: int
 ) -> tuple[ValueType, ...]:
     _check_numbers(node.args, len(types))
-    args = [types[number] for number in node.args]
+    args = tuple(types[number] for number in node.args)
     if node.op == "nested":
         return _nested_results(spec, node, args, depth)
+    if node.op == "again":
+        return _results(spec, position, _repeated(spec, position, node, types), types, depth)
     _check_node(spec, node, args)
     return OPERATIONS[node.op].results(args, dict(node.options))
 
 
+def _repeated(spec: ModuleSpec, position: int, node: Node, types: Sequence[ValueType]) -> Node:
+    # The node that it calls again, as if that had these arguments.
+    options = dict(node.options)
+    earlier = options.get("node")
+    valid = set(options) == {"node"} and type(earlier) is int and 0 <= earlier < position
+    _require(valid, "a repeated node", "the position of an earlier node", options)
+    assert isinstance(earlier, int)
+    first = spec.nodes[earlier]
+    _require(is_layer(first), "a repeated node", "one that is a layer", first)
+    taken = [[types[number] for number in part.args] for part in (first, node)]
+    _require(taken[0] == taken[1], "a repeated node", f"arguments {taken[0]}", taken[1])
+    return Node(first.op, node.args, first.options, first.inner)
+
+
+def is_layer(node: Node) -> bool:
+    """Tells whether a node has a layer that can be called again."""
+    if node.inner is not None:
+        # A cache that one call made is for the steps of the next.
+        return not node.options and "decode_cache" not in spec_traits(node.inner).features
+    return node.op in OPERATIONS and OPERATIONS[node.op].layer is not None
+
+
 def _nested_results(
-    spec: ModuleSpec, node: Node, args: Sequence[ValueType], depth: int
+    spec: ModuleSpec, node: Node, args: tuple[ValueType, ...], depth: int
 ) -> tuple[ValueType, ...]:
-    inner = node.inner
-    _require(inner is not None and not node.options, "a nested node", "one inner spec", node)
+    inner, options = node.inner, dict(node.options)
+    _require(inner is not None, "a nested node", "one inner spec", node)
     assert inner is not None
-    _require(tuple(args) == inner.inputs, "a nested node", f"arguments {inner.inputs}", args)
+    name = options.get("transform")
+    known = set(options) <= {"transform"} and (not options or name in TRANSFORMS)
+    _require(known, "a nested node", f"no options but a transform of {set(TRANSFORMS)}", options)
+    transform = TRANSFORMS[str(name)] if options else None
+    taken = transform.inputs(args) if transform else args
+    _require(taken == inner.inputs, "a nested node", f"arguments {inner.inputs}", taken)
     known = inner.flag is None or spec.flag is not None
     _require(known, "no training argument", "one, as a nested module needs it", spec.flag)
-    _require(inner.structure != "dict", "a nested node", "an array or a tuple", inner.structure)
+    _require(inner.structure in ("array", "tuple"), "a nested node", "arrays", inner.structure)
     types = _typed(inner, depth=depth + 1)
-    return tuple(types[number] for number in inner.outputs)
+    results = tuple(types[number] for number in inner.outputs)
+    if transform is None:
+        return results
+    _require(fits_transform(inner, results, str(name)), "a nested node", f"one for {name}", inner)
+    return transform.results(args, results)
+
+
+def fits_transform(inner: ModuleSpec, results: Sequence[ValueType], name: str) -> bool:
+    """Tells whether a transform applies to a module that makes these results."""
+    transform, traits = TRANSFORMS[name], spec_traits(inner)
+    return not traits.features & transform.without and transform.fits(inner, results, traits)
 
 
 def _check_node(spec: ModuleSpec, node: Node, args: Sequence[ValueType]) -> None:
     _require(node.op in OPERATIONS and node.inner is None, "a node", str(set(OPERATIONS)), node)
     operation = OPERATIONS[node.op]
     _require(len(args) == operation.arity, "a node", f"{operation.arity} arguments", node)
+    allowed = spec.style == "compact" or not operation.compact
+    _require(allowed, "a node", "an operation for the style of the module", node)
     choices = operation.choices(args)
     _require(choices is not None, "a node", f"arguments that {node.op!r} applies to", args)
     options = dict(node.options)
@@ -201,46 +223,3 @@ def output_types(spec: ModuleSpec) -> tuple[ValueType, ...]:
     """Returns the types of the outputs, in order."""
     types = value_types(spec)
     return tuple(types[number] for number in spec.outputs)
-
-
-def _node_traits(node: Node) -> Traits:
-    if node.inner is not None:
-        inner = spec_traits(node.inner)
-        return with_features(inner, "nested") | Traits(uses_flag=node.inner.flag is not None)
-    return OPERATIONS[node.op].traits(dict(node.options))
-
-
-@lru_cache(maxsize=1024)
-def spec_traits(spec: ModuleSpec) -> Traits:
-    """Returns the traits of a module: its features, roles of collections, streams by mode.
-
-    This is what discovery must find (C2, R1), derived from the spec alone.
-
-    Args:
-        spec: A valid spec.
-
-    Returns:
-        The traits of its nodes together, with the features of its signature.
-    """
-    traits = reduce(or_, map(_node_traits, spec.nodes), Traits())
-    if traits.state and traits.training_streams and traits.uses_flag:
-        traits = with_features(traits, "state_stream_flag")
-    return with_features(traits, *_signature_features(spec))
-
-
-def _signature_features(spec: ModuleSpec) -> set[str]:
-    dtypes = {value.dtype for value in spec.inputs}
-    flag = spec.flag
-    shown = {
-        "several_inputs": len(spec.inputs) > 1,
-        "several_outputs": len(spec.outputs) > 1,
-        "tuple_output": spec.structure == "tuple",
-        "dict_output": spec.structure == "dict",
-        "token_input": "int32" in dtypes,
-        "half_input": bool(dtypes & {"bfloat16", "float16"}),
-        "flag": flag is not None,
-        "flag_keyword_only": flag is not None and flag.keyword_only,
-        "flag_default": flag is not None and flag.default is not None,
-        "flag_negated": flag is not None and not FLAG_NAMES[flag.name],
-    }
-    return {name for name, present in shown.items() if present}

@@ -8,7 +8,7 @@ import re
 from flaxlayer_testing import blocks
 from flaxlayer_testing.building import flag_arguments, make_rngs
 from flaxlayer_testing.operations import VOCABULARY
-from flaxlayer_testing.source import input_names, method_text, nested_specs
+from flaxlayer_testing.source import input_names, methods_text, nested_specs
 from flaxlayer_testing.specs import Case, ModuleSpec, ValueType
 
 __all__ = ["to_program"]
@@ -18,6 +18,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np"""
+
+IMPORTS = {r"\bAny\b": "from typing import Any", "@struct": "from flax import struct"}
+"""What some pieces need, by what shows it."""
 
 
 def to_program(case: Case, *, check: str = "") -> str:
@@ -45,19 +48,31 @@ def to_program(case: Case, *, check: str = "") -> str:
     ```
     """
     classes = _class_texts(case.spec, "Model", "Nested")
+    run = _run_text(case)
     body = "\n\n\n".join(classes)
-    parts = [HEADER, *_block_texts(body), body, _run_text(case), check.strip()]
+    pieces = _block_texts(body + run)
+    header = HEADER + "".join(
+        f"\n{line}"
+        for word, line in IMPORTS.items()
+        if any(re.search(word, text) for text in pieces)
+    )
+    parts = [header, *pieces, body, run, check.strip()]
     return "\n\n\n".join(part for part in parts if part) + "\n"
 
 
 def _block_texts(body: str) -> list[str]:
-    used = [name for name in blocks.__all__ if re.search(rf"\b{name}\(", body)]
-    return [inspect.getsource(getattr(blocks, name)).strip() for name in used]
+    used = [name for name in blocks.__all__ if re.search(rf"\b{name}\b", body)]
+    texts = [inspect.getsource(getattr(blocks, name)).strip() for name in used]
+    # A class stands behind the one that it derives from.
+    bases = {found for text in texts for found in re.findall(r"^class \w+\((\w+)\):", text)}
+    return [*_block_texts(" ".join(sorted(bases))), *texts] if bases else texts
 
 
 def _class_texts(spec: ModuleSpec, name: str, prefix: str) -> list[str]:
-    lines = [f"class {name}(nn.Module):", "    @nn.compact"]
-    lines += [f"    {line}" for line in method_text(spec, prefix)]
+    lines = [f"class {name}(nn.Module):"]
+    for method in methods_text(spec, prefix).values():
+        lines += [] if spec.style == "setup" else ["    @nn.compact"]
+        lines += [f"    {line}" for line in method]
     nested = [
         text
         for class_name, inner in nested_specs(spec, prefix).items()
@@ -70,7 +85,21 @@ def _input_text(name: str, value: ValueType, batch_size: int) -> str:
     shape = (batch_size, *value.shape)
     if value.dtype == "int32":
         return f"{name} = rng.integers(0, {VOCABULARY}, {shape}).astype(np.int32)"
+    if value.dtype == "bool":
+        length = value.shape[-1]
+        lengths = f"rng.integers(1, {length + 1}, {(*shape[:-1], 1)})"
+        return f"{name} = np.arange({length}) < {lengths}"
     return f"{name} = rng.standard_normal({shape}).astype(jnp.{value.dtype})"
+
+
+def _inputs_text(spec: ModuleSpec) -> str:
+    names = input_names(spec)
+    own = names[: len(names) - spec.mask]
+    arrays = f"({', '.join(own)},)"
+    pairs = ", ".join(f"'{name}': {name}" for name in own)
+    trees = {"dict": f"{{{pairs}}}", "tuple": arrays, "dataclass": f"Record({arrays})"}
+    text = ", ".join([trees.get(spec.arguments, ", ".join(own)), *names[len(own) :]])
+    return f"inputs = jax.tree.map(jnp.asarray, ({text},))"
 
 
 def _rngs_text(spec: ModuleSpec, seed: int, *, training: bool) -> str:
@@ -98,7 +127,7 @@ def _run_text(case: Case) -> str:
     lines = [
         f"rng = np.random.default_rng({case.seed})",
         *(_input_text(name, value, case.batch_size) for name, value in pairs),
-        f"inputs = tuple(map(jnp.asarray, ({', '.join(names)},)))",
+        _inputs_text(spec),
         "module = Model()",
         f"keys = {{'params': jax.random.key({case.seed}), **{rngs}}}",
         f"variables = module.init(keys, {_call(spec, training=True)})",

@@ -28,7 +28,7 @@ def raw(variables, rngs, inputs):
 
 raw = jax.jit(raw)
 layer = Layer(module, seed={seed})
-layer(*(keras.KerasTensor(x.shape, str(x.dtype)) for x in inputs))
+layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))
 variables = layer.flax_variables()
 """
 

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from flaxlayer_testing.graph import value_types
+from flaxlayer_testing.graph import masked_input, value_types
 from flaxlayer_testing.operations import OPERATIONS, Site
-from flaxlayer_testing.specs import FLAG_NAMES, Flag, ModuleSpec, Node, ValueType
+from flaxlayer_testing.signature import Signature, call_text
+from flaxlayer_testing.specs import FLAG_NAMES, Flag, ModuleSpec, Node
+from flaxlayer_testing.transforms import TRANSFORMS
 
-__all__ = ["call_text", "input_names", "method_text", "nested_specs", "parameters_text"]
+__all__ = ["input_names", "methods_text", "nested_specs"]
+
+_UNPACKED = {
+    "dict": "{names} = {keys}",
+    "tuple": "{names} = inputs",
+    "dataclass": "{names} = inputs.values",
+}
 
 
 def input_names(spec: ModuleSpec) -> list[str]:
-    """Returns the names of the method's arrays."""
-    return [f"x{number}" for number in range(len(spec.inputs))]
-
-
-def parameters_text(inputs: Sequence[str], flag: Flag | None) -> str:
-    """Returns the text of a method's parameters after `self`."""
-    parameters = [*inputs]
-    if flag is not None:
-        default = "" if flag.default is None else f"={flag.default}"
-        parameters += ["*"] if flag.keyword_only else []
-        parameters.append(flag.name + default)
-    return ", ".join(parameters)
-
-
-def call_text(inputs: Sequence[str], flag: Flag | None, value: str) -> str:
-    """Returns the text of the arguments that call such a method."""
-    return ", ".join([*inputs, *([f"{flag.name}={value}"] if flag else [])])
+    """Returns the names of the module's arrays."""
+    return [_value_name(spec, number) for number in range(len(spec.inputs))]
 
 
 def _mode_text(flag: Flag | None, training: bool) -> str:
@@ -38,6 +33,8 @@ def _mode_text(flag: Flag | None, training: bool) -> str:
 
 
 def _value_name(spec: ModuleSpec, number: int) -> str:
+    if spec.mask and number == len(spec.inputs) - 1:
+        return "mask"
     return f"x{number}" if number < len(spec.inputs) else f"h{number}"
 
 
@@ -50,72 +47,226 @@ def nested_specs(spec: ModuleSpec, prefix: str = "Nested") -> dict[str, ModuleSp
     }
 
 
-def _node_text(spec: ModuleSpec, node: Node, index: int, class_name: str) -> str:
-    args = tuple(_value_name(spec, number) for number in node.args)
-    if node.inner is not None:
-        mode = _mode_text(spec.flag, node.inner.flag is None or FLAG_NAMES[node.inner.flag.name])
-        call = call_text(args, node.inner.flag, mode)
-        return f"{class_name}(name='nested_{index}')({call})"
-    site = Site(
-        args=args,
-        options=dict(node.options),
-        index=index,
-        training=_mode_text(spec.flag, True),
-        inference=_mode_text(spec.flag, False),
-    )
-    return OPERATIONS[node.op].text(site)
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the methods of one class.
+
+    Attributes:
+        spec: A valid spec.
+        prefix: What the names of nested classes begin with.
+    """
+
+    spec: ModuleSpec
+    prefix: str
+
+    # Numbers and names.
+
+    @cached_property
+    def results(self) -> list[range]:
+        """The numbers of the results of each node."""
+        found, first = [], len(self.spec.inputs)
+        for position in range(len(self.spec.nodes)):
+            count = len(self._result_types(position))
+            found.append(range(first, first + count))
+            first += count
+        return found
+
+    def _result_types(self, position: int) -> Sequence[object]:
+        nodes = self.spec.nodes[: position + 1]
+        before = value_types(_open(self.spec, nodes[:-1]))
+        return value_types(_open(self.spec, nodes))[len(before) :]
+
+    def _name(self, number: int) -> str:
+        return _value_name(self.spec, number)
+
+    @cached_property
+    def repeated(self) -> set[int]:
+        """The positions of the nodes whose layers are called again."""
+        return {_repeats(node) for node in self.spec.nodes if node.op == "again"}
+
+    @property
+    def _setup(self) -> bool:
+        return self.spec.style == "setup"
+
+    def _layer_name(self, position: int) -> str:
+        return f"{'self.' if self._setup else ''}layer_{self.results[position][0]}"
+
+    # Expressions.
+
+    def _site(self, position: int, node: Node) -> Site:
+        return Site(
+            args=tuple(map(self._name, node.args)),
+            options=dict(node.options),
+            index=self.results[position][0],
+            training=_mode_text(self.spec.flag, True),
+            inference=_mode_text(self.spec.flag, False),
+        )
+
+    def layer_text(self, position: int) -> str:
+        """Returns the expression that makes the layer of a node; empty where it has none."""
+        node = self.spec.nodes[position]
+        if node.inner is not None:
+            return f"{self._nested_class(position)}({self._nested_fields(position)})"
+        operation = OPERATIONS.get(node.op)
+        layer = operation.layer if operation else None
+        return layer(self._site(position, node)) if layer else ""
+
+    def _nested_class(self, position: int) -> str:
+        name, options = f"{self.prefix}{position}", dict(self.spec.nodes[position].options)
+        if not options:
+            return name
+        return TRANSFORMS[str(options["transform"])].layer.replace("{name}", name)
+
+    def _nested_fields(self, position: int) -> str:
+        return "" if self._setup else f"name='nested_{self.results[position][0]}'"
+
+    def _is_named(self, position: int) -> bool:
+        return bool(self.layer_text(position)) and (self._setup or position in self.repeated)
+
+    def _expression(self, position: int) -> str:
+        node = self.spec.nodes[position]
+        if node.op == "again":
+            return self._call(_repeats(node), position, self._layer_name(_repeats(node)))
+        named = self._layer_name(position) if self._is_named(position) else ""
+        return self._call(position, position, named)
+
+    def _call(self, made: int, position: int, named: str) -> str:
+        node, first = self.spec.nodes[position], self.spec.nodes[made]
+        if first.inner is not None:
+            return self._nested_call(made, node, named or self.layer_text(made))
+        site = self._site(made, Node(first.op, node.args, first.options))
+        return OPERATIONS[first.op].expression(site, layer=named)
+
+    def _nested_call(self, made: int, node: Node, layer: str) -> str:
+        first = self.spec.nodes[made]
+        inner, args = first.inner, list(map(self._name, node.args))
+        assert inner is not None
+        flag = inner.flag
+        value = _mode_text(self.spec.flag, flag is None or FLAG_NAMES[flag.name])
+        if not first.options:
+            return f"{layer}({call_text(args, flag, value)})"
+        run = f"lambda m, *xs: m({call_text(['*xs'], flag, value)})"
+        text = TRANSFORMS[str(dict(first.options)["transform"])].text.replace("{run}", run)
+        return text.replace("{layer}", layer).replace("{args}", ", ".join(args))
+
+    # Lines.
+
+    def node_lines(self, position: int) -> list[str]:
+        """Returns the lines of one node in a method."""
+        node, lines = self.spec.nodes[position], []
+        if not self._setup and self._is_named(position):
+            lines.append(f"{self._layer_name(position)} = {self.layer_text(position)}")
+        first = self.spec.nodes[_repeats(node)] if node.op == "again" else node
+        single = first.inner is not None and first.inner.structure == "tuple"
+        names = [self._name(number) for number in self.results[position]]
+        comma = "," if single and len(names) == 1 else ""
+        return [*lines, f"{', '.join(names)}{comma} = {self._expression(position)}"]
+
+    def setup_lines(self) -> list[str]:
+        """Returns the lines of `setup`."""
+        positions = range(len(self.spec.nodes))
+        made = [
+            f"{self._layer_name(p)} = {self.layer_text(p)}" for p in positions if self.layer_text(p)
+        ]
+        return made or ["pass"]
+
+    def handed_on(self) -> list[str]:
+        """Returns the names of the values that `encode` returns."""
+        spec, count = self.spec, self.spec.encoder
+        own = [number for part in self.results[:count] for number in part]
+        later = {n for node in spec.nodes[count:] for n in node.args} | set(spec.outputs)
+        return [self._name(number) for number in own if number in later or number == own[-1]]
+
+    def encode_lines(self) -> list[str]:
+        """Returns the lines of the method `encode`."""
+        lines = [line for p in range(self.spec.encoder) for line in self.node_lines(p)]
+        return [*self.entry_lines(), *lines, f"return {_joined(self.handed_on())}"]
+
+    def call_lines(self) -> list[str]:
+        """Returns the lines of `__call__`."""
+        spec, lines = self.spec, []
+        if spec.encoder:
+            call = f"self.encode({Signature.of(spec).call})"
+            lines.append(f"{', '.join(self.handed_on())} = {call}")
+        for position in range(spec.encoder, len(spec.nodes)):
+            lines += self.node_lines(position)
+        return [*self.entry_lines(), *lines, f"return {self._return_text()}"]
+
+    def entry_lines(self) -> list[str]:
+        """Returns the lines that give the inputs their names."""
+        spec, names = self.spec, input_names(self.spec)
+        lines = []
+        if spec.arguments != "positional":
+            own = names[: len(names) - spec.mask]
+            text = ", ".join(own) if len(own) > 1 else f"({own[0]},)"
+            keys = ", ".join(f"inputs['{name}']" for name in own)
+            keys = keys if len(own) > 1 else f"({keys},)"
+            lines.append(_UNPACKED[spec.arguments].format(names=text, keys=keys))
+        if spec.mask:
+            masked = names[masked_input(spec) or 0]
+            lines.append(f"mask = jnp.ones({masked}.shape[:2], bool) if mask is None else mask")
+        return lines
+
+    def _return_text(self) -> str:
+        names = [self._name(number) for number in self.spec.outputs]
+        tuple_text = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+        if self.spec.structure == "dict":
+            return "{" + ", ".join(f"'y{i}': {name}" for i, name in enumerate(names)) + "}"
+        return {
+            "array": names[0],
+            "tuple": tuple_text,
+            "nested": f"{{'first': {names[0]}, 'rest': [{', '.join(names[1:])}]}}",
+            "dataclass": f"Record({tuple_text})",
+        }[self.spec.structure]
 
 
-def _result_count(spec: ModuleSpec, node: Node, values: Sequence[ValueType]) -> int:
-    if node.inner is not None:
-        return len(node.inner.outputs)
-    args = [values[number] for number in node.args]
-    return len(OPERATIONS[node.op].results(args, dict(node.options)))
+def _open(spec: ModuleSpec, nodes: tuple[Node, ...]) -> ModuleSpec:
+    return ModuleSpec(spec.inputs, nodes, (0,), "array", spec.flag, style=spec.style)
 
 
-def _target_text(spec: ModuleSpec, node: Node, first: int, count: int) -> str:
-    names = [_value_name(spec, first + offset) for offset in range(count)]
-    single = node.inner is not None and node.inner.structure == "tuple" and count == 1
-    return ", ".join(names) + ("," if single else "")
+def _repeats(node: Node) -> int:
+    position = dict(node.options)["node"]
+    assert isinstance(position, int)
+    return position
 
 
-def _return_text(spec: ModuleSpec) -> str:
-    names = [_value_name(spec, number) for number in spec.outputs]
-    if spec.structure == "array":
-        return names[0]
-    if spec.structure == "tuple":
-        return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
-    return "{" + ", ".join(f"'y{i}': {name}" for i, name in enumerate(names)) + "}"
+def _joined(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
-def method_text(spec: ModuleSpec, prefix: str = "Nested") -> list[str]:
-    r"""Returns the lines of the method `__call__` of a spec.
+def methods_text(spec: ModuleSpec, prefix: str = "Nested") -> Mapping[str, list[str]]:
+    r"""Returns the lines of each method of a spec.
 
     Args:
         spec: A valid spec.
         prefix: What the names of nested classes begin with.
 
     Returns:
-        Lines without indentation of the method itself; the decorator is left to the caller.
+        Lines without indentation of the methods themselves, by name; decorators are left to the
+        caller.
 
     Example:
 
     ```python
     >>> from flaxlayer_testing.specs import ModuleSpec, Node, ValueType
     >>> node = Node("activation", (0,), (("function", "relu"),))
-    >>> print("\n".join(method_text(ModuleSpec((ValueType((3,)),), (node,), (1,)))))
+    >>> spec = ModuleSpec((ValueType((3,)),), (node,), (1,))
+    >>> print("\n".join(methods_text(spec)["__call__"]))
     def __call__(self, x0):
         h1 = nn.relu(x0)
         return h1
 
     ```
     """
-    types = value_types(spec)
-    lines = [f"def __call__(self, {parameters_text(input_names(spec), spec.flag)}):"]
-    number = len(spec.inputs)
-    for position, node in enumerate(spec.nodes):
-        count = _result_count(spec, node, types)
-        text = _node_text(spec, node, number, f"{prefix}{position}")
-        lines.append(f"    {_target_text(spec, node, number, count)} = {text}")
-        number += count
-    return [*lines, f"    return {_return_text(spec)}"]
+    value_types(spec)
+    writer, parameters = _Writer(spec, prefix), f"self, {Signature.of(spec).parameters}"
+    methods = {}
+    if spec.style == "setup":
+        methods["setup"] = _method("setup", "self", writer.setup_lines())
+    if spec.encoder:
+        methods["encode"] = _method("encode", parameters, writer.encode_lines())
+    return {**methods, "__call__": _method("__call__", parameters, writer.call_lines())}
+
+
+def _method(name: str, parameters: str, lines: Sequence[str]) -> list[str]:
+    return [f"def {name}({parameters}):", *(f"    {line}" for line in lines)]

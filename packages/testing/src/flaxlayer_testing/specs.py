@@ -9,7 +9,19 @@ from typing import Any, TypeVar
 
 from flaxlayer_testing.errors import ReadSpecError
 
-__all__ = ["FLAG_NAMES", "Case", "Flag", "Json", "ModuleSpec", "Node", "Options", "ValueType"]
+__all__ = [
+    "ARGUMENTS",
+    "FLAG_NAMES",
+    "STRUCTURES",
+    "STYLES",
+    "Case",
+    "Flag",
+    "Json",
+    "ModuleSpec",
+    "Node",
+    "Options",
+    "ValueType",
+]
 
 T = TypeVar("T")
 
@@ -26,6 +38,15 @@ FLAG_NAMES: Mapping[str, bool] = {
     "eval": False,
 }
 """Names of a training argument; False where the name means its negation (A2)."""
+
+STRUCTURES = ("array", "tuple", "dict", "nested", "dataclass")
+"""What a module may return: one array, or pytrees of any number of them (A5)."""
+
+ARGUMENTS = ("positional", "dict", "tuple", "dataclass")
+"""How a module may take its arrays: one by one, or in one pytree (A1)."""
+
+STYLES = ("compact", "setup")
+"""Where a module may make its submodules."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +88,9 @@ class Node:
     Attributes:
         op: Name of the operation in the registry.
         args: Numbers of the values that it takes.
-        options: Its options, sorted by name.
+        options: Its options, sorted by name. A nested module may have a `"transform"`, one of
+            `flaxlayer_testing.transforms.TRANSFORMS`; the operation `"again"` has a `"node"`, the
+            position of the node whose layer it calls once more.
         inner: The spec of a nested module, for the operation `"nested"`.
     """
 
@@ -87,8 +110,15 @@ class ModuleSpec:
         inputs: Types of the inputs.
         nodes: Operations in the order in which they run.
         outputs: Numbers of the values that are returned.
-        structure: `"array"` (one output), `"tuple"` or `"dict"`.
+        structure: What it returns, one of `STRUCTURES`.
         flag: The training argument, if the method has one.
+        arguments: How it takes its inputs, one of `ARGUMENTS`. But for `"positional"` they are one
+            argument, the pytree `inputs`.
+        mask: Whether the last input, which is boolean, is the argument `mask` (A4). It may be
+            left out where the signature allows a default; then no element is masked.
+        style: Where it makes its submodules, one of `STYLES`.
+        encoder: How many of the first nodes stand in a method of their own, `encode`, which takes
+            what the module takes (A3); for the style `"setup"` only.
 
     Example:
 
@@ -106,6 +136,10 @@ class ModuleSpec:
     outputs: tuple[int, ...]
     structure: str = "array"
     flag: Flag | None = None
+    arguments: str = "positional"
+    mask: bool = False
+    style: str = "compact"
+    encoder: int = 0
 
     def to_json(self) -> str:
         """Returns the spec as JSON, the same text for equal specs."""
@@ -136,15 +170,20 @@ class Case:
         spec: The module.
         batch_size: Size of the batch of every input.
         seed: Seed of the inputs and of the module's variables.
+        unknown: Dimensions that a symbolic build may leave unknown beside the batch (B1), as pairs
+            of the number of an input and of its axis, where 0 would be the batch. No variable of
+            the module depends on them; those of several inputs are always of one size.
     """
 
     spec: ModuleSpec
     batch_size: int = 2
     seed: int = 0
+    unknown: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> str:
         """Returns the case as JSON."""
-        data = {"spec": _encode_spec(self.spec), "batch_size": self.batch_size, "seed": self.seed}
+        data: dict[str, Any] = {"spec": _encode_spec(self.spec), "batch_size": self.batch_size}
+        data |= {"seed": self.seed, "unknown": [list(pair) for pair in self.unknown]}
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod
@@ -184,6 +223,10 @@ def _encode_spec(spec: ModuleSpec) -> dict[str, Any]:
         "outputs": list(spec.outputs),
         "structure": spec.structure,
         "flag": flag,
+        "arguments": spec.arguments,
+        "mask": spec.mask,
+        "style": spec.style,
+        "encoder": spec.encoder,
     }
 
 
@@ -197,7 +240,13 @@ def _encode_node(node: Node) -> dict[str, Any]:
 
 def _decode_case(data: Any) -> Case:
     batch_size, seed = _integers([data["batch_size"], data["seed"]])
-    return Case(_decode_spec(data["spec"]), batch_size, seed)
+    unknown = tuple(_pair(*pair) for pair in data.get("unknown", ()))
+    return Case(_decode_spec(data["spec"]), batch_size, seed, unknown)
+
+
+def _pair(number: Any, axis: Any) -> tuple[int, int]:
+    first, second = _integers([number, axis])
+    return first, second
 
 
 def _decode_spec(data: Any) -> ModuleSpec:
@@ -207,6 +256,10 @@ def _decode_spec(data: Any) -> ModuleSpec:
         outputs=_integers(data["outputs"]),
         structure=str(data["structure"]),
         flag=_decode_flag(*data["flag"]) if data["flag"] else None,
+        arguments=str(data.get("arguments", "positional")),
+        mask=bool(data.get("mask", False)),
+        style=str(data.get("style", "compact")),
+        encoder=_integers([data.get("encoder", 0)])[0],
     )
 
 

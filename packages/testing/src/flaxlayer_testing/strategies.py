@@ -1,48 +1,40 @@
-"""Hypothesis strategies for modules, inputs and cases (T1)."""
+"""Hypothesis strategies for modules, inputs, variables and cases (T1)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from flaxlayer_testing.building import make_inputs
+from flaxlayer_testing.building import make_inputs, make_variables
+from flaxlayer_testing.candidates import Plan
 from flaxlayer_testing.drawer import Draw
-from flaxlayer_testing.drawing import Plan, applies, draw_flag, draw_nodes, loose_ends
+from flaxlayer_testing.drawing import draw_flag, draw_nodes, draw_style
 from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.graph import FEATURES, spec_traits
-from flaxlayer_testing.specs import Case, ModuleSpec, Node, ValueType
-
-__all__ = ["INPUT_TYPES", "cases", "inputs", "modules"]
-
-INPUT_TYPES = (
-    ValueType((3,)),
-    ValueType((4, 2)),
-    ValueType((4,), "int32"),
-    ValueType((4, 4, 2)),
-    ValueType((3,), "bfloat16"),
-    ValueType((), "int32"),
-    ValueType((4, 2), "float16"),
+from flaxlayer_testing.features import FEATURES
+from flaxlayer_testing.freedom import dimensions, is_free
+from flaxlayer_testing.signatures import (
+    OF_SIGNATURE,
+    Wish,
+    draw_inputs,
+    draw_methods,
+    draw_outputs,
 )
-"""Types of drawn inputs: few and tiny, so that compiled functions are shared."""
+from flaxlayer_testing.specs import Case, ModuleSpec
+from flaxlayer_testing.traits import spec_traits
+
+__all__ = ["cases", "inputs", "modules", "variables"]
 
 BATCH_SIZES = (2, 3)
-MAX_SEED = 2**16 - 1
+SEEDS = 2**16
 
-_OF_INPUTS = {
-    "token_input": tuple(value for value in INPUT_TYPES if value.dtype == "int32"),
-    "half_input": tuple(value for value in INPUT_TYPES if "float16" in value.dtype),
+# Features of a whole graph, by the features of nodes that bring them about.
+_BY_NODES = {
+    "state_stream_flag": ("count_steps", "dropout"),
+    "tied_submodule": ("dense", "tied_submodule"),
 }
-# A feature of a whole graph, by the features of nodes that bring it about.
-_BY_NODES = {"state_stream_flag": ("count_steps", "dropout")}
-_OF_SIGNATURE = frozenset(
-    name
-    for name in FEATURES
-    if name in _OF_INPUTS or name.startswith(("flag", "several")) or name.endswith("_output")
-) - {"flatten"}
 
 
 def modules(
@@ -92,59 +84,24 @@ def _modules(
 ) -> ModuleSpec:
     drawer = Draw(draw)
     # In the order of FEATURES, as the order of a set is not the same in every process.
-    needed = tuple(name for name in FEATURES if name in features - _OF_SIGNATURE)
+    needed = tuple(name for name in FEATURES if name in features - OF_SIGNATURE)
     needed = tuple(part for name in needed for part in _BY_NODES.get(name, (name,)))
-    input_types = _draw_inputs(drawer, needed, features, without)
-    nodes, types = draw_nodes(drawer, input_types, Plan(max_nodes, needed, without))
-    outputs = _outputs(len(types), nodes, features)
-    structure = _draw_structure(drawer, len(outputs), features, without)
-    spec = ModuleSpec(input_types, nodes, outputs, structure)
-    spec = draw_flag(drawer, spec, features, without)
+    plan = Plan(max_nodes, needed, without)
+    setup = draw_style(drawer, plan, needed=bool({"setup", "several_methods"} & features))
+    wish, plan = Wish(features, without, setup), Plan(max_nodes, needed, without, setup=setup)
+    input_types = draw_inputs(drawer, needed, wish)
+    nodes, types = draw_nodes(drawer, input_types, plan)
+    spec = ModuleSpec(input_types, nodes, (0,), style="setup" if setup else "compact")
+    spec = draw_outputs(drawer, spec, len(types), wish)
+    spec = draw_methods(drawer, draw_flag(drawer, spec, features, without), wish)
     shown = spec_traits(spec).features
     if not features <= shown or shown & without:
         reject()
     return spec
 
 
-def _draw_inputs(
-    draw: Draw, needed: Collection[str], features: frozenset[str], without: frozenset[str]
-) -> tuple[ValueType, ...]:
-    refused = {value for name in without for value in _OF_INPUTS.get(name, ())}
-    allowed = [value for value in INPUT_TYPES if value not in refused]
-    several = "several_inputs" in features
-    count = 1 if "several_inputs" in without else draw.one_of((2, 2) if several else (1, 1, 2))
-    drawn = [draw.one_of(allowed) for _ in range(count)]
-    for name, values in _OF_INPUTS.items():
-        if name in features and not set(drawn) & set(values):
-            drawn[-1] = draw.one_of(values)
-    for feature in needed:
-        if not any(applies(feature, value, without) for value in drawn):
-            drawn += [value for value in allowed if applies(feature, value, without)][:1]
-    return tuple(drawn)
-
-
-def _outputs(count: int, nodes: tuple[Node, ...], features: frozenset[str]) -> tuple[int, ...]:
-    outputs = loose_ends(count, nodes)
-    if "several_outputs" in features and len(outputs) == 1:
-        outputs.insert(0, 0)
-    return tuple(outputs)
-
-
-def _draw_structure(
-    draw: Draw, outputs: int, features: frozenset[str], without: frozenset[str]
-) -> str:
-    names = ["array"] if outputs == 1 else []
-    names += [name for name in ("tuple", "dict") if f"{name}_output" not in without]
-    wanted = [name for name in names if f"{name}_output" in features]
-    if not (wanted or names):
-        reject()
-    return draw.mostly_first(wanted or names)
-
-
 @st.composite
-def inputs(
-    draw: st.DrawFn, spec: ModuleSpec, *, batch_size: int | None = None
-) -> tuple[np.ndarray[Any, Any], ...]:
+def inputs(draw: st.DrawFn, spec: ModuleSpec, *, batch_size: int | None = None) -> tuple[Any, ...]:
     """Draws inputs for a module, from a seed: finite, token ids in range.
 
     Args:
@@ -153,11 +110,11 @@ def inputs(
         batch_size: Size of their first dimension; 2 or 3 if not given.
 
     Returns:
-        One array for each input.
+        The positional arguments of its method: one array for each input, or a pytree of them.
     """
     drawer = Draw(draw)
     size = drawer.one_of(BATCH_SIZES) if batch_size is None else batch_size
-    return make_inputs(spec, size, drawer.one_of(range(MAX_SEED + 1)))
+    return make_inputs(spec, size, drawer.number(SEEDS))
 
 
 @st.composite
@@ -181,4 +138,47 @@ def cases(
     """
     spec = draw(modules(max_nodes=max_nodes, features=features, without=without))
     drawer = Draw(draw)
-    return Case(spec, drawer.one_of(BATCH_SIZES), drawer.one_of(range(MAX_SEED + 1)))
+    size, seed = drawer.one_of(BATCH_SIZES), drawer.number(SEEDS)
+    unknown = drawer.one_of(((), *dimensions(spec)))
+    return Case(spec, size, seed, unknown if unknown and is_free(spec, unknown) else ())
+
+
+@st.composite
+def variables(
+    draw: st.DrawFn,
+    *,
+    case: Case | None = None,
+    max_nodes: int = 6,
+    features: Collection[str] = (),
+    without: Collection[str] = (),
+) -> tuple[Case, dict[str, Any]]:
+    """Draws variables of a module, as if it had been trained, with the case that they belong to.
+
+    Args:
+        draw: Given by Hypothesis.
+        case: The case; if not given, it is drawn as by `cases`.
+        max_nodes: As for `modules`.
+        features: As for `modules`.
+        without: As for `modules`.
+
+    Returns:
+        The case, and a tree that raw `Module.apply` takes: params and state of the shapes and
+        dtypes that `Module.init` gives them, metadata included. Params are of the size of one,
+        state lies between zero and one, integers between 0 and 2.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_testing.specs import Node, ValueType
+    >>> node = Node("prelu", (0,), (("param_dtype", "float32"),))
+    >>> prelu = Case(ModuleSpec((ValueType((3,)),), (node,), (1,)))
+    >>> from hypothesis import find
+    >>> case, tree = find(variables(case=prelu), lambda drawn: True)
+    >>> case == prelu, tree["params"]["PReLU_0"]["negative_slope"].shape
+    (True, ())
+
+    ```
+    """
+    if case is None:
+        case = draw(cases(max_nodes=max_nodes, features=features, without=without))
+    return case, make_variables(case, Draw(draw).number(SEEDS))

@@ -7,13 +7,23 @@ from types import MappingProxyType
 
 from flaxlayer_testing.operations.arrays import ARRAYS
 from flaxlayer_testing.operations.base import VOCABULARY, Choices, Operation, Site, Traits
+from flaxlayer_testing.operations.control import CONTROL
+from flaxlayer_testing.operations.convolutions import CONVOLUTIONS
 from flaxlayer_testing.operations.custom import CUSTOM
-from flaxlayer_testing.operations.layers import LAYERS
+from flaxlayer_testing.operations.linear import LINEAR
+from flaxlayer_testing.operations.masks import MASKS
+from flaxlayer_testing.operations.norms import NORMS
 from flaxlayer_testing.operations.sequences import SEQUENCES
+from flaxlayer_testing.operations.structure import STRUCTURE
 
 __all__ = ["OPERATIONS", "VOCABULARY", "Choices", "Operation", "Site", "Traits"]
 
+_PARTS = (
+    *(LINEAR, CONVOLUTIONS, NORMS, ARRAYS, CUSTOM),
+    *(STRUCTURE, SEQUENCES, CONTROL, MASKS),
+)
+
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {operation.name: operation for operation in (*LAYERS, *ARRAYS, *CUSTOM, *SEQUENCES)}
+    {operation.name: operation for part in _PARTS for operation in part}
 )
 """Every operation by name, the simplest first: Hypothesis shrinks towards the front."""

@@ -10,10 +10,11 @@ from flaxlayer_testing.operations.base import (
     Choices,
     Operation,
     Site,
-    Traits,
     Types,
     dtype_text,
     is_float,
+    is_token,
+    shows,
 )
 from flaxlayer_testing.specs import Options, ValueType
 
@@ -22,10 +23,6 @@ __all__ = ["ARRAYS"]
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "silu", "softmax", "elu", "softplus")
 MAX_FEATURES = 8
 MAX_FLAT = 40
-
-
-def _shows(feature: str) -> Callable[[Options], Traits]:
-    return lambda _: Traits(features=frozenset({feature}))
 
 
 def _floats(types: Types, rank: int) -> bool:
@@ -100,6 +97,16 @@ def _flatten_results(types: Types, options: Options) -> tuple[ValueType, ...]:
     return (ValueType((prod(types[0].shape),), types[0].dtype),)
 
 
+def _unflatten_choices(types: Types) -> Choices | None:
+    fits = _floats(types, 1) and len(types[0].shape) <= 3 and types[0].shape[-1] % 2 == 0
+    return {} if fits else None
+
+
+def _unflatten_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    *leading, features = types[0].shape
+    return (ValueType((*leading, 2, features // 2), types[0].dtype),)
+
+
 def _swap_results(types: Types, options: Options) -> tuple[ValueType, ...]:
     first, second, *rest = types[0].shape
     return (ValueType((second, first, *rest), types[0].dtype),)
@@ -122,7 +129,7 @@ ARRAYS = (
         choices=_activation_choices,
         results=_same,
         text=_call("nn"),
-        traits=_shows("activation"),
+        traits=shows("activation"),
     ),
     Operation(
         name="merge",
@@ -130,7 +137,7 @@ ARRAYS = (
         choices=_merge_choices,
         results=_same,
         text=_call("jnp"),
-        traits=_shows("merge"),
+        traits=shows("merge"),
     ),
     Operation(
         name="concat",
@@ -138,28 +145,28 @@ ARRAYS = (
         choices=_concat_choices,
         results=_concat_results,
         text=lambda site: f"jnp.concatenate([{', '.join(site.args)}], axis=-1)",
-        traits=_shows("concat"),
+        traits=shows("concat"),
     ),
     Operation(
         name="split",
         choices=_split_choices,
         results=_split_results,
         text=lambda site: f"jnp.split({site.args[0]}, 2, axis=-1)",
-        traits=_shows("split"),
+        traits=shows("split"),
     ),
     Operation(
         name="mean",
         choices=_mean_choices,
         results=_mean_results,
         text=lambda site: f"jnp.mean({site.args[0]}, axis=1)",
-        traits=_shows("mean"),
+        traits=shows("mean"),
     ),
     Operation(
         name="pool",
         choices=_pool_choices,
         results=_pool_results,
         text=_pool_text,
-        traits=_shows("pool"),
+        traits=shows("pool"),
     ),
     Operation(
         name="flatten",
@@ -167,27 +174,34 @@ ARRAYS = (
         choices=_flatten_choices,
         results=_flatten_results,
         text=lambda site: f"jnp.reshape({site.args[0]}, ({site.args[0]}.shape[0], -1))",
-        traits=_shows("flatten"),
+        traits=shows("flatten"),
+    ),
+    Operation(
+        name="unflatten",
+        choices=_unflatten_choices,
+        results=_unflatten_results,
+        text=lambda site: f"jnp.reshape({site.args[0]}, (*{site.args[0]}.shape[:-1], 2, -1))",
+        traits=shows("unflatten"),
     ),
     Operation(
         name="swap_axes",
         choices=_mean_choices,
         results=_swap_results,
         text=lambda site: f"jnp.swapaxes({site.args[0]}, 1, 2)",
-        traits=_shows("swap_axes"),
+        traits=shows("swap_axes"),
     ),
     Operation(
         name="cast",
         choices=_cast_choices,
         results=lambda types, options: (ValueType(types[0].shape, str(options["dtype"])),),
         text=lambda site: f"{site.args[0]}.astype({dtype_text(site.options['dtype'])})",
-        traits=_shows("cast"),
+        traits=shows("cast"),
     ),
     Operation(
         name="one_hot",
-        choices=lambda types: None if is_float(types[0]) else {},
+        choices=lambda types: {} if is_token(types[0]) else None,
         results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
         text=lambda site: f"jax.nn.one_hot({site.args[0]}, {VOCABULARY})",
-        traits=_shows("one_hot"),
+        traits=shows("one_hot"),
     ),
 )

@@ -15,10 +15,15 @@ __all__ = [
     "Operation",
     "Site",
     "Traits",
+    "Types",
     "constructor",
     "dtype_text",
+    "integer",
     "is_float",
+    "is_token",
+    "keywords_text",
     "promote",
+    "shows",
     "with_features",
 ]
 
@@ -82,12 +87,25 @@ class Site:
     inference: str = "False"
 
 
+MODES: Mapping[str, bool] = {
+    "deterministic": False,
+    "use_running_average": False,
+    "update_stats": True,
+}
+"""What linen layers call the mode; False where the name means inference."""
+
+
+def _plain_arguments(site: Site) -> str:
+    return ", ".join(site.args)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One entry of the registry.
 
     The text of an operation is its only definition: the built module runs it, the printed program
-    shows it.
+    shows it. It is one expression, or that of a layer which is made in one place and called in
+    another, possibly more than once.
 
     Attributes:
         name: Its name in a spec.
@@ -95,8 +113,14 @@ class Operation:
             apply. Options are closed sets, so that a spec that comes from a file is checked whole
             before any text is made from it.
         results: The types of what it makes.
-        text: The Python expression that does it.
         traits: What else it does.
+        text: The Python expression that does it, where it is no layer.
+        layer: The Python expression that makes its layer, where it is one.
+        arguments: The text of the arguments that the layer is called with.
+        mode: What the layer calls the mode in a call, one of `MODES`; empty if it takes none.
+        compact: Whether it makes variables of the module itself, which is for compact methods only.
+        fixed: How many trailing dimensions of its arguments may not change once its variables are
+            made; -1 for all, the batch included.
         arity: How many arguments it takes.
         weight: How often it is drawn, beside the others.
     """
@@ -104,15 +128,44 @@ class Operation:
     name: str
     choices: Callable[[Types], Choices | None]
     results: Callable[[Types, Options], tuple[ValueType, ...]]
-    text: Callable[[Site], str]
     traits: Callable[[Options], Traits]
+    text: Callable[[Site], str] | None = None
+    layer: Callable[[Site], str] | None = None
+    arguments: Callable[[Site], str] = _plain_arguments
+    mode: str = ""
+    compact: bool = False
+    fixed: Callable[[Options], int] = lambda _: 1
     arity: int = 1
     weight: int = 1
+
+    def expression(self, site: Site, *, layer: str = "") -> str:
+        """Returns the Python expression of a node.
+
+        Args:
+            site: Where it stands.
+            layer: The name of its layer, where that is made elsewhere.
+
+        Returns:
+            Python text.
+        """
+        if self.text is not None:
+            return self.text(site)
+        assert self.layer is not None
+        arguments = self.arguments(site)
+        if self.mode:
+            value = site.training if MODES[self.mode] else site.inference
+            arguments += f", {self.mode}={value}"
+        return f"{layer or self.layer(site)}({arguments})"
 
 
 def is_float(value: ValueType) -> bool:
     """Tells whether a value is floating point, half precision included."""
-    return jnp.issubdtype(jnp.dtype(value.dtype), jnp.floating)
+    return bool(jnp.issubdtype(jnp.dtype(value.dtype), jnp.floating))
+
+
+def is_token(value: ValueType) -> bool:
+    """Tells whether a value is token ids."""
+    return value.dtype == "int32"
 
 
 def promote(value: ValueType, dtype: Json) -> str:
@@ -120,20 +173,49 @@ def promote(value: ValueType, dtype: Json) -> str:
     return str(jnp.promote_types(value.dtype, str(dtype)))
 
 
+def integer(value: Json) -> int:
+    """Returns an option that is an integer."""
+    assert isinstance(value, int)
+    return value
+
+
+def shows(*features: str) -> Callable[[Options], Traits]:
+    """Returns the traits of an operation that only shows features."""
+    traits = Traits(features=frozenset(features))
+    return lambda _: traits
+
+
 def dtype_text(name: Json) -> str:
     """Returns the Python text of a dtype."""
     return f"jnp.{name}"
 
 
-def constructor(layer: str, site: Site, *first: str, **more: str) -> str:
-    """Returns the text `nn.Layer(first, option=value, ...)(args)`."""
-    options = {key: _option_text(key, value) for key, value in site.options.items()}
-    keywords = [f"{key}={value}" for key, value in {**options, **more}.items()]
-    return f"nn.{layer}({', '.join([*first, *keywords])})({', '.join(site.args)})"
+def constructor(layer: str, *first: str, **more: str) -> Callable[[Site], str]:
+    """Returns what makes the text `nn.Layer(first, option=value, ...)`.
+
+    Args:
+        layer: The name of a linen layer.
+        *first: Texts of positional arguments.
+        **more: Texts of keyword arguments beside the options.
+
+    Returns:
+        The text of a layer at a site.
+    """
+
+    def text(site: Site) -> str:
+        keywords = [f"{key}={value}" for key, value in more.items()]
+        return f"nn.{layer}({', '.join([*first, *keywords_text(site.options), *keywords])})"
+
+    return text
+
+
+def keywords_text(options: Options) -> list[str]:
+    """Returns options as the texts of keyword arguments."""
+    return [f"{key}={_option_text(key, value)}" for key, value in options.items()]
 
 
 def _option_text(key: str, value: Json) -> str:
-    return dtype_text(value) if key == "param_dtype" else repr(value)
+    return dtype_text(value) if key in ("param_dtype", "dtype") else repr(value)
 
 
 def with_features(traits: Traits, *features: str) -> Traits:

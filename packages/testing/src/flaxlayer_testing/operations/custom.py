@@ -1,11 +1,10 @@
-"""Operations over the functions of `blocks`: custom state, streams, sown values, tied weights."""
+"""Operations over the functions of `blocks`: custom state, rng streams, sown values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flaxlayer_testing.operations.base import (
-    VOCABULARY,
     Choices,
     Operation,
     Site,
@@ -15,14 +14,15 @@ from flaxlayer_testing.operations.base import (
 )
 from flaxlayer_testing.specs import Json, Options, ValueType
 
-__all__ = ["CUSTOM"]
+__all__ = ["CUSTOM", "block", "on_floats"]
 
 
 def _any_float(types: Types) -> Choices | None:
     return {} if is_float(types[0]) and types[0].shape else None
 
 
-def _on_floats(**choices: tuple[Json, ...]) -> Callable[[Types], Choices | None]:
+def on_floats(**choices: tuple[Json, ...]) -> Callable[[Types], Choices | None]:
+    """Returns the choices of an operation on floating values of any rank but zero."""
     return lambda types: None if _any_float(types) is None else choices
 
 
@@ -30,7 +30,18 @@ def _same(types: Types, options: Options) -> tuple[ValueType, ...]:
     return (types[0],)
 
 
-def _block(function: str, *, named: bool = False, flag: bool = False) -> Callable[[Site], str]:
+def block(function: str, *, named: bool = False, flag: bool = False) -> Callable[[Site], str]:
+    """Returns what makes the text of a call of a function of `blocks` with the module itself.
+
+    Args:
+        function: Its name.
+        named: Whether it takes a name for its variables.
+        flag: Whether it takes the mode.
+
+    Returns:
+        The text of the call at a site.
+    """
+
     def text(site: Site) -> str:
         keywords = {"name": repr(f"{function}_{site.index}")} if named else {}
         keywords |= {"training": site.training} if flag else {}
@@ -41,17 +52,9 @@ def _block(function: str, *, named: bool = False, flag: bool = False) -> Callabl
     return text
 
 
-def _tied(function: str) -> Callable[[Site], str]:
-    def text(site: Site) -> str:
-        keywords = [f"{key}={value!r}" for key, value in site.options.items()]
-        return f"{function}({', '.join([*site.args, *keywords])})"
-
-    return text
-
-
-def _state(collection: str, feature: str, *, flag: bool = False) -> Callable[[Options], Traits]:
+def _state(collection: str, *features: str, flag: bool = False) -> Callable[[Options], Traits]:
     traits = Traits(
-        features=frozenset({"custom_state", feature}),
+        features=frozenset({"custom_state", *features}),
         state=frozenset({collection}),
         uses_flag=flag,
     )
@@ -64,9 +67,9 @@ def _loss_traits(options: Options) -> Traits:
     return Traits(features=frozenset(features), transient=frozenset({"losses"}), uses_flag=True)
 
 
-def _training_noise_traits(options: Options) -> Traits:
+def _training_noise_traits(options: Options, feature: str = "training_noise") -> Traits:
     return Traits(
-        features=frozenset({"custom_stream", "training_noise"}),
+        features=frozenset({"custom_stream", feature}),
         training_streams=frozenset({str(options["stream"])}),
         uses_flag=True,
     )
@@ -79,96 +82,88 @@ def _always_noise_traits(options: Options) -> Traits:
     )
 
 
-def _tied_choices(types: Types) -> Choices | None:
-    if _any_float(types) is None:
-        return None
-    return {"features": (types[0].shape[-1],)}
+def _op(
+    name: str,
+    traits: Callable[[Options], Traits],
+    *,
+    choices: Mapping[str, tuple[Json, ...]] | None = None,
+    named: bool = True,
+    flag: bool = False,
+    compact: bool = True,
+    fixed: int = 0,
+    weight: int = 1,
+) -> Operation:
+    return Operation(
+        name=name,
+        weight=weight,
+        choices=on_floats(**(choices or {})),
+        results=_same,
+        text=block(name, named=named, flag=flag),
+        traits=traits,
+        compact=compact,
+        fixed=lambda _: fixed,
+    )
 
 
-def _tied_embed_choices(types: Types) -> Choices | None:
-    return None if is_float(types[0]) else {"num_embeddings": (VOCABULARY,), "features": (2, 3)}
+def _sown(collection: str, *features: str) -> Callable[[Options], Traits]:
+    traits = Traits(features=frozenset(features), transient=frozenset({collection}))
+    return lambda _: traits
 
 
-def _promoted(types: Types, options: Options) -> tuple[ValueType, ...]:
-    # Parameters are float32, and so is what they meet.
-    return (ValueType(types[0].shape),)
-
-
-_TIED = Traits(features=frozenset({"tied"}), trainable=True)
+STREAMS = ("noise", "dropout")
 
 CUSTOM = (
-    Operation(
-        name="count_steps",
-        weight=2,
-        choices=_on_floats(at_init=(False, True)),
-        results=_same,
-        text=_block("count_steps", named=True, flag=True),
-        traits=_state("counters", "count_steps", flag=True),
+    _op(
+        "count_steps",
+        _state("counters", "count_steps", flag=True),
+        choices={"at_init": (False, True)},
+        flag=True,
+        weight=3,
     ),
-    Operation(
-        name="count_calls",
-        choices=_on_floats(),
-        results=_same,
-        text=_block("count_calls", named=True),
-        traits=_state("calls", "count_calls"),
+    _op("count_calls", _state("calls", "count_calls")),
+    _op(
+        "moving_average",
+        _state("averages", "moving_average", flag=True),
+        choices={"decay": (0.5, 0.75)},
+        flag=True,
+        fixed=1,
     ),
-    Operation(
-        name="moving_average",
-        choices=_on_floats(decay=(0.5, 0.75)),
-        results=_same,
-        text=_block("moving_average", named=True, flag=True),
-        traits=_state("averages", "moving_average", flag=True),
+    _op("guarded_average", _state("levels", "guarded_average")),
+    _op("training_trace", _state("peaks", "training_trace", "lazy_state", flag=True), flag=True),
+    _op("inference_trace", _state("totals", "inference_trace", "lazy_state", flag=True), flag=True),
+    _op("boxed_sum", _state("sums", "boxed_sum", "partition_metadata"), fixed=1),
+    _op(
+        "training_noise",
+        _training_noise_traits,
+        choices={"stream": STREAMS},
+        named=False,
+        flag=True,
+        compact=False,
     ),
-    Operation(
-        name="guarded_average",
-        choices=_on_floats(),
-        results=_same,
-        text=_block("guarded_average", named=True),
-        traits=_state("levels", "guarded_average"),
+    _op(
+        "always_noise",
+        _always_noise_traits,
+        choices={"stream": ("sample", "noise")},
+        named=False,
+        compact=False,
     ),
-    Operation(
-        name="training_noise",
-        choices=_on_floats(stream=("noise", "dropout")),
-        results=_same,
-        text=_block("training_noise", flag=True),
-        traits=_training_noise_traits,
+    _op(
+        "optional_noise",
+        lambda options: _training_noise_traits(options, "has_rng"),
+        choices={"stream": STREAMS},
+        named=False,
+        flag=True,
+        compact=False,
     ),
-    Operation(
-        name="always_noise",
-        choices=_on_floats(stream=("sample", "noise")),
-        results=_same,
-        text=_block("always_noise"),
-        traits=_always_noise_traits,
+    _op("sow_value", _sown("intermediates", "sow", "sow_value"), compact=False),
+    _op(
+        "sow_loss",
+        _loss_traits,
+        choices={"at_inference": (True, False)},
+        flag=True,
+        compact=False,
+        weight=3,
     ),
-    Operation(
-        name="sow_value",
-        choices=_on_floats(),
-        results=_same,
-        text=_block("sow_value", named=True),
-        traits=lambda _: Traits(
-            features=frozenset({"sow", "sow_value"}), transient=frozenset({"intermediates"})
-        ),
-    ),
-    Operation(
-        name="sow_loss",
-        weight=2,
-        choices=_on_floats(at_inference=(True, False)),
-        results=_same,
-        text=_block("sow_loss", named=True, flag=True),
-        traits=_loss_traits,
-    ),
-    Operation(
-        name="tied_dense",
-        choices=_tied_choices,
-        results=_promoted,
-        text=_tied("tied_dense"),
-        traits=lambda _: _TIED,
-    ),
-    Operation(
-        name="tied_embed",
-        choices=_tied_embed_choices,
-        results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
-        text=_tied("tied_embed"),
-        traits=lambda _: _TIED | Traits(features=frozenset({"tied_embed"})),
-    ),
+    _op("sow_total", _state("metrics", "sow_reducer"), compact=False),
+    _op("perturbed", _sown("perturbations", "perturb"), fixed=-1),
 )

@@ -1,25 +1,21 @@
-"""Pieces of a module that no linen layer offers: custom state, streams, sown values, tied weights.
-
-A printed program holds the source of those that it uses, so they need `jax`, `jnp` and `nn` only.
-"""
+"""State that no linen layer keeps: counters, averages, what only one mode makes."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 __all__ = [
-    "always_noise",
+    "boxed_sum",
     "count_calls",
     "count_steps",
     "guarded_average",
+    "inference_trace",
     "moving_average",
-    "sow_loss",
-    "sow_value",
-    "tied_dense",
-    "tied_embed",
-    "training_noise",
+    "training_trace",
 ]
 
 
@@ -66,40 +62,34 @@ def guarded_average(module: nn.Module, x: jax.Array, *, name: str) -> jax.Array:
     return y
 
 
-def training_noise(module: nn.Module, x: jax.Array, *, stream: str, training: bool) -> jax.Array:
-    """Adds noise in training."""
+def training_trace(module: nn.Module, x: jax.Array, *, name: str, training: bool) -> jax.Array:
+    """Remembers the largest value that training saw; only training makes the variable."""
+    if not training:
+        return x
+    peak = module.variable("peaks", name, lambda: jnp.zeros((), jnp.float32))
+    y = x / (1 + peak.value.astype(x.dtype))
+    if not module.is_initializing():
+        peak.value = jnp.maximum(peak.value, jnp.max(jnp.abs(x.astype(jnp.float32))))
+    return y
+
+
+def inference_trace(module: nn.Module, x: jax.Array, *, name: str, training: bool) -> jax.Array:
+    """Sums what inference saw; only inference makes the variable."""
     if training:
-        x = x + 0.25 * jax.random.normal(module.make_rng(stream), x.shape, x.dtype)
-    return x
+        return x
+    total = module.variable("totals", name, lambda: jnp.zeros((), jnp.float32))
+    y = x + total.value.astype(x.dtype) / 8
+    if not module.is_initializing():
+        total.value = total.value + jnp.mean(x.astype(jnp.float32))
+    return y
 
 
-def always_noise(module: nn.Module, x: jax.Array, *, stream: str) -> jax.Array:
-    """Adds noise in both modes."""
-    return x + 0.25 * jax.random.uniform(module.make_rng(stream), x.shape, x.dtype)
-
-
-def sow_value(module: nn.Module, x: jax.Array, *, name: str) -> jax.Array:
-    """Sows its argument."""
-    module.sow("intermediates", name, x)
-    return x
-
-
-def sow_loss(
-    module: nn.Module, x: jax.Array, *, name: str, training: bool, at_inference: bool
-) -> jax.Array:
-    """Sows the mean square of its argument as a loss."""
-    if training or at_inference:
-        module.sow("losses", name, 0.125 * jnp.mean(jnp.square(x.astype(jnp.float32))))
-    return x
-
-
-def tied_dense(x: jax.Array, *, features: int) -> jax.Array:
-    """Applies one dense layer twice."""
-    dense = nn.Dense(features)
-    return dense(nn.tanh(dense(x)))
-
-
-def tied_embed(x: jax.Array, *, num_embeddings: int, features: int) -> jax.Array:
-    """Embeds token ids and attends to the same table."""
-    embed = nn.Embed(num_embeddings, features)
-    return embed.attend(nn.tanh(embed(x)))
+def boxed_sum(module: nn.Module, x: jax.Array, *, name: str) -> jax.Array:
+    """Sums each feature at every call; the state carries partition metadata."""
+    init = nn.with_partitioning(nn.initializers.zeros_init(), ("model",))
+    sums: Any = module.variable("sums", name, lambda: init(jax.random.key(0), x.shape[-1:]))
+    y: jax.Array = x + sums.value.astype(x.dtype) / 8
+    if not module.is_initializing():
+        axes = tuple(range(x.ndim - 1))
+        sums.value = sums.value + jnp.mean(x.astype(jnp.float32), axis=axes)
+    return y
