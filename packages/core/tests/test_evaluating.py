@@ -50,8 +50,8 @@ def test_an_initializer_has_the_bits_of_an_eager_call(name, dtype):
     same_bits(ours, make(key, (3, 4, 5), dtype))
 
 
-def test_arithmetic_in_double_precision_has_the_bits_of_an_eager_call():
-    with jax.enable_x64(True):
+def test_arithmetic_in_double_precision_has_the_bits_of_an_eager_call(enable_x64):
+    with enable_x64(True):
         key = jax.random.key(3)
         init = INITIALIZERS["lecun_normal"]
         (ours,) = program(lambda key: init(key, (7, 5), "float64"), key)(key)

@@ -325,8 +325,10 @@ def test_state_that_changes_its_structure_is_a_value_error():
                 kept.value = {"longer": jnp.zeros((2,))}
             return inputs
 
-    for cls in (Reference, FlaxLayer):
-        with pytest.raises(ValueError, match=r"[Ss]tructure|memory"):
+    said = r"[Ss]tructure|memory"
+    # In JAX 0.4 the reference ends in an error of JAX's that names the trees alone.
+    for cls, message in ((Reference, said + "|Expected dict"), (FlaxLayer, said)):
+        with pytest.raises(ValueError, match=message):
             cls(Grows())(X)
 
 

@@ -1,0 +1,50 @@
+"""`keras.layers.FlaxLayer` as it is installed, readable by the checks (T3).
+
+Nothing of how it builds, calls, trains or saves is changed. The checks ask a layer for its
+variables and for the keys of its next call; here these are read from what the reference documents:
+`params`, `state`, `seed_generator` and the two methods that it says may be overridden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+__all__ = ["Reference"]
+
+
+@keras.saving.register_keras_serializable("reference")
+class Reference(keras.layers.FlaxLayer):
+    """The reference, with what the checks read."""
+
+    def flax_variables(self) -> dict[str, Any]:
+        """Returns the tree that raw apply takes."""
+        trees = {**(self.params or {}), **(self.state or {})}
+        return jax.tree_util.tree_map(lambda variable: variable.value, trees)
+
+    def load_flax_variables(self, tree: Mapping[str, Any]) -> None:
+        """Assigns a tree of the same structure."""
+        trees = {**(self.params or {}), **(self.state or {})}
+        given = {name: tree[name] for name in trees}
+        jax.tree_util.tree_map(lambda variable, value: variable.assign(value), trees, given)
+
+    def init_rngs(self) -> dict[str, Any]:
+        """Returns the keys that init got."""
+        return dict(self.drawn_at_init)
+
+    def peek_rngs(self, *, training: bool) -> dict[str, Any]:
+        """Returns the keys of the next call, and draws nothing."""
+        state = np.array(self.seed_generator.state.value)
+        rngs = self._get_call_rng(training)
+        self.seed_generator.state.assign(state)
+        return rngs
+
+    def _get_init_rng(self) -> Any:
+        rngs = super()._get_init_rng()
+        # Past Keras, which would put a tracking dict in the place of this one.
+        object.__setattr__(self, "drawn_at_init", rngs)
+        return rngs
