@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -18,7 +19,7 @@ import optax
 
 from flaxlayer import FlaxLayer
 
-__all__ = ["measure"]
+__all__ = ["BATCH", "STEPS", "fit_epoch", "make_data", "measure", "time_epochs"]
 
 BATCH, STEPS, CLASSES = 64, 60, 10
 
@@ -37,7 +38,8 @@ class CNN(nn.Module):
         return nn.Dense(CLASSES)(x)
 
 
-def _data() -> tuple[np.ndarray, np.ndarray]:
+def make_data() -> tuple[np.ndarray, np.ndarray]:
+    """Returns random images and labels for one epoch."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH * STEPS, 16, 16, 1)).astype(np.float32)
     return x, rng.integers(0, CLASSES, BATCH * STEPS)
@@ -81,7 +83,8 @@ def _raw_epoch(module: nn.Module, x: np.ndarray, y: np.ndarray) -> Any:
     return epoch
 
 
-def _fit_epoch(layer: keras.layers.Layer, x: np.ndarray, y: np.ndarray) -> Any:
+def fit_epoch(layer: keras.layers.Layer, x: np.ndarray, y: np.ndarray) -> Any:
+    """Returns a function that fits for one epoch and returns its seconds a step."""
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(1e-3), loss)
@@ -96,12 +99,17 @@ def _fit_epoch(layer: keras.layers.Layer, x: np.ndarray, y: np.ndarray) -> Any:
 
 def measure(rounds: int = 9) -> dict[str, float]:
     """Returns median seconds of one step: `raw`, `ours` and `reference`."""
-    x, y = _data()
+    x, y = make_data()
     epochs = {
         "raw": _raw_epoch(CNN(), x, y),
-        "ours": _fit_epoch(FlaxLayer(CNN()), x, y),
-        "reference": _fit_epoch(keras.layers.FlaxLayer(CNN()), x, y),
+        "ours": fit_epoch(FlaxLayer(CNN()), x, y),
+        "reference": fit_epoch(keras.layers.FlaxLayer(CNN()), x, y),
     }
+    return time_epochs(epochs, rounds=rounds)
+
+
+def time_epochs(epochs: Mapping[str, Callable[[], float]], *, rounds: int = 9) -> dict[str, float]:
+    """Returns the median of what each function returns, called in turns."""
     for epoch in epochs.values():
         epoch()
     times: dict[str, list[float]] = {name: [] for name in epochs}

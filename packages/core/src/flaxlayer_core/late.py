@@ -130,6 +130,10 @@ class LateModule:
         """Tells whether the module's own configuration already decides an argument (A2)."""
         return self._inner.fixed_setting(name)
 
+    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
+        """Returns the streams that it may be given whether it draws from them or not (R1)."""
+        return self._inner.offered_streams(init=init)
+
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return self._inner.record_streams()

@@ -140,6 +140,10 @@ class LinenModule:
         """Returns the module bound to its variables."""
         return self._module.bind(dict(variables))
 
+    def offered_streams(self, *, init: bool) -> None:
+        """Returns None: `has_rng` tells a module which streams it was given."""
+        del init
+
     def record_streams(self) -> contextlib.AbstractContextManager[compat.StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return compat.record_streams()

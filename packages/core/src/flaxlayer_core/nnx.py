@@ -12,13 +12,13 @@ import flax
 import jax
 from flax import nnx
 from flax.core.scope import in_filter
-from flax.errors import InvalidRngError, ModifyScopeVariableError
+from flax.errors import ModifyScopeVariableError
 
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
 from flaxlayer_core.nnx_graph import GraphForm, flatten_tree, nest_leaves, role_of
-from flaxlayer_core.nnx_making import describe_module, make_module
+from flaxlayer_core.nnx_making import INIT_STREAMS, class_of, describe_module, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
 from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import NO_MODES, Modes, Rngs
@@ -49,7 +49,7 @@ class NnxModule:
     ```python
     >>> import functools, jax
     >>> linear = NnxModule(functools.partial(nnx.Linear, 3, 2))
-    >>> keys = dict.fromkeys(("default", "params"), jax.random.key(0))
+    >>> keys = dict.fromkeys(linear.offered_streams(init=True), jax.random.key(0))
     >>> variables = linear.init(keys, (), {}, method="__call__")
     >>> {name: leaf.shape for name, leaf in variables["params"].items()}
     {'bias': (2,), 'kernel': (3, 2)}
@@ -59,14 +59,19 @@ class NnxModule:
 
     def __init__(self, module: Any) -> None:
         _refuse_old_flax()
-        self._module = self._example = module
-        self._streams: tuple[str, ...] = ()
+        self._module = module
         self._exists = isinstance(module, nnx.Module)
-        if not self._exists:
-            self._example, self._streams = describe_module(module)
-        self._form, self._values = GraphForm.from_module(self._example)
-        self._forms = {self._form.paths: self._form}
-        self._methods = PublicMethods(module, type(self._example), nnx.Module)
+        self._class = type(module) if self._exists else class_of(module)
+        self._methods = PublicMethods(module, self._class, nnx.Module)
+        self._forms: dict[frozenset[Path], GraphForm] = {}
+        self._values: dict[Path, Any] = {}
+        if self._exists:
+            self._values = self._take_apart(module)
+
+    def _take_apart(self, module: nnx.Module) -> dict[Path, Any]:
+        form, values = GraphForm.from_module(module)
+        self._forms.setdefault(form.paths, form)
+        return values
 
     @property
     def module(self) -> Any:
@@ -76,7 +81,7 @@ class NnxModule:
     @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
-        return type(self._example).__name__
+        return self._class.__name__
 
     @property
     def has_modes(self) -> bool:
@@ -85,7 +90,7 @@ class NnxModule:
 
     def is_mode(self, name: str) -> bool:
         """Tells whether an attribute of the module may be set to tell the mode (A2)."""
-        return has_mode(self._example, name)
+        return has_mode(self._module if self._exists else describe_module(self._module), name)
 
     def default_role(self, collection: str) -> Role | None:
         """Returns the role of a collection by the type of its variables, None if it has none."""
@@ -130,22 +135,25 @@ class NnxModule:
     ) -> dict[str, Any]:
         """Returns the variables of the module, or of one made with these keys (B2)."""
         del args, kwargs, method, modes  # an nnx module knows its shapes by itself
-        values: Mapping[Path, Any] = self._values
+        values, keys = self._values, dict[str, Any](rngs)
         if not self._exists:
-            self._require(rngs)
-            keys = {name: rngs[name] for name in self._streams}
-            values = GraphForm.from_module(make_module(self._module, nnx.Rngs(**keys)))[1]
-        return nest_leaves({path: values[path] for path in sorted(self._form.paths)})
-
-    def _require(self, rngs: Rngs) -> None:
+            values = self._take_apart(make_module(self._module, nnx.Rngs(**keys)))
         record = _record.get()
-        missing = [name for name in self._streams if name not in rngs]
         if record is not None:
-            record.asked.update(self._streams)
-            record.drawn.update(set(self._streams) & set(rngs))
-            record.missing = missing[0] if missing else None
-        if missing:
-            raise InvalidRngError(f"{self.class_name} needs PRNG for {missing[0]!r}")
+            record.drawn.update(rngs)
+        return nest_leaves({p: values[p] for p in sorted(self._built_form.paths)})
+
+    @property
+    def _built_form(self) -> GraphForm:
+        # The first: that of the module before a call has made anything.
+        return next(iter(self._forms.values()))
+
+    def offered_streams(self, *, init: bool) -> tuple[str, ...]:
+        """Returns the streams that it may be given, drawn from or not (R1)."""
+        if init:
+            return () if self._exists else INIT_STREAMS
+        leaves = (leaf for form in list(self._forms.values()) for leaf in form.leaves)
+        return tuple(sorted({leaf.stream for leaf in leaves if leaf.stream is not None}))
 
     def apply(
         self,

@@ -87,10 +87,12 @@ class GraphLeaf:
     Attributes:
         path: Its collection, and its names in the module.
         variable_type: The type of its variable; None for an array that is in none.
+        stream: The name of its random stream, where it belongs to one.
     """
 
     path: Path
     variable_type: type | None
+    stream: str | None = None
 
     @property
     def is_rng(self) -> bool:
@@ -192,7 +194,8 @@ def _leaves(state: Any) -> Iterator[GraphLeaf]:
         inside = jax.tree_util.tree_flatten_with_path(variable_value(node))[0]
         for inner, _ in inside:
             below = tuple(part for entry in inner for part in _parts(entry))
-            yield GraphLeaf((collection_of(type(node)), *path, *below), type(node))
+            stream = node.tag if isinstance(node, nnx.RngState) else None
+            yield GraphLeaf((collection_of(type(node)), *path, *below), type(node), stream)
 
 
 def _parts(entry: Any) -> Sequence[str]:

@@ -7,15 +7,21 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 from flax import nnx
 
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
 
-__all__ = ["describe_module", "factory_of", "make_module", "makes_nnx"]
+__all__ = [
+    "INIT_STREAMS",
+    "class_of",
+    "describe_module",
+    "factory_of",
+    "make_module",
+    "makes_nnx",
+]
 
-# A stored nnx.Rngs may be asked for any name in a call, and then falls back to this one.
-_FALLBACK = "default"
+# Flax's own layers ask for the last two; whatever else a module asks for falls back to the first.
+INIT_STREAMS = ("default", "dropout", "params")
 
 
 def makes_nnx(value: Any) -> bool:
@@ -94,14 +100,14 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
     return module
 
 
-def describe_module(factory: Callable[..., Any]) -> tuple[nnx.Module, tuple[str, ...]]:
-    """Makes a module without arrays, and finds the streams that its constructor draws from (R1).
+def describe_module(factory: Callable[..., Any]) -> nnx.Module:
+    """Makes a module without arrays.
 
     Args:
         factory: A class, a function, or a `functools.partial`.
 
     Returns:
-        The module with `ShapeDtypeStruct` for arrays, and the names of the streams.
+        The module with `ShapeDtypeStruct` for arrays.
 
     Raises:
         AcceptModuleError: If the call fails or gives something else.
@@ -109,21 +115,36 @@ def describe_module(factory: Callable[..., Any]) -> tuple[nnx.Module, tuple[str,
     Example:
 
     ```python
-    >>> import functools
-    >>> module, streams = describe_module(functools.partial(nnx.Linear, 3, 2))
-    >>> module.kernel.get_value().shape, streams
-    ((3, 2), ('default', 'params'))
+    >>> describe_module(functools.partial(nnx.Linear, 3, 2)).kernel.shape
+    (3, 2)
 
     ```
     """
-    asked: set[str] = {_FALLBACK}
-    nnx.eval_shape(lambda: make_module(factory, _AskingRngs(asked)))
-    streams = tuple(sorted(asked))
+    keys = dict.fromkeys(INIT_STREAMS, 0)
+    module: nnx.Module = nnx.eval_shape(lambda: make_module(factory, nnx.Rngs(**keys)))
+    return module
 
-    def make() -> nnx.Module:
-        return make_module(factory, nnx.Rngs(**{name: jax.random.key(0) for name in streams}))
 
-    return nnx.eval_shape(make), streams
+def class_of(factory: Callable[..., Any]) -> type:
+    """Returns the class of what is made; a function must be called for it, without arrays.
+
+    Raises:
+        AcceptModuleError: If the arguments do not fit.
+    """
+    bound = factory if isinstance(factory, functools.partial) else functools.partial(factory)
+    if not isinstance(bound.func, type):
+        return type(describe_module(factory))
+    given = {**bound.keywords, **({"rngs": None} if _takes_rngs(factory) else {})}
+    try:
+        _constructor(bound.func).bind(None, *bound.args, **given)
+    except TypeError as error:
+        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
+    return bound.func
+
+
+def _constructor(cls: type) -> inspect.Signature:
+    # The signature of an nnx class itself is that of its metaclass.
+    return inspect.signature(inspect.getattr_static(cls, "__init__"))
 
 
 def _takes_rngs(factory: Any) -> bool:
@@ -131,27 +152,9 @@ def _takes_rngs(factory: Any) -> bool:
         if "rngs" in factory.keywords:
             return False
         factory = factory.func
-    # The signature of an nnx class itself is that of its metaclass.
-    function = inspect.getattr_static(factory, "__init__") if isinstance(factory, type) else factory
-    parameters = inspect.signature(function).parameters
+    is_class = isinstance(factory, type)
+    parameters = (_constructor(factory) if is_class else inspect.signature(factory)).parameters
     return any(name == "rngs" or p.kind is p.VAR_KEYWORD for name, p in parameters.items())
-
-
-class _AskingRngs(nnx.Rngs):
-    # Makes every stream that it is asked for, and notes its name.
-
-    def __init__(self, asked: set[str]) -> None:
-        super().__init__()
-        object.__setattr__(self, "_note", asked.add)
-
-    def __getattr__(self, name: str) -> Any:
-        return super().__getattr__(name) if name.startswith("_") else self[name]
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in vars(self):
-            self._note(name)
-            setattr(self, name, nnx.RngStream(jax.random.key(0), tag=name))
-        return vars(self)[name]
 
 
 def _refusal(factory: Any, found: str) -> AcceptModuleError:

@@ -88,6 +88,12 @@ class FlaxModule(Protocol):
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns the module with variables in the form that it takes itself."""
 
+    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
+        """Returns the streams that it may be given whether it draws from them or not (R1).
+
+        None where a module can ask which it was given, so that these are found one by one.
+        """
+
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
 

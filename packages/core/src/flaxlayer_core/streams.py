@@ -37,6 +37,11 @@ def find_streams(
     Raises:
         flax.errors.InvalidRngError: If a stream that was offered does not reach the module.
     """
+    free = flax_module.offered_streams(init="params" in start) if listed is None else None
+    if free is not None:
+        with flax_module.record_streams() as record:
+            result = run(free)
+        return result, tuple(sorted(record.drawn & set(free)))
     offered = dict.fromkeys(start if listed is None else listed)
     while True:
         with flax_module.record_streams() as record:
