@@ -163,7 +163,7 @@ def test_sown_values_come_back_by_path():
     _, updates = apply(module, init(module)[0], training=False)
     raw = make()
     call_raw(raw, X, training=False)
-    (sown,) = updates["intermediates"]["hidden"].values()
+    (sown,) = updates["intermediates"]["hidden"]
     assert (sown == variable_value(raw.hidden)[0]).all()
 
 

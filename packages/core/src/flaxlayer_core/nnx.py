@@ -17,10 +17,10 @@ from flax.errors import ModifyScopeVariableError
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
-from flaxlayer_core.nnx_graph import GraphForm, flatten_tree, nest_leaves, role_of
+from flaxlayer_core.nnx_graph import GraphForm, GraphVariable, role_of
 from flaxlayer_core.nnx_making import INIT_STREAMS, class_of, describe_module, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
-from flaxlayer_core.paths import Path
+from flaxlayer_core.paths import Path, flatten_with_paths
 from flaxlayer_core.protocol import NO_MODES, Modes, Rngs
 from flaxlayer_core.public_methods import PublicMethods
 
@@ -95,9 +95,9 @@ class NnxModule:
     def default_role(self, collection: str) -> Role | None:
         """Returns the role of a collection by the type of its variables, None if it has none."""
         for form in list(self._forms.values()):
-            for leaf in form.leaves:
-                if leaf.path[0] == collection and leaf.variable_type is not None:
-                    return role_of(leaf.variable_type)
+            for variable in form.variables:
+                if variable.path[0] == collection and variable.variable_type is not None:
+                    return role_of(variable.variable_type)
         return None
 
     def resolve_method(self, method: Any) -> str | Callable[..., Any]:
@@ -138,22 +138,19 @@ class NnxModule:
         values, keys = self._values, dict[str, Any](rngs)
         if not self._exists:
             values = self._take_apart(make_module(self._module, nnx.Rngs(**keys)))
+        # The first: that of the module before a call has made anything.
+        form = next(iter(self._forms.values()))
         record = _record.get()
         if record is not None:
             record.drawn.update(rngs)
-        return nest_leaves({p: values[p] for p in sorted(self._built_form.paths)})
-
-    @property
-    def _built_form(self) -> GraphForm:
-        # The first: that of the module before a call has made anything.
-        return next(iter(self._forms.values()))
+        return form.nest(values, (v for v in form.variables if not v.is_rng))
 
     def offered_streams(self, *, init: bool) -> tuple[str, ...]:
         """Returns the streams that it may be given, drawn from or not (R1)."""
         if init:
             return () if self._exists else INIT_STREAMS
-        leaves = (leaf for form in list(self._forms.values()) for leaf in form.leaves)
-        return tuple(sorted({leaf.stream for leaf in leaves if leaf.stream is not None}))
+        variables = (v for form in list(self._forms.values()) for v in form.variables)
+        return tuple(sorted({v.stream for v in variables if v.stream is not None}))
 
     def apply(
         self,
@@ -171,7 +168,7 @@ class NnxModule:
         Streams get their keys as `nnx.reseed(module, policy="match_shape", **rngs)` gives them.
         What a call makes of a `Param` is not kept (C3).
         """
-        values = flatten_tree(variables)
+        values = dict(flatten_with_paths(dict(variables))[0])
         module = self._merge(values)
         set_modes(module, modes)
         keys: dict[str, Any] = dict(rngs)
@@ -195,18 +192,23 @@ class NnxModule:
         if form.paths == frozenset(before) and form.graphdef != graph:
             raise self._changed_graph()
         self._forms.setdefault(form.paths, form)
-        kept: dict[Path, Any] = {}
-        for leaf in form.leaves:
-            if leaf.is_rng:
+        kept = []
+        for variable in form.variables:
+            if variable.is_rng:
                 continue
-            if in_filter(mutable, leaf.path[0]):
-                kept[leaf.path] = after[leaf.path]
-            elif after[leaf.path] is not before.get(leaf.path) and not (
-                leaf.is_param and leaf.path in before
-            ):
-                name = leaf.path[-1]
-                raise ModifyScopeVariableError(leaf.path[0], name, "/".join(leaf.path[1:-1]))
-        return nest_leaves(kept)
+            if in_filter(mutable, variable.path[0]):
+                kept.append(variable)
+            elif self._changes(variable, before, after):
+                *above, name = variable.path[1:]
+                raise ModifyScopeVariableError(variable.path[0], name, "/".join(above))
+        return form.nest(after, kept)
+
+    def _changes(
+        self, variable: GraphVariable, before: Mapping[Path, Any], after: Mapping[Path, Any]
+    ) -> bool:
+        if variable.is_param and variable.paths[0] in before:
+            return False
+        return any(after[path] is not before.get(path) for path in variable.paths)
 
     def _changed_graph(self) -> BuildModuleError:
         return BuildModuleError(
@@ -222,8 +224,8 @@ class NnxModule:
         return dict(stored)
 
     def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a tree with text for all keys, as it is stored."""
-        return nest_leaves(flatten_tree(raw))
+        """Returns a tree with text for the keys of mappings, as it is stored."""
+        return {str(name): _with_text_keys(tree) for name, tree in raw.items()}
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns a new module with these variables, in the modes of the user's own (W2).
@@ -231,7 +233,7 @@ class NnxModule:
         Its random streams are those of the user's object; one that was made from a class has
         streams to `nnx.reseed` before it trains.
         """
-        return self._merge(flatten_tree(variables))
+        return self._merge(dict(flatten_with_paths(dict(variables))[0]))
 
     @contextlib.contextmanager
     def record_streams(self) -> Iterator[compat.StreamRecord]:
@@ -246,6 +248,12 @@ class NnxModule:
     def call_context(self) -> tuple[Any, ...] | None:
         """Returns nothing: no ambient setting of nnx changes a call."""
         return ()
+
+
+def _with_text_keys(tree: Any) -> Any:
+    if not isinstance(tree, Mapping):
+        return tree
+    return {str(name): _with_text_keys(part) for name, part in tree.items()}
 
 
 def _refuse_old_flax() -> None:

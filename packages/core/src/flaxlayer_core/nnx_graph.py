@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from flaxlayer_core.compat import variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.paths import Path, format_path, key_name
 
-__all__ = ["ARRAYS", "GraphForm", "collection_of", "flatten_tree", "nest_leaves", "role_of"]
+__all__ = ["ARRAYS", "GraphForm", "GraphVariable", "collection_of", "role_of"]
 
 ARRAYS = "arrays"
 
@@ -51,48 +51,23 @@ def role_of(variable_type: type) -> Role | None:
     return Role.TRANSIENT if issubclass(variable_type, passing) else None
 
 
-def nest_leaves(leaves: Mapping[Path, Any]) -> dict[str, Any]:
-    """Returns leaves by path as a nested tree.
-
-    Example:
-
-    ```python
-    >>> nest_leaves({("params", "a", "kernel"): 1, ("params", "b"): 2})
-    {'params': {'a': {'kernel': 1}, 'b': 2}}
-
-    ```
-    """
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        inner = tree
-        for part in path[:-1]:
-            inner = inner.setdefault(part, {})
-        inner[path[-1]] = leaf
-    return tree
-
-
-def flatten_tree(tree: Mapping[Any, Any], above: Path = ()) -> dict[Path, Any]:
-    """Undoes `nest_leaves`; the keys of the tree may be numbers, as in a list of modules."""
-    leaves: dict[Path, Any] = {}
-    for name, value in tree.items():
-        path = (*above, str(name))
-        leaves |= flatten_tree(value, path) if isinstance(value, Mapping) else {path: value}
-    return leaves
-
-
 @dataclass(frozen=True)
-class GraphLeaf:
-    """One array of a module.
+class GraphVariable:
+    """One variable of a module, or one array that is in none.
 
     Attributes:
         path: Its collection, and its names in the module.
-        variable_type: The type of its variable; None for an array that is in none.
+        variable_type: Its type; None for an array that is in no variable.
         stream: The name of its random stream, where it belongs to one.
+        treedef: The structure of its value, which is an array mostly.
+        paths: The paths of the arrays of its value.
     """
 
     path: Path
     variable_type: type | None
-    stream: str | None = None
+    stream: str | None
+    treedef: jax.tree_util.PyTreeDef
+    paths: tuple[Path, ...]
 
     @property
     def is_rng(self) -> bool:
@@ -112,13 +87,13 @@ class GraphForm:
     Attributes:
         graphdef: The graph, as `nnx.split` returns it.
         treedef: The tree of its state.
-        leaves: The arrays, in the order of the tree.
+        variables: The variables, in the order of the tree.
         rng_specs: Keys and counts of random streams, described.
     """
 
     graphdef: Any
     treedef: jax.tree_util.PyTreeDef
-    leaves: tuple[GraphLeaf, ...]
+    variables: tuple[GraphVariable, ...]
     rng_specs: Mapping[Path, Any] = field(default_factory=dict)
 
     @classmethod
@@ -136,10 +111,10 @@ class GraphForm:
         """
         graphdef, state = nnx.split(module)
         values, treedef = jax.tree_util.tree_flatten(state)
-        leaves = tuple(_leaves(state))
-        found = {leaf.path: value for leaf, value in zip(leaves, values, strict=True)}
-        if len(found) < len(leaves):
-            paths = [leaf.path for leaf in leaves]
+        variables = tuple(_variables(state))
+        paths = [path for variable in variables for path in variable.paths]
+        found = dict(zip(paths, values, strict=True))
+        if len(found) < len(paths):
             twice = next(path for path in paths if paths.count(path) > 1)
             raise AcceptModuleError(
                 f"FlaxLayer cannot tell two arrays of {type(module).__name__} apart.",
@@ -150,16 +125,38 @@ class GraphForm:
             )
         # Described only: a value may belong to a trace that ends.
         specs = {
-            leaf.path: jax.ShapeDtypeStruct(found[leaf.path].shape, found[leaf.path].dtype)
-            for leaf in leaves
-            if leaf.is_rng
+            path: jax.ShapeDtypeStruct(found[path].shape, found[path].dtype)
+            for variable in variables
+            if variable.is_rng
+            for path in variable.paths
         }
-        return cls(graphdef, treedef, leaves, specs), found
+        return cls(graphdef, treedef, variables, specs), found
 
     @property
     def paths(self) -> frozenset[Path]:
-        """Paths of what is stored or passes by."""
-        return frozenset(leaf.path for leaf in self.leaves if not leaf.is_rng)
+        """Paths of the arrays that are stored or pass by."""
+        return frozenset(path for v in self.variables if not v.is_rng for path in v.paths)
+
+    def nest(
+        self, values: Mapping[Path, Any], variables: Iterable[GraphVariable]
+    ) -> dict[str, Any]:
+        """Returns variables as a nested tree, their values in the structure that they have.
+
+        Args:
+            values: Arrays by path.
+            variables: Variables of this form.
+
+        Returns:
+            A tree of collections.
+        """
+        tree: dict[str, Any] = {}
+        for variable in sorted(variables, key=lambda variable: variable.path):
+            inner = tree
+            for part in variable.path[:-1]:
+                inner = inner.setdefault(part, {})
+            arrays = [values[path] for path in variable.paths]
+            inner[variable.path[-1]] = jax.tree_util.tree_unflatten(variable.treedef, arrays)
+        return tree
 
     def merge(self, values: Mapping[Path, Any], rng_values: Mapping[Path, Any]) -> Any:
         """Makes a module of the graph and of arrays.
@@ -172,10 +169,11 @@ class GraphForm:
             A new module.
         """
         arrays = [
-            rng_values.get(leaf.path, _placeholder(self.rng_specs[leaf.path]))
-            if leaf.is_rng
-            else values[leaf.path]
-            for leaf in self.leaves
+            rng_values.get(path, _placeholder(self.rng_specs[path]))
+            if variable.is_rng
+            else values[path]
+            for variable in self.variables
+            for path in variable.paths
         ]
         return nnx.merge(self.graphdef, jax.tree_util.tree_unflatten(self.treedef, arrays))
 
@@ -184,18 +182,18 @@ def _is_variable(value: Any) -> bool:
     return isinstance(value, nnx.Variable)
 
 
-def _leaves(state: Any) -> Iterator[GraphLeaf]:
+def _variables(state: Any) -> Iterator[GraphVariable]:
     nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
     for entries, node in nodes:
         path = tuple(part for entry in entries for part in _parts(entry))
-        if not _is_variable(node):
-            yield GraphLeaf((ARRAYS, *path), None)
-            continue
-        inside = jax.tree_util.tree_flatten_with_path(variable_value(node))[0]
-        for inner, _ in inside:
-            below = tuple(part for entry in inner for part in _parts(entry))
+        kind, stream, value = None, None, node
+        if _is_variable(node):
+            kind, value = type(node), variable_value(node)
             stream = node.tag if isinstance(node, nnx.RngState) else None
-            yield GraphLeaf((collection_of(type(node)), *path, *below), type(node), stream)
+        path = (ARRAYS if kind is None else collection_of(kind), *path)
+        inside, treedef = jax.tree_util.tree_flatten_with_path(value)
+        paths = tuple((*path, *map(key_name, inner)) for inner, _ in inside)
+        yield GraphVariable(path, kind, stream, treedef, paths)
 
 
 def _parts(entry: Any) -> Sequence[str]:
