@@ -13,7 +13,8 @@ from flaxlayer_testing.matrix import by_check, by_feature
 from flaxlayer_testing.pages import render_page, write_page
 from flaxlayer_testing.plots import plot_errors, plot_faults
 
-CHROMIUM = shutil.which("chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 VERSIONS = {"python": "3.11.2", "keras": "3.15.1", "jax": "0.10.2", "flax": "0.12.8"}
 PASSED = Entry("check_fit", ("K1",), Status.PASSED, errors={"float32": 2e-7}, seconds=1.5)
 EXACT = Entry("check_inference", ("A5", "A6"), Status.PASSED, errors={"float32": 0.0})
@@ -32,7 +33,7 @@ GOOD = Report("Dense", "flaxlayer:FlaxLayer", (EXACT, PASSED, SKIPPED), VERSIONS
 OTHER = Report("Conv", "flaxlayer:FlaxLayer", (EXACT,), VERSIONS, 0, ("conv", "dense"))
 BAD = Report("Dense", "keras:Other", (FAILED, KNOWN), {**VERSIONS, "keras": "3.6"}, 0, ("dense",))
 FAULTS = (
-    FaultResult("ForgetsBias", "check_inference", 20, 4),
+    FaultResult("ForgetsBias", "check_inference", 20, 4, seconds=2.5),
     FaultResult("HidesWell", "check_fit", 40, None, "No generated module shows it."),
 )
 RECORD = Record((GOOD, OTHER, BAD), FAULTS, created="2026-01-02 03:04:05 UTC")
@@ -98,10 +99,30 @@ def test_errors_stand_on_a_logarithmic_axis_with_zero_beside_it():
 
 @pytest.mark.law("T8")
 def test_a_bar_is_as_long_as_the_examples_that_a_fault_needed():
-    (_, _, budget, needed), (_, _, longest, none) = plot_faults(FAULTS).rows
-    assert needed * 5 == pytest.approx(budget)
-    assert longest == pytest.approx(2 * budget)
-    assert none == 0
+    found, hidden = plot_faults(FAULTS).rows
+    assert found.needed * 5 == pytest.approx(found.budget)
+    assert hidden.budget == pytest.approx(2 * found.budget)
+    assert hidden.needed == 0
+
+
+@pytest.mark.law("T8")
+def test_a_line_goes_from_the_fewest_to_the_most_examples_of_a_seed():
+    seeds = FaultResult("ForgetsBias", "check_inference", 20, 4, counts=(8, 2, 4))
+    [bar] = plot_faults([seeds]).rows
+    assert bar.ends == pytest.approx((bar.needed / 2, bar.needed * 2))
+    page = render_page(Record(faults=(seeds,)))
+    assert "check_inference: 2, 4, 8 over 3 seeds" in page
+    assert page.count('<line class="whisker"') == 1
+    assert '<line class="whisker"' not in render_page(RECORD)
+
+
+@pytest.mark.law("T8")
+def test_the_page_shows_known_failures_by_reason_with_their_modules():
+    page = render_page(RECORD)
+    table = page[page.index('id="known"') : page.index('id="checks"')]
+    for part in ("keras:Other", "sown values are lost", "check_sown", "Dense"):
+        assert part in table
+    assert 'id="known"' not in render_page(Record((GOOD,)))
 
 
 @pytest.mark.law("T8")
@@ -141,6 +162,8 @@ def test_junit_has_a_case_for_each_check_and_fault():
     text = root.find(".//testcase/failure").text
     assert text.splitlines()[-1] == f"Replay: {FAILED.replay}"
     assert root.find(".//property[@name='seed']").get("value") == "3"
+    assert root.find(".//testcase[@name='check_fit']").get("time") == "1.500"
+    assert root.find(".//testcase[@name='ForgetsBias']").get("time") == "2.500"
 
 
 def test_junit_leaves_out_what_xml_cannot_hold():

@@ -77,7 +77,8 @@ def _add_faults(root: ElementTree.Element, faults: tuple[FaultResult, ...]) -> N
     fields = {"name": "faults", "tests": str(len(faults)), "failures": str(failed)}
     suite = ElementTree.SubElement(root, "testsuite", fields)
     for fault in faults:
-        case = ElementTree.SubElement(suite, "testcase", classname=fault.check, name=fault.fault)
+        fields = {"classname": fault.check, "name": fault.fault, "time": f"{fault.seconds:.3f}"}
+        case = ElementTree.SubElement(suite, "testcase", fields)
         if not fault.ok:
             ElementTree.SubElement(case, "failure").text = _clean(fault.message)
 

@@ -49,11 +49,22 @@ def render_page(record: Record, *, title: str = "Conformance of Flax modules in 
         counts=counts,
         Status=Status,
         failures=failures,
+        known=_known(record),
         checks=by_check(record.reports),
         features=by_feature(record.reports),
         errors=plot_errors(record.reports, record.tolerances),
         faults=plot_faults(record.faults),
     )
+
+
+def _known(record: Record) -> dict[tuple[str, str], dict[str, list[str]]]:
+    # By layer and reason, then by check: the modules.
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for report in record.reports:
+        for entry in report.of(Status.EXPECTED):
+            checked = found.setdefault((report.layer, entry.message), {})
+            checked.setdefault(entry.check, []).append(report.subject)
+    return found
 
 
 def write_page(record: Record, path: Path) -> None:

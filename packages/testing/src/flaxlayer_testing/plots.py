@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flaxlayer_testing.records import FaultResult
 from flaxlayer_testing.report import Report
 
-__all__ = ["Bars", "ErrorPlot", "plot_errors", "plot_faults"]
+__all__ = ["Bar", "Bars", "ErrorPlot", "plot_errors", "plot_faults"]
 
 LEFT, ZERO, START, END, ROW, TOP = 96, 124, 176, 740, 34, 14
 LOWEST = -16
@@ -94,17 +94,36 @@ def plot_errors(
 
 
 @dataclass(frozen=True)
+class Bar:
+    """What the searches for a fault needed.
+
+    Attributes:
+        result: What they found.
+        y: The middle of its row.
+        budget: The length of its budget.
+        needed: The length of the median over the seeds.
+        ends: The lengths of the fewest and the most of a seed; both 0 without seeds.
+    """
+
+    result: FaultResult
+    y: float
+    budget: float
+    needed: float
+    ends: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Bars:
     """The generated modules that each fault needed.
 
     Attributes:
-        rows: The result, the middle of its row, and the lengths of its budget and of its need.
+        rows: A bar for each fault.
         left: Where bars start.
         width: Of the drawing.
         height: Of the drawing.
     """
 
-    rows: tuple[tuple[FaultResult, float, float, float], ...]
+    rows: tuple[Bar, ...]
     left: int
     width: int
     height: float
@@ -120,11 +139,17 @@ def plot_faults(faults: Iterable[FaultResult]) -> Bars:
         The plot.
     """
     results = tuple(faults)
-    most = max((max(result.budget, result.needed or 0) for result in results), default=1)
+    most = max((max(r.budget, r.needed or 0, *r.counts) for r in results), default=1)
     left, row = 300, 24
     unit = (END - left - 40) / max(most, 1)
     rows = tuple(
-        (result, 8 + row * (number + 0.5), result.budget * unit, (result.needed or 0) * unit)
+        Bar(
+            result,
+            8 + row * (number + 0.5),
+            result.budget * unit,
+            (result.needed or 0) * unit,
+            (min(result.counts, default=0) * unit, max(result.counts, default=0) * unit),
+        )
         for number, result in enumerate(results)
     )
     return Bars(rows, left, END + 20, 16 + row * len(results))
