@@ -24,6 +24,8 @@ from flaxlayer_core import (
 from flaxlayer_core.compat import variable_value
 from flaxlayer_core.nnx_making import describe_module, factory_of, makes_nnx
 
+pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+
 # Flax 0.12 has a list of its own.
 as_list = getattr(nnx, "List", list)
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
@@ -371,3 +373,10 @@ def test_a_module_that_tells_its_arguments_is_stored_as_what_makes_it():
 
     made = factory_of(Told(3))
     assert (made.func, made.args, made.keywords) == (Told, (), {"width": 3})
+
+
+def test_a_flax_whose_nnx_is_too_old_is_named(monkeypatch):
+    module = Net(4, rngs=nnx.Rngs(0))
+    monkeypatch.delattr(nnx, "data")
+    with pytest.raises(AcceptModuleError, match=r"flax >= 0\.11[\s\S]*pip install"):
+        NnxModule(module)

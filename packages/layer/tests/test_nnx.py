@@ -17,6 +17,8 @@ from flaxlayer import CollectionPolicy, FlaxLayer
 from flaxlayer_core import EncodeModuleError
 from flaxlayer_core.compat import variable_value
 
+pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
 Y = np.cos(X[:, :1]).astype("float32")
 
