@@ -2,12 +2,22 @@
 
 import json
 import shlex
+import statistics
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from flaxlayer_testing import Case, LoadTargetError, ModuleSpec, Node, ReadRecordError, ValueType
+from flaxlayer_testing import (
+    TOLERANCES,
+    Case,
+    LoadTargetError,
+    ModuleSpec,
+    Node,
+    ReadRecordError,
+    Record,
+    ValueType,
+)
 from flaxlayer_testing.cli import app
 from flaxlayer_testing.loading import load_object, parse_inputs, parse_settings
 from flaxlayer_testing.samples import ENTRIES, load_entries
@@ -164,6 +174,41 @@ def test_faults_counts_the_examples_that_each_needs():
     assert page.exit_code == 0
     with open("page.html", encoding="utf-8") as file:
         assert "Examples needed per fault" in file.read()
+
+
+@pytest.mark.law("T5")
+def test_the_median_over_seeds_counts(project):
+    result = run("faults", "--from", "my_net:NEGATES", "--seeds", "3", "--json", "faults.json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads((project / "faults.json").read_text())["faults"]
+    assert (len(found["counts"]), found["seed"]) == (3, 2)
+    assert found["needed"] == statistics.median(found["counts"])
+    line = f"NegatesOutputs: {found['needed']:g} of 20, check_inference"
+    assert result.stdout.splitlines()[0] == line
+
+
+@pytest.mark.law("T8")
+def test_a_record_says_what_it_was_made_with(project):
+    assert run(*CHECK, *QUICK, "--seed", "4", "--json", "r.json").exit_code == 0
+    data = json.loads((project / "r.json").read_text())
+    (report,) = data["reports"]
+    assert report["versions"] == data["versions"]
+    assert {"python", "keras", "jax", "flax"} <= set(data["versions"])
+    assert report["seed"] == 4
+    assert data["tolerances"]["float32"]["rtol"] == TOLERANCES["float32"].rtol
+    (entry,) = report["entries"]
+    assert entry["errors"] == {"float32": 0.0}
+    assert entry["seconds"] > 0
+    assert Record.from_json(json.dumps(data)).seconds == entry["seconds"]
+
+
+@pytest.mark.law("T2")
+def test_checks_that_take_long_run_when_they_are_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr("flaxlayer_testing.cli.checks", lambda **given: asked.append(given) or ())
+    run(*CHECK, *QUICK)
+    run(*CHECK, *QUICK, "--slow")
+    assert [given["slow"] for given in asked] == [False, True]
 
 
 @pytest.mark.law("T5")

@@ -167,6 +167,10 @@ def test_other_methods_are_those_that_take_the_arguments():
         def blend(self, x, y):
             return x + y
 
+        @nn.nowrap
+        def part(self, name):
+            return self.inner
+
         def __call__(self, x):
             return self.decode(self.encode(x))
 

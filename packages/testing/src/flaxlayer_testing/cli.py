@@ -16,7 +16,7 @@ from flaxlayer_testing.checks import checks
 from flaxlayer_testing.console import Outputs, command_line, finish, misuse, progress
 from flaxlayer_testing.loading import load_object, parse_inputs, parse_settings
 from flaxlayer_testing.program import to_program
-from flaxlayer_testing.records import Record
+from flaxlayer_testing.records import FaultResult, Record
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.samples import ENTRIES, FAULTS, load_entries
 from flaxlayer_testing.searching import Failure, count_examples
@@ -206,20 +206,23 @@ def faults(
     with misuse():
         name, entries = load_entries(source, "conformance.faults:FAULTS", FAULTS)
         chosen = choose(entries, entry or (), name_of=lambda fault: str(fault.layer.__name__))
-    results = []
+    results: list[FaultResult] = []
     with progress(len(chosen), unit="faults") as shown:
         for fault in chosen:
             results.append(count_examples(fault, seed=seed, seeds=seeds))
+            typer.echo(_line(results[-1]))
             shown.advance(shown.task_ids[0])
-    for result in results:
-        found = "not found" if result.needed is None else f"{result.needed:g}"
-        typer.echo(f"{result.fault}: {found} of {result.budget}, {result.check}")
     words = ["faults", *_options("--from", name), "--seed", str(seed), "--seeds", str(seeds)]
     finish(
         Record(faults=tuple(results)),
         Outputs(json, html, junit),
         replay=command_line(*words, "--entry"),
     )
+
+
+def _line(result: FaultResult) -> str:
+    found = "not found" if result.needed is None else f"{result.needed:g}"
+    return f"{result.fault}: {found} of {result.budget}, {result.check}"
 
 
 @app.command()

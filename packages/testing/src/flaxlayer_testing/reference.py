@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -147,11 +146,14 @@ class Reference(Roles):
     @cached_property
     def other_methods(self) -> tuple[str, ...]:
         """Public methods of the module's class that take the same arguments as the call."""
-        kind = type(self.raw.module)
+        kind = type(self.raw.target)
         fields = getattr(kind, "__dataclass_fields__", {})
-        names = sorted(set(dir(kind)) - set(dir(nn.Module)) - set(fields))
-        public = [n for n in names if n[0] != "_" and _is_function(kind, n)]
-        return tuple(n for n in public if self.accepts(replace(self.raw, method=n)))
+        names = sorted(set(dir(kind)) - set(dir(self.raw.base)) - set(fields))
+        public = (n for n in names if n[0] != "_" and _is_function(kind, n))
+        calls = (replace(self.raw, method=name) for name in public)
+        # A helper that returns a submodule runs, too, and is no method to call.
+        taken = (call for call in calls if self.accepts(call))
+        return tuple(call.method for call in taken if self.with_call(call).gives_arrays)
 
     # Variables over steps.
 

@@ -173,24 +173,29 @@ class Roles:
         return False
 
     @cached_property
-    def _training_call(self) -> tuple[bool, tuple[str, ...]]:
-        single = []
+    def _training_call(self) -> tuple[Any, tuple[str, ...]]:
+        seen = []
 
         def run(variables: Variables, rngs: Any, arrays: list[Any]) -> Any:
             denied = frozenset({"params"})
             outputs, updates = self.raw.apply(variables, rngs, arrays, training=True, denied=denied)
-            single.append(is_array(outputs))
+            seen.append(jax.tree_util.tree_map(is_array, outputs))
             return arrays_only((outputs, updates))
 
         rngs = {"params": jax.random.key(0)}
         _, updates = self._found.evaluate(run, self.stored, rngs, self.raw.arrays)
         sown = sorted(n for n, tree in updates.items() if n not in self.eventual and tree)
-        return single[-1], tuple(sown)
+        return seen[-1], tuple(sown)
 
     @property
     def gives_one_array(self) -> bool:
         """Whether the output is an array, no structure of arrays."""
-        return self._training_call[0]
+        return self._training_call[0] is True
+
+    @property
+    def gives_arrays(self) -> bool:
+        """Whether all leaves of the output are arrays."""
+        return all(jax.tree_util.tree_leaves(self._training_call[0]))
 
     @property
     def sows(self) -> tuple[str, ...]:
