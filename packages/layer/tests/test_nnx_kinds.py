@@ -67,6 +67,7 @@ def test_stacked_layers(training):
     layer.build(X.shape)
     assert layer.params["params"]["layers"]["dense"]["kernel"].shape == (3, 3, 3)
     assert set(layer.peek_rngs(training=True)) == {"dropout"}
+    assert layer.peek_rngs(training=False) == {}
     agree(layer, X, training=training)
 
 

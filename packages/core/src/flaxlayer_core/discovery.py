@@ -14,7 +14,7 @@ from flaxlayer_core.collections import Role, VariableLayout, decide_role, same_s
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.late import subtract_tree
-from flaxlayer_core.plans import Discovery, ModePlan, Probe, trace_init
+from flaxlayer_core.plans import Discovery, ModePlan, Probe, abstract_keys, trace_init
 from flaxlayer_core.streams import find_streams
 from flaxlayer_core.tracing import TracedFunction
 
@@ -203,6 +203,10 @@ class _Search:
         return result
 
     def _plan(self, variables: Mapping[str, Any], training: bool, denied: set[str]) -> ModePlan:
+        offered = self.probe.flax_module.offered_streams(init=False)
+        if offered is not None and self.probe.rngs is None and self.abstract:
+            return self._plan_offered(variables, training, denied, offered)
+
         def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
             return self._apply(variables, streams, training, denied)
 
@@ -215,6 +219,25 @@ class _Search:
             optimistic=training,
         )
         return ModePlan(training, streams, tuple(sorted(denied)), output, updates)
+
+    def _plan_offered(
+        self,
+        variables: Mapping[str, Any],
+        training: bool,
+        denied: set[str],
+        offered: tuple[str, ...],
+    ) -> ModePlan:
+        def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
+            rngs = dict(zip(offered, keys, strict=True))
+            mutable = DenyList(tuple(denied))
+            return self.probe.apply(variables, rngs, arrays, training=training, mutable=mutable)
+
+        keys = abstract_keys(offered).values()
+        traced = TracedFunction(apply, dict(variables), self.arrays, *keys)
+        # R1: those that a result depends on; a transform hands on what it does not use.
+        drawn = tuple(name for i, name in enumerate(offered) if traced.needs(2 + i))
+        output, updates = traced.result
+        return ModePlan(training, drawn, tuple(sorted(denied)), output, updates)
 
     def _modes(self, variables: dict[str, Any], init_streams: tuple[str, ...]) -> Discovery:
         policy = self.probe.policy
