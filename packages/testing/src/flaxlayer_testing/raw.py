@@ -72,14 +72,24 @@ class RawCall:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = self.merge(arrays)
         flags = mode_arguments(
-            self.module, kwargs, self.training_arg, training=training, method=method
+            self.target, kwargs, self.training_arg, training=training, method=method
         )
         return args, {**kwargs, **flags}
 
     @property
+    def target(self) -> Any:
+        """The object that has the methods: the module."""
+        return self.module
+
+    @property
+    def base(self) -> type:
+        """The class of Flax that the module derives from."""
+        return nn.Module
+
+    @property
     def signature(self) -> inspect.Signature:
         """The signature of the method, the module itself included."""
-        return inspect.signature(getattr(type(self.module), self.method))
+        return inspect.signature(getattr(type(self.target), self.method))
 
     @property
     def takes_any_keyword(self) -> bool:

@@ -12,6 +12,7 @@ import keras
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.building import build_module, make_inputs
+from flaxlayer_testing.nnx_raw import NnxCall, is_nnx
 from flaxlayer_testing.raw import RawCall, is_array
 from flaxlayer_testing.reference import Reference
 from flaxlayer_testing.roles import TRANSIENT
@@ -29,7 +30,7 @@ class Subject:
     is what a check costs; the layer is restored for each.
 
     Attributes:
-        module: An unbound linen module.
+        module: An unbound linen module; an nnx module, or what makes one.
         inputs: Positional arguments of its method.
         arguments: Keyword arguments of its method but the training flag.
         seed: Seed of the layer.
@@ -94,7 +95,8 @@ class Subject:
     @cached_property
     def reference(self) -> Reference:
         """The module, run by raw Flax."""
-        raw = RawCall(self.module, self.inputs, self.arguments, self.training_arg)
+        call = NnxCall if is_nnx(self.module) else RawCall
+        raw = call(self.module, self.inputs, self.arguments, self.training_arg)
         return Reference(raw, self.transient)
 
     @property

@@ -1,0 +1,220 @@
+"""One call of a raw nnx module, by plain NNX: nothing of a layer is asked."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+from flax import nnx
+from flax.errors import InvalidRngError, ModifyScopeVariableError
+
+from flaxlayer_testing.raw import RawCall, Rngs, Variables
+
+__all__ = ["NnxCall", "is_nnx"]
+
+_INIT = ("default", "dropout", "params")
+
+
+def is_nnx(module: Any) -> bool:
+    """Tells whether a module under test is one of nnx, or what makes one.
+
+    Args:
+        module: A linen or nnx module, a class, a function, or a `functools.partial`.
+
+    Returns:
+        False for an instance of a linen module.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn
+    >>> is_nnx(nn.Dense(2)), is_nnx(partial(nnx.Linear, 3, 2))
+    (False, True)
+
+    ```
+    """
+    return isinstance(module, nnx.Module | partial | type) or not hasattr(module, "apply")
+
+
+def _value(variable: Any) -> Any:
+    return variable.get_value() if hasattr(variable, "get_value") else variable.value
+
+
+def _collection(leaf: Any) -> str:
+    if not isinstance(leaf, nnx.Variable):
+        return "arrays"
+    try:
+        return str(nnx.variable_name_from_type(type(leaf)))
+    except ValueError:
+        return type(leaf).__name__
+
+
+def _variables(module: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    # Paths as the attributes are, for setting; a path in a dict may be a tuple.
+    for path, leaf in nnx.to_flat_state(nnx.state(module)):
+        if not isinstance(leaf, nnx.RngState):
+            yield tuple(path), leaf
+
+
+def _names(path: tuple[Any, ...]) -> list[str]:
+    return [str(n) for part in path for n in (part if isinstance(part, tuple) else (part,))]
+
+
+def _put(tree: dict[str, Any], names: list[str], value: Any) -> None:
+    for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[names[-1]] = value
+
+
+@dataclass(frozen=True, eq=False)
+class NnxCall(RawCall):
+    """An nnx module with the arguments of one call, run by plain NNX.
+
+    The module is cloned for a call, its variables are set, `train()` or `eval()` and `nnx.reseed`
+    are called on it, and what its variables hold afterwards are the updates.
+
+    Attributes:
+        module: An nnx module, or a function of `rngs` that makes one.
+    """
+
+    _kinds: dict[tuple[str, ...], type] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def target(self) -> Any:
+        """The module itself, or one that was made like it."""
+        if isinstance(self.module, nnx.Module):
+            return self.module
+        with jax.ensure_compile_time_eval():  # the first to ask may be a trace
+            return self._make({name: jax.random.key(0) for name in _INIT})
+
+    @property
+    def base(self) -> type:
+        """The class of Flax that the module derives from."""
+        return nnx.Module
+
+    @property
+    def trainable(self) -> frozenset[str]:
+        """Collections of `nnx.Param` and of what derives from it (C2)."""
+        kinds = {_collection(leaf): type(leaf) for _, leaf in _variables(self.target)}
+        params = {name for name, kind in kinds.items() if issubclass(kind, nnx.Param)}
+        return frozenset(params | {"params"})
+
+    def _make(self, rngs: Mapping[str, Any]) -> Any:
+        try:
+            return self.module(rngs=nnx.Rngs(**rngs))
+        except TypeError as error:
+            if "'rngs'" not in str(error):
+                raise
+            return self.module()
+
+    def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
+        """Returns the variables of the module, or of one that is made with these keys.
+
+        Args:
+            rngs: A key for each stream; where only `params` is given it serves all.
+            training: The mode, which changes nothing.
+
+        Returns:
+            Collections of arrays.
+        """
+        del training
+        if isinstance(self.module, nnx.Module):
+            return self._tree(self.module)
+        fallback = rngs.get("params", rngs.get("default"))
+        return self._tree(self._make({**dict.fromkeys(_INIT, fallback), **rngs}))
+
+    def _tree(self, module: Any) -> dict[str, Any]:
+        tree: dict[str, Any] = {}
+        for path, leaf in _variables(module):
+            names = [_collection(leaf), *_names(path)]
+            if isinstance(leaf, nnx.Variable):
+                self._kinds[tuple(names)] = type(leaf)
+            _put(tree, names, _value(leaf) if isinstance(leaf, nnx.Variable) else leaf)
+        return tree
+
+    def apply(
+        self,
+        variables: Variables,
+        rngs: Rngs,
+        arrays: list[Any],
+        *,
+        training: bool,
+        denied: frozenset[str],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the outputs of a call and what the variables hold afterwards.
+
+        Args:
+            variables: Params and state.
+            rngs: A key for each stream; `params` serves those that have none.
+            arrays: The arrays of the arguments.
+            training: The mode.
+            denied: Collections that the module may not change; changed params are put aside (C3).
+
+        Returns:
+            The outputs and every collection that the module may change.
+
+        Raises:
+            InvalidRngError: If it draws from a stream that has no key.
+            ModifyScopeVariableError: If it changes state that it may not change.
+        """
+        args, kwargs = self._complete(arrays, self.method, training)
+        module = nnx.clone(self.target)
+        self._set(module, variables)
+        (module.train if training else module.eval)()
+        streams = [n for _, n in nnx.iter_graph(module) if isinstance(n, nnx.RngStream)]
+        keys = {s.tag: rngs.get(s.tag, rngs.get("params")) for s in streams}
+        known: dict[str, Any] = {tag: key for tag, key in keys.items() if key is not None}
+        nnx.reseed(module, policy="match_shape", **known)
+        counts = [_value(stream.count) for stream in streams]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of sow outside of nnx.capture
+            outputs = getattr(module, self.method)(*args, **kwargs)
+        for stream, count in zip(streams, counts, strict=True):
+            if keys[stream.tag] is None and _value(stream.count) is not count:
+                raise InvalidRngError(f"no key for {stream.tag!r}")
+        updates = self._tree(module)
+        params = self.trainable
+        for name in denied & set(updates):
+            if name not in params and _changed(variables.get(name), updates[name]):
+                raise ModifyScopeVariableError(name, "", "")
+        return outputs, {n: t for n, t in updates.items() if n not in denied | params}
+
+    def _set(self, module: Any, variables: Variables) -> None:
+        known = {(_collection(leaf), *_names(path)): leaf for path, leaf in _variables(module)}
+        rest: Mapping[tuple[str, ...], type] = {
+            names: kind for names, kind in self._kinds.items() if names not in known
+        }
+        for names, leaf in known.items():
+            value = _find(variables, names)
+            if isinstance(leaf, nnx.Variable):
+                setter: Callable[[Any], None] | None = getattr(leaf, "set_value", None)
+                setter(value) if setter else setattr(leaf, "value", value)
+            else:
+                _attach(module, names[1:], value)
+        for names, kind in rest.items():
+            if (value := _find(variables, names)) is not None:
+                _attach(module, names[1:], kind(value))
+
+
+def _find(tree: Any, names: tuple[str, ...]) -> Any:
+    for name in names:
+        if not isinstance(tree, Mapping) or name not in tree:
+            return None
+        tree = tree[name]
+    return tree
+
+
+def _attach(module: Any, names: tuple[str, ...], value: Any) -> None:
+    owner = module
+    for name in names[:-1]:
+        owner = owner[int(name)] if name.isdigit() else getattr(owner, name)
+    setattr(owner, names[-1], value)
+
+
+def _changed(before: Any, after: Any) -> bool:
+    left, right = jax.tree_util.tree_leaves(before), jax.tree_util.tree_leaves(after)
+    return len(left) != len(right) or any(a is not b for a, b in zip(left, right, strict=True))
