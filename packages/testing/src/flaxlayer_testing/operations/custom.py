@@ -112,6 +112,7 @@ def _sown(collection: str, *features: str) -> Callable[[Options], Traits]:
 
 STREAMS = ("noise", "dropout")
 
+# What faulty layers often break is drawn more often: a search has to find it in a few modules.
 CUSTOM = (
     _op(
         "count_steps",
@@ -128,7 +129,7 @@ CUSTOM = (
         flag=True,
         fixed=1,
     ),
-    _op("guarded_average", _state("levels", "guarded_average")),
+    _op("guarded_average", _state("levels", "guarded_average"), weight=6),
     _op("training_trace", _state("peaks", "training_trace", "lazy_state", flag=True), flag=True),
     _op("inference_trace", _state("totals", "inference_trace", "lazy_state", flag=True), flag=True),
     _op("boxed_sum", _state("sums", "boxed_sum", "partition_metadata"), fixed=1),
@@ -155,14 +156,14 @@ CUSTOM = (
         flag=True,
         compact=False,
     ),
-    _op("sow_value", _sown("intermediates", "sow", "sow_value"), compact=False),
+    _op("sow_value", _sown("intermediates", "sow", "sow_value"), compact=False, weight=2),
     _op(
         "sow_loss",
         _loss_traits,
         choices={"at_inference": (True, False)},
         flag=True,
         compact=False,
-        weight=3,
+        weight=7,
     ),
     _op("sow_total", _state("metrics", "sow_reducer"), compact=False),
     _op("perturbed", _sown("perturbations", "perturb"), fixed=-1),

@@ -165,7 +165,7 @@ LINEAR = (
     ),
     Operation(
         name="dropout",
-        weight=4,
+        weight=7,
         choices=_dropout_choices,
         results=lambda types, _: (types[0],),
         layer=constructor("Dropout"),

@@ -72,7 +72,7 @@ def _spectral_text(site: Site) -> str:
 NORMS = (
     Operation(
         name="batch_norm",
-        weight=4,
+        weight=6,
         choices=_batch_choices,
         results=_plain_results,
         layer=constructor("BatchNorm", epsilon=EPSILON),

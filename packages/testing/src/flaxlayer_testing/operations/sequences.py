@@ -139,7 +139,7 @@ SEQUENCES = (
     ),
     Operation(
         name="recurrent",
-        weight=10,
+        weight=8,
         choices=_recurrent_choices,
         results=_recurrent_results,
         layer=_recurrent_text,
