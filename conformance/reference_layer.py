@@ -7,6 +7,7 @@ variables and for the keys of its next call; here these are read from what the r
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,12 @@ import jax
 import keras
 import numpy as np
 
-__all__ = ["Reference"]
+__all__ = ["MISSING", "Reference"]
+
+KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
+
+MISSING = KERAS >= (3, 14) and importlib.util.find_spec("tensorflow") is None
+"""Since Keras 3.14 the reference needs TensorFlow to make its weights, on the JAX backend too."""
 
 
 @keras.saving.register_keras_serializable("reference")

@@ -16,6 +16,7 @@ from conformance.known_reference import (
     reasons,
     recorded,
 )
+from conformance.reference_layer import MISSING
 from conformance.zoo import ENTRIES
 from flaxlayer_testing import checks
 
@@ -30,10 +31,15 @@ QUICK = {
     "TwoStreams": ("check_training",),
 }
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),  # whatever the reference makes Keras and JAX say
-    pytest.mark.skipif(VERSION not in recorded(), reason="not recorded with this Keras"),
-]
+# Whatever the reference makes Keras and JAX say.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def runs_the_reference(test):
+    """Marks a test that needs the reference, and its record with this Keras."""
+    unknown = VERSION not in recorded()
+    test = pytest.mark.skipif(unknown, reason="not recorded with this Keras")(test)
+    return pytest.mark.skipif(MISSING, reason="since 3.14 the reference needs TensorFlow")(test)
 
 
 def compare(name, only=None):
@@ -43,12 +49,14 @@ def compare(name, only=None):
     return report
 
 
+@runs_the_reference
 @pytest.mark.law("T6")
 @pytest.mark.parametrize("name", QUICK)
 def test_the_reference_fails_as_recorded(name):
     compare(name, QUICK[name])
 
 
+@runs_the_reference
 @pytest.mark.long
 @pytest.mark.law("T6")
 @pytest.mark.parametrize("name", FEATURES)
@@ -57,6 +65,7 @@ def test_the_reference_fails_everywhere_as_recorded(name):
     assert len(passed) == recorded()[VERSION]["entries"][name]["passed"]
 
 
+@runs_the_reference
 @pytest.mark.law("T6")
 def test_a_failure_that_is_not_recorded_and_one_that_does_not_come_about_are_told():
     [real] = [entry for entry in known("Dense", VERSION) if entry.check == "check_sown"]

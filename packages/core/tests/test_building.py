@@ -164,6 +164,10 @@ def test_unknown_dimensions_are_filled_in_where_symbols_fail(probe, spec, module
     }
 
 
+# In JAX 0.12 random numbers have no symbolic shape, and the build fills dimensions in.
+SYMBOLIC = jax.__version_info__ < (0, 12)
+
+
 @pytest.mark.law("B1")
 def test_a_param_that_depends_on_an_unknown_dimension_is_explained(probe, spec):
     with pytest.raises(BuildModuleError) as caught:
@@ -172,7 +176,7 @@ def test_a_param_that_depends_on_an_unknown_dimension_is_explained(probe, spec):
         "Layer 'it' (module Flattens) cannot be built: the shape of 'params/Dense_0/kernel' "
         "depends on the unknown dimension of axis 1.",
         "Expected: stored variables whose shapes follow from the known dimensions",
-        "Found: float32[4*dim1,2]",
+        f"Found: float32[{'4*dim1' if SYMBOLIC else 128},2]",
         "Fix: Give that dimension: keras.Input(batch_shape=...), or call the layer on real data.",
         "Law: B1",
     ]

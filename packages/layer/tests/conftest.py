@@ -5,6 +5,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.experimental
+import keras
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -61,3 +62,11 @@ def enable_x64():
     """Makes a context of 64-bit types: `with enable_x64(True):`."""
     # JAX 0.8 made it public.
     return jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+
+
+@pytest.fixture
+def reference():
+    """`keras.layers.FlaxLayer`, where its weights can be made."""
+    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14):
+        pytest.importorskip("tensorflow", reason="since Keras 3.14 the reference needs TensorFlow")
+    return keras.layers.FlaxLayer

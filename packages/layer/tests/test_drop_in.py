@@ -203,6 +203,7 @@ def test_training_gives_the_weights_and_the_state_that_the_reference_gives(kind)
     np.testing.assert_allclose(histories[1], histories[0], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_have_the_same_summary_counts_and_output_shape(kind):
     models = both(pair(Trained()), kind)
@@ -257,6 +258,7 @@ def test_dropout_follows_the_training_argument_as_in_the_reference():
         assert not np.array_equal(dropped, np.asarray(layer(X, training=True)) == 0)
 
 
+@pytest.mark.usefixtures("reference")
 def test_initial_weights_have_the_statistics_of_the_module_s_initializers():
     module = nn.Dense(64)
     reference, own = pair(module)
@@ -287,6 +289,7 @@ def test_what_the_reference_refuses_to_make_is_refused_with_a_type_or_value_erro
         FlaxLayer(*args, **kwargs)
 
 
+@pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize(
     "call",
     [
@@ -316,6 +319,7 @@ def test_variables_that_do_not_fit_are_refused():
             cls(Trained(), variables=wrong)(X)
 
 
+@pytest.mark.usefixtures("reference")
 def test_state_that_changes_its_structure_is_a_value_error():
     class Grows(nn.Module):
         @nn.compact
@@ -434,6 +438,7 @@ def test_an_activity_regularizer_adds_its_loss_as_in_the_reference():
     np.testing.assert_allclose(layers[1].losses[0], layers[0].losses[0], rtol=1e-6)
 
 
+@pytest.mark.usefixtures("reference")
 def test_a_layer_is_built_from_a_shape_as_the_reference_is():
     layers = pair(Trained())
     for layer in layers:
@@ -442,6 +447,7 @@ def test_a_layer_is_built_from_a_shape_as_the_reference_is():
     assert shapes[0] == shapes[1]
 
 
+@pytest.mark.usefixtures("reference")
 def test_a_frozen_layer_keeps_its_params_in_fit_as_in_the_reference():
     for layer in pair(Trained()):
         layer.trainable = False

@@ -15,7 +15,10 @@ from flaxlayer import FlaxLayer, load_reference_model
 from flaxlayer_core import DecodeModuleError
 
 # Keras warns before it raises what this layer raised.
-pytestmark = pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning"),
+    pytest.mark.usefixtures("reference"),
+]
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
