@@ -10,6 +10,7 @@ import pytest
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.checks import Check, checks
 from flaxlayer_testing.expected import ExpectedFailure
+from flaxlayer_testing.naming import module_name
 from flaxlayer_testing.report import Report, Status
 from flaxlayer_testing.roles import TRANSIENT
 from flaxlayer_testing.running import run_report
@@ -35,7 +36,7 @@ def check_module(
     """Checks that a layer runs a Flax module as raw Flax does.
 
     Args:
-        module: An unbound linen module.
+        module: An unbound linen module; an nnx module, or what makes one.
         *inputs: Positional arguments of its method: arrays, with a batch dimension first, pytrees
             of them, and static values.
         layer: Makes the layer under test: `layer(module, seed=seed)`.
@@ -142,7 +143,7 @@ def run_check(subject: Subject, check: Check) -> None:
 
 
 def _label(subject: Subject, number: int) -> str:
-    return f"{type(subject.module).__name__}{number}"
+    return f"{module_name(subject.module)}{number}"
 
 
 def _subject(entry: Any, layer: LayerFactory) -> Subject:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from functools import partial
+from typing import Any
 
+from flaxlayer_testing.nnx_raw import is_nnx
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
 
-__all__ = ["import_path", "layer_name", "replay_command"]
+__all__ = ["import_path", "layer_name", "module_name", "replay_command"]
 
 
 def import_path(layer: LayerFactory) -> tuple[str, str] | None:
@@ -32,6 +34,22 @@ def layer_name(layer: LayerFactory) -> str:
     return ":".join(path) if path else getattr(layer, "__name__", repr(layer))
 
 
+def module_name(module: Any) -> str:
+    """Returns the name of a module: that of its class, or of the function that makes it."""
+    while isinstance(module, partial):
+        module = module.func
+    name = getattr(module, "__name__", None)
+    return name if isinstance(name, str) else type(module).__name__
+
+
+def _module_text(module: Any) -> str:
+    # An nnx object shows all that it holds.
+    if is_nnx(module):
+        name = module_name(module)
+        return f"partial({name}, ...)" if isinstance(module, partial) else f"{name}(...)"
+    return repr(module).replace("\n", " ")
+
+
 def replay_command(subject: Subject, check: str) -> str:
     """Returns the line that runs a check of a subject again.
 
@@ -46,6 +64,6 @@ def replay_command(subject: Subject, check: str) -> str:
         return f"{subject.command} --only {check}"
     if subject.case is None:
         call = f"only=[{check!r}], seed={subject.seed}"
-        return f"check_module({subject.module!r}, *inputs, {call})".replace("\n", " ")
+        return f"check_module({_module_text(subject.module)}, *inputs, {call})"
     arguments = ["--check", check, "--layer", layer_name(subject.layer), subject.case.to_json()]
     return shlex.join(["python", "-m", "flaxlayer_testing.replay", *arguments])

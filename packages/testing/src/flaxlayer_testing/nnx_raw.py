@@ -9,14 +9,20 @@ from functools import cached_property, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from flax.errors import InvalidRngError, ModifyScopeVariableError
+from flax.errors import ModifyScopeVariableError
 
-from flaxlayer_testing.raw import RawCall, Rngs, Variables
+from flaxlayer_core.compat import cut_to_needs
+from flaxlayer_testing.raw import RawCall, Rngs, Variables, is_array
 
 __all__ = ["NnxCall", "is_nnx"]
 
 _INIT = ("default", "dropout", "params")
+
+# Stands for the key of a stream that got none, so that it matters if the module draws from it.
+_NO_KEY = 2**31 - 1
 
 
 def is_nnx(module: Any) -> bool:
@@ -42,6 +48,11 @@ def is_nnx(module: Any) -> bool:
 
 def _value(variable: Any) -> Any:
     return variable.get_value() if hasattr(variable, "get_value") else variable.value
+
+
+def _copy(leaf: Any) -> Any:
+    key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.array(jax.random.key_data(leaf) if key else leaf)
 
 
 def _collection(leaf: Any) -> str:
@@ -95,6 +106,11 @@ class NnxCall(RawCall):
     def base(self) -> type:
         """The class of Flax that the module derives from."""
         return nnx.Module
+
+    @property
+    def holds_values(self) -> bool:
+        """Whether the module is an object with initial values of its own, not what makes one."""
+        return isinstance(self.module, nnx.Module)
 
     @property
     def trainable(self) -> frozenset[str]:
@@ -158,30 +174,62 @@ class NnxCall(RawCall):
             The outputs and every collection that the module may change.
 
         Raises:
-            InvalidRngError: If it draws from a stream that has no key.
             ModifyScopeVariableError: If it changes state that it may not change.
         """
         args, kwargs = self._complete(arrays, self.method, training)
         module = nnx.clone(self.target)
         self._set(module, variables)
         (module.train if training else module.eval)()
-        streams = [n for _, n in nnx.iter_graph(module) if isinstance(n, nnx.RngStream)]
-        keys = {s.tag: rngs.get(s.tag, rngs.get("params")) for s in streams}
-        known: dict[str, Any] = {tag: key for tag, key in keys.items() if key is not None}
-        nnx.reseed(module, policy="match_shape", **known)
-        counts = [_value(stream.count) for stream in streams]
+        nnx.reseed(module, policy="match_shape", **self._keys(rngs))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of sow outside of nnx.capture
             outputs = getattr(module, self.method)(*args, **kwargs)
-        for stream, count in zip(streams, counts, strict=True):
-            if keys[stream.tag] is None and _value(stream.count) is not count:
-                raise InvalidRngError(f"no key for {stream.tag!r}")
         updates = self._tree(module)
         params = self.trainable
         for name in denied & set(updates):
             if name not in params and _changed(variables.get(name), updates[name]):
                 raise ModifyScopeVariableError(name, "", "")
         return outputs, {n: t for n, t in updates.items() if n not in denied | params}
+
+    @cached_property
+    def _tags(self) -> tuple[str, ...]:
+        nodes = (node for _, node in nnx.iter_graph(self.target))
+        return tuple(sorted({node.tag for node in nodes if isinstance(node, nnx.RngStream)}))
+
+    def _keys(self, rngs: Rngs) -> dict[str, Any]:
+        fallback = rngs.get("params", jax.random.key(_NO_KEY))
+        return {tag: rngs.get(tag, fallback) for tag in self._tags}
+
+    def drawn_streams(self, variables: Variables, *, training: bool) -> frozenset[str] | None:
+        """Returns the streams that outputs or updates depend on in a mode (R1).
+
+        Args:
+            variables: Params and state.
+            training: The mode.
+
+        Returns:
+            Their tags.
+        """
+
+        def run(keys: dict[str, Any], given: Variables, arrays: list[Any]) -> list[Any]:
+            denied = frozenset({"params"})
+            result = self.apply(given, keys, arrays, training=training, denied=denied)
+            return [leaf for leaf in jax.tree_util.tree_leaves(result) if is_array(leaf)]
+
+        keys = dict.fromkeys(self._tags, jax.random.key(0))
+        _, used = cut_to_needs(jax.make_jaxpr(run)(keys, dict(variables), self.arrays))
+        # The leaves of a dict stand in the order of its names, and come first.
+        return frozenset(tag for tag, needed in zip(sorted(keys), used, strict=False) if needed)
+
+    def contents(self) -> tuple[Any, dict[str, Any]]:
+        """Returns what the module holds now: its graph, and copies of all its arrays by path."""
+        graph, state = nnx.split(self.target)
+        leaves = jax.tree_util.tree_leaves_with_path(state)
+        return graph, {jax.tree_util.keystr(path): _copy(leaf) for path, leaf in leaves}
+
+    def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns a module that a layer made of its own, and the variables that it holds."""
+        return bound, self._tree(bound)
 
     def _set(self, module: Any, variables: Variables) -> None:
         known = {(_collection(leaf), *_names(path)): leaf for path, leaf in _variables(module)}

@@ -87,6 +87,41 @@ class RawCall:
         return nn.Module
 
     @property
+    def holds_values(self) -> bool:
+        """Whether the module itself has the initial values, so that no key decides about them."""
+        return False
+
+    @property
+    def trainable(self) -> frozenset[str]:
+        """Names of the collections that are trained (C2)."""
+        return frozenset({"params"})
+
+    def drawn_streams(self, variables: Variables, *, training: bool) -> frozenset[str] | None:
+        """Returns the streams that a call draws from, None where Flax does not list them (R1).
+
+        Args:
+            variables: Params and state.
+            training: The mode.
+
+        Returns:
+            None: a linen module tells only by failing without a key.
+        """
+        del variables, training
+        return None
+
+    def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
+        """Takes apart what `to_module` of a layer gave.
+
+        Args:
+            bound: A module with variables.
+
+        Returns:
+            The module, and its variables by collection.
+        """
+        module, variables = bound.unbind()
+        return module, dict(variables)
+
+    @property
     def signature(self) -> inspect.Signature:
         """The signature of the method, the module itself included."""
         return inspect.signature(getattr(type(self.target), self.method))

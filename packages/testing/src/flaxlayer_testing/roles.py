@@ -145,7 +145,7 @@ class Roles:
     @property
     def state_collections(self) -> frozenset[str]:
         """Names of the collections of state (C2)."""
-        return frozenset(self.eventual) - {"params"}
+        return frozenset(self.eventual) - self.raw.trainable
 
     @cached_property
     def denied(self) -> frozenset[str]:
@@ -164,6 +164,9 @@ class Roles:
 
     def needs_rng(self, *, training: bool) -> bool:
         """Tells whether the module cannot run in a mode without a key (R1)."""
+        drawn = self.drawn_streams(training=training)
+        if drawn is not None:
+            return bool(drawn)
         run = partial(self.raw.apply, training=training, denied=frozenset({"params"}))
         evaluate = self._found.evaluate
         try:
@@ -171,6 +174,14 @@ class Roles:
         except flax_errors.InvalidRngError:
             return True
         return False
+
+    @cached_property
+    def _drawn(self) -> dict[bool, frozenset[str] | None]:
+        return {mode: self.raw.drawn_streams(self.stored, training=mode) for mode in (True, False)}
+
+    def drawn_streams(self, *, training: bool) -> frozenset[str] | None:
+        """Returns the streams that a mode draws from, None where Flax does not list them (R1)."""
+        return self._drawn[training] if self.traceable else None
 
     @cached_property
     def _training_call(self) -> tuple[Any, tuple[str, ...]]:

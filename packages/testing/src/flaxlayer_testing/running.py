@@ -13,7 +13,7 @@ from flaxlayer_testing.checks import Check, Errors, checks
 from flaxlayer_testing.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.expected import ExpectedFailure, by_check
 from flaxlayer_testing.graph import spec_traits
-from flaxlayer_testing.naming import layer_name, replay_command
+from flaxlayer_testing.naming import layer_name, module_name, replay_command
 from flaxlayer_testing.programs import failing_program
 from flaxlayer_testing.report import Entry, Report, Status
 from flaxlayer_testing.subject import Subject
@@ -169,4 +169,4 @@ def _title(subject: Subject) -> str:
         f"{array.dtype}[{','.join(map(str, array.shape))}]"
         for array in subject.reference.raw.arrays
     )
-    return f"{type(subject.module).__name__}({', '.join(shapes)})"
+    return f"{module_name(subject.module)}({', '.join(shapes)})"

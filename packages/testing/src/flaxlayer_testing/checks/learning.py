@@ -44,14 +44,18 @@ def _floats(tree: Any) -> tuple[list[Any], Any]:
     return chosen, merge
 
 
+def _trained(subject: Subject, variables: Variables) -> dict[str, Any]:
+    return {n: tree for n, tree in variables.items() if n in subject.reference.raw.trainable}
+
+
 def _raw_gradients(
     subject: Subject, variables: Variables, rngs: Mapping[str, Any], arrays: list[Any]
 ) -> tuple[tuple[Any, Any], dict[str, Any]]:
-    params, merge_params = _floats(variables.get("params", {}))
+    params, merge_params = _floats(_trained(subject, variables))
     inputs, merge_inputs = _floats(arrays)
 
     def loss(params: list[Any], inputs: list[Any]) -> tuple[Any, Any]:
-        whole = {**variables, "params": merge_params(params)}
+        whole = {**variables, **merge_params(params)}
         return subject.reference.loss(whole, rngs, merge_inputs(inputs))
 
     grads, updates = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, inputs)
@@ -62,17 +66,17 @@ def _raw_step(
     subject: Subject, variables: Variables, moments: Any, rngs: Mapping[str, Any], arrays: list[Any]
 ) -> tuple[dict[str, Any], Any]:
     (grads, _), updates = _raw_gradients(subject, variables, rngs, arrays)
-    params, merge = _floats(variables.get("params", {}))
+    params, merge = _floats(_trained(subject, variables))
     grads, _ = _floats(grads)
     changes, moments = OPTIMIZER.update(grads, moments)
-    moved = {"params": merge(optax.apply_updates(params, changes))} if params else {}
+    moved = merge(optax.apply_updates(params, changes))
     following = subject.reference.next_variables(variables, updates)
     return {**following, **moved}, moments
 
 
 def _raw_steps(subject: Subject, variables: Variables, keys: list[Any]) -> dict[str, Any]:
     step = jax.jit(lambda v, moments, rngs, arrays: _raw_step(subject, v, moments, rngs, arrays))
-    current, moments = dict(variables), OPTIMIZER.init(_floats(variables.get("params", {}))[0])
+    current, moments = dict(variables), OPTIMIZER.init(_floats(_trained(subject, variables))[0])
     for rngs in keys:
         current, moments = step(current, moments, rngs, subject.arrays)
     return current
@@ -116,9 +120,9 @@ def check_gradients(subject: Subject) -> Errors:
     grads, input_grads = _layer_gradients(subject, layer)
     for variable, grad in zip(layer.trainable_variables, grads, strict=True):
         variable.assign(grad)
-    actual = variables_of(layer).get("params", {})
+    actual = _trained(subject, variables_of(layer))
     return largest(
-        compare_trees(by_params, actual, path="gradients of params"),
+        compare_trees(by_params, actual, path="gradients"),
         compare_trees(_floats(by_inputs)[0], input_grads, path="gradients of inputs"),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from flax import nnx
+
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare import compare_trees
@@ -65,13 +67,27 @@ def check_bound_module(subject: Subject) -> Errors:
     """`to_module` gives the module, bound to the current variables (W2)."""
     layer = subject.shared_layer()
     layer.load_flax_variables(distinct(variables_of(layer)))
-    module, variables = layer.to_module().unbind()
-    if type(module) is not type(subject.module):
+    raw, bound = subject.reference.raw, layer.to_module()
+    module, variables = raw.unbind(bound)
+    if type(module) is not type(raw.target):
         raise KeepLawError(
             "The bound module is not the module that the layer was made of.",
-            expected=type(subject.module).__name__,
+            expected=type(raw.target).__name__,
             found=type(module).__name__,
             law="W2",
         )
     expected, path = variables_of(layer), "variables of the bound module"
-    return compare_trees(expected, dict(variables), bitwise=True, path=path)
+    held = compare_trees(expected, variables, bitwise=True, path=path)
+    return largest(held, _compare_bound(subject, layer, module))
+
+
+def _compare_bound(subject: Subject, layer: Any, module: Any) -> Errors:
+    # A linen module is a dataclass: that it is equal says more than that it computes the same.
+    reference = subject.reference
+    if module is reference.raw.module or not isinstance(module, nnx.Module):
+        return {}
+    variables, rngs = variables_of(layer), call_rngs(layer, training=False)
+    expected, _ = reference.apply(variables, rngs, training=False)
+    other = reference.with_call(replace(reference.raw, module=module))
+    actual, _ = other.apply(variables, rngs, training=False)
+    return compare_trees(expected, actual, bitwise=True, path="outputs of the bound module")

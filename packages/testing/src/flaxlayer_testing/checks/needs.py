@@ -32,7 +32,11 @@ def _keeps_state_at_build(subject: Subject) -> bool:
 NEEDS: Mapping[str, tuple[str, Callable[[Subject], bool]]] = {
     "params": (
         "the module has no params",
-        lambda subject: bool(subject.reference.stored.get("params")),
+        lambda subject: any(map(subject.reference.stored.get, subject.reference.raw.trainable)),
+    ),
+    "own_values": (
+        "the module is no object with values of its own",
+        lambda subject: subject.reference.raw.holds_values,
     ),
     "variables": (
         "the module has no variables",

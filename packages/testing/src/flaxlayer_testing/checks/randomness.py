@@ -37,6 +37,10 @@ def check_streams(subject: Subject) -> None:
     layer = subject.shared_layer()
     for training in (True, False):
         rngs = call_rngs(layer, training=training)
+        drawn = subject.reference.drawn_streams(training=training)
+        if drawn is not None:
+            _compare_streams(training, rngs, drawn)
+            continue
         whole = _jaxpr(subject, rngs, training=training)
         for name in rngs:
             less = {other: key for other, key in rngs.items() if other != name}
@@ -44,6 +48,13 @@ def check_streams(subject: Subject) -> None:
                 _refuse_streams(training, rngs, f"{name!r}, which the module never draws from")
         if whole is None:
             _refuse_streams(training, rngs, "too few for the module")
+
+
+def _compare_streams(training: bool, rngs: Mapping[str, Any], drawn: frozenset[str]) -> None:
+    for name in sorted(set(rngs) - drawn):
+        _refuse_streams(training, rngs, f"{name!r}, which the module never draws from")
+    if drawn - set(rngs):
+        _refuse_streams(training, rngs, f"not {sorted(drawn - set(rngs))}")
 
 
 def _refuse_streams(training: bool, rngs: Mapping[str, Any], found: str) -> None:
