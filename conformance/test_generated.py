@@ -7,19 +7,12 @@ from hypothesis import Phase, given, seed, settings
 
 from flaxlayer_testing import (
     FEATURES,
-    Case,
-    ExpectedFailure,
-    Flag,
-    ModuleSpec,
-    Node,
     Subject,
-    ValueType,
     cases,
     checks,
     run_report,
     spec_traits,
 )
-from flaxlayer_testing.report import Status
 
 CALLS = (
     "check_build_paths",
@@ -43,31 +36,9 @@ CALLS = (
 )
 MODELS = tuple(check.name for check in checks() if check.name not in CALLS)
 
-
-SPECTRAL = Case(
-    ModuleSpec(
-        (ValueType((3,)),),
-        (Node("spectral_norm", (0,), (("features", 2),)),),
-        (1,),
-        flag=Flag(),
-    )
-)
-KNOWN = {
-    "spectral_norm": (
-        SPECTRAL,
-        ExpectedFailure(
-            "check_build_values",
-            "ParityError",
-            "initial variables/params/Dense_0/kernel differs in value",
-            "`init` divides the kernel by its norm, and that differs by the last bit.",
-        ),
-    ),
-}
-"""Features that a known failure keeps out of the search, with a case that shows it (T6)."""
-
 SHARDS = 8
 # In the order of their names, so that a shard costs what the others cost.
-SEARCHED = sorted(set(FEATURES) - set(KNOWN))
+SEARCHED = sorted(FEATURES)
 
 
 def examine(number, modules, names, record_property, **wanted):
@@ -76,7 +47,7 @@ def examine(number, modules, names, record_property, **wanted):
 
     @seed(number)
     @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
-    @given(cases(without=list(KNOWN), **wanted))
+    @given(cases(**wanted))
     def run(case):
         seen.add(case.spec)
         run_report(Subject.from_case(case), only=names).raise_for_failures()
@@ -103,15 +74,6 @@ def test_a_module_of_each_feature_runs_as_raw_flax_does(feature, record_property
     seen = examine(0, 1, CALLS, record_property, max_nodes=2, features=[feature])
     assert all(feature in spec_traits(spec).features for spec in seen)
     assert seen
-
-
-@pytest.mark.law("T6")
-@pytest.mark.parametrize("feature", KNOWN)
-def test_a_known_failure_comes_about(feature):
-    case, failure = KNOWN[feature]
-    assert feature in spec_traits(case.spec).features
-    report = run_report(Subject.from_case(case), only=[failure.check], expected_failures=[failure])
-    assert [entry.status for entry in report.entries] == [Status.EXPECTED]
 
 
 @pytest.mark.law("T2")

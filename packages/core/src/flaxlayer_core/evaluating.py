@@ -141,6 +141,8 @@ def _in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
     if name not in _ARITHMETIC or any(value is not None for value in params.values()):
         return None
     arrays = [np.asarray(value) for value in inputs]
+    if name == "div" and any(array.shape != made.shape for array in arrays):
+        return None  # XLA multiplies by the reciprocal of a divisor that it broadcasts
     if made.dtype not in _IEEE or any(array.dtype != made.dtype for array in arrays):
         return None
     with np.errstate(all="ignore"):
