@@ -193,7 +193,8 @@ _HEAD = [
     "reference as it is installed (`conformance/reference_layer.py` only reads it). A cell counts",
     "the checks that passed among those that apply; where none passed, what most of them end with",
     "stands beside it. That `flaxlayer.FlaxLayer` passes is tested with the zoo, in",
-    "`conformance/test_zoo.py`.",
+    "`conformance/test_zoo.py`. Since Keras 3.14 the reference needs TensorFlow to make its",
+    "weights, on the JAX backend too; it was installed here.",
     "",
 ]
 
