@@ -80,7 +80,7 @@ def test_a_module_of_each_feature_runs_as_raw_flax_does(feature, record_property
 @pytest.mark.parametrize("shard", range(4))
 def test_generated_modules_learn_save_and_refuse_as_raw_flax_does(shard, record_property):
     record_property("checks", "model")
-    examine(100 + shard, 5, MODELS, record_property)
+    examine(100 + shard, 3, MODELS, record_property)
 
 
 @pytest.mark.long
