@@ -1,0 +1,167 @@
+"""The versions that are supported: from tox.ini, with what was run, to docs/versions.md.
+
+Run: `python -m conformance.versions` after a change of tox.ini or of the record. To record a run of
+an environment: `./dev NAME --junit-xml=FILE`, then
+`.tox/NAME/bin/python -m conformance.versions NAME FILE`.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import pathlib
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from xml.etree import ElementTree
+
+__all__ = ["PAGE", "RECORD", "Environment", "environments", "page", "record", "recorded"]
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "versions.md"
+RECORD = ROOT / "conformance" / "results" / "matrix.json"
+SECTION = "testenv:{oldest-py311,prev-py311,latest-py311,latest-py312,latest-py313}"
+SHOWN = ("keras", "jax", "flax", "numpy", "optax")
+COUNTS = ("passed", "skipped", "failed", "seconds")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment of tox.ini for a set of versions.
+
+    Attributes:
+        name: Its name.
+        python: The minor version of Python, such as `3.11`.
+        pins: The versions that are fixed, by distribution.
+    """
+
+    name: str
+    python: str
+    pins: dict[str, str]
+
+
+def environments() -> tuple[Environment, ...]:
+    """Returns the environments of the matrix, in the order of tox.ini."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "tox.ini")
+    installs = dict(_conditional_lines(config[SECTION]["commands_pre"]))
+    names = re.search(r"{(.*)}", SECTION)[1].split(",")
+    return tuple(
+        Environment(
+            name,
+            re.sub(r".*-py(\d)(\d+)$", r"\1.\2", name),
+            dict(re.findall(r"([\w-]+)==(\S+)", installs[name])),
+        )
+        for name in names
+    )
+
+
+def _conditional_lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.strip().replace("\\\n", " ").splitlines():
+        name, _, command = line.partition(": ")
+        yield name.strip(), command
+
+
+def record(name: str, junit: pathlib.Path) -> dict[str, object]:
+    """Returns what a run of an environment found, with the versions of this very environment.
+
+    Args:
+        name: Of the environment.
+        junit: What pytest's --junit-xml wrote there.
+    """
+    [suite] = ElementTree.parse(junit).getroot().iter("testsuite")
+    number = {key: int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")}
+    failed = number["failures"] + number["errors"]
+    return {
+        "environment": name,
+        "python": platform.python_version(),
+        "versions": {part: metadata.version(part) for part in (*SHOWN, "jaxlib")},
+        "date": suite.get("timestamp")[:10],
+        "passed": number["tests"] - failed - number["skipped"],
+        "skipped": number["skipped"],
+        "failed": failed,
+        "seconds": round(float(suite.get("time"))),
+    }
+
+
+def recorded() -> dict[str, dict[str, object]]:
+    """Returns the records of runs by the name of their environment."""
+    if not RECORD.exists():
+        return {}
+    return {entry["environment"]: entry for entry in json.loads(RECORD.read_text())}
+
+
+def _keep(entry: dict[str, object]) -> None:
+    known = {**recorded(), entry["environment"]: entry}
+    ordered = [
+        known[environment.name] for environment in environments() if environment.name in known
+    ]
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps(ordered, indent=1) + "\n")
+
+
+def page() -> str:
+    """Returns docs/versions.md."""
+    return "\n".join([*_HEAD, *_table(), *_TAIL])
+
+
+def _table() -> Iterator[str]:
+    columns = ["environment", "Python", *SHOWN, *COUNTS, "run on"]
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + " --- |" * len(columns)
+    runs = recorded()
+    for environment in environments():
+        run = runs.get(environment.name, {})
+        cells = [f"`{environment.name}`", environment.python]
+        cells += [environment.pins[name] for name in SHOWN]
+        cells += [str(run.get(name, "not run")) for name in COUNTS] + [str(run.get("date", ""))]
+        yield "| " + " | ".join(cells) + " |"
+
+
+_HEAD = [*"""\
+# Supported versions
+
+Made by `python -m conformance.versions` from `tox.ini` and `conformance/results/matrix.json`.
+`./dev NAME` runs an environment: the unit tests of core and layer, the comparison with
+`keras.layers.FlaxLayer`, and every check on ten generated modules, on the JAX backend. The counts
+are those of the tests; `keras.layers.FlaxLayer` needs TensorFlow since Keras 3.14, so that tests
+which run it are skipped where JAX is too new for TensorFlow.
+""".splitlines(), ""]  # fmt: skip
+
+_TAIL = """
+The lower bounds in the `pyproject.toml` files are the versions of the first row.
+
+## What is different in the oldest versions
+
+- **JAX's persistent compilation cache must stay off in JAX 0.4.** A program that JAX 0.4.34 reads
+  back from it on the CPU overwrites buffers that it does not own: `fit` then trains to other
+  weights, or the process ends with a segmentation fault. The cache is off unless
+  `JAX_COMPILATION_CACHE_DIR` is set.
+- **Orbax checkpoints** need the `orbax` extra, which asks for a later JAX; Flax's msgpack files and
+  safetensors are read with every version.
+- **TensorFlow** (the `tensorflow` extra, for `export`) asks for a later JAX, too.
+- **nnx modules** need Flax 0.11; with an older one they are refused by an error that says so.
+- Keras 3.6 hides the message of a call with missing arguments inside a `Sequential` model behind an
+  error of its own, stores a registered function without its package, and does not divide an
+  activity regulariser by the batch size.
+
+## Why not older
+
+| Version | What fails |
+| --- | --- |
+| Keras 3.5.0 | every call: the mask of a tensor is kept elsewhere |
+| JAX 0.4.31 with Flax 0.8.5 | a class of `nn.jit` that comes from a configuration |
+| JAX 0.4.30 with Flax 0.8.5 | 80 of 1,184 unit tests of core and layer |
+| JAX 0.4.29 | the import: there is no `jax.export`, whose symbolic dimensions the build needs |
+
+JAX 0.4.33 with Flax 0.9.0 passed when it was tried, but no environment keeps it so.
+""".splitlines()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        _keep(record(sys.argv[1], pathlib.Path(sys.argv[2])))
+    PAGE.write_text(page() + "\n")
