@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from flaxlayer_testing.features import FEATURES
     from flaxlayer_testing.fronts import check_module, parametrize_checks, run_check
     from flaxlayer_testing.graph import output_types, value_types
+    from flaxlayer_testing.nnx_building import build_nnx_module
+    from flaxlayer_testing.nnx_strategies import NNX_FEATURES, nnx_cases, nnx_modules
     from flaxlayer_testing.program import to_program
     from flaxlayer_testing.programs import failing_program
     from flaxlayer_testing.records import FaultResult, Record
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEATURES",
+    "NNX_FEATURES",
     "TOLERANCES",
     "Case",
     "Check",
@@ -77,6 +80,7 @@ __all__ = [
     "Tolerance",
     "ValueType",
     "build_module",
+    "build_nnx_module",
     "cases",
     "check_module",
     "checks",
@@ -89,6 +93,8 @@ __all__ = [
     "make_inputs",
     "make_rngs",
     "modules",
+    "nnx_cases",
+    "nnx_modules",
     "output_types",
     "parametrize_checks",
     "run_check",
@@ -111,6 +117,8 @@ _HOMES = {
     "features": ("FEATURES",),
     "fronts": ("check_module", "parametrize_checks", "run_check"),
     "graph": ("output_types", "value_types"),
+    "nnx_building": ("build_nnx_module",),
+    "nnx_strategies": ("NNX_FEATURES", "nnx_cases", "nnx_modules"),
     "program": ("to_program",),
     "programs": ("failing_program",),
     "records": ("FaultResult", "Record"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from flaxlayer_testing import blocks
 from flaxlayer_testing.generated import build_module
+from flaxlayer_testing.nnx_building import build_nnx_module
 from flaxlayer_testing.operations import VOCABULARY
 from flaxlayer_testing.source import input_names
 from flaxlayer_testing.specs import Case, ModuleSpec, ValueType
@@ -23,6 +24,7 @@ __all__ = [
     "make_inputs",
     "make_rngs",
     "make_variables",
+    "module_of",
 ]
 
 
@@ -63,6 +65,14 @@ def _make_input(
         lengths = rng.integers(1, value.shape[-1] + 1, (*shape[:-1], 1))
         return np.arange(value.shape[-1]) < lengths
     return rng.standard_normal(shape).astype(jnp.dtype(value.dtype))
+
+
+def module_of(case: Case) -> Any:
+    """Builds the module of a case: of linen, or of nnx as an object or what makes one."""
+    if case.framework == "linen":
+        return build_module(case.spec)
+    seed = case.seed if case.instance else None
+    return build_nnx_module(case.spec, batch_size=case.batch_size, seed=seed)
 
 
 def flag_arguments(spec: ModuleSpec, *, training: bool) -> dict[str, bool]:

@@ -58,7 +58,7 @@ class _Form:
     @property
     def name(self) -> str:
         parts = [str(self.signature.arrays or "Tree"), *("Mask" * self.signature.mask,)]
-        parts += [_flag_name(self.signature.flag), "Setup" * self.setup, "Encode" * self.encodes]
+        parts += [flag_name(self.signature.flag), "Setup" * self.setup, "Encode" * self.encodes]
         return f"Generated{''.join(parts)}"
 
     @property
@@ -76,7 +76,7 @@ class _Form:
         return lines
 
 
-def _flag_name(flag: Flag | None) -> str:
+def flag_name(flag: Flag | None) -> str:
     if flag is None:
         return ""
     kind = "Keyword" if flag.keyword_only else ""

@@ -92,7 +92,10 @@ class NnxCall(RawCall):
         module: An nnx module, or a function of `rngs` that makes one.
     """
 
-    _kinds: dict[tuple[str, ...], type] = field(default_factory=dict, init=False, repr=False)
+    # What calls have made: the path and the type of a variable by its collection and names.
+    _made: dict[tuple[str, ...], tuple[tuple[Any, ...], type]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @cached_property
     def target(self) -> Any:
@@ -148,7 +151,7 @@ class NnxCall(RawCall):
         for path, leaf in _variables(module):
             names = [_collection(leaf), *_names(path)]
             if isinstance(leaf, nnx.Variable):
-                self._kinds[tuple(names)] = type(leaf)
+                self._made[tuple(names)] = (path, type(leaf))
             _put(tree, names, _value(leaf) if isinstance(leaf, nnx.Variable) else leaf)
         return tree
 
@@ -232,20 +235,19 @@ class NnxCall(RawCall):
         return bound, self._tree(bound)
 
     def _set(self, module: Any, variables: Variables) -> None:
-        known = {(_collection(leaf), *_names(path)): leaf for path, leaf in _variables(module)}
-        rest: Mapping[tuple[str, ...], type] = {
-            names: kind for names, kind in self._kinds.items() if names not in known
-        }
-        for names, leaf in known.items():
+        known = {}
+        for path, leaf in _variables(module):
+            names = (_collection(leaf), *_names(path))
+            known[names] = leaf
             value = _find(variables, names)
             if isinstance(leaf, nnx.Variable):
                 setter: Callable[[Any], None] | None = getattr(leaf, "set_value", None)
                 setter(value) if setter else setattr(leaf, "value", value)
             else:
-                _attach(module, names[1:], value)
-        for names, kind in rest.items():
-            if (value := _find(variables, names)) is not None:
-                _attach(module, names[1:], kind(value))
+                _attach(module, path, value)
+        for names, (path, kind) in self._made.items():
+            if names not in known and (value := _find(variables, names)) is not None:
+                _attach(module, path, kind(value))
 
 
 def _find(tree: Any, names: tuple[str, ...]) -> Any:
@@ -256,11 +258,15 @@ def _find(tree: Any, names: tuple[str, ...]) -> Any:
     return tree
 
 
-def _attach(module: Any, names: tuple[str, ...], value: Any) -> None:
+def _attach(module: Any, path: tuple[Any, ...], value: Any) -> None:
+    *above, name = path
     owner = module
-    for name in names[:-1]:
-        owner = owner[int(name)] if name.isdigit() else getattr(owner, name)
-    setattr(owner, names[-1], value)
+    for part in above:
+        owner = getattr(owner, part) if isinstance(owner, nnx.Module) else owner[part]
+    if isinstance(owner, nnx.Module):
+        setattr(owner, str(name), value)
+    else:
+        owner[name] = value
 
 
 def _changed(before: Any, after: Any) -> bool:

@@ -7,9 +7,10 @@ import re
 
 from flaxlayer_testing import blocks
 from flaxlayer_testing.building import flag_arguments, make_rngs
-from flaxlayer_testing.operations import VOCABULARY
-from flaxlayer_testing.source import input_names, methods_text, nested_specs
-from flaxlayer_testing.specs import Case, ModuleSpec, ValueType
+from flaxlayer_testing.nnx_program import to_nnx_program
+from flaxlayer_testing.program_inputs import input_lines
+from flaxlayer_testing.source import methods_text, nested_specs
+from flaxlayer_testing.specs import Case, ModuleSpec
 
 __all__ = ["to_program"]
 
@@ -28,7 +29,8 @@ def to_program(case: Case, *, check: str = "") -> str:
 
     The program defines the module as plain linen source, makes the inputs, and runs `init` and
     `apply` in both modes. It leaves `module`, `inputs`, `variables`, `trained` and `predicted`
-    (each of the last two is outputs and changed collections) for `check` to use.
+    (each of the last two is outputs and changed collections) for `check` to use. That of a case of
+    nnx makes an object and calls it, and leaves `trained` and `predicted` as its outputs.
 
     Args:
         case: A module, its batch size and its seed.
@@ -47,6 +49,8 @@ def to_program(case: Case, *, check: str = "") -> str:
 
     ```
     """
+    if case.framework == "nnx":
+        return to_nnx_program(case, check=check)
     classes = _class_texts(case.spec, "Model", "Nested")
     run = _run_text(case)
     body = "\n\n\n".join(classes)
@@ -81,27 +85,6 @@ def _class_texts(spec: ModuleSpec, name: str, prefix: str) -> list[str]:
     return [*nested, "\n".join(lines)]
 
 
-def _input_text(name: str, value: ValueType, batch_size: int) -> str:
-    shape = (batch_size, *value.shape)
-    if value.dtype == "int32":
-        return f"{name} = rng.integers(0, {VOCABULARY}, {shape}).astype(np.int32)"
-    if value.dtype == "bool":
-        length = value.shape[-1]
-        lengths = f"rng.integers(1, {length + 1}, {(*shape[:-1], 1)})"
-        return f"{name} = np.arange({length}) < {lengths}"
-    return f"{name} = rng.standard_normal({shape}).astype(jnp.{value.dtype})"
-
-
-def _inputs_text(spec: ModuleSpec) -> str:
-    names = input_names(spec)
-    own = names[: len(names) - spec.mask]
-    arrays = f"({', '.join(own)},)"
-    pairs = ", ".join(f"'{name}': {name}" for name in own)
-    trees = {"dict": f"{{{pairs}}}", "tuple": arrays, "dataclass": f"Record({arrays})"}
-    text = ", ".join([trees.get(spec.arguments, ", ".join(own)), *names[len(own) :]])
-    return f"inputs = jax.tree.map(jnp.asarray, ({text},))"
-
-
 def _rngs_text(spec: ModuleSpec, seed: int, *, training: bool) -> str:
     names = make_rngs(spec, seed, training=training)
     keys = [f"'{name}': jax.random.key({seed + 1 + i})" for i, name in enumerate(names)]
@@ -121,13 +104,10 @@ def _apply_text(case: Case, name: str, *, training: bool) -> str:
 
 
 def _run_text(case: Case) -> str:
-    spec, names = case.spec, input_names(case.spec)
+    spec = case.spec
     rngs = _rngs_text(spec, case.seed, training=True)
-    pairs = zip(names, spec.inputs, strict=True)
     lines = [
-        f"rng = np.random.default_rng({case.seed})",
-        *(_input_text(name, value, case.batch_size) for name, value in pairs),
-        _inputs_text(spec),
+        *input_lines(case),
         "module = Model()",
         f"keys = {{'params': jax.random.key({case.seed}), **{rngs}}}",
         f"variables = module.init(keys, {_call(spec, training=True)})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flaxlayer_testing.naming import import_path
+from flaxlayer_testing.nnx_programs import nnx_check_text
 from flaxlayer_testing.program import to_program
 from flaxlayer_testing.specs import Case
 from flaxlayer_testing.subject import Subject
@@ -86,6 +87,8 @@ def failing_program(subject: Subject, check: str) -> str:
     path = import_path(subject.layer)
     if subject.case is None or check not in PROGRAMS or path is None:
         return ""
+    if subject.case.framework == "nnx":
+        return to_program(subject.case, check=nnx_check_text(subject.case, check, path))
     return to_program(subject.case, check=_check_text(subject, subject.case, check, path))
 
 

@@ -12,7 +12,15 @@ from flaxlayer_testing.signature import Signature, call_text
 from flaxlayer_testing.specs import FLAG_NAMES, Flag, ModuleSpec, Node
 from flaxlayer_testing.transforms import TRANSFORMS
 
-__all__ = ["input_names", "methods_text", "nested_specs"]
+__all__ = [
+    "Writer",
+    "input_names",
+    "method_lines",
+    "methods_text",
+    "mode_text",
+    "nested_specs",
+    "repeats",
+]
 
 _UNPACKED = {
     "dict": "{names} = {keys}",
@@ -26,7 +34,8 @@ def input_names(spec: ModuleSpec) -> list[str]:
     return [_value_name(spec, number) for number in range(len(spec.inputs))]
 
 
-def _mode_text(flag: Flag | None, training: bool) -> str:
+def mode_text(flag: Flag | None, training: bool) -> str:
+    """Returns the expression that is true in a mode, by the training argument."""
     if flag is None:
         return str(training)
     return flag.name if FLAG_NAMES[flag.name] == training else f"not {flag.name}"
@@ -48,7 +57,7 @@ def nested_specs(spec: ModuleSpec, prefix: str = "Nested") -> dict[str, ModuleSp
 
 
 @dataclass(frozen=True)
-class _Writer:
+class Writer:
     """Writes the methods of one class.
 
     Attributes:
@@ -82,7 +91,7 @@ class _Writer:
     @cached_property
     def repeated(self) -> set[int]:
         """The positions of the nodes whose layers are called again."""
-        return {_repeats(node) for node in self.spec.nodes if node.op == "again"}
+        return {repeats(node) for node in self.spec.nodes if node.op == "again"}
 
     @property
     def _setup(self) -> bool:
@@ -98,8 +107,8 @@ class _Writer:
             args=tuple(map(self._name, node.args)),
             options=dict(node.options),
             index=self.results[position][0],
-            training=_mode_text(self.spec.flag, True),
-            inference=_mode_text(self.spec.flag, False),
+            training=mode_text(self.spec.flag, True),
+            inference=mode_text(self.spec.flag, False),
         )
 
     def layer_text(self, position: int) -> str:
@@ -126,7 +135,7 @@ class _Writer:
     def _expression(self, position: int) -> str:
         node = self.spec.nodes[position]
         if node.op == "again":
-            return self._call(_repeats(node), position, self._layer_name(_repeats(node)))
+            return self._call(repeats(node), position, self._layer_name(repeats(node)))
         named = self._layer_name(position) if self._is_named(position) else ""
         return self._call(position, position, named)
 
@@ -142,12 +151,15 @@ class _Writer:
         inner, args = first.inner, list(map(self._name, node.args))
         assert inner is not None
         flag = inner.flag
-        value = _mode_text(self.spec.flag, flag is None or FLAG_NAMES[flag.name])
+        value = mode_text(self.spec.flag, flag is None or FLAG_NAMES[flag.name])
         if not first.options:
             return f"{layer}({call_text(args, flag, value)})"
         run = f"lambda m, *xs: m({call_text(['*xs'], flag, value)})"
-        text = TRANSFORMS[str(dict(first.options)["transform"])].text.replace("{run}", run)
+        text = self._transform_text(first).replace("{run}", run)
         return text.replace("{layer}", layer).replace("{args}", ", ".join(args))
+
+    def _transform_text(self, node: Node) -> str:
+        return TRANSFORMS[str(dict(node.options)["transform"])].text
 
     # Lines.
 
@@ -156,7 +168,7 @@ class _Writer:
         node, lines = self.spec.nodes[position], []
         if not self._setup and self._is_named(position):
             lines.append(f"{self._layer_name(position)} = {self.layer_text(position)}")
-        first = self.spec.nodes[_repeats(node)] if node.op == "again" else node
+        first = self.spec.nodes[repeats(node)] if node.op == "again" else node
         single = first.inner is not None and first.inner.structure == "tuple"
         names = [self._name(number) for number in self.results[position]]
         comma = "," if single and len(names) == 1 else ""
@@ -224,7 +236,8 @@ def _open(spec: ModuleSpec, nodes: tuple[Node, ...]) -> ModuleSpec:
     return ModuleSpec(spec.inputs, nodes, (0,), "array", spec.flag, style=spec.style)
 
 
-def _repeats(node: Node) -> int:
+def repeats(node: Node) -> int:
+    """Returns the position of the node whose layer a node calls again."""
     position = dict(node.options)["node"]
     assert isinstance(position, int)
     return position
@@ -259,14 +272,15 @@ def methods_text(spec: ModuleSpec, prefix: str = "Nested") -> Mapping[str, list[
     ```
     """
     value_types(spec)
-    writer, parameters = _Writer(spec, prefix), f"self, {Signature.of(spec).parameters}"
+    writer, parameters = Writer(spec, prefix), f"self, {Signature.of(spec).parameters}"
     methods = {}
     if spec.style == "setup":
-        methods["setup"] = _method("setup", "self", writer.setup_lines())
+        methods["setup"] = method_lines("setup", "self", writer.setup_lines())
     if spec.encoder:
-        methods["encode"] = _method("encode", parameters, writer.encode_lines())
-    return {**methods, "__call__": _method("__call__", parameters, writer.call_lines())}
+        methods["encode"] = method_lines("encode", parameters, writer.encode_lines())
+    return {**methods, "__call__": method_lines("__call__", parameters, writer.call_lines())}
 
 
-def _method(name: str, parameters: str, lines: Sequence[str]) -> list[str]:
+def method_lines(name: str, parameters: str, lines: Sequence[str]) -> list[str]:
+    """Returns the lines of a method."""
     return [f"def {name}({parameters}):", *(f"    {line}" for line in lines)]

@@ -12,6 +12,7 @@ from flaxlayer_testing.errors import ReadSpecError
 __all__ = [
     "ARGUMENTS",
     "FLAG_NAMES",
+    "FRAMEWORKS",
     "STRUCTURES",
     "STYLES",
     "Case",
@@ -46,7 +47,10 @@ ARGUMENTS = ("positional", "dict", "tuple", "dataclass")
 """How a module may take its arrays: one by one, or in one pytree (A1)."""
 
 STYLES = ("compact", "setup")
-"""Where a module may make its submodules."""
+"""Where a linen module may make its submodules; one of nnx keeps those of `setup` in a list."""
+
+FRAMEWORKS = ("linen", "nnx")
+"""What a module may be built in."""
 
 
 @dataclass(frozen=True)
@@ -173,17 +177,23 @@ class Case:
         unknown: Dimensions that a symbolic build may leave unknown beside the batch (B1), as pairs
             of the number of an input and of its axis, where 0 would be the batch. No variable of
             the module depends on them; those of several inputs are always of one size.
+        framework: What the module is built in, one of `FRAMEWORKS`.
+        instance: Whether an nnx module is handed over as an object, not as what makes one.
     """
 
     spec: ModuleSpec
     batch_size: int = 2
     seed: int = 0
     unknown: tuple[tuple[int, int], ...] = ()
+    framework: str = "linen"
+    instance: bool = False
 
     def to_json(self) -> str:
         """Returns the case as JSON."""
         data: dict[str, Any] = {"spec": _encode_spec(self.spec), "batch_size": self.batch_size}
         data |= {"seed": self.seed, "unknown": [list(pair) for pair in self.unknown]}
+        if self.framework != "linen":
+            data |= {"framework": self.framework, "instance": self.instance}
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod
@@ -241,7 +251,11 @@ def _encode_node(node: Node) -> dict[str, Any]:
 def _decode_case(data: Any) -> Case:
     batch_size, seed = _integers([data["batch_size"], data["seed"]])
     unknown = tuple(_pair(*pair) for pair in data.get("unknown", ()))
-    return Case(_decode_spec(data["spec"]), batch_size, seed, unknown)
+    framework, instance = data.get("framework", "linen"), data.get("instance", False)
+    if framework not in FRAMEWORKS or type(instance) is not bool:
+        message = f"no framework: {framework!r}, instance={instance!r}"
+        raise ValueError(message)
+    return Case(_decode_spec(data["spec"]), batch_size, seed, unknown, framework, instance)
 
 
 def _pair(number: Any, axis: Any) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.building import build_module, make_inputs
+from flaxlayer_testing.building import make_inputs, module_of
 from flaxlayer_testing.nnx_raw import NnxCall, is_nnx
 from flaxlayer_testing.raw import RawCall, is_array
 from flaxlayer_testing.reference import Reference
@@ -77,7 +77,7 @@ class Subject:
             The module of the spec with its inputs.
         """
         inputs = make_inputs(case.spec, case.batch_size, case.seed)
-        return cls(build_module(case.spec), inputs, seed=case.seed, layer=layer, case=case)
+        return cls(module_of(case), inputs, seed=case.seed, layer=layer, case=case)
 
     def with_layer(self, layer: LayerFactory) -> Subject:
         """Returns the same subject for another layer; what raw Flax compiled is shared.
