@@ -16,6 +16,8 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 
+pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(2, 4, 3)
 
 
