@@ -9,6 +9,7 @@ import pytest
 from hypothesis import Phase, find, settings
 
 from conformance.faults import FAULTS
+from conformance.faults.nnx import NNX_FAULTS
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import (
     ExpectedFailure,
@@ -74,7 +75,7 @@ def test_search_finds_the_fault_within_its_budget_and_the_healthy_twin_passes(
 @pytest.mark.law("T5")
 def test_every_check_has_a_fault_and_every_fault_a_check():
     names = {check.name for check in checks(slow=True)}
-    caught = {fault.check for fault in FAULTS}
+    caught = {fault.check for fault in (*FAULTS, *NNX_FAULTS)}
     assert caught - names == set()
     assert names - caught == UNPROVEN
 

@@ -163,7 +163,7 @@ def test_contents_tell_every_change_of_an_object():
     ]
 
 
-CHECKS = ["check_build_paths", "check_training", "check_bound_module"]
+CHECKS = ["check_build_paths", "check_training", "check_bound_module", "check_object_kept"]
 
 
 @pytest.mark.law("T2")
@@ -178,7 +178,7 @@ def test_the_checks_run_nnx_objects():
 def test_what_makes_a_module_has_no_values_to_keep():
     report = check_module(MADE, X, only=CHECKS)
     statuses = {entry.check: str(entry.status) for entry in report.entries}
-    assert statuses == dict.fromkeys(CHECKS, "passed")
+    assert statuses == {**dict.fromkeys(CHECKS, "passed"), "check_object_kept": "skipped"}
 
 
 class BindsAnotherGraph(FlaxLayer):
@@ -205,6 +205,8 @@ class SwitchesTheGivenObject(FlaxLayer):
     ("layer", "check", "message"),
     [
         (BindsAnotherGraph, "check_bound_module", "outputs of the bound module"),
+        (RunsTheGivenObject, "check_object_kept", "values of the given object"),
+        (SwitchesTheGivenObject, "check_object_kept", "changes the object that it was given"),
     ],
 )
 def test_the_checks_of_objects_can_fail(layer, check, message):

@@ -1,0 +1,133 @@
+"""Layers that mistake what nnx modules alone have: modes, streams, sharing, types of variables."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import keras
+from flax import nnx
+
+from conformance.faults.entry import Fault
+from flaxlayer import FlaxLayer
+from flaxlayer_core import NnxModule
+from flaxlayer_core.compat import trace_state_clean
+from flaxlayer_core.protocol import NO_MODES
+
+__all__ = ["NNX_FAULTS"]
+
+NNX_FAULTS: list[Fault] = []
+
+
+def _fault(check, error, message, *, budget=20):
+    """Enters a faulty layer, or a layer of a faulty kind of nnx modules, into the zoo."""
+
+    def enter(faulty):
+        layer = faulty if issubclass(faulty, FlaxLayer) else _layer_of(faulty)
+        keras.saving.register_keras_serializable("faults")(layer)
+        NNX_FAULTS.append(Fault(layer, check, error, message, budget))
+        return faulty
+
+    return enter
+
+
+def _layer_of(kind):
+    class Faulty(FlaxLayer):
+        def __init__(self, module, **kwargs):
+            super().__init__(module, **kwargs)
+            self._flax_module = kind(module)
+
+    Faulty.__name__ = Faulty.__qualname__ = kind.__name__
+    return Faulty
+
+
+@_fault("check_inference", "ParityError", "outputs in inference")
+class FollowsTheGivenMode(NnxModule):
+    def apply(self, variables, args, kwargs, **options):
+        return super().apply(variables, args, kwargs, **{**options, "modes": NO_MODES})
+
+
+@_fault("check_object_kept", "KeepLawError", "changes the object that it was given")
+class SwitchesTheGivenObject(FlaxLayer):
+    def _execute(self, arrays, structure, training):
+        if isinstance(self.module, nnx.Module) and trace_state_clean():
+            self.module.eval()
+        return super()._execute(arrays, structure, training)
+
+
+@_fault("check_object_kept", "ParityError", "values of the given object")
+class DrawsFromTheGivenObject(FlaxLayer):
+    def _execute(self, arrays, structure, training):
+        if isinstance(self.module, nnx.Module) and trace_state_clean():
+            for _, node in nnx.iter_graph(self.module):
+                if isinstance(node, nnx.RngStream):
+                    node.count[...] += 1
+        return super()._execute(arrays, structure, training)
+
+
+@_fault("check_build_paths", "KeepLawError", "do not stand at the paths")
+class StoresItsStreams(NnxModule):
+    def init(self, rngs, args, kwargs, **options):
+        tree = super().init(rngs, args, kwargs, **options)
+        counts = {name: jnp.zeros((), jnp.uint32) for name in self.offered_streams(init=False)}
+        return {**tree, "rng_state": counts} if counts else tree
+
+    def apply(self, variables, args, kwargs, **options):
+        own = {name: tree for name, tree in variables.items() if name != "rng_state"}
+        return super().apply(own, args, kwargs, **options)
+
+
+@_fault("check_training", "ParityError", "outputs in training")
+class GivesEveryLayerTheSameKey(NnxModule):
+    def apply(self, variables, args, kwargs, *, method, rngs, **options):
+        function = getattr(self._class, method) if isinstance(method, str) else method
+
+        def run(module, *args, **kwargs):
+            for _, node in nnx.iter_graph(module):
+                if isinstance(node, nnx.RngStream) and node.tag in rngs and not node.key.shape:
+                    node.key[...] = rngs[node.tag]
+            return function(module, *args, **kwargs)
+
+        return super().apply(variables, args, kwargs, method=run, rngs=rngs, **options)
+
+
+def _untied(module, seen=None):
+    """Gives every attribute a layer of its own."""
+    seen = set() if seen is None else seen
+    for name, value in list(vars(module).items()):
+        if isinstance(value, nnx.Module):
+            if id(value) in seen:
+                setattr(module, name, nnx.clone(value))
+            else:
+                seen.add(id(value))
+                _untied(value, seen)
+    return module
+
+
+@_fault("check_build_paths", "KeepLawError", "do not stand at the paths")
+class UntiesSharedVariables(NnxModule):
+    def __init__(self, module):
+        make = (lambda rngs: nnx.clone(module)) if isinstance(module, nnx.Module) else module
+        super().__init__(lambda rngs: _untied(make(rngs=rngs)))
+
+
+_CLASSES = {"params": "Param", "batch_stats": "BatchStat", "cache": "Cache"}
+
+
+@_fault("check_build_paths", "KeepLawError", "do not stand at the paths")
+class NamesCollectionsByClass(NnxModule):
+    def default_role(self, collection):
+        return super().default_role(self._plain(collection))
+
+    def _plain(self, collection):
+        plain = {name: registered for registered, name in _CLASSES.items()}
+        return plain.get(collection, collection)
+
+    def init(self, rngs, args, kwargs, **options):
+        return self._renamed(super().init(rngs, args, kwargs, **options))
+
+    def _renamed(self, tree):
+        return {_CLASSES.get(name, name): part for name, part in tree.items()}
+
+    def apply(self, variables, args, kwargs, **options):
+        given = {self._plain(name): part for name, part in variables.items()}
+        outputs, updates = super().apply(given, args, kwargs, **options)
+        return outputs, self._renamed(updates)
