@@ -263,5 +263,10 @@ SHOWN = (
     Entry("Given", ("feature.object",), lambda: (Given(rngs=nnx.Rngs(0, dropout=1)), (X,))),
 )
 
-NNX_ENTRIES: tuple[Entry, ...] = (*STOCK, *SHOWN)
+# Flax 0.12.12 has it.
+LATER = (
+    (stock(nnx.RoPE, embedding_size=4, max_seq_len=5, x=SEQUENCE),) if hasattr(nnx, "RoPE") else ()
+)
+
+NNX_ENTRIES: tuple[Entry, ...] = (*STOCK, *SHOWN, *LATER)
 """All entries of nnx."""

@@ -111,6 +111,11 @@ class NnxCall(RawCall):
         return nnx.Module
 
     @property
+    def settings(self) -> frozenset[str]:
+        """Names of methods that Flax calls to put the module into a mode."""
+        return frozenset({"set_view"})
+
+    @property
     def holds_values(self) -> bool:
         """Whether the module is an object with initial values of its own, not what makes one."""
         return isinstance(self.module, nnx.Module)

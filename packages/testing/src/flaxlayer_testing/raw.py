@@ -87,6 +87,11 @@ class RawCall:
         return nn.Module
 
     @property
+    def settings(self) -> frozenset[str]:
+        """Names of methods that Flax calls to put the module into a mode."""
+        return frozenset()
+
+    @property
     def holds_values(self) -> bool:
         """Whether the module itself has the initial values, so that no key decides about them."""
         return False

@@ -148,7 +148,7 @@ class Reference(Roles):
         """Public methods of the module's class that take the same arguments as the call."""
         kind = type(self.raw.target)
         fields = getattr(kind, "__dataclass_fields__", {})
-        names = sorted(set(dir(kind)) - set(dir(self.raw.base)) - set(fields))
+        names = sorted(set(dir(kind)) - set(dir(self.raw.base)) - set(fields) - self.raw.settings)
         public = (n for n in names if n[0] != "_" and _is_function(kind, n))
         calls = (replace(self.raw, method=name) for name in public)
         # A helper that returns a submodule runs, too, and is no method to call.

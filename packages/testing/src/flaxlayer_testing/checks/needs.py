@@ -21,7 +21,7 @@ def _bears_casts(subject: Subject) -> bool:
     reference = subject.reference
     args, kwargs = reference.raw.merge(cast_arrays(reference.raw.arrays))
     cast = replace(reference.raw, inputs=args, arguments=kwargs)
-    return reference.accepts(cast, variables=cast_params(reference.stored))
+    return reference.accepts(cast, variables=cast_params(reference.stored, reference.raw.trainable))
 
 
 def _keeps_state_at_build(subject: Subject) -> bool:

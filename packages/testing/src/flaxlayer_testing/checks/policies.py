@@ -36,7 +36,10 @@ def check_mixed_policy(subject: Subject) -> Errors:
     # Initial state is often zeros and ones, which no cast changes.
     layer.load_flax_variables(distinct(variables_of(layer)))
     before, function = variables_of(layer), subject.reference.function(training=True)
-    raw = subject.reference.compile(lambda v, k, a: function(cast_params(v), k, cast_arrays(a)))
+    trainable = subject.reference.raw.trainable
+    raw = subject.reference.compile(
+        lambda v, k, a: function(cast_params(v, trainable), k, cast_arrays(a))
+    )
     outputs, updates = raw(before, call_rngs(layer, training=True), subject.arrays)
     expected = subject.reference.next_variables(before, updates)
     actual = subject.call(layer, training=True)
@@ -51,4 +54,6 @@ def check_mixed_policy(subject: Subject) -> Errors:
 def check_explicit_dtype(subject: Subject) -> None:
     """With `dtype=` floating params are stored in that dtype, and state in its own (A7)."""
     layer = subject.built_layer(dtype=COMPUTE)
-    refuse_other_types(cast_params(subject.reference.stored), layer, "A7")
+    reference = subject.reference
+    wanted = cast_params(reference.stored, reference.raw.trainable)
+    refuse_other_types(wanted, layer, "A7")

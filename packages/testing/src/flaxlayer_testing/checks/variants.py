@@ -28,9 +28,17 @@ def _cast(tree: Any) -> Any:
     return jax.tree_util.tree_map(cast, tree)
 
 
-def cast_params(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns variables with floating params in bfloat16; state is left alone (A7)."""
-    return {name: _cast(tree) if name == "params" else tree for name, tree in variables.items()}
+def cast_params(variables: Mapping[str, Any], trainable: frozenset[str]) -> dict[str, Any]:
+    """Returns variables with floating params in bfloat16; state is left alone (A7).
+
+    Args:
+        variables: Params and state.
+        trainable: Names of the collections of params.
+
+    Returns:
+        The same collections.
+    """
+    return {name: _cast(tree) if name in trainable else tree for name, tree in variables.items()}
 
 
 def cast_arrays(arrays: list[Any]) -> list[Any]:
