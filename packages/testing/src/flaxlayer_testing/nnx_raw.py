@@ -244,7 +244,8 @@ class NnxCall(RawCall):
         for path, leaf in _variables(module):
             names = (_collection(leaf), *_names(path))
             known[names] = leaf
-            value = _find(variables, names)
+            # Op by op, NumPy's arrays would be changed in place.
+            value = jax.tree_util.tree_map(jnp.asarray, _find(variables, names))
             if isinstance(leaf, nnx.Variable):
                 setter: Callable[[Any], None] | None = getattr(leaf, "set_value", None)
                 setter(value) if setter else setattr(leaf, "value", value)
