@@ -5,11 +5,10 @@ Run: `python -m benchmarks.build_time`. Compiled code is not cached between the 
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
 import sys
 import time
+
+from benchmarks.timing import time_processes
 
 __all__ = ["WAYS", "measure"]
 
@@ -47,16 +46,7 @@ def _build(way: str, name: str) -> float:
 
 def measure(name: str, rounds: int = 3) -> dict[str, float]:
     """Returns the median seconds of a build by each way, each in a process of its own."""
-    times: dict[str, list[float]] = {way: [] for way in WAYS}
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    for _ in range(rounds):
-        for way in WAYS:
-            command = [sys.executable, "-m", "benchmarks.build_time", way, name]
-            done = subprocess.run(
-                command, check=True, capture_output=True, text=True, env=environment
-            )
-            times[way].append(float(done.stdout.split()[-1]))
-    return {way: statistics.median(seconds) for way, seconds in times.items()}
+    return time_processes("benchmarks.build_time", WAYS, name, rounds)
 
 
 def main() -> None:

@@ -6,9 +6,6 @@ Run: `python -m benchmarks.nnx_module`.
 from __future__ import annotations
 
 import functools
-import os
-import statistics
-import subprocess
 import sys
 import time
 from typing import Any
@@ -20,7 +17,7 @@ import optax
 from flax import nnx
 
 from benchmarks import nnx_models
-from benchmarks.timing import alternate
+from benchmarks.timing import alternate, time_processes
 from benchmarks.train_step import BATCH, STEPS, fit_epoch, make_data, time_epochs
 from flaxlayer import FlaxLayer
 
@@ -69,16 +66,7 @@ def _build(way: str, name: str) -> float:
 
 def measure_build(name: str, rounds: int = 3) -> dict[str, float]:
     """Returns the median seconds to make the weights by each way, in fresh processes."""
-    times: dict[str, list[float]] = {way: [] for way in WAYS}
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    for _ in range(rounds):
-        for way in WAYS:
-            command = [sys.executable, "-m", "benchmarks.nnx_module", way, name]
-            done = subprocess.run(
-                command, check=True, capture_output=True, text=True, env=environment
-            )
-            times[way].append(float(done.stdout.split()[-1]))
-    return {way: statistics.median(seconds) for way, seconds in times.items()}
+    return time_processes("benchmarks.nnx_module", WAYS, name, rounds)
 
 
 def _raw_epoch(x: np.ndarray, y: np.ndarray) -> Any:

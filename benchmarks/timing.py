@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 
-__all__ = ["alternate"]
+__all__ = ["alternate", "time_processes"]
+
+
+def time_processes(module: str, ways: Sequence[str], name: str, rounds: int) -> dict[str, float]:
+    """Times what fresh processes do in turns; compiled code is not cached between them.
+
+    Args:
+        module: The benchmark, which prints its seconds when it is run with a way and a name.
+        ways: The ways that are compared.
+        name: The name of a model.
+        rounds: How often each way has its turn.
+
+    Returns:
+        The median seconds of each way.
+    """
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    for _ in range(rounds):
+        for way in ways:
+            command = [sys.executable, "-m", module, way, name]
+            done = subprocess.run(
+                command, check=True, capture_output=True, text=True, env=environment
+            )
+            times[way].append(float(done.stdout.split()[-1]))
+    return {way: statistics.median(seconds) for way, seconds in times.items()}
 
 
 def alternate(

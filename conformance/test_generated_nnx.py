@@ -1,48 +1,28 @@
 """The layer runs generated nnx modules as plain NNX does: no unexplained mismatch (T1, T2)."""
 
-import time
-
 import pytest
 from flax import nnx
-from hypothesis import Phase, given, seed, settings
 
-from conformance.test_generated import CALLS, MODELS
-from flaxlayer_testing import NNX_FEATURES, Subject, nnx_cases, run_report, spec_traits
+from conformance.examining import CALLS, MODELS, examine
+from flaxlayer_testing import NNX_FEATURES, nnx_cases, spec_traits
 
 pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
 
 OF_OBJECTS = (*CALLS, "check_bound_module", "check_object_kept")
 
 
-def examine(number, modules, names, record_property, **wanted):
-    """Runs checks on generated nnx modules; each must pass or say why it does not apply."""
-    seen, started = set(), time.perf_counter()
-
-    @seed(number)
-    @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
-    @given(nnx_cases(**wanted))
-    def run(case):
-        seen.add(case.spec)
-        run_report(Subject.from_case(case), only=names).raise_for_failures()
-
-    run()
-    record_property("modules", len(seen))
-    record_property("seconds", time.perf_counter() - started)
-    return seen
-
-
 @pytest.mark.law("T2")
 @pytest.mark.parametrize("shard", range(5))
 def test_generated_nnx_modules_run_as_plain_nnx_does(shard, record_property):
     record_property("checks", "nnx build, call and state")
-    seen = examine(shard, 5, OF_OBJECTS, record_property)
+    seen = examine(nnx_cases, shard, 5, OF_OBJECTS, record_property)
     assert len(seen) >= 3
 
 
 @pytest.mark.law("T2")
 def test_generated_nnx_modules_learn_save_and_refuse_as_plain_nnx_does(record_property):
     record_property("checks", "nnx model")
-    examine(100, 3, MODELS, record_property, max_nodes=3)
+    examine(nnx_cases, 100, 3, MODELS, record_property, max_nodes=3)
 
 
 @pytest.mark.long
@@ -51,7 +31,7 @@ def test_generated_nnx_modules_learn_save_and_refuse_as_plain_nnx_does(record_pr
 @pytest.mark.parametrize("feature", NNX_FEATURES)
 def test_an_nnx_module_of_each_feature_runs_as_plain_nnx_does(feature, record_property):
     record_property("checks", "nnx build, call and state")
-    seen = examine(0, 1, OF_OBJECTS, record_property, max_nodes=2, features=[feature])
+    seen = examine(nnx_cases, 0, 1, OF_OBJECTS, record_property, max_nodes=2, features=[feature])
     assert all(feature in spec_traits(spec).features for spec in seen)
     assert seen
 
@@ -61,7 +41,7 @@ def test_an_nnx_module_of_each_feature_runs_as_plain_nnx_does(feature, record_pr
 @pytest.mark.parametrize("shard", range(12))
 def test_five_hundred_generated_nnx_modules_run_as_plain_nnx_does(shard, record_property):
     record_property("checks", "nnx build, call and state")
-    seen = examine(1000 + shard, 60, OF_OBJECTS, record_property)
+    seen = examine(nnx_cases, 1000 + shard, 60, OF_OBJECTS, record_property)
     assert len(seen) >= 42
 
 
@@ -72,4 +52,4 @@ def test_a_hundred_generated_nnx_modules_learn_save_and_refuse_as_plain_nnx_does
     shard, record_property
 ):
     record_property("checks", "nnx model")
-    examine(2000 + shard, 12, MODELS, record_property)
+    examine(nnx_cases, 2000 + shard, 12, MODELS, record_property)

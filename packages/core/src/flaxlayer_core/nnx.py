@@ -101,18 +101,7 @@ class NnxModule:
         return None
 
     def resolve_method(self, method: Any) -> str | Callable[..., Any]:
-        """Returns a method as a name, or a function that takes the module first (A3).
-
-        Args:
-            method: None for `__call__`, a name, a bound or an unbound method of the module, or a
-                function whose first argument is the module.
-
-        Returns:
-            The name of a public method, or the function.
-
-        Raises:
-            InspectMethodError: If there is no such public method.
-        """
+        """Returns a method as a name or a function, as `PublicMethods.resolve` does (A3)."""
         return self._methods.resolve(method)
 
     def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:

@@ -1,0 +1,63 @@
+"""How the suite examines generated modules: which checks, and a search with a seed of its own."""
+
+import time
+
+from hypothesis import Phase, given, seed, settings
+
+from flaxlayer_testing import Subject, checks, run_report
+
+__all__ = ["CALLS", "MODELS", "examine"]
+
+CALLS = (
+    "check_build_paths",
+    "check_build_dtypes",
+    "check_build_values",
+    "check_inference",
+    "check_training",
+    "check_state_training",
+    "check_state_inference",
+    "check_sown",
+    "check_losses",
+    "check_streams",
+    "check_fresh_keys",
+    "check_no_draw",
+    "check_frozen_layer",
+    "check_frozen_paths",
+    "check_variables_tree",
+    "check_weight_values",
+    "check_wrong_arguments",
+    "check_wrong_variables",
+)
+"""The checks of build, calls and state."""
+
+MODELS = tuple(check.name for check in checks() if check.name not in CALLS)
+"""The checks of models: learning, files, copies, refusals."""
+
+
+def examine(strategy, number, modules, names, record_property, **wanted):
+    """Runs checks on generated modules; each must pass or say why it does not apply.
+
+    Args:
+        strategy: Draws cases: `cases` or `nnx_cases`.
+        number: The seed of the search.
+        modules: How many are drawn.
+        names: Names of the checks.
+        record_property: Pytest's fixture, which takes the figures.
+        **wanted: Arguments of the strategy.
+
+    Returns:
+        The distinct specs that were drawn.
+    """
+    seen, started = set(), time.perf_counter()
+
+    @seed(number)
+    @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
+    @given(strategy(**wanted))
+    def run(case):
+        seen.add(case.spec)
+        run_report(Subject.from_case(case), only=names).raise_for_failures()
+
+    run()
+    record_property("modules", len(seen))
+    record_property("seconds", time.perf_counter() - started)
+    return seen
