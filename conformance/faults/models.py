@@ -17,7 +17,7 @@ class MakesNewWeightsForAModel(FlaxLayer):
         return super().__call__(*args, **kwargs)
 
 
-@fault("check_sequential_model", "ParityError", "outputs of a sequential model")
+@fault("check_sequential_model", "ParityError", "outputs of a sequential model", budget=60)
 class TrainsInPredict(FlaxLayer):
     def _execute(self, arrays, structure, training):
         return super()._execute(arrays, structure, training or in_stateless_scope())

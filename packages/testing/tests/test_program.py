@@ -79,7 +79,8 @@ def test_a_program_gives_bitwise_what_the_built_module_gives(features):
 def test_a_program_imports_nothing_of_the_harness(case):
     text = to_program(case)
     assert "flaxlayer" not in text
-    assert max(map(len, text.splitlines())) < 240
+    # A scan over time with its axes is one expression.
+    assert max(map(len, text.splitlines())) < 300
 
 
 def test_a_check_is_appended_and_its_failure_is_the_programs():
