@@ -3,6 +3,7 @@ import itertools
 from dataclasses import replace
 
 import flax
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -168,3 +169,9 @@ def test_every_block_is_used_by_an_operation():
     }
     elsewhere = {"Gained", "Record", "doubled"}
     assert set(blocks.__all__) - elsewhere <= used
+
+
+@pytest.mark.law("T1")
+def test_an_operation_is_there_where_flax_has_what_it_needs():
+    assert ("fold_streams" in OPERATIONS) == hasattr(nn, "fold_rngs")
+    assert all(hasattr(nn, op.linen) for op in OPERATIONS.values() if op.linen)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import flax.linen as nn
+
 from flaxlayer_testing.operations.arrays import ARRAYS
 from flaxlayer_testing.operations.base import VOCABULARY, Choices, Operation, Site, Traits
 from flaxlayer_testing.operations.control import CONTROL
@@ -24,6 +26,11 @@ _PARTS = (
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {operation.name: operation for part in _PARTS for operation in part}
+    {
+        operation.name: operation
+        for part in _PARTS
+        for operation in part
+        if not operation.linen or hasattr(nn, operation.linen)
+    }
 )
-"""Every operation by name, the simplest first: Hypothesis shrinks towards the front."""
+"""Every operation that this Flax has, the simplest first: Hypothesis shrinks towards the front."""

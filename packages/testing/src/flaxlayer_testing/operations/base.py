@@ -123,6 +123,7 @@ class Operation:
             made; -1 for all, the batch included.
         arity: How many arguments it takes.
         weight: How often it is drawn, beside the others.
+        linen: The name in `flax.linen` that it needs and that not every version has.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Operation:
     fixed: Callable[[Options], int] = lambda _: 1
     arity: int = 1
     weight: int = 1
+    linen: str = ""
 
     def expression(self, site: Site, *, layer: str = "") -> str:
         """Returns the Python expression of a node.

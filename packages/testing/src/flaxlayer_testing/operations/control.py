@@ -70,6 +70,7 @@ CONTROL = (
     ),
     Operation(
         name="fold_streams",
+        linen="fold_rngs",
         choices=lambda types: {"rate": (0.5,)} if float_rank(types, 1, 2) else None,
         results=lambda types, _: (types[0],),
         text=_fold_text,
