@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.build import refuse_other_shapes
@@ -116,12 +117,18 @@ def _stateless(subject: Subject, layer: Any, training: bool) -> tuple[Any, list[
     return outputs, list(after)
 
 
+def _in_jax(leaf: Any) -> jax.Array:
+    return leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
+
+
 def check_op_by_op(subject: Subject) -> Errors:
     """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op (A6)."""
     layer = subject.shared_layer()
     rngs = call_rngs(layer, training=True)
     function = subject.reference.function(training=True)
+    # Op by op, arrays of NumPy would follow NumPy's promotion where a module computes with them.
+    variables = jax.tree_util.tree_map(_in_jax, variables_of(layer))
     with jax.disable_jit():
-        expected, _ = function(variables_of(layer), rngs, subject.arrays)
+        expected, _ = function(variables, rngs, subject.arrays)
         actual = subject.call(layer, training=True)
     return compare_trees(expected, actual, bitwise=True, path="outputs op by op")
