@@ -38,6 +38,8 @@ FLAGS = tuple(
 CONTINUE = (False, True, True, True, True, True)
 
 _BY_FEATURE = {transform.feature: name for name, transform in TRANSFORMS.items()}
+# Flax puts these scopes into the calling module, where their names would meet.
+_ONCE = frozenset({"compact_name_scope"})
 _NESTING = frozenset({"nested", *_BY_FEATURE})
 
 
@@ -92,7 +94,9 @@ def _draw_node(
     needed: str | None,
     plan: Plan,
 ) -> Node | None:
-    fitting = candidates(types, nodes, needed, plan)
+    used = _ONCE & {node.op for node in nodes}
+    found = candidates(types, nodes, needed, plan)
+    fitting = {name: places for name, places in found.items() if name not in used}
     repeats = repeatable(types, nodes) if needed in (None, "tied_submodule") else []
     nests = plan.nests and (needed is None or needed in _NESTING)
     names = {*fitting, *(["nested"] if nests else [])}

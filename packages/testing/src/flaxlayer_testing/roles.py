@@ -199,14 +199,14 @@ class Roles:
         return seen[-1], tuple(sown)
 
     @property
-    def gives_one_array(self) -> bool:
-        """Whether the output is an array, no structure of arrays."""
-        return self._training_call[0] is True
+    def array_outputs(self) -> Any:
+        """The outputs of a call in training, with whether it is an array for each leaf."""
+        return self._training_call[0]
 
     @property
     def gives_arrays(self) -> bool:
         """Whether all leaves of the output are arrays."""
-        return all(jax.tree_util.tree_leaves(self._training_call[0]))
+        return all(jax.tree_util.tree_leaves(self.array_outputs))
 
     @property
     def sows(self) -> tuple[str, ...]:

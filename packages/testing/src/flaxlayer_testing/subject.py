@@ -106,13 +106,17 @@ class Subject:
         return bool(arrays) and all(array.ndim > 0 for array in arrays)
 
     @property
-    def takes_one_array(self) -> bool:
-        """Whether the only argument is an array that a `keras.Sequential` does not cast."""
+    def fits_sequential(self) -> bool:
+        """Whether a `keras.Sequential` takes the arguments as they are, and gives the outputs."""
         one = self.takes_arrays and not self.arguments and len(self.inputs) == 1
         if not one or not is_array(self.inputs[0]):
             return False
         dtype = self.reference.raw.arrays[0].dtype
-        return not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
+        kept = not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
+        # A dataclass is a leaf to Keras.
+        return kept and all(
+            leaf is True for leaf in keras.tree.flatten(self.reference.array_outputs)
+        )
 
     def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
         """Returns a new layer that is not built.

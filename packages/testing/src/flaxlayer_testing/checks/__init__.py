@@ -57,7 +57,7 @@ _CHECKS = (
     _check(policies.check_mixed_policy, "traceable", "casts"),
     _check(policies.check_explicit_dtype, "params", "casts"),
     _check(models.check_functional_model, *_MODEL),
-    _check(models.check_sequential_model, *_MODEL, "one_array"),
+    _check(models.check_sequential_model, *_MODEL, "sequential"),
     _check(models.check_subclassed_model, *_MODEL),
     _check(learning.check_gradients, "traceable"),
     _check(learning.check_train_step, *_MODEL, "params"),

@@ -112,7 +112,7 @@ def check_masks(subject: Subject) -> Errors:
     call = raw.with_mask(None)
     first, *rest = call.inputs
     actual = layer(_GivesMask(mask)(first), *rest, training=False, **call.arguments)
-    if subject.reference.gives_one_array:
+    if subject.reference.array_outputs is True:
         _refuse_other_mask(actual, mask)
     return compare_trees(expected, actual, bitwise=True, path="outputs behind a mask")
 

@@ -58,9 +58,9 @@ NEEDS: Mapping[str, tuple[str, Callable[[Subject], bool]]] = {
         "the arguments hold no arrays, or one without a batch dimension",
         lambda subject: subject.takes_arrays,
     ),
-    "one_array": (
-        "the arguments are not one array that Keras leaves as it is, or the output is not one",
-        lambda subject: subject.takes_one_array and subject.reference.gives_one_array,
+    "sequential": (
+        "the arguments are not one array that Keras leaves as it is, or the outputs no arrays",
+        lambda subject: subject.fits_sequential,
     ),
     "sown": (
         "the module sows nothing in training",
