@@ -1,8 +1,28 @@
 """One Hypothesis profile, and a line that says how many generated modules were checked a minute."""
 
+import importlib
+import pkgutil
 import statistics
 
 from hypothesis import HealthCheck, settings
+
+import conformance
+import flaxlayer
+import flaxlayer_core
+import flaxlayer_testing
+
+
+def _import_all(package):
+    # Hypothesis draws the constants of what is imported, too: which examples a test sees must not
+    # depend on the tests that ran before it.
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        name = found.name.rpartition(".")[2]
+        if not name.startswith(("test_", "__main__", "conftest")):
+            importlib.import_module(found.name)
+
+
+for _package in (flaxlayer_core, flaxlayer, flaxlayer_testing, conformance):
+    _import_all(_package)
 
 # A first example pays for tracing, so no deadline; the same examples on every machine.
 settings.register_profile(

@@ -17,7 +17,7 @@ class NamesWeightsByNumber(FlaxLayer):
             variable._path = f"{self.name}/variable_{number}"
 
 
-@fault("check_build_dtypes", "KeepLawError", "is not stored as it should be", budget=60)
+@fault("check_build_dtypes", "KeepLawError", "is not stored as it should be", budget=200)
 class CastsParamsToFloat32(FlaxLayer):
     def _create(self, inputs):
         self._explicit_dtype = True
@@ -33,7 +33,7 @@ class InitialisesWithAnotherSeed(FlaxLayer):
         self._seed -= 1
 
 
-@fault("check_symbolic_shapes", "KeepLawError", "outputs of a symbolic call", budget=60)
+@fault("check_symbolic_shapes", "KeepLawError", "outputs of a symbolic call", budget=200)
 class PromisesFloat32(FlaxLayer):
     def compute_output_spec(self, *args, **kwargs):
         outputs = super().compute_output_spec(*args, **kwargs)

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import jax.numpy as jnp
 import keras
 
-from flaxlayer import FlaxLayer
+from flaxlayer_testing.samples import Fault
 
-__all__ = ["FAULTS", "Fault", "fault"]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A faulty layer; its healthy twin is `FlaxLayer`.
-
-    Attributes:
-        layer: The layer.
-        check: The name of the check that must catch it.
-        error: The name of the error's class.
-        message: A part of the error's message.
-        budget: The most generated modules that a search may need to find it.
-    """
-
-    layer: type[FlaxLayer]
-    check: str
-    error: str
-    message: str
-    budget: int
+__all__ = ["FAULTS", "Fault", "fault", "rounded"]
 
 
 FAULTS: list[Fault] = []
 
 
-def fault(check, error, message, *, budget=20):
-    """Enters a faulty layer into the zoo."""
+def fault(check, error, message, **options):
+    """Enters a faulty layer into the zoo; its options are those of `Fault`."""
 
     def enter(layer):
         keras.saving.register_keras_serializable("faults")(layer)
-        FAULTS.append(Fault(layer, check, error, message, budget))
+        FAULTS.append(Fault(layer, check, error, message, **options))
         return layer
 
     return enter
+
+
+def rounded(array):
+    """Returns a floating array in the precision of bfloat16, any other as it is."""
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return jnp.asarray(array, jnp.bfloat16).astype(array.dtype) if floating else array

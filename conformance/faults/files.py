@@ -8,7 +8,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from conformance.faults.entry import fault
+from conformance.faults.entry import fault, rounded
 from flaxlayer import FlaxLayer
 
 
@@ -64,15 +64,10 @@ class SavesWhatItWasBuiltWith(FlaxLayer):
         self.set_weights(now)
 
 
-def _rounded(array):
-    floating = jnp.issubdtype(array.dtype, jnp.floating)
-    return jnp.asarray(array, jnp.bfloat16).astype(array.dtype) if floating else array
-
-
 @fault("check_exported_model", "ParityError", "outputs of an exported model")
 class RoundsInsideATrace(FlaxLayer):
     def _run(self, arrays, structure, training, clean):
-        arrays = arrays if clean else [_rounded(array) for array in arrays]
+        arrays = arrays if clean else [rounded(array) for array in arrays]
         return super()._run(arrays, structure, training, clean)
 
 

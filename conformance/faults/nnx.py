@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import keras
 from flax import nnx
 
-from conformance.faults.entry import Fault
+from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
 from flaxlayer_core import NnxModule
 from flaxlayer_core.compat import trace_state_clean
 from flaxlayer_core.protocol import NO_MODES
 
-__all__ = ["NNX_FAULTS"]
-
-NNX_FAULTS: list[Fault] = []
+__all__: list[str] = []
 
 
-def _fault(check, error, message, *, budget=20):
-    """Enters a faulty layer, or a layer of a faulty kind of nnx modules, into the zoo."""
+def _fault(check, error, message):
+    """Enters a faulty layer into the zoo; of a faulty kind of nnx modules, the layer of it."""
 
     def enter(faulty):
         layer = faulty if issubclass(faulty, FlaxLayer) else _layer_of(faulty)
-        keras.saving.register_keras_serializable("faults")(layer)
-        NNX_FAULTS.append(Fault(layer, check, error, message, budget))
-        return faulty
+        return fault(check, error, message, framework="nnx")(layer)
 
     return enter
 

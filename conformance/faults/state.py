@@ -14,7 +14,7 @@ class DropsStateUpdates(FlaxLayer):
         return []
 
 
-@fault("check_state_inference", "ParityError", "variables after inference", budget=100)
+@fault("check_state_inference", "ParityError", "variables after inference", budget=300)
 class WritesStateAtInference(FlaxLayer):
     def _discovery_for(self, structure, arrays):
         found = super()._discovery_for(structure, arrays)

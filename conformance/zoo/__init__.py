@@ -1,9 +1,11 @@
 """The zoo: an entry for every public class and lifted transform of Flax, every law (T7)."""
 
+from flax import nnx
+
 from conformance.zoo import calls, control, laws, layers, sequences, state, structure, transforms
 from conformance.zoo.entry import Entry
 
-__all__ = ["ENTRIES", "Entry"]
+__all__ = ["ENTRIES", "Entry", "every_entry"]
 
 ENTRIES: tuple[Entry, ...] = (
     *layers.ENTRIES,
@@ -15,4 +17,13 @@ ENTRIES: tuple[Entry, ...] = (
     *state.ENTRIES,
     *laws.ENTRIES,
 )
-"""All entries."""
+"""The entries of linen."""
+
+
+def every_entry():
+    """Returns the entries of linen, and of nnx where Flax has it."""
+    if not hasattr(nnx, "data"):
+        return ENTRIES
+    from conformance.zoo.nnx import NNX_ENTRIES
+
+    return (*ENTRIES, *NNX_ENTRIES)

@@ -206,6 +206,33 @@ def test_a_model_saves_and_loads(given, tmp_path):
     np.testing.assert_array_equal(clone.predict(X, verbose=0), expected)
 
 
+class Noisy(nnx.Module):
+    def __init__(self, *, rngs):
+        self.rngs = rngs
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dropout(x) + jax.random.normal(self.rngs.noise(), x.shape)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.law("R2")
+@pytest.mark.law("S4")
+@pytest.mark.parametrize("streams", [["default"], ["dropout", "noise", "params"]])
+def test_a_loaded_object_draws_what_the_stored_one_draws(streams, tmp_path):
+    rngs = nnx.Rngs(**dict.fromkeys(streams, 0))
+    model = keras.Sequential([keras.Input((3,)), FlaxLayer(Noisy(rngs=rngs), seed=3)])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = pickle.loads(pickle.dumps(loaded))
+    assert again.get_config() == loaded.get_config() == model.get_config()
+    expected = model(X, training=True)
+    for other in (loaded, again):
+        np.testing.assert_array_equal(other(X, training=True), expected)
+
+
 @pytest.mark.law("S1")
 def test_an_object_that_cannot_be_made_again_says_what_to_do(tmp_path):
     model = keras.Sequential([keras.Input((3,)), FlaxLayer(make())])

@@ -4,8 +4,10 @@ import json
 import shlex
 import statistics
 import sys
+from dataclasses import replace
 
 import pytest
+from flax import nnx
 from typer.testing import CliRunner
 
 from flaxlayer_testing import (
@@ -20,8 +22,8 @@ from flaxlayer_testing import (
 )
 from flaxlayer_testing.cli import app
 from flaxlayer_testing.loading import load_object, parse_inputs, parse_settings
-from flaxlayer_testing.samples import ENTRIES, load_entries
-from flaxlayer_testing.searching import Failure
+from flaxlayer_testing.samples import ENTRIES, FAULTS, load_entries
+from flaxlayer_testing.searching import Failure, count_examples, find_fault
 
 NET = """
 import flax.linen as nn
@@ -46,6 +48,7 @@ QUICK = ["--only", "check_inference"]
 INPUT = ["--input", "float32[2,3]"]
 CHECK = ["check", "my_net:Net", *INPUT, "--training-arg", "enabled"]
 RELU = Node("activation", (0,), (("function", "relu"),))
+nnx_is_there = pytest.mark.skipif(not hasattr(nnx, "data"), reason="asks for Flax 0.11")
 CASE = Case(ModuleSpec((ValueType((3,)),), (RELU,), (1,)))
 
 
@@ -144,6 +147,37 @@ def test_search_that_finds_nothing_passes(project):
     assert not (project / "flaxlayer-failure.json").exists()
 
 
+@nnx_is_there
+@pytest.mark.law("T1")
+def test_search_generates_nnx_modules_and_replays_them(project):
+    only = ["--framework", "nnx", *QUICK]
+    result = run("search", *only, "--examples", "3", "--json", "r.json")
+    assert result.exit_code == 0, result.output
+    assert "GeneratedNnx" in (project / "r.json").read_text()
+    result = run("search", *only, "--examples", "20", "--layer", WRONG, "--save", "f.json")
+    assert result.exit_code == 1
+    assert Failure.load(project / "f.json").case.framework == "nnx"
+    assert run("replay", "f.json").exit_code == 1
+    assert run("replay", "f.json", "--layer", "flaxlayer:FlaxLayer").exit_code == 0
+
+
+@nnx_is_there
+@pytest.mark.law("T2")
+def test_a_class_of_nnx_is_checked():
+    words = ["check", "flax.nnx:Linear", "--set", "in_features=3", "--set", "out_features=2"]
+    result = run(*words, *INPUT, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert last_line(result) == "1 module, 1 passed"
+
+
+@nnx_is_there
+@pytest.mark.law("T5")
+def test_faults_of_nnx_modules_are_sought_in_nnx_modules():
+    fault = replace(FAULTS[0], framework="nnx")
+    assert count_examples(fault, seed=1).ok
+    assert find_fault(fault, 1)[0].framework == "nnx"
+
+
 @pytest.mark.law("T7")
 def test_zoo_runs_the_entries_of_a_provider(project):
     result = run("zoo", "--from", "my_net:entries", *QUICK, "--json", "zoo.json")
@@ -183,7 +217,7 @@ def test_the_median_over_seeds_counts(project):
     (found,) = json.loads((project / "faults.json").read_text())["faults"]
     assert (len(found["counts"]), found["seed"]) == (3, 2)
     assert found["needed"] == statistics.median(found["counts"])
-    line = f"NegatesOutputs: {found['needed']:g} of 20, check_inference"
+    line = f"NegatesOutputs: {found['needed']:g} of 100, check_inference"
     assert result.stdout.splitlines()[0] == line
 
 

@@ -18,7 +18,7 @@ from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
 from flaxlayer_core.nnx_graph import GraphForm, GraphVariable, role_of
-from flaxlayer_core.nnx_making import INIT_STREAMS, class_of, describe_module, make_module
+from flaxlayer_core.nnx_making import class_of, describe_module, init_streams, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
 from flaxlayer_core.paths import Path, flatten_with_paths
 from flaxlayer_core.protocol import NO_MODES, Modes, Rngs
@@ -137,7 +137,7 @@ class NnxModule:
     def offered_streams(self, *, init: bool) -> tuple[str, ...]:
         """Returns the streams that it may be given, drawn from or not (R1)."""
         if init:
-            return () if self._exists else INIT_STREAMS
+            return () if self._exists else init_streams(self._module)
         variables = (v for form in list(self._forms.values()) for v in form.variables)
         return tuple(sorted({v.stream for v in variables if v.stream is not None}))
 

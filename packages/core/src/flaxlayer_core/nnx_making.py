@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flax import nnx
@@ -12,16 +12,70 @@ from flax import nnx
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
 
 __all__ = [
-    "INIT_STREAMS",
+    "Remade",
     "class_of",
     "describe_module",
     "factory_of",
+    "init_streams",
     "make_module",
     "makes_nnx",
 ]
 
 # Flax's own layers ask for the last two; whatever else a module asks for falls back to the first.
-INIT_STREAMS = ("default", "dropout", "params")
+_INIT_STREAMS = ("default", "dropout", "params")
+
+
+class Remade(functools.partial[nnx.Module]):
+    """Makes a module like an object that was stored, with the random streams that it had.
+
+    With other streams the new module would draw other numbers from the same seed (R2).
+
+    Args:
+        func: The class of the module.
+        config: The keyword arguments of its constructor.
+        streams: The streams of the object.
+
+    Example:
+
+    ```python
+    >>> make = Remade.of(nnx.Dropout, {"rate": 0.5}, ["noise"])
+    >>> make(rngs=nnx.Rngs(**dict.fromkeys(init_streams(make), 0))).rate
+    0.5
+    >>> init_streams(make)
+    ('default', 'noise')
+
+    ```
+    """
+
+    streams: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, func: Callable[..., Any], config: Mapping[str, Any], streams: Iterable[str]
+    ) -> Remade:
+        """Binds the arguments."""
+        made = cls(func, **config)
+        made.streams = tuple(sorted(streams))
+        return made
+
+    @property
+    def plain(self) -> functools.partial[nnx.Module]:
+        """What makes the module with whatever streams there are."""
+        return functools.partial(self.func, *self.args, **self.keywords)
+
+
+def init_streams(factory: Any) -> tuple[str, ...]:
+    """Returns the names of the streams that a module is made with.
+
+    Args:
+        factory: A class, a function, or a `functools.partial`.
+
+    Returns:
+        Those that Flax's layers ask for; for a module like another, those that the other has.
+    """
+    if isinstance(factory, Remade):
+        return tuple(dict.fromkeys(("default", *factory.streams)))
+    return _INIT_STREAMS
 
 
 def makes_nnx(value: Any) -> bool:
@@ -55,8 +109,7 @@ def factory_of(module: Any) -> Any:
         module: An nnx module, or what makes one.
 
     Returns:
-        A `functools.partial` of its class with what its `get_config()` says; what makes a module,
-        as it is.
+        A `Remade` of its class with what its `get_config()` says; what makes a module, as it is.
 
     Raises:
         EncodeModuleError: If the module does not tell the arguments of its constructor.
@@ -67,7 +120,9 @@ def factory_of(module: Any) -> Any:
     get_config = getattr(module, "get_config", None)
     config = get_config() if callable(get_config) else None
     if isinstance(config, Mapping):
-        return functools.partial(type(module), **config)
+        nodes = (node for _, node in nnx.iter_graph(module))
+        tags = {node.tag for node in nodes if isinstance(node, nnx.RngStream)}
+        return Remade.of(type(module), config, tags)
     raise EncodeModuleError(
         f"Cannot store {name}.",
         expected="an nnx module that tells the arguments of its constructor",
@@ -120,7 +175,7 @@ def describe_module(factory: Callable[..., Any]) -> nnx.Module:
 
     ```
     """
-    keys = dict.fromkeys(INIT_STREAMS, 0)
+    keys = dict.fromkeys(init_streams(factory), 0)
     module: nnx.Module = nnx.eval_shape(lambda: make_module(factory, nnx.Rngs(**keys)))
     return module
 

@@ -317,6 +317,12 @@ def test_what_is_no_envelope_is_refused(root):
         decode_module(root)
 
 
+@pytest.mark.parametrize("streams", ["noise", [1], [["noise"]], {}, ["noise"], ["n" * (2 << 20)]])
+def test_streams_are_names_and_belong_to_what_makes_an_nnx_module(streams):
+    with pytest.raises(DecodeModuleError):
+        decode_module({**wrap(dense()), "streams": streams})
+
+
 @pytest.mark.parametrize("version", [0, 2, True, "1", None, 1.0])
 def test_another_format_is_refused(version):
     with pytest.raises(DecodeModuleError, match=r"version|format"):

@@ -19,7 +19,7 @@ from flaxlayer_testing.program import to_program
 from flaxlayer_testing.records import FaultResult, Record
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.samples import ENTRIES, FAULTS, load_entries
-from flaxlayer_testing.searching import Failure, count_examples
+from flaxlayer_testing.searching import Failure, Framework, count_examples
 from flaxlayer_testing.searching import search as search_modules
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.targets import (
@@ -68,6 +68,7 @@ Source = Annotated[
 Slow = Annotated[bool, typer.Option("--slow", help="Run the checks that take long, too.")]
 Seeds = Annotated[int, typer.Option(min=1, help="The number of searches; their median counts.")]
 Examples = Annotated[int, typer.Option(min=1, help="The most modules to generate.")]
+Modules = Annotated[Framework, typer.Option(help="What the modules are of.")]
 Saved = Annotated[Path, typer.Option(help="Where a failure goes.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the record into this file.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page into this file.")]
@@ -127,6 +128,7 @@ def check(
 def search(
     examples: Examples = 100,
     seed: Seed = 0,
+    framework: Modules = "linen",
     layer: Layer = OURS,
     only: Only = None,
     slow: Slow = False,
@@ -140,7 +142,9 @@ def search(
         factory, chosen = load_object(layer), checks(only=only or None, slow=slow)
     names = [check.name for check in chosen]
     with progress(examples):
-        result = search_modules(examples=examples, seed=seed, layer=factory, only=names)
+        result = search_modules(
+            examples=examples, seed=seed, layer=factory, only=names, framework=framework
+        )
     reports = list(result.reports)
     if result.failure is not None:
         failure = replace(result.failure, layer=layer)
@@ -181,7 +185,7 @@ def zoo(
 ) -> None:
     """Checks every module of a zoo."""
     with misuse():
-        name, entries = load_entries(source, "conformance.zoo:ENTRIES", ENTRIES)
+        name, entries = load_entries(source, "conformance.zoo:every_entry", ENTRIES)
         chosen = choose(entries, entry or (), name_of=lambda one: str(one.name))
         other = load_object(layer) if layer else None
         names = [check.name for check in checks(only=only or None, slow=slow)]

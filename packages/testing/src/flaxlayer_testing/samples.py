@@ -52,13 +52,15 @@ class Fault:
         error: The name of the error's class.
         message: A part of its message.
         budget: The most generated modules that a search may need to find it.
+        framework: What the modules are of: `"linen"` or `"nnx"`.
     """
 
     layer: type[Any]
     check: str
     error: str
     message: str
-    budget: int = 20
+    budget: int = 100
+    framework: str = "linen"
 
 
 class _Net(nn.Module):

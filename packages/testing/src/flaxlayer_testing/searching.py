@@ -6,18 +6,20 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.errors import PassChecksError, ReadRecordError, ReadSpecError
 from flaxlayer_testing.naming import layer_name
+from flaxlayer_testing.nnx_strategies import nnx_cases
 from flaxlayer_testing.records import FaultResult
 from flaxlayer_testing.report import Report, Status
 from flaxlayer_testing.running import run_report
@@ -26,7 +28,10 @@ from flaxlayer_testing.strategies import cases
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
 
-__all__ = ["Failure", "SearchResult", "count_examples", "search"]
+__all__ = ["Failure", "Framework", "SearchResult", "count_examples", "find_fault", "search"]
+
+Framework = Literal["linen", "nnx"]
+_CASES: Mapping[str, Callable[[], SearchStrategy[Case]]] = {"linen": cases, "nnx": nnx_cases}
 
 _QUIET: dict[str, Any] = {
     "database": None,
@@ -102,6 +107,7 @@ def search(
     seed: int = 0,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
+    framework: Framework = "linen",
 ) -> SearchResult:
     """Checks generated modules until one fails, and shrinks that one.
 
@@ -110,6 +116,7 @@ def search(
         seed: The same modules for the same seed.
         layer: Makes the layer under test.
         only: Names of checks; all if not given.
+        framework: What the modules are of: `"linen"` or `"nnx"`.
 
     Returns:
         The reports of what passed, and the smallest failing case.
@@ -127,7 +134,7 @@ def search(
     """
     hunt = _Hunt(layer, None if only is None else tuple(only))
     try:
-        _run(hunt, examples, seed)
+        _run(hunt, _CASES[framework](), examples, seed)
     except PassChecksError:
         return SearchResult(tuple(hunt.passed), hunt.failure)
     return SearchResult(tuple(hunt.passed))
@@ -154,12 +161,14 @@ class _Hunt:
         report.raise_for_failures()
 
 
-def _run(hunt: Callable[[Case], None], examples: int, number: int) -> None:
+def _run(
+    hunt: Callable[[Case], None], strategy: SearchStrategy[Case], examples: int, number: int
+) -> None:
     phases = [Phase.generate, Phase.shrink]
 
     @seed(number)
     @settings(max_examples=examples, phases=phases, derandomize=False, print_blob=False, **_QUIET)
-    @given(cases())
+    @given(strategy)
     def run(case: Case) -> None:
         hunt(case)
 
@@ -170,8 +179,7 @@ def count_examples(fault: Any, *, seed: int = 0, seeds: int = 1) -> FaultResult:
     """Counts the generated modules that a search needs to find a faulty layer.
 
     Args:
-        fault: Has the attributes `layer`, `check`, `error`, `message` and `budget`, such as
-            `flaxlayer_testing.samples.Fault`.
+        fault: Has the attributes of `flaxlayer_testing.samples.Fault`.
         seed: The same modules for the same seed.
         seeds: The number of searches, each with the seed that follows the last one's.
 
@@ -181,10 +189,17 @@ def count_examples(fault: Any, *, seed: int = 0, seeds: int = 1) -> FaultResult:
     """
     started, counts, message = time.perf_counter(), [], ""
     for number in range(seed, seed + seeds):
-        count, message = _count(fault, number)
-        if message:
+        try:
+            case, count = find_fault(fault, number)
+        except NoSuchExample:
+            sought = f"{fault.check} with {fault.error}: {fault.message!r}"
+            message = f"No module that seed {number} generates shows it: {sought}."
             break
         counts.append(count)
+        healthy = run_report(Subject.from_case(case), only=[fault.check])
+        message = "\n".join(entry.failure_text() for entry in healthy.failures)
+        if message:
+            break
     needed = statistics.median(counts) if not message else None
     seconds = time.perf_counter() - started
     name = fault.layer.__name__
@@ -193,7 +208,19 @@ def count_examples(fault: Any, *, seed: int = 0, seeds: int = 1) -> FaultResult:
     )
 
 
-def _count(fault: Any, number: int) -> tuple[int, str]:
+def find_fault(fault: Any, number: int) -> tuple[Case, int]:
+    """Searches for a generated module that shows a fault.
+
+    Args:
+        fault: Has the attributes of `flaxlayer_testing.samples.Fault`.
+        number: The seed of the search.
+
+    Returns:
+        The case, and how many were tried.
+
+    Raises:
+        hypothesis.errors.NoSuchExample: If none within the fault's budget does.
+    """
     tried: list[Case] = []
 
     def catches(case: Case) -> bool:
@@ -201,23 +228,20 @@ def _count(fault: Any, number: int) -> tuple[int, str]:
         return _caught(fault, case)
 
     once = settings(max_examples=fault.budget, phases=[Phase.generate], **_QUIET)
-    try:
-        found = find(cases(), catches, settings=once, random=random.Random(number))
-    except NoSuchExample:
-        sought = f"{fault.check} with {fault.error}: {fault.message!r}"
-        return len(tried), f"No module that seed {number} generates shows it: {sought}."
-    healthy = run_report(_subject(found), only=[fault.check])
-    return len(tried), "\n".join(entry.failure_text() for entry in healthy.failures)
+    strategy = _CASES[fault.framework]()
+    return find(strategy, catches, settings=once, random=random.Random(number)), len(tried)
 
 
 @lru_cache(maxsize=256)
-def _subject(case: Case) -> Subject:
+def _shared_subject(case: Case) -> Subject:
     # Faults are sought on the same modules: what raw Flax compiled for one serves the others.
     return Subject.from_case(case)
 
 
 def _caught(fault: Any, case: Case) -> bool:
-    report = run_report(_subject(case).with_layer(fault.layer), only=[fault.check])
+    # A faulty layer may change an nnx object, so each gets one of its own.
+    subject = Subject.from_case(case) if case.framework == "nnx" else _shared_subject(case)
+    report = run_report(subject.with_layer(fault.layer), only=[fault.check])
     return any(
         entry.status is Status.FAILED
         and entry.error_type == fault.error

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flax import nnx
+
 from flaxlayer_testing.console import command_line
 from flaxlayer_testing.errors import LoadTargetError, ReadRecordError
 from flaxlayer_testing.loading import load_object
@@ -30,7 +32,7 @@ def make_module(target: str, settings: Mapping[str, Any]) -> Any:
         settings: Its constructor arguments.
 
     Returns:
-        The module.
+        The module; of a class of nnx what makes one, with keys of its own choice.
 
     Raises:
         LoadTargetError: If there is no such class, or it does not take the arguments.
@@ -44,6 +46,8 @@ def make_module(target: str, settings: Mapping[str, Any]) -> Any:
     ```
     """
     kind = load_object(target)
+    if isinstance(kind, type) and issubclass(kind, nnx.Module):
+        return partial(kind, **settings)
     try:
         return kind(**settings)
     except Exception as error:  # whatever the user's own constructor raises

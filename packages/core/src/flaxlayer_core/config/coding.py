@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ["decode_module", "decode_value", "encode_module", "encode_value"]
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 import flax.linen as nn
 
@@ -21,7 +22,7 @@ from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorte
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
 from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
-from flaxlayer_core.nnx_making import factory_of, makes_nnx
+from flaxlayer_core.nnx_making import Remade, factory_of, makes_nnx
 
 _FORMAT = "flaxlayer.module"
 _VERSION = 1
@@ -92,8 +93,10 @@ def encode_module(
             fix="Call the class: pass Dense(3), not Dense." if isinstance(module, type) else "",
             law="S1",
         )
-    root = encode_value(stored, path=type(module).__name__, namer=namer, limits=limits)
-    return {"$type": _FORMAT, "version": _VERSION, "root": root}
+    streams = {"streams": list(stored.streams)} if isinstance(stored, Remade) else {}
+    plain = stored.plain if isinstance(stored, Remade) else stored
+    root = encode_value(plain, path=type(module).__name__, namer=namer, limits=limits)
+    return {"$type": _FORMAT, "version": _VERSION, "root": root, **streams}
 
 
 def decode_module(
@@ -134,18 +137,21 @@ def decode_module(
 
     ```
     """
-    root = _open_envelope(config)
+    root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
-    if isinstance(module, nn.Module) or makes_nnx(module):
+    if streams is None and (isinstance(module, nn.Module) or makes_nnx(module)):
         return module
+    if streams is not None and _binds_keywords(module):
+        check_bounds(streams, limits)
+        return Remade.of(module.func, module.keywords, streams)
     raise refuse(
         "module", expected="an instance of Module, or what makes an nnx one", found=describe(module)
     )
 
 
-def _open_envelope(config: object) -> object:
+def _open_envelope(config: object) -> tuple[object, list[str] | None]:
     known = {"$type": _FORMAT, "version": _VERSION}
-    if not isinstance(config, Mapping) or config.keys() != {*known, "root"}:
+    if not isinstance(config, Mapping) or config.keys() - {"streams"} != {*known, "root"}:
         raise refuse("module", expected="what encode_module returned", found=shorten(config))
     if type(config["version"]) is not int or config["$type"] != _FORMAT:
         raise refuse(
@@ -156,7 +162,18 @@ def _open_envelope(config: object) -> object:
         raise refuse(
             "module", expected=f"format {_VERSION}", found=f"format {config['version']}", fix=fix
         )
-    return config["root"]
+    streams = config.get("streams")
+    if streams is not None and not _are_names(streams):
+        raise refuse("module", expected="a list of names of streams", found=shorten(streams))
+    return config["root"], streams
+
+
+def _binds_keywords(value: object) -> TypeGuard[functools.partial[Any]]:
+    return type(value) is functools.partial and not value.args and makes_nnx(value)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def encode_value(
