@@ -17,6 +17,7 @@ FlaxLayerError(Exception)
 ├── DrawKeysError(ValueError)           random streams or seeds that cannot be used (R1-R4)
 ├── StoreDtypeError(TypeError)          a dtype that Keras cannot hold (C6)
 ├── SelectBackendError(RuntimeError)    a Keras backend that is not supported
+├── LowerModuleError(ValueError)         a module that the Keras backend cannot run (K4)
 ├── ImportExtraError(ImportError)       an optional dependency that is not installed
 ├── EncodeModuleError(TypeError)        a module whose configuration cannot be stored (S1)
 └── DecodeModuleError(ValueError)       a stored configuration that is refused (S2, S3)
@@ -36,6 +37,7 @@ __all__ = [
     "FlaxLayerError",
     "ImportExtraError",
     "InspectMethodError",
+    "LowerModuleError",
     "MatchPathPatternError",
     "MatchVariablesError",
     "MatchWeightsFileError",
@@ -154,6 +156,10 @@ class StoreDtypeError(FlaxLayerError, TypeError):
 
 class SelectBackendError(FlaxLayerError, RuntimeError):
     """The active Keras backend is not supported by this layer."""
+
+
+class LowerModuleError(FlaxLayerError, ValueError):
+    """The module has an operation that the active Keras backend cannot run (K4)."""
 
 
 class ImportExtraError(FlaxLayerError, ImportError):

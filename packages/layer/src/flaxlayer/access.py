@@ -61,7 +61,7 @@ class WeightAccess(ModuleLayer):
         ```
         """
         weights = self._flax_weights
-        stored = weights.layout.unflatten([jnp.copy(value) for value in weights.values()])
+        stored = weights.layout.unflatten([jnp.copy(value) for value in weights.jax_values()])
         return self._flax_module.raw_variables(stored)
 
     def load_flax_variables(self, tree: Any) -> None:

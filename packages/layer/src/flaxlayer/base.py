@@ -9,17 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
-import numpy as np
 from flax.errors import FlaxError
 
 from flaxlayer import compat
+from flaxlayer.backends import current_backend
 from flaxlayer.call_state import (
     CallState,
     array_specs,
     arrays_of,
-    input_dtype,
     keras_tensor,
     replace_arrays,
+    try_sizes,
 )
 from flaxlayer.execution import Outcome, Program
 from flaxlayer.packing import PackedArguments, needs_packing
@@ -37,7 +37,7 @@ from flaxlayer_core import (
     stream_rngs,
     unwrap_statics,
 )
-from flaxlayer_core.compat import prng_impl, trace_state_clean
+from flaxlayer_core.compat import prng_impl
 
 __all__ = ["ModuleLayer"]
 
@@ -124,19 +124,17 @@ class ModuleLayer(keras.layers.Layer):
         return super().__call__(*args, **kwargs, **own)
 
     def _takes_shortcut(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        backend = current_backend()
         # A6: an outermost eager call needs nothing of what Layer.__call__ does for other calls.
         return (
             bool(args)
             and self.built
             and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
-            and all(
-                isinstance(arg, jax.Array | np.ndarray) and compat.get_mask(arg) is None
-                for arg in args
-            )
+            and all(backend.is_value(arg) and compat.get_mask(arg) is None for arg in args)
             and compat.is_plain_call(self)
             and not self._source().losses_collections
             and type(self).call is ModuleLayer.call
-            and trace_state_clean()
+            and backend.is_outermost()
         )
 
     def _incoming_mask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Any) -> Any:
@@ -225,19 +223,22 @@ class ModuleLayer(keras.layers.Layer):
     def _discovery_for(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> Discovery:
         known = self._call_state.discoveries.get(structure)
         if known is None:
-            source = self._source().discovery
-            inputs: Sequence[Any] = arrays
-            if source.traceable:
-                inputs = [jax.ShapeDtypeStruct(a.shape, input_dtype(a)) for a in arrays]
-            variables = source.variables
-            if not source.traceable:
-                variables = self._flax_weights.layout.unflatten(self._flax_weights.values())
-            known = discover(
-                self._probe(structure), inputs, abstract=source.traceable, variables=variables
-            )
+            known = self._discover(self._probe(structure), arrays)
             self._call_state.discoveries[structure] = known
         self._call_state.latest = known
         return known
+
+    def _discover(self, probe: Probe, arrays: Sequence[Any]) -> Discovery:
+        source = self._source().discovery
+        if source.traceable:
+            return try_sizes(
+                array_specs(arrays),
+                lambda sized: discover(probe, sized, variables=source.variables),
+            )
+        inputs = list(map(current_backend().to_jax, arrays))
+        weights = self._flax_weights
+        variables = weights.layout.unflatten(weights.jax_values())
+        return discover(probe, inputs, abstract=False, variables=variables)
 
     def _program(
         self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool, key: Any = None
@@ -257,7 +258,7 @@ class ModuleLayer(keras.layers.Layer):
         return program
 
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
-        clean = trace_state_clean()
+        clean = current_backend().is_outermost()
         try:
             outcome = self._run(arrays, structure, training, clean)
         except FlaxLayerError:
@@ -279,10 +280,11 @@ class ModuleLayer(keras.layers.Layer):
         context = self._source().flax_module.call_context()
         # JAX does not count the key implementation as context of a compiled function.
         key = (structure, training, self._compute_cast, context, prng_impl())
-        compiled = clean and context is not None and self._source().discovery.traceable
+        backend, traceable = current_backend(), self._source().discovery.traceable
+        compiled = traceable and context is not None and (clean or backend.compiles_traces)
         program = self._program(structure, arrays, training, key if compiled else None)
         seed = self._source().seed_generator.state.value if program.plan.streams else None
-        run = program.compiled if compiled else program
+        run = program.compiled if compiled else backend.run_inline(program)
         return Outcome(*run(weights.values(), seed, arrays))
 
     def _commit(self, outcome: Outcome, training: bool) -> None:
@@ -328,7 +330,7 @@ class ModuleLayer(keras.layers.Layer):
             ) from error
 
     def _assemble(self, outputs: Any, transient: Mapping[str, Any]) -> Any:
-        if not isinstance(outputs, jax.Array):
+        if not current_backend().is_value(outputs):
             outputs = unwrap_statics(outputs)
         names = self._source().return_sown
         if not names:
@@ -373,4 +375,5 @@ class ModuleLayer(keras.layers.Layer):
         self._source().require_built("peek_rngs")
         latest = self._call_state.latest or self._source().discovery
         streams = latest.plan(training).streams
-        return stream_rngs(self._source().seed_generator.state.value, streams) if streams else {}
+        seed = current_backend().to_jax(self._source().seed_generator.state.value)
+        return stream_rngs(seed.astype(jnp.uint32), streams) if streams else {}

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import keras
 
+from flaxlayer.backends import current_backend
 from flaxlayer.execution import Program
 from flaxlayer.storing import CallInputs
-from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
+from flaxlayer_core import (
+    ArgumentStructure,
+    ArraySpec,
+    Discovery,
+    FlaxLayerError,
+    bindings,
+    is_array,
+)
 
-__all__ = ["CallState", "array_specs", "arrays_of", "input_dtype", "keras_tensor", "replace_arrays"]
+__all__ = ["CallState", "array_specs", "arrays_of", "keras_tensor", "replace_arrays", "try_sizes"]
+
+Result = TypeVar("Result")
 
 
 def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
     """Describes arrays, Keras tensors or `ShapeDtypeStruct` as build and discovery take them."""
-    return [ArraySpec(tuple(array.shape), input_dtype(array)) for array in arrays]
+    describe = current_backend().describe
+    return [describe(array) for array in arrays]
 
 
-def input_dtype(array: Any) -> Any:
-    """Returns the dtype that JAX gives an array: 64-bit types only under x64."""
-    if jnp.issubdtype(array.dtype, jax.dtypes.extended):
-        return array.dtype
-    return jax.dtypes.canonicalize_dtype(array.dtype)
+def try_sizes(specs: Sequence[ArraySpec], run: Callable[[Sequence[Any]], Result]) -> Result:
+    """Returns the result for abstract arrays, with the first sizes of unknown dimensions that fit.
+
+    Args:
+        specs: The arrays.
+        run: Evaluates something abstractly.
+
+    Returns:
+        The result of `run`.
+
+    Raises:
+        Exception: What the last attempt raised, where all failed.
+    """
+    failure: Exception | None = None
+    for binding in bindings(specs):
+        try:
+            return run(binding.arrays)
+        except FlaxLayerError:
+            raise
+        except Exception as error:  # any module may fail in any way on symbolic sizes
+            failure = error
+    assert failure is not None
+    raise failure
 
 
 def keras_tensor(spec: Any) -> Any:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxlayer.backends import current_backend
 from flaxlayer_core import (
     ModePlan,
     Probe,
@@ -77,8 +78,8 @@ class Program:
 
     @functools.cached_property
     def compiled(self) -> Callable[..., Any]:
-        """The same call compiled; `jax.jit` itself obeys `disable_jit`, x64 and precision (A6)."""
-        return jax.jit(self)
+        """The same call as a function of the backend's arrays, compiled (A6)."""
+        return current_backend().compile(self)
 
     def _cast(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):

@@ -12,6 +12,7 @@ import keras
 
 from flaxlayer import compat, configuring, storing, weights_files
 from flaxlayer.access import WeightAccess
+from flaxlayer.backends import current_backend
 from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.methods import FlaxMethod
@@ -27,7 +28,6 @@ from flaxlayer_core import (
     DrawKeysError,
     FlaxModule,
     Probe,
-    SelectBackendError,
     examine,
     forget_trace,
     init_rngs,
@@ -83,7 +83,7 @@ class FlaxLayer(WeightAccess):
         CallArgumentError: If the method has no argument `training_arg`.
         MatchVariablesError: If `variables` is not a tree of collections.
         DrawKeysError: If `seed` is out of range.
-        SelectBackendError: If Keras does not run on JAX.
+        SelectBackendError: If Keras runs on a backend that is not supported.
 
     Example:
 
@@ -115,7 +115,7 @@ class FlaxLayer(WeightAccess):
         collections: CollectionPolicy | None = None,
         **kwargs: Any,
     ) -> None:
-        _refuse_other_backends()
+        current_backend()
         flax_module = wrap_module(module)
         settings = Settings(
             method=method,
@@ -259,8 +259,8 @@ class FlaxLayer(WeightAccess):
         return jax.tree_util.tree_map(lambda tensor: tensor.shape, outputs)
 
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)
-        values = None if any(isinstance(array, abstract) for array in arrays) else list(arrays)
+        backend = current_backend()
+        values = list(map(backend.to_jax, arrays)) if backend.has_values(arrays) else None
         inputs = storing.CallInputs(array_specs(arrays), structure, values, called=True)
         self.build(inputs)
         compat.keep_build_shape(self, inputs.without_values())
@@ -385,16 +385,6 @@ class FlaxLayer(WeightAccess):
         """
         where = f"Layer {self.name!r}"
         weights_files.read_weights(self._weights_by_path, store, where=where)
-
-
-def _refuse_other_backends() -> None:
-    if keras.backend.backend() != "jax":
-        raise SelectBackendError(
-            "FlaxLayer cannot run on this Keras backend.",
-            expected="KERAS_BACKEND=jax",
-            found=keras.backend.backend(),
-            fix="Set KERAS_BACKEND=jax before keras is imported.",
-        )
 
 
 def _checked_seed(seed: Any) -> int | None:

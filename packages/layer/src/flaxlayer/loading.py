@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from flaxlayer.backends import current_backend
 from flaxlayer.checkpoints import read_variables, state_variables
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
@@ -49,7 +50,8 @@ def checked_assignments(
         MatchVariablesError: If a path is unknown or a shape differs.
         ReadVariablesError: If a checkpoint cannot be read.
     """
-    expected = weights.layout.unflatten(weights.values())
+    backend = current_backend()
+    expected = weights.layout.unflatten(weights.jax_values())
     raw = normalize_variables(_collections(tree), where=where)
     given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
     ignored = weights.layout.transient.union(policy.transient)
@@ -57,7 +59,10 @@ def checked_assignments(
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
     # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
-    return [(variables[p], jnp.array(specs[p].store(leaf))) for p, leaf in fitted.items()]
+    return [
+        (variables[path], backend.to_backend(jnp.array(specs[path].store(leaf))))
+        for path, leaf in fitted.items()
+    ]
 
 
 def _collections(tree: Any) -> Any:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer import compat
+from flaxlayer.backends import current_backend
 from flaxlayer_core import (
     Path,
     Role,
@@ -43,6 +44,10 @@ class FlaxWeights:
         if compat.in_stateless_scope():
             return [variable.value for variable in self.variables]
         return compat.raw_values(self.variables)
+
+    def jax_values(self) -> list[Any]:
+        """Returns the current values as arrays of JAX."""
+        return list(map(current_backend().to_jax, self.values()))
 
     def tree(self, role: Role) -> dict[str, Any]:
         """Returns the collections of one role as a tree of Keras variables."""
@@ -84,7 +89,7 @@ def create_weights(
     """
     dtypes = [_stored_dtype(spec, layout, variable_dtype, where) for spec in layout.specs]
     variables = [
-        _create_variable(spec, index, dtype, initial, trainable=trains(spec, layout))
+        _create_variable(spec, index, dtype, initial, layout)
         for index, (spec, dtype) in enumerate(zip(layout.specs, dtypes, strict=True))
     ]
     return FlaxWeights(layout, tuple(variables))
@@ -119,23 +124,24 @@ def _create_variable(
     index: int,
     dtype: str,
     initial: Callable[[], Sequence[Any]],
-    *,
-    trainable: bool,
+    layout: VariableLayout,
 ) -> keras.Variable:
+    backend = current_backend()
+
     def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
         del shape
-        return jnp.asarray(spec.store(initial()[index]), dtype)
+        return backend.to_backend(jnp.asarray(spec.store(initial()[index]), dtype))
 
     deferred = compat.in_stateless_scope()
-    # Older Keras copies the array, which inside a trace would make a tracer of it (B3).
-    with _scopes(spec.path[:-1]), jax.ensure_compile_time_eval():
+    with _scopes(spec.path[:-1]), backend.creating():
         return keras.Variable(
             initializer if deferred else initializer(spec.shape, dtype),
             shape=spec.shape if deferred else None,
             dtype=dtype,
-            trainable=trainable,
+            trainable=trains(spec, layout),
             autocast=False,
             name=escape_part(spec.path[-1]),
+            **backend.variable_options(spec, layout.role(spec.path[0])),
         )
 
 

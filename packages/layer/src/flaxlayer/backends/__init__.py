@@ -1,0 +1,36 @@
+"""What the layer asks of the active Keras backend; one file or folder for each backend (K1)."""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+
+from flaxlayer.backends.protocol import Backend
+from flaxlayer_core import SelectBackendError
+
+__all__ = ["Backend", "current_backend"]
+
+
+@functools.cache
+def current_backend() -> Backend:
+    """Returns the part of the layer that belongs to the active Keras backend.
+
+    Raises:
+        SelectBackendError: If Keras runs on a backend that the layer does not support.
+    """
+    name = keras.backend.backend()
+    if name == "jax":
+        from flaxlayer.backends.jax_backend import JaxBackend
+
+        return JaxBackend()
+    if name == "tensorflow":
+        from flaxlayer.backends.tensorflow.backend import TensorFlowBackend
+
+        return TensorFlowBackend()
+    raise SelectBackendError(
+        "FlaxLayer cannot run on this Keras backend.",
+        expected="KERAS_BACKEND=jax or KERAS_BACKEND=tensorflow",
+        found=name,
+        fix="Set KERAS_BACKEND before keras is imported.",
+    )

@@ -1,0 +1,79 @@
+"""The JAX backend: Keras holds the arrays that the module takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from flaxlayer.backends.protocol import Run
+from flaxlayer_core import ArraySpec, Role, VariableSpec
+from flaxlayer_core.compat import trace_state_clean
+
+if TYPE_CHECKING:
+    from flaxlayer.execution import Program
+
+__all__ = ["JaxBackend"]
+
+
+class JaxBackend:
+    """Calls are compiled by `jax.jit` outside of traces, and inlined in them (A6)."""
+
+    compiles_traces = False
+
+    def is_outermost(self) -> bool:
+        """Tells whether no JAX transformation is tracing."""
+        return trace_state_clean()
+
+    def is_value(self, array: Any) -> bool:
+        """Tells whether this is an array of JAX or NumPy."""
+        return isinstance(array, jax.Array | np.ndarray)
+
+    def has_values(self, arrays: Sequence[Any]) -> bool:
+        """Tells whether none of them is abstract or traced."""
+        abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)
+        return not any(isinstance(array, abstract) for array in arrays)
+
+    def describe(self, array: Any) -> ArraySpec:
+        """Returns shape and dtype; 64-bit types only under x64."""
+        return ArraySpec(tuple(array.shape), _input_dtype(array.dtype))
+
+    def compile(self, program: Program) -> Run:
+        """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
+        return jax.jit(program)
+
+    def run_inline(self, program: Program) -> Run:
+        """Returns the program itself."""
+        return program
+
+    def preflight(self, program: Program, arrays: Sequence[ArraySpec]) -> None:
+        """Finds nothing: JAX runs what the module is written in."""
+
+    def to_backend(self, array: Any) -> Any:
+        """Returns the array itself."""
+        return array
+
+    def to_jax(self, array: Any) -> jax.Array:
+        """Returns the array itself."""
+        value: jax.Array = array
+        return value
+
+    def creating(self) -> contextlib.AbstractContextManager[Any]:
+        """Opens a context for values: older Keras copies what it is given (B3)."""
+        return jax.ensure_compile_time_eval()
+
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+        """Returns none."""
+        del spec, role
+        return {}
+
+
+def _input_dtype(dtype: Any) -> Any:
+    if jnp.issubdtype(dtype, jax.dtypes.extended):
+        return dtype
+    return jax.dtypes.canonicalize_dtype(dtype)

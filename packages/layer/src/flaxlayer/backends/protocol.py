@@ -1,0 +1,70 @@
+"""What the layer asks of the Keras backend that it runs on (K1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import jax
+
+from flaxlayer_core import ArraySpec, Role, VariableSpec
+
+if TYPE_CHECKING:
+    from flaxlayer.execution import Program
+
+__all__ = ["Backend", "Run"]
+
+# Stored values, seed and arrays of the arguments; returns what `Program.__call__` returns.
+Run = Callable[[Sequence[Any], Any, Sequence[Any]], tuple[Any, dict[int, Any], Any, Any, Any]]
+
+
+class Backend(Protocol):
+    """The parts of a layer that differ between Keras's backends.
+
+    Modules, their discovery, initial values and random keys are JAX's on every backend. What
+    differs is the kind of arrays that Keras holds, and how a module runs on them.
+
+    Attributes:
+        compiles_traces: Whether a call inside a trace of the backend runs through the compiled
+            function too, so that it can be cached.
+    """
+
+    compiles_traces: bool
+
+    def is_outermost(self) -> bool:
+        """Tells whether the current call is in no trace, so that its results are values."""
+
+    def is_value(self, array: Any) -> bool:
+        """Tells whether this is an array, of the backend or of NumPy, that a call may take."""
+
+    def has_values(self, arrays: Sequence[Any]) -> bool:
+        """Tells whether the arrays hold values, which a build may look at."""
+
+    def describe(self, array: Any) -> ArraySpec:
+        """Returns the shape and the dtype that the module will see for an array."""
+
+    def compile(self, program: Program) -> Run:
+        """Returns a program as a function of the backend's arrays, compiled once."""
+
+    def run_inline(self, program: Program) -> Run:
+        """Returns a program as a function that runs within the current trace, or op by op."""
+
+    def preflight(self, program: Program, arrays: Sequence[ArraySpec]) -> None:
+        """Finds what of a program the backend cannot run (K4).
+
+        Raises:
+            LowerModuleError: If there is such an operation.
+        """
+
+    def to_backend(self, array: Any) -> Any:
+        """Returns an array of JAX as Keras's variables take it."""
+
+    def to_jax(self, array: Any) -> jax.Array:
+        """Returns the value of an array of the backend as one of JAX."""
+
+    def creating(self) -> AbstractContextManager[Any]:
+        """Opens a context in which variables can be created, whatever is being traced (B3)."""
+
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+        """Returns further arguments of `keras.Variable` for a variable of the module."""

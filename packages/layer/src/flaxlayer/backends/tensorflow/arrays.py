@@ -1,0 +1,62 @@
+"""Arrays of TensorFlow, NumPy and Keras as JAX sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import tensorflow as tf
+
+from flaxlayer_core import ArraySpec, CallArgumentError
+
+__all__ = ["describe", "to_jax", "to_tensor"]
+
+
+def describe(array: Any) -> ArraySpec:
+    """Returns shape and dtype as JAX gives them: 64-bit types only under x64.
+
+    Raises:
+        CallArgumentError: If not even the number of dimensions is known, or it is no dense array.
+    """
+    if isinstance(array.shape, tf.TensorShape) and array.shape.rank is None:
+        raise CallArgumentError(
+            "A FlaxLayer got a tensor of unknown rank.",
+            expected="a tensor whose number of dimensions is known",
+            found=str(array),
+            fix="Set it: tensor.set_shape([None, ...]) or tf.ensure_shape.",
+            law="K2",
+        )
+    if isinstance(array, tf.RaggedTensor | tf.SparseTensor):
+        raise CallArgumentError(
+            "A FlaxLayer got a tensor that is not dense.",
+            expected="a dense tensor",
+            found=type(array).__name__,
+            fix="Convert it: tensor.to_tensor() or tf.sparse.to_dense(tensor).",
+            law="A1",
+        )
+    return ArraySpec(tuple(array.shape), _jax_dtype(array.dtype))
+
+
+def _jax_dtype(dtype: Any) -> Any:
+    if isinstance(dtype, tf.DType):
+        dtype = dtype.as_numpy_dtype
+    elif not isinstance(dtype, str) and jnp.issubdtype(dtype, jax.dtypes.extended):
+        return dtype
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def to_tensor(array: Any) -> tf.Tensor:
+    """Returns a tensor of the dtype that JAX gives the array."""
+    if isinstance(array, jax.Array):
+        array = np.asarray(array)
+    tensor = tf.convert_to_tensor(array)
+    dtype = tf.as_dtype(describe(tensor).dtype)
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
+
+
+def to_jax(array: Any) -> jax.Array:
+    """Returns the value of an array of TensorFlow or NumPy."""
+    return jnp.asarray(keras.ops.convert_to_numpy(array))

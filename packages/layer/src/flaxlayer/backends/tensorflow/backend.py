@@ -1,0 +1,83 @@
+"""What the layer asks of TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+from flaxlayer.backends.protocol import Run
+from flaxlayer.backends.tensorflow.arrays import describe, to_jax
+from flaxlayer.backends.tensorflow.programs import TensorProgram
+from flaxlayer_core import ArraySpec, Role, VariableSpec
+from flaxlayer_core.compat import trace_state_clean
+
+if TYPE_CHECKING:
+    from flaxlayer.execution import Program
+
+__all__ = ["TensorFlowBackend"]
+
+
+class TensorFlowBackend:
+    """Calls run as StableHLO, eagerly and in `tf.function`."""
+
+    compiles_traces = True
+
+    def is_outermost(self) -> bool:
+        """Tells whether TensorFlow runs eagerly and no JAX transformation is tracing."""
+        return tf.executing_eagerly() and trace_state_clean()
+
+    def is_value(self, array: Any) -> bool:
+        """Tells whether this is a tensor or an array of NumPy."""
+        return isinstance(array, tf.Tensor | np.ndarray)
+
+    def has_values(self, arrays: Sequence[Any]) -> bool:
+        """Tells whether all of them are eager."""
+        return (
+            all(
+                isinstance(array, np.ndarray | np.generic | jax.Array)
+                or (tf.is_tensor(array) and hasattr(array, "numpy"))
+                for array in arrays
+            )
+            and tf.executing_eagerly()
+        )
+
+    def describe(self, array: Any) -> ArraySpec:
+        """Returns shape and dtype as the module will see them."""
+        return describe(array)
+
+    def compile(self, program: Program) -> Run:
+        """Returns the program as StableHLO, made once for each form of its inputs."""
+        return TensorProgram(program)
+
+    def run_inline(self, program: Program) -> Run:
+        """Returns the same for one call alone."""
+        return TensorProgram(program)
+
+    def preflight(self, program: Program, arrays: Sequence[ArraySpec]) -> None:
+        """Finds what TensorFlow cannot run, in the call and in training its gradient (K4)."""
+
+    def to_backend(self, array: Any) -> Any:
+        """Returns an array of NumPy."""
+        return np.asarray(array)
+
+    def to_jax(self, array: Any) -> jax.Array:
+        """Returns the value of a tensor, a variable or an array of NumPy."""
+        return to_jax(array)
+
+    def creating(self) -> contextlib.AbstractContextManager[Any]:
+        """Opens a context outside of every `tf.function` (B3)."""
+        scope: contextlib.AbstractContextManager[Any] = tf.init_scope()
+        return scope
+
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+        """Returns how replicas agree on state, as Keras's own layers have it."""
+        if role is not Role.STATE:
+            return {}
+        floating = jnp.issubdtype(spec.dtype, jnp.floating)
+        return {"aggregation": "mean" if floating else "only_first_replica"}

@@ -1,0 +1,116 @@
+"""A lowered function with its gradient, which is lowered when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tensorflow as tf
+
+from flaxlayer.backends.tensorflow.lowering import lower
+
+__all__ = ["DifferentiableFunction"]
+
+
+class DifferentiableFunction:
+    """A function of JAX that TensorFlow runs and differentiates, to any order.
+
+    Args:
+        function: Takes and returns flat arrays.
+        inputs: Abstract arrays; dimensions may be symbolic.
+        where: What to name in an error.
+
+    Raises:
+        LowerModuleError: If an operation cannot run in TensorFlow (K4).
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Sequence[Any]],
+        inputs: Sequence[jax.ShapeDtypeStruct],
+        *,
+        where: str,
+    ) -> None:
+        self._function, self._inputs, self._where = function, tuple(inputs), where
+        self._lowered = lower(function, inputs, where=where)
+        self._free = _inexact(self._inputs)
+        self._bound = _inexact(self._lowered.outputs)
+        self._pullback: DifferentiableFunction | None = None
+
+    def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Runs the function."""
+
+        @tf.custom_gradient
+        def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+            outputs = self._lowered(tensors)
+
+            def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
+                return self._pull(tensors, outputs, cotangents)
+
+            return outputs, gradient
+
+        if not self._free or not self._bound:
+            return self._lowered(tensors)
+        return _as_list(run(*tensors))
+
+    def lower_gradient(self) -> DifferentiableFunction:
+        """Returns the function of the inputs and of the cotangents that gives the gradients.
+
+        Raises:
+            LowerModuleError: If an operation in it cannot run in TensorFlow (K4).
+        """
+        if self._pullback is None:
+            outputs = self._lowered.outputs
+            cotangents = [
+                jax.ShapeDtypeStruct(outputs[index].shape, outputs[index].dtype)
+                for index in self._bound
+            ]
+            inputs = (*self._inputs, *cotangents)
+            self._pullback = DifferentiableFunction(
+                self._gradients, inputs, where=f"The gradient of {self._where}"
+            )
+        return self._pullback
+
+    def _gradients(self, *arrays: Any) -> list[Any]:
+        inputs, cotangents = arrays[: len(self._inputs)], arrays[len(self._inputs) :]
+
+        def primal(*free: Any) -> list[Any]:
+            merged = list(inputs)
+            for index, value in zip(self._free, free, strict=True):
+                merged[index] = value
+            outputs = self._function(*merged)
+            return [outputs[index] for index in self._bound]
+
+        _, pull = jax.vjp(primal, *(inputs[index] for index in self._free))
+        # TensorFlow's gradients of complex functions are the conjugates of JAX's.
+        return [_conjugate(gradient) for gradient in pull(list(map(_conjugate, cotangents)))]
+
+    def _pull(
+        self,
+        tensors: Sequence[tf.Tensor],
+        outputs: Sequence[tf.Tensor],
+        cotangents: Sequence[tf.Tensor | None],
+    ) -> list[tf.Tensor | None]:
+        given = []
+        for index in self._bound:
+            cotangent = cotangents[index]
+            given.append(tf.zeros_like(outputs[index]) if cotangent is None else cotangent)
+        found = self.lower_gradient()([*tensors, *given])
+        gradients: list[tf.Tensor | None] = [None] * len(tensors)
+        for index, gradient in zip(self._free, found, strict=True):
+            gradients[index] = gradient
+        return gradients
+
+
+def _inexact(arrays: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(i for i, array in enumerate(arrays) if jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def _conjugate(array: Any) -> Any:
+    return jnp.conj(array) if jnp.issubdtype(array.dtype, jnp.complexfloating) else array
+
+
+def _as_list(outputs: Any) -> list[tf.Tensor]:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

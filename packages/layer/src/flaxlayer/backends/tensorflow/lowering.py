@@ -1,0 +1,119 @@
+"""A function of JAX as a StableHLO module that TensorFlow runs, or a refusal by name (K2, K4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import tensorflow as tf
+from jax import export
+
+from flaxlayer.backends.tensorflow.compat import call_module, export_function, portable_artifact
+from flaxlayer.backends.tensorflow.rules import lowering_rules
+from flaxlayer_core import LowerModuleError, drop_symbols
+
+__all__ = ["Lowered", "lower"]
+
+# What XLA's own compiler for the CPU expands or knows: TensorFlow has it too.
+_XLA_CALLS = frozenset(
+    {
+        "ApproxTopK",
+        "Eigh",
+        "ProductOfElementaryHouseholderReflectors",
+        "Qr",
+        "Sharding",
+        "TopK",
+        "shape_assertion",
+        "stablehlo.dynamic_reduce_window",
+        "stablehlo.dynamic_rng_bit_generator",
+        "stablehlo.dynamic_top_k",
+    }
+)
+
+
+class Lowered:
+    """A function of flat arrays, ready to run in TensorFlow.
+
+    Args:
+        exported: What JAX exported.
+        module: The module as TensorFlow reads it.
+
+    Attributes:
+        outputs: The abstract results.
+    """
+
+    def __init__(self, exported: export.Exported, module: bytes) -> None:
+        self.outputs = tuple(exported.out_avals)
+        self._kept = tuple(exported.module_kept_var_idx)
+        self._attributes: dict[str, Any] = {
+            "module": module,
+            "version": exported.calling_convention_version,
+            "dtypes": tuple(tf.as_dtype(output.dtype) for output in self.outputs),
+            "shapes": tuple(drop_symbols(output.shape) for output in self.outputs),
+        }
+
+    def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Runs it on all of its inputs; what the module does not need is left out."""
+        return call_module([tensors[index] for index in self._kept], **self._attributes)
+
+
+def lower(
+    function: Callable[..., Sequence[Any]],
+    inputs: Sequence[jax.ShapeDtypeStruct],
+    *,
+    where: str,
+) -> Lowered:
+    """Lowers a function for TensorFlow.
+
+    Args:
+        function: Takes and returns flat arrays.
+        inputs: Abstract arrays; dimensions may be symbolic.
+        where: What to name in an error.
+
+    Returns:
+        The function for TensorFlow.
+
+    Raises:
+        LowerModuleError: If an operation in it cannot run there (K4).
+    """
+    jaxpr = jax.make_jaxpr(function)(*inputs)
+    _refuse(_callbacks(jaxpr.jaxpr), "a callback into Python", where)
+    try:
+        exported = export_function(function, inputs, lowering_rules())
+    except ValueError as error:
+        if "custom calls" not in str(error):
+            raise
+        raise _refusal(str(error).partition("\n")[0], where) from error
+    module, targets = portable_artifact(exported)
+    _refuse(sorted(targets - _XLA_CALLS), "a function of JAX's own libraries", where)
+    return Lowered(exported, module)
+
+
+def _refuse(names: Sequence[str], what: str, where: str) -> None:
+    if names:
+        raise _refusal(f"{', '.join(names)} ({what})", where)
+
+
+def _refusal(found: str, where: str) -> LowerModuleError:
+    return LowerModuleError(
+        f"{where} cannot run on the TensorFlow backend.",
+        expected=f"operations that XLA has in TensorFlow {tf.__version__}",
+        found=f"{found}, as JAX {jax.__version__} lowers it",
+        fix="Write the module without that operation, or set KERAS_BACKEND=jax.",
+        law="K4",
+    )
+
+
+def _callbacks(jaxpr: Any) -> list[str]:
+    names = {equation.primitive.name for equation in _equations(jaxpr)}
+    return sorted(name for name in names if "callback" in name)
+
+
+def _equations(jaxpr: Any) -> Iterator[Any]:
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.tree_util.tree_leaves(list(equation.params.values())):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from _equations(inner)

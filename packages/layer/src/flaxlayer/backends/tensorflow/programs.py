@@ -1,0 +1,103 @@
+"""A layer's program as a function of tensors: lowered once for each form of its inputs (K2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
+from flaxlayer.backends.tensorflow.forms import symbolic_forms
+from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
+from flaxlayer_core import ArraySpec, FlaxLayerError, LowerModuleError
+
+if TYPE_CHECKING:
+    from flaxlayer.execution import Program
+
+__all__ = ["TensorProgram"]
+
+_SEED = ArraySpec((2,), np.dtype("uint32"))
+
+
+class TensorProgram:
+    """A program that runs in TensorFlow, eagerly and in any `tf.function`.
+
+    Args:
+        program: The call as a pure function of arrays of JAX.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._lowered: dict[tuple[ArraySpec, ...], _LoweredProgram] = {}
+
+    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
+        """Runs the program; see `Program.__call__`."""
+        seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
+        given = [*values, *arrays]
+        tensors = [*map(to_tensor, given), *seeds]
+        lowered = self.lower([*map(describe, tensors)], len(values))
+        outputs, changed, transient, loss, following = lowered(tensors)
+        if following is not None:
+            following = tf.cast(following, seed.dtype)
+        return outputs, changed, transient, loss, following
+
+    def lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
+        """Returns the program for a form of its inputs, lowered at the first request.
+
+        Args:
+            specs: Stored values, arrays of the arguments, and the seed if there is one.
+            count: How many of them are stored values.
+
+        Raises:
+            LowerModuleError: If an operation cannot run in TensorFlow, or none of the ways to read
+                unknown dimensions suits the module (K4).
+        """
+        key = tuple(specs)
+        lowered = self._lowered.get(key)
+        if lowered is None:
+            lowered = self._lowered[key] = _lower(self._program, specs, count)
+        return lowered
+
+
+class _LoweredProgram:
+    def __init__(self, program: Program, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
+        self._structure: Any = None
+        seeded = bool(program.plan.streams)
+
+        def flat(*arrays: Any) -> list[Any]:
+            values, rest = arrays[:count], arrays[count:]
+            seed, given = (rest[-1], rest[:-1]) if seeded else (None, rest)
+            leaves, self._structure = jax.tree_util.tree_flatten(program(values, seed, given))
+            return [jnp.asarray(leaf) for leaf in leaves]
+
+        self.function = DifferentiableFunction(flat, form, where=program.probe.title)
+
+    def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
+        return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
+
+
+def _lower(program: Program, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
+    failure: Exception | None = None
+    for form in symbolic_forms(specs):
+        try:
+            return _LoweredProgram(program, form, count)
+        except FlaxLayerError:
+            raise
+        except Exception as error:  # any module may fail in any way on symbolic sizes
+            failure = failure or error
+    assert failure is not None
+    if not any(spec.unknown_axes for spec in specs):
+        raise failure
+    unknown = [str(spec) for spec in specs[count:] if spec.unknown_axes]
+    raise LowerModuleError(
+        f"{program.probe.title} cannot run on inputs of unknown size on the TensorFlow backend.",
+        expected="a module that JAX can trace for any size",
+        found=f"{', '.join(unknown)}: {type(failure).__name__}: {failure}",
+        fix="Give the sizes: keras.Input(batch_shape=...), a tf.data pipeline with "
+        "batch(..., drop_remainder=True), or model.run_eagerly = True.",
+        law="K4",
+    ) from failure
