@@ -245,3 +245,24 @@ def test_values_are_values_inside_a_trace_too(probe, spec, module, transform):
     assert leaves
     assert not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     assert_same_bits(made[0], initialized(probe, module, spec(4, 3)))
+
+
+@pytest.mark.law("B2")
+@pytest.mark.parametrize("needs_size", [False, True])
+def test_a_trace_on_unknown_sizes_serves_where_no_initialiser_needs_one(probe, spec, needs_size):
+    traced = []
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            traced.append(x.shape)
+            if needs_size:
+                self.variable("state", "zero", lambda: jnp.zeros(x.shape[0]).sum())
+            return nn.Dense(2)(x)
+
+    asked, specs = probe(Net(), spec(None, 3))
+    blueprint = examine(asked, specs)
+    before = len(traced)
+    values = initial_variables(blueprint, SEED)
+    assert (len(traced) > before) == needs_size
+    assert_same_bits(values, raw_init(Net(), jnp.ones((2, 3))))

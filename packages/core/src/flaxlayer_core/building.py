@@ -113,10 +113,11 @@ def _examine_binding(
 def _discover(
     probe: Probe, arrays: Sequence[Any], *, abstract: bool = True, applied: bool = True
 ) -> tuple[Probe, Discovery]:
-    found = discover(probe, arrays, abstract=abstract, applied=applied)
+    prepare = probe.given is None  # else there may be nothing to make
+    found = discover(probe, arrays, abstract=abstract, applied=applied, prepare=prepare)
     if found.late:
         probe = replace(probe, flax_module=LateModule(probe.flax_module, found.late))
-        found = discover(probe, arrays, abstract=abstract, applied=applied)
+        found = discover(probe, arrays, abstract=abstract, applied=applied, prepare=prepare)
         refuse_late(probe, found)
     return probe, found
 

@@ -41,6 +41,7 @@ def discover(
     abstract: bool = True,
     variables: Mapping[str, Any] | None = None,
     applied: bool = True,
+    prepare: bool = False,
 ) -> Discovery:
     """Finds the variables, roles and streams of a module for given arrays.
 
@@ -52,6 +53,7 @@ def discover(
         variables: What the layer stores already, where only the call is new: another method, other
             static arguments. None to find it from init.
         applied: Whether the module must be applicable to these arrays, not only initialisable.
+        prepare: Whether the initialisers compile meanwhile, because initial values come next.
 
     Returns:
         What was found. No array is made when `abstract`.
@@ -77,7 +79,7 @@ def discover(
 
     ```
     """
-    search = _Search(probe, tuple(arrays), abstract)
+    search = _Search(probe, tuple(arrays), abstract, prepare)
     if variables is not None:
         return search.run_stored(variables)
     found = search.run() if applied else search.run_tolerant()
@@ -108,6 +110,7 @@ class _Search:
     probe: Probe
     arrays: tuple[Any, ...]
     abstract: bool
+    prepare: bool
     traced_init: TracedFunction | None = None
 
     def run(self) -> Discovery:
@@ -182,6 +185,8 @@ class _Search:
             traced = trace_init(self.probe, streams, self.arrays, training=training)
             if training:
                 self.traced_init = traced
+            if self.prepare and traced.sized and not traced.needs(1):
+                traced.prepare()
             variables: dict[str, Any] = traced.result
             return variables
 

@@ -3,7 +3,8 @@
 Eager JAX compiles a program for each distinct operation and shape, one after the other, when it
 comes to it. Here the jitted functions among the operations (what draws random numbers, mostly) are
 known beforehand and compile side by side, and single arithmetic operations on the CPU run in NumPy:
-IEEE 754 leaves one correct result of each, so its bits are those of a compiled operation.
+IEEE 754 leaves one correct result of each, so its bits are those of a compiled operation. Numbers
+are folded into keys in integers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from jax.extend import core
 
 from flaxlayer_core.compat import single_operation
+from flaxlayer_core.threefry import fold_in, is_threefry
 
 __all__ = ["EagerProgram"]
 
@@ -91,6 +93,8 @@ class EagerProgram:
             arrays = map(_to_jax, inputs, function.in_avals)
             outputs: Sequence[Any] = self._compiled[function].result()(*arrays)
             return outputs
+        if _folds_in(equation):
+            return [fold_in(inputs[0], int(inputs[1]))]
         array = _in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
         return self._bind(equation, inputs) if array is None else [array]
 
@@ -120,6 +124,13 @@ def _jitted(equation: Any) -> core.ClosedJaxpr | None:
         return None
     function: core.ClosedJaxpr = params["jaxpr"]
     return function
+
+
+def _folds_in(equation: Any) -> bool:
+    if equation.primitive.name != "random_fold_in":
+        return False
+    key, data = (atom.aval for atom in equation.invars)
+    return is_threefry(key.dtype) and key.shape == data.shape == () and data.dtype == np.uint32
 
 
 def _lower(function: Any) -> jax.stages.Lowered:
@@ -156,5 +167,8 @@ def _holds_subnormal(array: np.ndarray) -> bool:
 
 
 def _to_jax(value: Any, aval: Any) -> jax.Array:
-    # A copy: what NumPy holds could not be donated.
-    return value if isinstance(value, jax.Array) else jnp.array(value, aval.dtype)
+    if isinstance(value, jax.Array):
+        return value
+    # A copy: what NumPy holds could not be donated. `jnp.array` would compile one for each shape.
+    array: jax.Array = jax.device_put(np.asarray(value, aval.dtype), may_alias=False)
+    return array

@@ -86,7 +86,7 @@ def _init(
     failure: Exception | None = None
     for binding in _sized(blueprint.binding):
         try:
-            traced = _traced(blueprint, binding, training)
+            traced = _known(blueprint, training) or _traced(blueprint, binding, training)
         except Exception as error:  # a size may not fit the module: try the next
             failure = error
             continue
@@ -101,29 +101,23 @@ def _init(
     raise failure
 
 
-def _traced(
-    blueprint: Blueprint,
-    binding: Binding,
-    training: bool,
-) -> TracedFunction | None:
+def _known(blueprint: Blueprint, training: bool) -> TracedFunction | None:
+    # What discovery traced, unless it has symbolic sizes in it or keys of another kind.
+    discovery = blueprint.discovery
+    known, streams = discovery.traced_init, discovery.init_streams
+    if known is None or not training or not discovery.traceable:
+        return None
+    # The key implementation may have changed since a deferred build began.
+    keys = [key.dtype for key in abstract_keys(streams).values()]
+    fits = known.dtypes[: len(streams)] == keys
+    return known if fits and known.sized else None
+
+
+def _traced(blueprint: Blueprint, binding: Binding, training: bool) -> TracedFunction | None:
     discovery = blueprint.discovery
     if not discovery.traceable:
         return None
-    known = discovery.traced_init
-    if (
-        training
-        and known is not None
-        and binding is blueprint.binding
-        and _fits(known, len(discovery.init_streams))
-    ):
-        return known
     return trace_init(blueprint.probe, discovery.init_streams, binding.arrays, training=training)
-
-
-def _fits(traced: TracedFunction, streams: int) -> bool:
-    # The key implementation may have changed since a deferred build began.
-    keys = [key.dtype for key in abstract_keys(map(str, range(streams))).values()]
-    return traced.dtypes[:streams] == keys
 
 
 def _sized(binding: Binding) -> Iterator[Binding]:

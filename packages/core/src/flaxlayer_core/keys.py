@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 import jax
 import numpy as np
 
+from flaxlayer_core.compat import prng_impl
+from flaxlayer_core.threefry import fold_in, key_of_seed
+
 __all__ = ["init_rngs", "next_seed", "stream_rngs"]
 
 _INIT = "flaxlayer/init"
@@ -70,6 +73,9 @@ def init_rngs(seed: int, streams: Sequence[str]) -> dict[str, jax.Array]:
 
     ```
     """
+    if prng_impl() == "threefry2x32":
+        key = key_of_seed(seed)
+        return {name: fold_in(key, 0, _tag(_INIT), _tag(name)) for name in streams}
     # From NumPy's numbers: an eager build would wait for each small program that cuts an array.
     base = jax.random.fold_in(_base_key(np.array([seed, 0], np.uint32)), _tag(_INIT))
     return {name: jax.random.fold_in(base, _tag(name)) for name in streams}

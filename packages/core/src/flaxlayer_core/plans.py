@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
 from flax.core import DenyList
 
 from flaxlayer_core.arguments import ArgumentStructure, wrap_statics
@@ -187,5 +188,8 @@ def trace_init(
 
 def abstract_keys(streams: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns a key of JAX's current default kind for each stream, abstract."""
-    key: jax.ShapeDtypeStruct = jax.eval_shape(lambda: jax.random.key(0))
+    # Of an abstract seed: from a number JAX would make a key where it evaluates at trace time. By a
+    # new function each time: what JAX keeps of an old one forgets the implementation.
+    seed = jax.ShapeDtypeStruct((), np.uint32)
+    key: jax.ShapeDtypeStruct = jax.eval_shape(lambda seed: jax.random.key(seed), seed)
     return dict.fromkeys(streams, key)

@@ -8,6 +8,7 @@ import jax
 
 from flaxlayer_core.compat import cut_to_needs
 from flaxlayer_core.evaluating import EagerProgram
+from flaxlayer_core.shapes import is_symbolic
 
 __all__ = ["TracedFunction"]
 
@@ -41,6 +42,7 @@ class TracedFunction:
         closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
         cut, self._used = cut_to_needs(closed)
         self._program = EagerProgram(cut)
+        self._symbolic = _has_symbols(cut.jaxpr)
         self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
         self.dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(args)]
 
@@ -48,6 +50,11 @@ class TracedFunction:
         """Tells whether the result depends on any leaf of an argument."""
         start = sum(self._sizes[:position])
         return any(self._used[start : start + self._sizes[position]])
+
+    @property
+    def sized(self) -> bool:
+        """Whether what the result needs has no symbolic size in it, so that it can run."""
+        return not self._symbolic
 
     def prepare(self) -> None:
         """Starts to compile what the result needs, in other threads."""
@@ -60,3 +67,12 @@ class TracedFunction:
             *(leaf for leaf, used in zip(leaves, self._used, strict=True) if used)
         )
         return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
+
+
+def _has_symbols(jaxpr: Any) -> bool:
+    variables = (variable for equation in jaxpr.eqns for variable in equation.outvars)
+    if any(is_symbolic(getattr(variable.aval, "shape", ())) for variable in variables):
+        return True
+    leaves = jax.tree_util.tree_leaves([list(equation.params.values()) for equation in jaxpr.eqns])
+    inner = (getattr(leaf, "jaxpr", leaf) for leaf in leaves)  # of a closed one
+    return any(_has_symbols(part) for part in inner if hasattr(part, "eqns"))
