@@ -1,15 +1,20 @@
-"""One Hypothesis profile, and a line that says how many generated modules were checked a minute."""
+"""One Hypothesis profile, and the figures of the generated modules at the end of a session."""
 
 import importlib
+import pathlib
 import pkgutil
-import statistics
+import time
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 import conformance
 import flaxlayer
 import flaxlayer_core
 import flaxlayer_testing
+from conformance.figures import Figures
+
+STARTED = pytest.StashKey[float]()
 
 
 def _import_all(package):
@@ -35,26 +40,27 @@ settings.register_profile(
 settings.load_profile("conformance")
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Sums up what the generated tests recorded, whichever process ran them."""
-    counts, tried = {}, []
-    for report in terminalreporter.stats.get("passed", []):
-        recorded = dict(report.user_properties)
-        tried += [recorded["tried"]] if "tried" in recorded else []
-        if "modules" in recorded:
-            modules, seconds = counts.get(recorded["checks"], (0, 0.0))
-            counts[recorded["checks"]] = (
-                modules + recorded["modules"],
-                seconds + recorded["seconds"],
-            )
-    if tried:
-        terminalreporter.write_line(
-            f"conformance: {len(tried)} faults found after {statistics.median(tried):.0f} "
-            f"generated modules (median), {max(tried)} at most"
-        )
-    for name, (modules, seconds) in sorted(counts.items()):
-        rate = 60 * modules / max(seconds, 1e-9)
-        terminalreporter.write_line(
-            f"conformance: {modules} generated modules through the {name} checks in {seconds:.0f} "
-            f"process seconds, {rate:.0f} a minute for each process"
-        )
+def pytest_addoption(parser):
+    """Adds the option that keeps the figures."""
+    parser.addoption(
+        "--figures",
+        type=pathlib.Path,
+        help="Where the figures of generated modules go.",
+    )
+
+
+def pytest_configure(config):
+    """Notes when the session began."""
+    config.stash[STARTED] = time.perf_counter()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Sums up what the generated tests recorded."""
+    stats = terminalreporter.stats
+    figures = Figures(stats.get("passed", []), [*stats.get("failed", []), *stats.get("error", [])])
+    for line in figures.lines():
+        terminalreporter.write_line(f"conformance: {line}")
+    path = config.getoption("--figures")
+    if path is not None:
+        seconds = time.perf_counter() - config.stash[STARTED]
+        path.write_text(figures.to_json(seconds), encoding="utf-8")

@@ -5,6 +5,7 @@ import time
 from hypothesis import Phase, given, seed, settings
 
 from flaxlayer_testing import Subject, checks, run_report
+from flaxlayer_testing.checks.base import largest
 
 __all__ = ["CALLS", "MODELS", "examine"]
 
@@ -48,16 +49,19 @@ def examine(strategy, number, modules, names, record_property, **wanted):
     Returns:
         The distinct specs that were drawn.
     """
-    seen, started = set(), time.perf_counter()
+    seen, errors, started = set(), {}, time.perf_counter()
 
     @seed(number)
     @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
     @given(strategy(**wanted))
     def run(case):
         seen.add(case.spec)
-        run_report(Subject.from_case(case), only=names).raise_for_failures()
+        report = run_report(Subject.from_case(case), only=names)
+        report.raise_for_failures()
+        errors.update(largest(errors, *(entry.errors for entry in report.entries)))
 
     run()
+    record_property("errors", errors)
     record_property("modules", len(seen))
     record_property("seconds", time.perf_counter() - started)
     return seen

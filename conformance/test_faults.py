@@ -1,8 +1,10 @@
 """The checks are proven: each catches its faulty layer, and passes the healthy twin (T5)."""
 
 import functools
+import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from conformance.faults import FAULTS
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import (
     ExpectedFailure,
+    Record,
     Status,
     Subject,
     checks,
@@ -19,7 +22,9 @@ from flaxlayer_testing import (
 from flaxlayer_testing.programs import PROGRAMS
 from flaxlayer_testing.searching import find_fault
 
-SEED = 2
+SEED, SEEDS = 2, 10
+RECORDED = Path(__file__).parent / "results" / "faults.json"
+"""What `flaxlayer-conformance faults --seed 0 --seeds 10` found, written by its `--json`."""
 
 by_name = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.layer.__name__)
 
@@ -55,6 +60,17 @@ def test_every_check_has_a_fault_and_every_fault_a_check():
     caught = {fault.check for fault in FAULTS}
     assert caught - names == set()
     assert names - caught == set()
+
+
+@pytest.mark.law("T5")
+def test_the_recorded_figures_are_of_these_faults():
+    record = Record.from_json(RECORDED.read_text(encoding="utf-8"))
+    found = {(result.fault, result.check, result.budget) for result in record.faults}
+    assert found == {(fault.layer.__name__, fault.check, fault.budget) for fault in FAULTS}
+    for result in record.faults:
+        assert result.ok, result.message
+        assert len(result.counts) >= SEEDS
+        assert result.needed == statistics.median(result.counts)
 
 
 @pytest.mark.law("T5")
