@@ -12,17 +12,18 @@ import keras
 from flax.errors import FlaxError
 
 from flaxlayer import compat
-from flaxlayer.backends import current_backend
+from flaxlayer.backends import current_backend, unconverted
 from flaxlayer.call_state import (
     CallState,
     array_specs,
     arrays_of,
     keras_tensor,
     replace_arrays,
-    try_sizes,
 )
 from flaxlayer.execution import Outcome, Program
 from flaxlayer.packing import PackedArguments, needs_packing
+from flaxlayer.sizes import try_sizes
+from flaxlayer.storing import CallInputs
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
@@ -30,7 +31,9 @@ from flaxlayer_core import (
     Discovery,
     EscapeTraceError,
     FlaxLayerError,
+    ModePlan,
     Probe,
+    VariableLayout,
     discover,
     output_specs,
     split_arguments,
@@ -91,6 +94,7 @@ class ModuleLayer(keras.layers.Layer):
 
     # Calls.
 
+    @unconverted
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the method; arguments reach it unchanged (A1).
 
@@ -246,16 +250,17 @@ class ModuleLayer(keras.layers.Layer):
         discovery = self._discovery_for(structure, arrays)
         program = self._call_state.programs.get(key)
         if program is None:
-            program = Program(
-                self._probe(structure),
-                discovery.plan(training),
-                self._source().discovery.layout,
-                self._source().losses_collections,
-                self._compute_cast,
-            )
+            layout = self._source().discovery.layout
+            program = self._make_program(structure, discovery.plan(training), layout)
             if key is not None:
                 self._call_state.programs[key] = program
         return program
+
+    def _make_program(
+        self, structure: ArgumentStructure, plan: ModePlan, layout: VariableLayout
+    ) -> Program:
+        losses = self._source().losses_collections
+        return Program(self._probe(structure), plan, layout, losses, self._compute_cast)
 
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
         clean = current_backend().is_outermost()
@@ -278,14 +283,31 @@ class ModuleLayer(keras.layers.Layer):
     ) -> Outcome:
         weights = self._flax_weights
         context = self._source().flax_module.call_context()
-        # JAX does not count the key implementation as context of a compiled function.
-        key = (structure, training, self._compute_cast, context, prng_impl())
+        key = self._program_key(structure, training, context)
         backend, traceable = current_backend(), self._source().discovery.traceable
         compiled = traceable and context is not None and (clean or backend.compiles_traces)
         program = self._program(structure, arrays, training, key if compiled else None)
         seed = self._source().seed_generator.state.value if program.plan.streams else None
-        run = program.compiled if compiled else backend.run_inline(program)
+        inline = None if compiled else backend.run_inline(program, traceable=traceable)
+        run = inline or program.compiled
         return Outcome(*run(weights.values(), seed, arrays))
+
+    def _program_key(self, structure: ArgumentStructure, training: bool, context: Any) -> Any:
+        # JAX does not count the key implementation as context of a compiled function.
+        return structure, training, self._compute_cast, context, prng_impl()
+
+    def _preflight(self, inputs: CallInputs, found: Discovery, weights: FlaxWeights) -> None:
+        # K4: found at build, not when the third epoch first runs it.
+        context = self._source().flax_module.call_context()
+        if context is None or not found.traceable:
+            return
+
+        def program(training: bool) -> Program:
+            key = self._program_key(inputs.structure, training, context)
+            made = self._make_program(inputs.structure, found.plan(training), weights.layout)
+            return self._call_state.programs.setdefault(key, made)
+
+        current_backend().preflight(program, weights.variables, inputs.specs)
 
     def _commit(self, outcome: Outcome, training: bool) -> None:
         writes = self._source().writable(outcome.changed, training)

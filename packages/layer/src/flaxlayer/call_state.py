@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import keras
@@ -11,49 +11,15 @@ import keras
 from flaxlayer.backends import current_backend
 from flaxlayer.execution import Program
 from flaxlayer.storing import CallInputs
-from flaxlayer_core import (
-    ArgumentStructure,
-    ArraySpec,
-    Discovery,
-    FlaxLayerError,
-    bindings,
-    is_array,
-)
+from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
 
-__all__ = ["CallState", "array_specs", "arrays_of", "keras_tensor", "replace_arrays", "try_sizes"]
-
-Result = TypeVar("Result")
+__all__ = ["CallState", "array_specs", "arrays_of", "keras_tensor", "replace_arrays"]
 
 
 def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
     """Describes arrays, Keras tensors or `ShapeDtypeStruct` as build and discovery take them."""
     describe = current_backend().describe
     return [describe(array) for array in arrays]
-
-
-def try_sizes(specs: Sequence[ArraySpec], run: Callable[[Sequence[Any]], Result]) -> Result:
-    """Returns the result for abstract arrays, with the first sizes of unknown dimensions that fit.
-
-    Args:
-        specs: The arrays.
-        run: Evaluates something abstractly.
-
-    Returns:
-        The result of `run`.
-
-    Raises:
-        Exception: What the last attempt raised, where all failed.
-    """
-    failure: Exception | None = None
-    for binding in bindings(specs):
-        try:
-            return run(binding.arrays)
-        except FlaxLayerError:
-            raise
-        except Exception as error:  # any module may fail in any way on symbolic sizes
-            failure = error
-    assert failure is not None
-    raise failure
 
 
 def keras_tensor(spec: Any) -> Any:

@@ -283,17 +283,18 @@ class FlaxLayer(WeightAccess):
             variable_dtype=self.variable_dtype if self._explicit_dtype else None,
             where=probe.title,
         )
-        self._frozen.resolve(weights, where=f"Layer {self.name!r}")
-        self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
         found = forget_trace(blueprint.discovery)
-        self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
         self._flax_module = blueprint.probe.flax_module
-        self._frozen.apply(weights, trainable=self.trainable)
         roles = dict(layout.roles)
         self._filled_losses = tuple(name for name in self._settings.losses if name in roles)
-        self._call_state.inputs = inputs.without_values()
         if found.applied:
+            self._preflight(inputs, found, weights)
             self._call_state.discoveries[inputs.structure] = found
+        self._frozen.resolve(weights, where=f"Layer {self.name!r}")
+        self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
+        self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
+        self._frozen.apply(weights, trainable=self.trainable)
+        self._call_state.inputs = inputs.without_values()
         self._settings = replace(self._settings, variables=None)  # B4: not held twice
 
     # Randomness.

@@ -71,7 +71,10 @@ class FlaxMethod(ModuleLayer):
         if not self.layer.built and self.layer._settings.init_method is not None:
             self.layer._build_call(arrays, structure)
         self.layer.require_built("weights for its methods")
-        self._call_state.inputs = CallInputs(array_specs(arrays), structure, None)
+        inputs = CallInputs(array_specs(arrays), structure, None)
+        found = self._discovery_for(structure, inputs.specs)
+        self._preflight(inputs, found, self._flax_weights)
+        self._call_state.inputs = inputs
         self.build()
 
     def get_config(self) -> dict[str, Any]:

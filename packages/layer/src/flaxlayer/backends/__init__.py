@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from flaxlayer.backends.protocol import Backend
 from flaxlayer_core import SelectBackendError
 
-__all__ = ["Backend", "current_backend"]
+__all__ = ["Backend", "current_backend", "unconverted"]
+
+
+def unconverted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keeps TensorFlow's AutoGraph from rewriting a function, and what it calls."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow
+
+    plain: Callable[..., Any] = tensorflow.autograph.experimental.do_not_convert(function)
+    return plain
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -47,11 +47,14 @@ class JaxBackend:
         """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
         return jax.jit(program)
 
-    def run_inline(self, program: Program) -> Run:
+    def run_inline(self, program: Program, *, traceable: bool) -> Run:
         """Returns the program itself."""
+        del traceable
         return program
 
-    def preflight(self, program: Program, arrays: Sequence[ArraySpec]) -> None:
+    def preflight(
+        self, program: Callable[[bool], Program], values: Sequence[Any], arrays: Sequence[ArraySpec]
+    ) -> None:
         """Finds nothing: JAX runs what the module is written in."""
 
     def to_backend(self, array: Any) -> Any:

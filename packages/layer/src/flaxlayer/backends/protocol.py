@@ -47,11 +47,26 @@ class Backend(Protocol):
     def compile(self, program: Program) -> Run:
         """Returns a program as a function of the backend's arrays, compiled once."""
 
-    def run_inline(self, program: Program) -> Run:
-        """Returns a program as a function that runs within the current trace, or op by op."""
+    def run_inline(self, program: Program, *, traceable: bool) -> Run:
+        """Returns a program as a function for one call: within the current trace, or op by op.
 
-    def preflight(self, program: Program, arrays: Sequence[ArraySpec]) -> None:
-        """Finds what of a program the backend cannot run (K4).
+        Args:
+            program: The call.
+            traceable: False for a module that branches on values.
+
+        Raises:
+            LowerModuleError: If such a module cannot run where it is called.
+        """
+
+    def preflight(
+        self, program: Callable[[bool], Program], values: Sequence[Any], arrays: Sequence[ArraySpec]
+    ) -> None:
+        """Finds what the backend cannot run: in a call, and in the gradient of training (K4).
+
+        Args:
+            program: Returns the call in a mode.
+            values: The variables of the layer.
+            arrays: The arrays that it was built with.
 
         Raises:
             LowerModuleError: If there is such an operation.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from flaxlayer.backends.protocol import Run
 from flaxlayer.backends.tensorflow.arrays import describe, to_jax
+from flaxlayer.backends.tensorflow.eager import EagerProgram
 from flaxlayer.backends.tensorflow.programs import TensorProgram
 from flaxlayer_core import ArraySpec, Role, VariableSpec
 from flaxlayer_core.compat import trace_state_clean
@@ -55,12 +56,19 @@ class TensorFlowBackend:
         """Returns the program as StableHLO, made once for each form of its inputs."""
         return TensorProgram(program)
 
-    def run_inline(self, program: Program) -> Run:
-        """Returns the same for one call alone."""
-        return TensorProgram(program)
+    def run_inline(self, program: Program, *, traceable: bool) -> Run:
+        """Returns the same for one call alone; a module that branches on values runs op by op."""
+        return TensorProgram(program) if traceable else EagerProgram(program)
 
-    def preflight(self, program: Program, arrays: Sequence[ArraySpec]) -> None:
-        """Finds what TensorFlow cannot run, in the call and in training its gradient (K4)."""
+    def preflight(
+        self, program: Callable[[bool], Program], values: Sequence[Any], arrays: Sequence[ArraySpec]
+    ) -> None:
+        """Lowers the call in both modes, and the gradient of training (K4)."""
+        stored = list(map(describe, values))
+        for training in (False, True):
+            run = program(training).compiled
+            assert isinstance(run, TensorProgram)
+            run.preflight(stored, arrays, gradient=training)
 
     def to_backend(self, array: Any) -> Any:
         """Returns an array of NumPy."""

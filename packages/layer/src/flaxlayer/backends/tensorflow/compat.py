@@ -7,59 +7,139 @@ Checked with the versions of docs/versions.md (tests/tensorflow/test_compat.py).
 - `jaxlib.mlir`: `jax.export` serialises for consumers of its own age, newer than what TensorFlow
   reads. Here composites become calls of their decompositions, which TensorFlow's refinement of
   dynamic shapes needs, and the module is written in the version that TensorFlow reads (K2).
-- `jax.export.export(_override_lowering_rules=...)`: what JAX lowers to functions of its own CPU
-  library is lowered to operations of XLA instead (K4).
+- `jax.export.export(_override_lowering_rules=...)`, `mlir._lowerings` and
+  `_platform_specific_lowerings`: what JAX lowers to functions of its own CPU library is lowered to
+  operations of XLA instead, as JAX does on platforms without that library (K4).
+- `jax.config` has its options as attributes that JAX's types do not declare; what `jax.jit` keys
+  its functions by has no public name (A6).
+- `operator` in `jax._src.lax.convolution`: the gradient of a strided convolution computes its
+  padding from sizes; a check that means to find wrong types refuses symbolic ones, which all that
+  comes after it handles (K2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import functools
+import operator
+import threading
+import types
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import tensorflow as tf
 from jax import export
+from jax._src.interpreters import mlir
+from jax._src.lax import convolution, linalg
 from jax.interpreters.mlir import make_ir_context
 from jaxlib.mlir import ir, passmanager
 from jaxlib.mlir.dialects import stablehlo
 from tensorflow.compiler.tf2xla.python import xla
 
-__all__ = ["STABLEHLO_VERSION", "call_module", "export_function", "portable_artifact"]
+__all__ = [
+    "STABLEHLO_VERSION",
+    "call_module",
+    "export_function",
+    "portable_artifact",
+    "symbolic_padding",
+    "trace_context",
+]
 
 # What TensorFlow 2.21 says that it reads; later releases read what earlier ones did.
 STABLEHLO_VERSION = "1.13.7"
+# Of `jax.lax.linalg`: those that JAX can lower without LAPACK.
+_LAPACK = (
+    "cholesky",
+    "eigh",
+    "geqrf",
+    "householder_product",
+    "lu",
+    "ormqr",
+    "svd",
+    "triangular_solve",
+    "tridiagonal_solve",
+)
 _COMPOSITES_TO_CALLS = "builtin.module(func.func(stablehlo-legalize-composite-to-call))"
 
 stablehlo.register_stablehlo_passes()
 
 
-def export_function(
-    function: Any, inputs: Sequence[jax.ShapeDtypeStruct], overrides: Iterable[tuple[Any, Any]]
-) -> export.Exported:
-    """Exports a function of arrays for the CPU.
+def trace_context() -> tuple[Any, ...]:
+    """Returns the settings of JAX, in this thread, that change what a function is traced to."""
+    config: Any = jax.config
+    return (
+        config.jax_enable_x64,
+        config.jax_default_matmul_precision,
+        config.jax_numpy_dtype_promotion,
+        config.jax_threefry_partitionable,
+    )
+
+
+def export_function(function: Any, inputs: Sequence[jax.ShapeDtypeStruct]) -> export.Exported:
+    """Exports a function of arrays for the CPU, without the functions of JAX's own CPU library.
 
     Args:
         function: Takes and returns flat arrays.
         inputs: Abstract arrays; dimensions may be symbolic.
-        overrides: Pairs of a primitive and the rule that lowers it.
 
     Returns:
         What JAX exported.
     """
     exporting = export.export(
-        jax.jit(function), platforms=("cpu",), _override_lowering_rules=tuple(overrides)
+        jax.jit(function), platforms=("cpu",), _override_lowering_rules=_rules_without_lapack()
     )
     return exporting(*inputs)
 
 
-def portable_artifact(exported: export.Exported) -> tuple[bytes, frozenset[str]]:
-    """Returns an exported module as TensorFlow reads it, and the custom calls in it.
+@functools.cache
+def _rules_without_lapack() -> tuple[tuple[Any, Any], ...]:
+    named = {name: getattr(linalg, f"{name}_p", None) for name in _LAPACK}
+    rules: list[tuple[Any, Any]] = []
+    for name, primitive in named.items():
+        table = mlir._platform_specific_lowerings["tpu"] if name == "eigh" else mlir._lowerings
+        if primitive in table:
+            rules.append((primitive, table[primitive].rule))
+    return tuple(rules)
+
+
+_padding_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def symbolic_padding() -> Iterator[None]:
+    """Lets a convolution be traced whose padding is symbolic.
+
+    Yields:
+        Nothing.
+    """
+    known = {name: getattr(operator, name) for name in operator.__all__}
+    lenient = types.SimpleNamespace(**{**known, "index": _index})
+    patched: Any = convolution
+    with _padding_lock:
+        strict, patched.operator = patched.operator, lenient
+        try:
+            yield
+        finally:
+            patched.operator = strict
+
+
+def _index(dim: Any) -> Any:
+    return dim if export.is_symbolic_dim(dim) else operator.index(dim)
+
+
+def portable_artifact(exported: export.Exported, accept: Callable[[frozenset[str]], None]) -> bytes:
+    """Returns an exported module as TensorFlow reads it.
 
     Args:
         exported: What JAX exported.
+        accept: Gets the names of the targets of its custom calls, and raises if it refuses one.
 
     Returns:
-        The serialised module, and the names of the targets of its custom calls.
+        The serialised module.
+
+    Raises:
+        ValueError: If the module cannot be written in the version that TensorFlow reads.
     """
     targets: set[str] = set()
 
@@ -70,10 +150,11 @@ def portable_artifact(exported: export.Exported) -> tuple[bytes, frozenset[str]]
 
     with make_ir_context():
         module = ir.Module.parse(exported.mlir_module())
-        passmanager.PassManager.parse(_COMPOSITES_TO_CALLS).run(module.operation)
         module.operation.walk(note)
-        data = stablehlo.serialize_portable_artifact(module, STABLEHLO_VERSION)
-    return data, frozenset(targets)
+        accept(frozenset(targets))
+        passmanager.PassManager.parse(_COMPOSITES_TO_CALLS).run(module.operation)
+        data: bytes = stablehlo.serialize_portable_artifact(module, STABLEHLO_VERSION)
+    return data
 
 
 def call_module(

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.lowering import lower
 
-__all__ = ["DifferentiableFunction"]
+__all__ = ["DifferentiableFunction", "as_list", "inexact", "pullback"]
 
 
 class DifferentiableFunction:
@@ -35,8 +35,8 @@ class DifferentiableFunction:
     ) -> None:
         self._function, self._inputs, self._where = function, tuple(inputs), where
         self._lowered = lower(function, inputs, where=where)
-        self._free = _inexact(self._inputs)
-        self._bound = _inexact(self._lowered.outputs)
+        self._free = inexact(self._inputs)
+        self._bound = inexact(self._lowered.outputs)
         self._pullback: DifferentiableFunction | None = None
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -53,7 +53,7 @@ class DifferentiableFunction:
 
         if not self._free or not self._bound:
             return self._lowered(tensors)
-        return _as_list(run(*tensors))
+        return as_list(run(*tensors))
 
     def lower_gradient(self) -> DifferentiableFunction:
         """Returns the function of the inputs and of the cotangents that gives the gradients.
@@ -68,24 +68,11 @@ class DifferentiableFunction:
                 for index in self._bound
             ]
             inputs = (*self._inputs, *cotangents)
+            gradients = pullback(self._function, len(self._inputs), self._free, self._bound)
             self._pullback = DifferentiableFunction(
-                self._gradients, inputs, where=f"The gradient of {self._where}"
+                gradients, inputs, where=f"The gradient of {self._where}"
             )
         return self._pullback
-
-    def _gradients(self, *arrays: Any) -> list[Any]:
-        inputs, cotangents = arrays[: len(self._inputs)], arrays[len(self._inputs) :]
-
-        def primal(*free: Any) -> list[Any]:
-            merged = list(inputs)
-            for index, value in zip(self._free, free, strict=True):
-                merged[index] = value
-            outputs = self._function(*merged)
-            return [outputs[index] for index in self._bound]
-
-        _, pull = jax.vjp(primal, *(inputs[index] for index in self._free))
-        # TensorFlow's gradients of complex functions are the conjugates of JAX's.
-        return [_conjugate(gradient) for gradient in pull(list(map(_conjugate, cotangents)))]
 
     def _pull(
         self,
@@ -104,7 +91,43 @@ class DifferentiableFunction:
         return gradients
 
 
-def _inexact(arrays: Sequence[Any]) -> tuple[int, ...]:
+def pullback(
+    function: Callable[..., Sequence[Any]],
+    count: int,
+    free: Sequence[int],
+    bound: Sequence[int],
+) -> Callable[..., list[Any]]:
+    """Returns the function that gives the gradients of a function of JAX, in TensorFlow's sense.
+
+    Args:
+        function: Takes and returns flat arrays.
+        count: How many it takes.
+        free: The positions of those that it is differentiated by.
+        bound: The positions of the results that have gradients.
+
+    Returns:
+        A function of all arrays and of the cotangents of the results at `bound`.
+    """
+
+    def gradients(*arrays: Any) -> list[Any]:
+        inputs, cotangents = arrays[:count], arrays[count:]
+
+        def primal(*given: Any) -> list[Any]:
+            merged = list(inputs)
+            for index, value in zip(free, given, strict=True):
+                merged[index] = value
+            outputs = function(*merged)
+            return [outputs[index] for index in bound]
+
+        _, pull = jax.vjp(primal, *(inputs[index] for index in free))
+        # TensorFlow's gradients of complex functions are the conjugates of JAX's.
+        return [_conjugate(gradient) for gradient in pull(list(map(_conjugate, cotangents)))]
+
+    return gradients
+
+
+def inexact(arrays: Sequence[Any]) -> tuple[int, ...]:
+    """Returns the positions of the arrays that have gradients."""
     return tuple(i for i, array in enumerate(arrays) if jnp.issubdtype(array.dtype, jnp.inexact))
 
 
@@ -112,5 +135,6 @@ def _conjugate(array: Any) -> Any:
     return jnp.conj(array) if jnp.issubdtype(array.dtype, jnp.complexfloating) else array
 
 
-def _as_list(outputs: Any) -> list[tf.Tensor]:
+def as_list(outputs: Any) -> list[tf.Tensor]:
+    """Returns the results of a function that TensorFlow may have taken out of their list."""
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

@@ -9,8 +9,13 @@ import jax
 import tensorflow as tf
 from jax import export
 
-from flaxlayer.backends.tensorflow.compat import call_module, export_function, portable_artifact
-from flaxlayer.backends.tensorflow.rules import lowering_rules
+from flaxlayer.backends.tensorflow.compat import (
+    STABLEHLO_VERSION,
+    call_module,
+    export_function,
+    portable_artifact,
+    symbolic_padding,
+)
 from flaxlayer_core import LowerModuleError, drop_symbols
 
 __all__ = ["Lowered", "lower"]
@@ -77,17 +82,26 @@ def lower(
     Raises:
         LowerModuleError: If an operation in it cannot run there (K4).
     """
-    jaxpr = jax.make_jaxpr(function)(*inputs)
-    _refuse(_callbacks(jaxpr.jaxpr), "a callback into Python", where)
+    with symbolic_padding():
+        traced = jax.jit(function).trace(*inputs)
+        _refuse(_callbacks(traced.jaxpr.jaxpr), "a callback into Python", where)
+        try:
+            exported = export_function(function, inputs)
+        except ValueError as error:
+            if "custom calls" not in str(error):
+                raise
+            raise _refusal(str(error).partition("\n")[0], where) from error
+
+    def accept(targets: frozenset[str]) -> None:
+        _refuse(sorted(targets - _XLA_CALLS), "a function of JAX's own libraries", where)
+
     try:
-        exported = export_function(function, inputs, lowering_rules())
+        return Lowered(exported, portable_artifact(exported, accept))
+    except LowerModuleError:
+        raise
     except ValueError as error:
-        if "custom calls" not in str(error):
-            raise
-        raise _refusal(str(error).partition("\n")[0], where) from error
-    module, targets = portable_artifact(exported)
-    _refuse(sorted(targets - _XLA_CALLS), "a function of JAX's own libraries", where)
-    return Lowered(exported, module)
+        found = f"what StableHLO {STABLEHLO_VERSION} cannot express ({error})"
+        raise _refusal(found, where) from error
 
 
 def _refuse(names: Sequence[str], what: str, where: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
+from flaxlayer.backends.tensorflow.compat import trace_context
 from flaxlayer.backends.tensorflow.forms import symbolic_forms
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
-from flaxlayer_core import ArraySpec, FlaxLayerError, LowerModuleError
+from flaxlayer_core import ArraySpec, FlaxLayerError, LowerModuleError, bindings
 
 if TYPE_CHECKING:
     from flaxlayer.execution import Program
@@ -32,35 +34,71 @@ class TensorProgram:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._lowered: dict[tuple[ArraySpec, ...], _LoweredProgram] = {}
+        self._lowered: dict[Any, _LoweredProgram] = {}
 
     def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
-        """Runs the program; see `Program.__call__`."""
-        seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
-        given = [*values, *arrays]
-        tensors = [*map(to_tensor, given), *seeds]
-        lowered = self.lower([*map(describe, tensors)], len(values))
-        outputs, changed, transient, loss, following = lowered(tensors)
-        if following is not None:
-            following = tf.cast(following, seed.dtype)
-        return outputs, changed, transient, loss, following
-
-    def lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
-        """Returns the program for a form of its inputs, lowered at the first request.
-
-        Args:
-            specs: Stored values, arrays of the arguments, and the seed if there is one.
-            count: How many of them are stored values.
+        """Runs the program; see `Program.__call__`.
 
         Raises:
             LowerModuleError: If an operation cannot run in TensorFlow, or none of the ways to read
                 unknown dimensions suits the module (K4).
         """
-        key = tuple(specs)
+        seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
+        tensors = [*map(to_tensor, values), *map(to_tensor, arrays), *seeds]
+        specs = list(map(describe, tensors))
+        try:
+            lowered = self._lower(specs, len(values))
+        except _NoFormError as error:
+            raise self._refusal(specs[len(values) :], error) from error
+        outputs, changed, transient, loss, following = lowered(tensors)
+        if following is not None:
+            following = tf.cast(following, seed.dtype)
+        return outputs, changed, transient, loss, following
+
+    def preflight(
+        self, values: Sequence[ArraySpec], arrays: Sequence[ArraySpec], *, gradient: bool
+    ) -> None:
+        """Lowers the program for such inputs, or for some sizes of their unknown dimensions (K4).
+
+        Args:
+            values: The stored values.
+            arrays: The arrays of the arguments.
+            gradient: Whether to lower the gradient too.
+
+        Raises:
+            LowerModuleError: If an operation cannot run in TensorFlow.
+        """
+        specs = [*values, *arrays, *([_SEED] if self._program.plan.streams else [])]
+        # Calls of known sizes may be all that the layer is meant for.
+        for choice in (specs, *_sized(specs)):
+            with contextlib.suppress(_NoFormError):
+                lowered = self._lower(choice, len(values))
+                if gradient:
+                    lowered.function.lower_gradient()
+                return
+
+    def _lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
+        key = (tuple(specs), trace_context())
         lowered = self._lowered.get(key)
         if lowered is None:
             lowered = self._lowered[key] = _lower(self._program, specs, count)
         return lowered
+
+    def _refusal(self, specs: Sequence[ArraySpec], error: Exception) -> LowerModuleError:
+        unknown = [str(spec) for spec in specs if spec.unknown_axes]
+        return LowerModuleError(
+            f"{self._program.probe.title} cannot run on inputs of unknown size on the TensorFlow "
+            "backend.",
+            expected="a module that JAX can trace for any size",
+            found=f"{', '.join(unknown)}: {error}",
+            fix="Give the sizes: keras.Input(batch_shape=...), a tf.data pipeline with "
+            "batch(..., drop_remainder=True), or compile(run_eagerly=True).",
+            law="K4",
+        )
+
+
+class _NoFormError(Exception):
+    """No way to read the unknown dimensions suits a module."""
 
 
 class _LoweredProgram:
@@ -90,14 +128,12 @@ def _lower(program: Program, specs: Sequence[ArraySpec], count: int) -> _Lowered
         except Exception as error:  # any module may fail in any way on symbolic sizes
             failure = failure or error
     assert failure is not None
-    if not any(spec.unknown_axes for spec in specs):
-        raise failure
-    unknown = [str(spec) for spec in specs[count:] if spec.unknown_axes]
-    raise LowerModuleError(
-        f"{program.probe.title} cannot run on inputs of unknown size on the TensorFlow backend.",
-        expected="a module that JAX can trace for any size",
-        found=f"{', '.join(unknown)}: {type(failure).__name__}: {failure}",
-        fix="Give the sizes: keras.Input(batch_shape=...), a tf.data pipeline with "
-        "batch(..., drop_remainder=True), or model.run_eagerly = True.",
-        law="K4",
-    ) from failure
+    if any(spec.unknown_axes for spec in specs):
+        raise _NoFormError(f"{type(failure).__name__}: {failure}") from failure
+    raise failure
+
+
+def _sized(specs: Sequence[ArraySpec]) -> Iterator[list[ArraySpec]]:
+    for binding in bindings(specs):
+        if binding.varied:
+            yield list(map(describe, binding.arrays))
