@@ -80,14 +80,14 @@ def export_function(function: Any, inputs: Sequence[jax.ShapeDtypeStruct]) -> ex
     """Exports a function of arrays for the CPU, without the functions of JAX's own CPU library.
 
     Args:
-        function: Takes and returns flat arrays.
+        function: Takes and returns flat arrays; under `jax.jit`.
         inputs: Abstract arrays; dimensions may be symbolic.
 
     Returns:
         What JAX exported.
     """
     exporting = export.export(
-        jax.jit(function), platforms=("cpu",), _override_lowering_rules=_rules_without_lapack()
+        function, platforms=("cpu",), _override_lowering_rules=_rules_without_lapack()
     )
     return exporting(*inputs)
 

@@ -83,10 +83,11 @@ def lower(
         LowerModuleError: If an operation in it cannot run there (K4).
     """
     with symbolic_padding():
-        traced = jax.jit(function).trace(*inputs)
+        compiled = jax.jit(function)
+        traced = compiled.trace(*inputs)
         _refuse(_callbacks(traced.jaxpr.jaxpr), "a callback into Python", where)
         try:
-            exported = export_function(function, inputs)
+            exported = export_function(compiled, inputs)
         except ValueError as error:
             if "custom calls" not in str(error):
                 raise
