@@ -17,12 +17,16 @@ from conformance.figures import Figures
 STARTED = pytest.StashKey[float]()
 
 
+# Takes seconds to import, and is not everywhere.
+_BACKEND = ".backends.tensorflow"
+
+
 def _import_all(package):
     # Hypothesis draws the constants of what is imported, too: which examples a test sees must not
     # depend on the tests that ran before it.
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         name = found.name.rpartition(".")[2]
-        if not name.startswith(("test_", "__main__", "conftest")):
+        if not name.startswith(("test_", "__main__", "conftest")) and _BACKEND not in found.name:
             importlib.import_module(found.name)
 
 

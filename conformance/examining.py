@@ -41,7 +41,7 @@ def examine(strategy, number, modules, names, record_property, **wanted):
     Args:
         strategy: Draws cases: `cases` or `nnx_cases`.
         number: The seed of the search.
-        modules: How many are drawn.
+        modules: How many are examined, all different; fewer where the strategy has no more.
         names: Names of the checks.
         record_property: Pytest's fixture, which takes the figures.
         **wanted: Arguments of the strategy.
@@ -49,15 +49,19 @@ def examine(strategy, number, modules, names, record_property, **wanted):
     Returns:
         The distinct specs that were drawn.
     """
-    seen, errors, started = set(), {}, time.perf_counter()
+    seen, errors, failed, started = set(), {}, [], time.perf_counter()
 
     @seed(number)
-    @settings(max_examples=modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
+    @settings(max_examples=3 * modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
     @given(strategy(**wanted))
     def run(case):
-        seen.add(case.spec)
+        # After a failure every example counts: Hypothesis shrinks it and runs it again.
+        if not failed and (case.spec in seen or len(seen) == modules):
+            return
         report = run_report(Subject.from_case(case), only=names)
+        failed.extend(report.failures)
         report.raise_for_failures()
+        seen.add(case.spec)
         errors.update(largest(errors, *(entry.errors for entry in report.entries)))
 
     run()

@@ -7,6 +7,7 @@ import keras
 from conformance.faults.entry import fault, rounded
 from flaxlayer import FlaxLayer
 from flaxlayer.compat import in_stateless_scope
+from flaxlayer_core.compat import trace_state_clean
 
 
 @fault("check_functional_model", "ParityError", "outputs of a functional model")
@@ -35,3 +36,13 @@ class InitialisesOtherwiseWhenBuiltLate(FlaxLayer):
     def _create(self, inputs):
         self._seed += in_stateless_scope()
         super()._create(inputs)
+
+
+@fault("check_unknown_sizes", "ParityError", "outputs of a model of unknown sizes")
+class KeepsTheFirstSizes(FlaxLayer):
+    def _execute(self, arrays, structure, training):
+        if trace_state_clean():
+            first = self.__dict__.setdefault("_first", [array.shape for array in arrays])
+            sizes = [tuple(map(slice, shape)) for shape in first]
+            arrays = [array[size] for array, size in zip(arrays, sizes, strict=True)]
+        return super()._execute(arrays, structure, training)

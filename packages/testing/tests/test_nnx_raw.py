@@ -215,3 +215,21 @@ def test_the_checks_of_objects_can_fail(layer, check, message):
     assert entry.status is Status.FAILED
     assert message in entry.message
     assert entry.replay == f"check_module(Block(...), *inputs, only=[{check!r}], seed=0)"
+
+
+def test_arrays_in_a_list_of_modules_are_set():
+    class Net(nnx.Module):
+        def __init__(self, *, rngs):
+            linear = nnx.Linear(3, 2, rngs=rngs)
+            self.layers = nnx.List([nnx.WeightNorm(linear, rngs=rngs)])
+
+        def __call__(self, x):
+            return self.layers[0](x)
+
+    module, x = Net(rngs=nnx.Rngs(0)), jnp.ones((1, 3))
+    raw = NnxCall(module, (x,), {})
+    variables = jax.tree.map(lambda leaf: 2 * leaf, raw.init({}, training=False))
+    outputs, _ = raw.apply(variables, {}, [x], training=False, denied=frozenset({"params"}))
+    twice = nnx.clone(module)
+    nnx.update(twice, jax.tree.map(lambda leaf: 2 * leaf, nnx.state(module)))
+    np.testing.assert_array_equal(outputs, twice(x))

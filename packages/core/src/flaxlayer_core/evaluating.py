@@ -10,8 +10,10 @@ are folded into keys in integers.
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import jax
@@ -57,12 +59,12 @@ class EagerProgram:
     def prepare(self) -> None:
         """Starts to compile the jitted functions of the program, in other threads."""
         found = dict.fromkeys(map(_jitted, self._traced.jaxpr.eqns))
-        todo = found.keys() - self._compiled.keys() - {None}
+        todo = [key for key in found if key is not None and key not in self._compiled]
         if not todo:
             return
         pool = ThreadPoolExecutor(min(len(todo), os.cpu_count() or 1), "flaxlayer-compile")
         # Lowered here: a JAX configuration holds for a thread.
-        self._compiled |= {key: pool.submit(_lower(key).compile) for key in found if key in todo}
+        self._compiled |= {key: _PROGRAMS.compile(_lower(key), pool) for key in todo}
         pool.shutdown(wait=False)
 
     def __call__(self, *args: Any) -> list[jax.Array]:
@@ -108,6 +110,31 @@ class EagerProgram:
         jaxpr = single_operation(self._traced.jaxpr, equation, list(given))
         outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*given.values())
         return outputs
+
+
+class _Programs:
+    """Compiled functions by their text, which other modules have as well: the last ones used."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._compiled: OrderedDict[tuple[str, ...], Future[Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def compile(self, lowered: jax.stages.Lowered, pool: ThreadPoolExecutor) -> Future[Any]:
+        """Returns the function compiled, or to be compiled by a pool."""
+        place = (jax.default_backend(), str(jax.config.jax_default_device))  # type: ignore[attr-defined]
+        key = (lowered.as_text(), *place)
+        with self._lock:
+            future = self._compiled.pop(key, None)
+            if future is None or (future.done() and future.exception() is not None):
+                future = pool.submit(lowered.compile)
+            self._compiled[key] = future
+            while len(self._compiled) > self._size:
+                self._compiled.popitem(last=False)
+        return future
+
+
+_PROGRAMS = _Programs(256)
 
 
 def _jitted(equation: Any) -> core.ClosedJaxpr | None:

@@ -72,8 +72,9 @@ class FlaxMethod(ModuleLayer):
             self.layer._build_call(arrays, structure)
         self.layer.require_built("weights for its methods")
         inputs = CallInputs(array_specs(arrays), structure, None)
-        found = self._discovery_for(structure, inputs.specs)
-        self._preflight(inputs, found, self._flax_weights)
+        if self._source().discovery.traceable:
+            found = self._discovery_for(structure, inputs.specs)
+            self._preflight(inputs, found, self._flax_weights)
         self._call_state.inputs = inputs
         self.build()
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.graph import value_types
 from flaxlayer_testing.operations import OPERATIONS
-from flaxlayer_testing.specs import ModuleSpec, Node, ValueType
+from flaxlayer_testing.specs import Case, ModuleSpec, Node, ValueType
 from flaxlayer_testing.transforms import TRANSFORMS
 
-__all__ = ["dimensions", "is_free"]
+__all__ = ["dimensions", "grow", "is_free"]
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -62,6 +62,30 @@ def is_free(spec: ModuleSpec, group: Pairs) -> bool:
     ```
     """
     return all(_holds(spec, _grown(spec.inputs, group, growth)) for growth in GROWTHS)
+
+
+def grow(case: Case) -> Case | None:
+    """Returns a case with its unknown dimensions larger by one.
+
+    Args:
+        case: A case; its module takes the dimensions of any size.
+
+    Returns:
+        The other case, None if nothing is unknown.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_testing.specs import ModuleSpec, Node, ValueType
+    >>> node = Node("activation", (0,), (("function", "relu"),))
+    >>> case = Case(ModuleSpec((ValueType((4, 2)),), (node,), (1,)), unknown=((0, 1),))
+    >>> grow(case).spec.inputs[0].shape
+    (5, 2)
+
+    ```
+    """
+    spec = _with_inputs(case.spec, _grown(case.spec.inputs, case.unknown, 1))
+    return replace(case, spec=spec) if case.unknown and spec is not None else None
 
 
 def _grown(inputs: Sequence[ValueType], group: Pairs, growth: int) -> tuple[ValueType, ...]:

@@ -268,11 +268,16 @@ def _attach(module: Any, path: tuple[Any, ...], value: Any) -> None:
     *above, name = path
     owner = module
     for part in above:
-        owner = getattr(owner, part) if isinstance(owner, nnx.Module) else owner[part]
-    if isinstance(owner, nnx.Module):
-        setattr(owner, str(name), value)
+        owner = getattr(owner, part) if _is_attribute(owner, part) else owner[part]
+    if _is_attribute(owner, name):
+        setattr(owner, name, value)
     else:
         owner[name] = value
+
+
+def _is_attribute(owner: Any, part: Any) -> bool:
+    # An `nnx.List` is a module as well, with numbers for names.
+    return isinstance(owner, nnx.Module) and isinstance(part, str)
 
 
 def _changed(before: Any, after: Any) -> bool:

@@ -12,6 +12,7 @@ import keras
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.building import make_inputs, module_of
+from flaxlayer_testing.freedom import grow
 from flaxlayer_testing.nnx_raw import NnxCall, is_nnx
 from flaxlayer_testing.raw import RawCall, is_array
 from flaxlayer_testing.reference import Reference
@@ -177,12 +178,27 @@ class Subject:
         args, kwargs = self.model_inputs()
         return keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
 
-    def model_inputs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Returns the arguments with a `keras.Input` for each array."""
+    def model_inputs(
+        self, other: tuple[Any, ...] | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments with a `keras.Input` for each array.
+
+        Args:
+            other: Positional arguments of other sizes, which become unknown.
+        """
+        kwargs = dict(self.arguments)
         args, kwargs = as_inputs(
-            (self.inputs, dict(self.arguments)), any_batch=self.reference.takes_any_batch
+            (self.inputs, kwargs),
+            any_batch=self.reference.takes_any_batch,
+            other=(self.inputs if other is None else other, kwargs),
         )
         return args, kwargs
+
+    @cached_property
+    def grown_inputs(self) -> tuple[Any, ...]:
+        """Inputs of other sizes that the module takes as well; none where it is not known to."""
+        grown = self.case and grow(self.case)
+        return make_inputs(grown.spec, grown.batch_size, grown.seed) if grown else ()
 
     @property
     def arrays(self) -> list[Any]:

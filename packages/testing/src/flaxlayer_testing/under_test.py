@@ -101,24 +101,27 @@ def as_symbolic(tree: Any) -> Any:
     return jax.tree_util.tree_map(convert, tree)
 
 
-def as_inputs(tree: Any, *, any_batch: bool) -> Any:
+def as_inputs(tree: Any, *, any_batch: bool, other: Any = None) -> Any:
     """Returns a tree with a `keras.Input` for each array.
 
     Args:
         tree: Arguments of a call.
         any_batch: Whether the first dimension becomes unknown.
+        other: The same tree for other sizes, which become unknown.
 
     Returns:
         The same tree; static values stay.
     """
 
-    def convert(leaf: Any) -> Any:
+    def convert(leaf: Any, twin: Any) -> Any:
         if not is_array(leaf):
             return leaf
-        shape = (None, *leaf.shape[1:]) if any_batch else leaf.shape
-        return keras.Input(batch_shape=shape, dtype=_dtype_of(leaf))
+        sizes = zip(leaf.shape, twin.shape, strict=True)
+        shape = [size if size == second else None for size, second in sizes]
+        shape[:1] = [None] if any_batch else shape[:1]
+        return keras.Input(batch_shape=tuple(shape), dtype=_dtype_of(leaf))
 
-    return jax.tree_util.tree_map(convert, tree)
+    return jax.tree_util.tree_map(convert, tree, tree if other is None else other)
 
 
 class Snapshot:

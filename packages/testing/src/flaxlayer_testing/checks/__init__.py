@@ -57,6 +57,7 @@ _CHECKS = (
     _check(policies.check_mixed_policy, "traceable", "casts"),
     _check(policies.check_explicit_dtype, "params", "casts"),
     _check(models.check_functional_model, *_MODEL),
+    _check(models.check_unknown_sizes, *_MODEL, "unknown_sizes"),
     _check(models.check_sequential_model, *_MODEL, "sequential"),
     _check(models.check_subclassed_model, *_MODEL),
     _check(learning.check_gradients, "traceable"),

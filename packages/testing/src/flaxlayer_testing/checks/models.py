@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ __all__ = [
     "check_masks",
     "check_sequential_model",
     "check_subclassed_model",
+    "check_unknown_sizes",
 ]
 
 
@@ -33,6 +35,23 @@ def check_functional_model(subject: Subject) -> Errors:
     actual = arrays_of(model(subject.arrays, training=False))
     path = "outputs of a functional model"
     return compare_trees(arrays_of(expected), actual, bitwise=True, path=path)
+
+
+def check_unknown_sizes(subject: Subject) -> Errors:
+    """A model of unknown sizes runs on inputs of other sizes as raw apply does (B1)."""
+    layer, reference = subject.new_layer(), subject.reference
+    grown = subject.grown_inputs
+    args, kwargs = subject.model_inputs(grown)
+    model = keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
+    errors = []
+    for inputs in (subject.inputs, grown, subject.inputs):
+        sized = reference.with_call(replace(reference.raw, inputs=inputs))
+        rngs = call_rngs(layer, training=False)
+        expected, _ = sized.apply(variables_of(layer), rngs, training=False)
+        actual = arrays_of(model(list(sized.raw.arrays), training=False))
+        path = "outputs of a model of unknown sizes"
+        errors.append(compare_trees(arrays_of(expected), actual, bitwise=True, path=path))
+    return largest(*errors)
 
 
 def check_sequential_model(subject: Subject) -> Errors:

@@ -58,6 +58,10 @@ NEEDS: Mapping[str, tuple[str, Callable[[Subject], bool]]] = {
         "the arguments hold no arrays, or one without a batch dimension",
         lambda subject: subject.takes_arrays,
     ),
+    "unknown_sizes": (
+        "no generated case with sizes that may be unknown",
+        lambda subject: bool(subject.grown_inputs),
+    ),
     "sequential": (
         "the arguments are not one array that Keras leaves as it is, or the outputs no arrays",
         lambda subject: subject.fits_sequential,
