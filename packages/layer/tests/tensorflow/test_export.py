@@ -13,8 +13,9 @@ from flaxlayer import FlaxLayer
 
 pytestmark = pytest.mark.law("S4")
 
-# Runs the endpoint of an artefact on arrays, with no JAX, Flax or Keras to import.
+# Serves artefacts with no JAX, Flax or Keras to import.
 SERVE = """
+import pathlib
 import sys
 import numpy as np
 
@@ -29,25 +30,28 @@ class Without:
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 import tensorflow as tf
 
-folder, endpoint = sys.argv[1:3]
-loaded = tf.saved_model.load(folder + "/model")
-given = np.load(folder + "/inputs.npz")
-arrays = [tf.constant(given[name]) for name in sorted(given.files)]
-for _ in range(2):
-    result = tf.nest.flatten(getattr(loaded, endpoint)(*arrays))
-np.savez(folder + "/results.npz", *[tensor.numpy() for tensor in result])
-print(len(loaded.variables), sum(v.trainable for v in loaded.variables))
-assert "jax" not in sys.modules and "keras" not in sys.modules
+for inputs in sorted(pathlib.Path(sys.argv[1]).glob("*/*.npz")):
+    loaded = tf.saved_model.load(str(inputs.parent / "model"))
+    given = np.load(inputs)
+    arrays = [tf.constant(given[name]) for name in sorted(given.files)]
+    endpoint = getattr(loaded, inputs.stem)
+    for _ in range(2):
+        results = endpoint(*arrays) if len(arrays) == 1 else endpoint(arrays)
+    variables = [len(loaded.variables), sum(v.trainable for v in loaded.variables)]
+    results = [tensor.numpy() for tensor in tf.nest.flatten(results)]
+    np.savez(inputs.with_suffix(".results"), variables, *results)
+assert not {"jax", "keras", "flax", "flaxlayer"} & set(sys.modules)
 """
 
 
-def serve(folder, endpoint, *arrays):
-    np.savez(folder / "inputs.npz", *arrays)
-    command = [sys.executable, "-c", SERVE, str(folder), endpoint]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = np.load(folder / "results.npz")
-    return [results[name] for name in results.files], done.stdout.split()
+def save_inputs(folder, endpoint, *arrays):
+    np.savez(folder / f"{endpoint}.npz", *arrays)
+
+
+def read_results(folder, endpoint):
+    stored = np.load(folder / f"{endpoint}.results.npz")
+    variables, *results = (stored[name] for name in stored.files)
+    return results, variables
 
 
 class Images(nn.Module):
@@ -58,20 +62,25 @@ class Images(nn.Module):
         return nn.Dense(3)(x.mean((1, 2)))
 
 
-def test_a_trained_model_serves_any_size_with_its_variables(tmp_path):
+def export_a_trained_model(folder):
     x = np.random.default_rng(0).normal(size=(8, 6, 6, 1)).astype(np.float32)
     tensor = keras.Input((None, None, 1))
     layer = FlaxLayer(Images())
     model = keras.Model(tensor, layer(tensor))
     model.compile("adam", "mse")
     model.fit(x, np.ones((8, 3), np.float32), epochs=2, verbose=0)
-    model.export(tmp_path / "model", verbose=False)
+    model.export(folder / "model", verbose=False)
     other = np.random.default_rng(1).normal(size=(2, 9, 7, 1)).astype(np.float32)
-    (served,), counts = serve(tmp_path, "serve", other)
-    expected = Images().apply(layer.flax_variables(), other)
-    np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-6)
-    assert int(counts[0]) >= len(layer.weights)
-    assert int(counts[1]) == len(layer.trainable_weights)
+    save_inputs(folder, "serve", other)
+
+    def check():
+        (served,), (count, trainable) = read_results(folder, "serve")
+        expected = Images().apply(layer.flax_variables(), other)
+        np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-6)
+        assert count >= len(layer.weights)
+        assert trainable == len(layer.trainable_weights)
+
+    return check
 
 
 class Pair(nn.Module):
@@ -81,26 +90,25 @@ class Pair(nn.Module):
         return {"sum": y, "count": tokens.shape[1] + jnp.sum(tokens > 0, axis=1)}
 
 
-def test_several_inputs_and_outputs_are_served(tmp_path):
+def export_several_inputs_and_outputs(folder):
     tokens, x = keras.Input((None,), dtype="int32"), keras.Input((5,))
     layer = FlaxLayer(Pair())
     model = keras.Model([tokens, x], layer(tokens, x))
-    model.export(tmp_path / "model", verbose=False)
+    model.export(folder / "model", verbose=False)
     given = (
         np.arange(12, dtype=np.int32).reshape(3, 4) % 11,
         np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32),
     )
-    expected = Pair().apply(layer.flax_variables(), *given)
-    script = SERVE.replace("(*arrays))", "(arrays))")
-    assert script != SERVE
-    np.savez(tmp_path / "inputs.npz", *given)
-    command = [sys.executable, "-c", script, str(tmp_path), "serve"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = np.load(tmp_path / "results.npz")
-    found = {results[name].dtype.kind: results[name] for name in results.files}
-    np.testing.assert_allclose(found["f"], expected["sum"], rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(found["i"], expected["count"])
+    save_inputs(folder, "serve", *given)
+
+    def check():
+        results, _ = read_results(folder, "serve")
+        expected = Pair().apply(layer.flax_variables(), *given)
+        found = {result.dtype.kind: result for result in results}
+        np.testing.assert_allclose(found["f"], expected["sum"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(found["i"], expected["count"])
+
+    return check
 
 
 class Coder(nn.Module):
@@ -117,24 +125,28 @@ class Coder(nn.Module):
         return self.outer(z)
 
 
-def test_methods_are_endpoints(tmp_path):
+def export_methods_as_endpoints(folder):
     layer = FlaxLayer(Coder())
     x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    z = x[:, :2]
     layer(x)
-    encode, decode = layer.method("encode"), layer.method("decode")
-    encode(x), decode(np.ones((1, 2), np.float32))
     archive = keras.export.ExportArchive()
     archive.track(layer)
-    for name, method, width in (("encode", encode, 5), ("decode", decode, 2)):
-        signature = [keras.InputSpec(shape=(None, width), dtype="float32")]
+    for name, given in (("encode", x), ("decode", z)):
+        method = layer.method(name)
+        method(given)
+        signature = [keras.InputSpec(shape=(None, given.shape[1]), dtype="float32")]
         archive.add_endpoint(name, method, input_signature=signature)
-    archive.write_out(tmp_path / "model", verbose=False)
-    variables = layer.flax_variables()
-    (code,), _ = serve(tmp_path, "encode", x)
-    np.testing.assert_allclose(code, Coder().apply(variables, x, method="encode"), rtol=1e-5)
-    (back,), _ = serve(tmp_path, "decode", code)
-    expected = Coder().apply(variables, code, method="decode")
-    np.testing.assert_allclose(back, expected, rtol=1e-5, atol=1e-6)
+        save_inputs(folder, name, given)
+    archive.write_out(folder / "model", verbose=False)
+
+    def check():
+        for name, given in (("encode", x), ("decode", z)):
+            (served,), _ = read_results(folder, name)
+            expected = Coder().apply(layer.flax_variables(), given, method=name)
+            np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-6)
+
+    return check
 
 
 class Counts(nn.Module):
@@ -148,11 +160,44 @@ class Counts(nn.Module):
         return x + count.value
 
 
-@pytest.mark.parametrize(("updates", "second"), [("always", 3.0), ("training", 1.0)])
-def test_state_is_kept_in_the_artefact_or_frozen(updates, second, tmp_path):
+def export_state(folder, updates, second):
     model = keras.Sequential([keras.Input((2,)), FlaxLayer(Counts(), state_updates=updates)])
     x = np.zeros((1, 2), np.float32)
     model(x)  # makes the count 1 where state is kept
-    model.export(tmp_path / "model", verbose=False)
-    (served,), _ = serve(tmp_path, "serve", x)
-    np.testing.assert_array_equal(served, np.full((1, 2), second, np.float32))
+    model.export(folder / "model", verbose=False)
+    save_inputs(folder, "serve", x)
+
+    def check():
+        (served,), _ = read_results(folder, "serve")
+        np.testing.assert_array_equal(served, np.full((1, 2), second, np.float32))
+
+    return check
+
+
+EXPORTS = {
+    "a trained model, any size, its variables": export_a_trained_model,
+    "several inputs and outputs": export_several_inputs_and_outputs,
+    "methods as endpoints": export_methods_as_endpoints,
+    "state that is kept": lambda folder: export_state(folder, "always", 3.0),
+    "state that is frozen": lambda folder: export_state(folder, "training", 1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Exports everything, then serves everything in one other process."""
+    root = tmp_path_factory.mktemp("artefacts")
+    checks = {}
+    for number, (name, export) in enumerate(EXPORTS.items()):
+        folder = root / str(number)
+        folder.mkdir()
+        checks[name] = export(folder)
+    command = [sys.executable, "-c", SERVE, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return checks
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_it_is_served_without_jax_flax_and_keras(name, served):
+    served[name]()

@@ -54,7 +54,6 @@ LINEAR_ALGEBRA = {
     "qr": lambda x: jnp.abs(jnp.linalg.qr(x)[1]),
     "eigh": lambda x: jnp.linalg.eigh(x)[0],
     "svd": lambda x: jnp.linalg.svd(x, compute_uv=False),
-    "norm": lambda x: jnp.linalg.norm(x, ord=2, axis=(1, 2)),
 }
 
 
