@@ -40,8 +40,8 @@ def make():
 
 
 def train(model, folder):
-    model.compile(keras.optimizers.Adam(0.1), "mse")
-    model.fit(tokens, np.ones((8, 3), np.float32), batch_size=8, verbose=0)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.fit(tokens, np.ones((8, 3), np.float32), batch_size=8, shuffle=False, verbose=0)
     model.save(folder + "/model.keras")
     model.save_weights(folder + "/model.weights.h5")
     np.save(folder + "/outputs.npy", np.asarray(model(tokens)))
@@ -79,7 +79,7 @@ def test_a_trained_model_goes_to_the_other_backend_and_back(tmp_path):
     here["check"](str(folders[1]))
     # Both trained from the same seed: the same initial values and the same keys.
     left, right = (np.load(folder / "outputs.npy") for folder in folders)
-    np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
 
 
 @flaxlayer.register(package="crossing")
