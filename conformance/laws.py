@@ -10,12 +10,12 @@ import pathlib
 from collections import defaultdict
 from collections.abc import Iterator
 
-__all__ = ["BACKENDS", "LAWS", "enforcing_tests", "page"]
+__all__ = ["ELSEWHERE", "LAWS", "enforcing_tests", "page"]
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "laws.md"
 
-# The laws that the packages claim today; B5 and the other backends come with their own work.
+# The laws that the packages claim today; the third backend comes with its own work.
 LAWS = {
     "C1": "partition",
     "C2": "roles",
@@ -49,11 +49,12 @@ LAWS = {
 }
 
 
-BACKENDS = {
+ELSEWHERE = {
+    "B5": "sharded",
     "K2": "TensorFlow",
     "K4": "preflight",
 }
-"""Laws of one backend alone, which a module of the zoo cannot show on another."""
+"""Laws of one backend or of several devices, which a module of the zoo cannot show without."""
 
 
 def _marks(node: ast.FunctionDef) -> Iterator[str]:
@@ -79,7 +80,7 @@ def page() -> str:
     tests = enforcing_tests()
     lines = ["# Laws and the tests that enforce them", ""]
     lines += ["Made by `python -m conformance.laws` from the tests' `law` markers.", ""]
-    for law, title in {**LAWS, **BACKENDS}.items():
+    for law, title in {**LAWS, **ELSEWHERE}.items():
         lines += [f"## {law} {title}", ""]
         lines += [f"- `{test}`" for test in sorted(tests.get(law, []))] + [""]
     return "\n".join(lines)

@@ -1,7 +1,11 @@
-"""Which tests run on which of Keras's backends: those of TensorFlow in a process of their own."""
+"""Which tests run in this process: those of another backend and of devices have their own."""
+
+import os
 
 import keras
 
-collect_ignore = ["tests/test_tensorflow.py"]
+collect_ignore = ["tests/test_tensorflow.py", "tests/test_devices.py"]
 if keras.backend.backend() != "tensorflow":
     collect_ignore = ["tests/tensorflow", "src/flaxlayer/backends/tensorflow"]
+    several = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    collect_ignore += ["tests/test_devices.py"] if several else ["tests/devices"]

@@ -3,9 +3,6 @@
 `KERAS_BACKEND=tensorflow pytest packages/layer/tests/tensorflow` runs them directly.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,15 +29,8 @@ PARTS = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_tests_of_tensorflow_pass(part):
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--doctest-modules"]
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS"):
-        environment.pop(name, None)
-    done = subprocess.run(
-        [*command, *map(str, PARTS[part])], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+def test_the_tests_of_tensorflow_pass(part, passes_in_a_process):
+    passes_in_a_process(PARTS[part], KERAS_BACKEND="tensorflow")
 
 
 def test_each_file_of_tests_belongs_to_a_part():

@@ -67,6 +67,12 @@ class EagerProgram:
         self._compiled |= {key: _PROGRAMS.compile(_lower(key), pool) for key in todo}
         pool.shutdown(wait=False)
 
+    def compile(self, shardings: Sequence[Any]) -> Callable[..., list[jax.Array]]:
+        """Returns the program compiled as a whole, with a sharding for each leaf of its result."""
+        run = core.jaxpr_as_fun(self._traced)
+        compiled: Callable[..., list[jax.Array]] = jax.jit(run, out_shardings=list(shardings))
+        return compiled
+
     def __call__(self, *args: Any) -> list[jax.Array]:
         """Runs the program on the leaves of its arguments; returns the leaves of its result."""
         self.prepare()

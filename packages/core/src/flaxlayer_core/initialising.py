@@ -8,8 +8,10 @@ of an eager init.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -19,6 +21,7 @@ from flaxlayer_core.building import Blueprint, ones
 from flaxlayer_core.compat import trace_state_clean
 from flaxlayer_core.given import merge_missing, override_variables
 from flaxlayer_core.keys import init_rngs
+from flaxlayer_core.paths import Path, flatten_with_paths
 from flaxlayer_core.plans import Discovery, abstract_keys, trace_init
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 from flaxlayer_core.tracing import TracedFunction
@@ -27,7 +30,11 @@ __all__ = ["forget_trace", "initial_variables"]
 
 
 def initial_variables(
-    blueprint: Blueprint, seed: int, *, values: Sequence[Any] | None = None
+    blueprint: Blueprint,
+    seed: int,
+    *,
+    values: Sequence[Any] | None = None,
+    shardings: Mapping[Path, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
 
@@ -38,6 +45,8 @@ def initial_variables(
         blueprint: What `examine` found.
         seed: The layer's seed.
         values: The inputs themselves where they are at hand.
+        shardings: The sharding of each stored array, by path. Then init is compiled as a whole
+            (B5), unless a value depends on an input.
 
     Returns:
         The stored collections; given variables are in their places, copied once.
@@ -66,9 +75,10 @@ def initial_variables(
         given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
         if len(given) == len(discovery.layout.specs):
             return override_variables(discovery.variables, given)
-        variables = _init(blueprint, seed, values, training=True)
+        run = partial(_init, blueprint, seed, values, shardings)
+        variables = run(training=True)
         if discovery.extra_init:
-            extra = _init(blueprint, seed, values, training=False)
+            extra = run(training=False)
             variables = merge_missing(variables, extra)
     return override_variables({name: variables[name] for name in discovery.variables}, given)
 
@@ -77,6 +87,7 @@ def _init(
     blueprint: Blueprint,
     seed: int,
     values: Sequence[Any] | None,
+    shardings: Mapping[Path, Any],
     *,
     training: bool,
 ) -> dict[str, Any]:
@@ -91,14 +102,25 @@ def _init(
             failure = error
             continue
         if traced is not None and not traced.needs(1):
-            traced.prepare()
             rngs = init_rngs(seed, streams) if traced.needs(0) else abstract_keys(streams)
-            variables: dict[str, Any] = traced.evaluate(rngs, list(binding.arrays))
+            places = _places(traced.result, shardings) if shardings else None
+            variables: dict[str, Any] = traced.evaluate(
+                rngs, list(binding.arrays), shardings=places
+            )
             return variables
         concrete = values if values is not None else ones(binding)
         return probe.init(init_rngs(seed, streams), concrete, training=training)
     assert failure is not None
     raise failure
+
+
+def _places(variables: dict[str, Any], shardings: Mapping[Path, Any]) -> list[Any]:
+    pairs = flatten_with_paths(variables)[0]
+    keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for _, leaf in pairs]
+    # What is stored of a key has a dimension more.
+    return [
+        None if key else shardings.get(path) for (path, _), key in zip(pairs, keys, strict=True)
+    ]
 
 
 def _known(blueprint: Blueprint, training: bool) -> TracedFunction | None:

@@ -22,6 +22,7 @@ from flaxlayer_core.collections import Role, VariableSpec
 from flaxlayer_core.compat import StreamRecord
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import merge_missing
+from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import NO_MODES, FlaxModule, Modes, Rngs
 
 __all__ = ["MADE", "LateModule", "subtract_tree"]
@@ -166,6 +167,10 @@ class LateModule:
                 )
             tree[name] = {**found, MADE: jnp.asarray(True)}
         return tree
+
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that partition metadata names for variables, by path (B5)."""
+        return self._inner.axis_names(variables)
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns the module with variables as raw `apply` takes them."""

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
+from flax.linen.spmd import logical_to_mesh_axes
 
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role, normalize_variables
 from flaxlayer_core.errors import AcceptModuleError
+from flaxlayer_core.paths import Path, flatten_with_paths
 from flaxlayer_core.protocol import NO_MODES, Modes, Rngs
 from flaxlayer_core.public_methods import PublicMethods
 
@@ -125,6 +128,13 @@ class LinenModule:
         """Returns the tree as it is."""
         return dict(raw)
 
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that boxes name; logical names go through the axis rules (B5)."""
+        paths = [path for path, _ in flatten_with_paths(dict(variables))[0]]
+        boxes = jax.tree_util.tree_leaves(dict(variables), is_leaf=_is_box)
+        names = [_axis_names(box) for box in boxes for _ in jax.tree_util.tree_leaves(box)]
+        return {path: axes for path, axes in zip(paths, names, strict=True) if axes is not None}
+
     def bind(self, variables: Mapping[str, Any]) -> nn.Module:
         """Returns the module bound to its variables."""
         return self._module.bind(dict(variables))
@@ -162,3 +172,13 @@ def _accept(module: Any) -> None:
         found=found,
         fix=fix,
     )
+
+
+def _is_box(node: Any) -> bool:
+    return isinstance(node, nn.meta.AxisMetadata)
+
+
+def _axis_names(box: Any) -> tuple[Any, ...] | None:
+    if isinstance(box, nn.LogicallyPartitioned):
+        return tuple(logical_to_mesh_axes(box.names, box.rules) or ())
+    return tuple(box.get_partition_spec()) if hasattr(box, "get_partition_spec") else None

@@ -216,6 +216,12 @@ class NnxModule:
         """Returns a tree with text for the keys of mappings, as it is stored."""
         return {str(name): _with_text_keys(tree) for name, tree in raw.items()}
 
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that metadata of the module's variables names, by path (B5)."""
+        del variables  # the graph knows
+        form = next(iter(self._forms.values()))
+        return {p: v.axes for v in form.variables if v.axes is not None for p in v.paths}
+
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns a new module with these variables, in the modes of the user's own (W2).
 

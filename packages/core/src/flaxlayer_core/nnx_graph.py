@@ -61,6 +61,7 @@ class GraphVariable:
         stream: The name of its random stream, where it belongs to one.
         treedef: The structure of its value, which is an array mostly.
         paths: The paths of the arrays of its value.
+        axes: The mesh axis of each dimension by its metadata, if it has some.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class GraphVariable:
     stream: str | None
     treedef: jax.tree_util.PyTreeDef
     paths: tuple[Path, ...]
+    axes: tuple[Any, ...] | None = None
 
     @property
     def is_rng(self) -> bool:
@@ -186,14 +188,27 @@ def _variables(state: Any) -> Iterator[GraphVariable]:
     nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
     for entries, node in nodes:
         path = tuple(part for entry in entries for part in _parts(entry))
-        kind, stream, value = None, None, node
+        kind, stream, value, axes = None, None, node, None
         if _is_variable(node):
-            kind, value = type(node), variable_value(node)
+            kind, value, axes = type(node), variable_value(node), _axes(node)
             stream = node.tag if isinstance(node, nnx.RngState) else None
         path = (ARRAYS if kind is None else collection_of(kind), *path)
         inside, treedef = jax.tree_util.tree_flatten_with_path(value)
         paths = tuple((*path, *map(key_name, inner)) for inner, _ in inside)
-        yield GraphVariable(path, kind, stream, treedef, paths)
+        yield GraphVariable(path, kind, stream, treedef, paths, axes)
+
+
+# What Flax has called the metadata, the newest first.
+_AXES = ("out_sharding", "sharding_names", "sharding")
+
+
+def _axes(variable: nnx.Variable[Any]) -> tuple[Any, ...] | None:
+    metadata = variable.get_metadata()
+    names = next((metadata[name] for name in _AXES if metadata.get(name)), None)
+    if names is None:
+        return None
+    rules = dict(metadata.get("sharding_rules") or ())
+    return tuple(rules.get(name, name) for name in names)
 
 
 def _parts(entry: Any) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -147,12 +148,21 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
         AcceptModuleError: If the call fails or gives something else.
     """
     try:
-        module = factory(rngs=rngs) if _takes_rngs(factory) else factory()
+        with _unplaced():
+            module = factory(rngs=rngs) if _takes_rngs(factory) else factory()
     except TypeError as error:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     if not isinstance(module, nnx.Module):
         raise _refusal(factory, f"{type(module).__name__}, which is no nnx.Module")
     return module
+
+
+def _unplaced() -> contextlib.AbstractContextManager[Any]:
+    # Since Flax 0.12 a variable that names mesh axes asks for a mesh; a layer places its own (B5).
+    off = getattr(nnx, "use_eager_sharding", None)
+    context: contextlib.AbstractContextManager[Any]
+    context = off(False) if off else contextlib.nullcontext()
+    return context
 
 
 def describe_module(factory: Callable[..., Any]) -> nnx.Module:

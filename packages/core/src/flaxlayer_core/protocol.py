@@ -12,6 +12,7 @@ import jax
 
 from flaxlayer_core.collections import Role
 from flaxlayer_core.compat import StreamRecord
+from flaxlayer_core.paths import Path
 
 __all__ = ["NO_MODES", "FlaxModule", "Modes", "Rngs"]
 
@@ -84,6 +85,16 @@ class FlaxModule(Protocol):
 
     def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """Returns a tree of the module's, or a part of one, as it is stored (B4, W2)."""
+
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that partition metadata names for variables, by path (B5).
+
+        Args:
+            variables: What is stored: a tree of arrays or `ShapeDtypeStruct`.
+
+        Returns:
+            For each dimension a name, several, or None; only for variables with metadata.
+        """
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns the module with variables in the form that it takes itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -60,12 +61,21 @@ class TracedFunction:
         """Starts to compile what the result needs, in other threads."""
         self._program.prepare()
 
-    def evaluate(self, *args: Any) -> Any:
-        """Runs what the result needs, op by op; arguments that it does not need may be abstract."""
+    def evaluate(self, *args: Any, shardings: Sequence[Any] | None = None) -> Any:
+        """Runs what the result needs; arguments that it does not need may be abstract.
+
+        Args:
+            *args: The arguments.
+            shardings: Where each leaf of the result goes, None for anywhere. Then the whole is
+                compiled, so that no device holds more than its part (B5); else it runs op by op.
+
+        Returns:
+            The result.
+        """
         leaves = jax.tree_util.tree_leaves(args)
-        outputs = self._program(
-            *(leaf for leaf, used in zip(leaves, self._used, strict=True) if used)
-        )
+        needed = [leaf for leaf, used in zip(leaves, self._used, strict=True) if used]
+        run = self._program if shardings is None else self._program.compile(shardings)
+        outputs = run(*needed)
         return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
 
 

@@ -17,6 +17,7 @@ from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.settings import Settings
+from flaxlayer.sharding import shardings_of, variable_layouts
 from flaxlayer.sharing import new_token
 from flaxlayer.weights import FlaxWeights, create_weights
 from flaxlayer_core import (
@@ -274,14 +275,17 @@ class FlaxLayer(WeightAccess):
         layout = blueprint.discovery.layout
         if self._revived:
             storing.refuse_oversized(layout.specs, where=probe.title)
+        layouts = variable_layouts(blueprint, prefix=self.path, where=probe.title)
+        places = shardings_of(layouts)
         initial = storing.InitialValues(
-            lambda: initial_variables(blueprint, self._seed, values=inputs.values)
+            lambda: initial_variables(blueprint, self._seed, values=inputs.values, shardings=places)
         )
         weights = create_weights(
             layout,
             initial,
             variable_dtype=self.variable_dtype if self._explicit_dtype else None,
             where=probe.title,
+            layouts=layouts,
         )
         found = forget_trace(blueprint.discovery)
         self._flax_module = blueprint.probe.flax_module

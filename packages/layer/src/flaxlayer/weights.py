@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -71,6 +72,7 @@ def create_weights(
     *,
     variable_dtype: str | None,
     where: str,
+    layouts: Mapping[Path, Any] = MappingProxyType({}),
 ) -> FlaxWeights:
     """Makes a Keras variable for each stored variable of a module.
 
@@ -80,6 +82,7 @@ def create_weights(
             it is called when the scope ends (B3).
         variable_dtype: The dtype that floating weights are stored in, None for the module's own.
         where: What to name in an error.
+        layouts: Where a distribution puts them, by path (B5).
 
     Returns:
         The variables, with paths `<layer>/params/Dense_0/kernel` (W1).
@@ -89,7 +92,7 @@ def create_weights(
     """
     dtypes = [_stored_dtype(spec, layout, variable_dtype, where) for spec in layout.specs]
     variables = [
-        _create_variable(spec, index, dtype, initial, layout)
+        _create_variable(spec, index, dtype, initial, layout, layouts.get(spec.path))
         for index, (spec, dtype) in enumerate(zip(layout.specs, dtypes, strict=True))
     ]
     return FlaxWeights(layout, tuple(variables))
@@ -125,7 +128,9 @@ def _create_variable(
     dtype: str,
     initial: Callable[[], Sequence[Any]],
     layout: VariableLayout,
+    placed: Any,
 ) -> keras.Variable:
+    options = {} if placed is None else {"layout": placed}  # older Keras takes none
     backend = current_backend()
 
     def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
@@ -142,6 +147,7 @@ def _create_variable(
             autocast=False,
             name=escape_part(spec.path[-1]),
             **backend.variable_options(spec, layout.role(spec.path[0])),
+            **options,
         )
 
 

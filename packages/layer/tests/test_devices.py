@@ -1,0 +1,18 @@
+"""The tests in `tests/devices`, in a process that has eight devices.
+
+`XLA_FLAGS=--xla_force_host_platform_device_count=8 pytest packages/layer/tests/devices` runs them
+directly.
+"""
+
+from pathlib import Path
+
+import pytest
+from flax import nnx
+
+DEVICES = Path(__file__).parent / "devices"
+
+
+@pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+def test_the_tests_of_several_devices_pass(passes_in_a_process):
+    flags = "--xla_force_host_platform_device_count=8"
+    passes_in_a_process([DEVICES], KERAS_BACKEND="jax", XLA_FLAGS=flags)
