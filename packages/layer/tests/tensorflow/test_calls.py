@@ -155,6 +155,23 @@ def test_inputs_of_every_dtype_arrive_as_jax_has_them(array, close):
         close([y.numpy() for y in call(tf.constant(array))], list(expected))
 
 
+def test_a_scalar_of_half_precision_builds_a_layer(close):
+    class Scales(nn.Module):
+        @nn.compact
+        def __call__(self, x, scale):
+            return nn.Dense(2)(x) * scale
+
+    layer, x = FlaxLayer(Scales()), inputs(3, 5)
+    scale = tf.constant(1.5, tf.bfloat16)
+    expected = Scales().apply(layer_variables(layer, x, scale), x, jnp.bfloat16(1.5))
+    close(layer(x, scale).numpy(), expected)
+
+
+def layer_variables(layer, *arguments):
+    layer(*arguments)
+    return layer.flax_variables()
+
+
 def test_complex_gradients_follow_tensorflow():
     class Scale(nn.Module):
         @nn.compact

@@ -59,4 +59,7 @@ def to_tensor(array: Any) -> tf.Tensor:
 
 def to_jax(array: Any) -> jax.Array:
     """Returns the value of an array of TensorFlow or NumPy."""
-    return jnp.asarray(keras.ops.convert_to_numpy(array))
+    if isinstance(array, keras.Variable):
+        array = array.value
+    # A scalar bfloat16 tensor has no array protocol; what `numpy` returns has.
+    return jnp.asarray(array.numpy() if tf.is_tensor(array) else array)
