@@ -1,7 +1,21 @@
 """Runs every benchmark: `./dev bench`."""
 
-from benchmarks import build_time, eager_call, nnx_module, program_cost, train_step
+from benchmarks import (
+    build_time,
+    eager_call,
+    nnx_module,
+    program_cost,
+    tensorflow_backend,
+    train_step,
+)
 
-for module in (eager_call, build_time, train_step, program_cost, nnx_module):
+for module in (
+    eager_call,
+    build_time,
+    train_step,
+    program_cost,
+    nnx_module,
+    tensorflow_backend,
+):
     print(f"\n## {(module.__doc__ or '').splitlines()[0]}\n", flush=True)
     module.main()

@@ -5,6 +5,7 @@ import pathlib
 import pkgutil
 import time
 
+import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -58,6 +59,14 @@ def pytest_configure(config):
     config.stash[STARTED] = time.perf_counter()
 
 
+@pytest.fixture(autouse=True)
+def forget_programs(request):
+    """After a long test, drops what was compiled for its modules: gigabytes over a session."""
+    yield
+    if request.node.get_closest_marker("long"):
+        jax.clear_caches()
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Sums up what the generated tests recorded."""
     stats = terminalreporter.stats
@@ -65,6 +74,6 @@ def pytest_terminal_summary(terminalreporter, config):
     for line in figures.lines():
         terminalreporter.write_line(f"conformance: {line}")
     path = config.getoption("--figures")
-    if path is not None:
+    if path is not None and not hasattr(config, "workerinput"):
         seconds = time.perf_counter() - config.stash[STARTED]
         path.write_text(figures.to_json(seconds), encoding="utf-8")

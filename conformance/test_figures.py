@@ -1,0 +1,48 @@
+"""The figures of the long runs are in the repository, and of runs without a mismatch (T8)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conformance.figures import Figures
+
+RESULTS = Path(__file__).parent / "results"
+LEAST = {
+    "long_linen.json": {"build, call and state": 1000},
+}
+"""How many modules each run examined at least; written by `--figures`."""
+
+
+@pytest.mark.law("T1")
+@pytest.mark.parametrize("name", LEAST)
+def test_a_long_run_is_recorded(name):
+    record = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    assert record["failed"] == []
+    for checks, least in LEAST[name].items():
+        assert record["checked"][checks]["modules"] >= least
+
+
+class Reported:
+    def __init__(self, nodeid, **recorded):
+        self.nodeid, self.user_properties = nodeid, list(recorded.items())
+
+
+@pytest.mark.law("T8")
+def test_figures_are_summed_over_processes():
+    shards = [
+        Reported("a[0]", checks="calls", modules=3, seconds=2.0, errors={"float32": 0.0}),
+        Reported("a[1]", checks="calls", modules=5, seconds=2.0, errors={"float32": 0.5}),
+        Reported("b", tried=7),
+        Reported("c"),
+    ]
+    figures = Figures(shards, [Reported("d")])
+    assert list(figures.lines()) == [
+        "1 faults found after 7 generated modules (median), 7 at most",
+        "8 generated modules through the calls checks in 4 process seconds, 120 a minute for each "
+        "process",
+    ]
+    data = json.loads(figures.to_json(60.0))
+    assert data["failed"] == ["d"]
+    total = {"modules": 8, "process_seconds": 4.0, "errors": {"float32": 0.5}}
+    assert data["checked"] == {"calls": total}
