@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.extend import core
 
+from flaxlayer_core import evaluating
 from flaxlayer_core.evaluating import EagerProgram
 
 pytestmark = pytest.mark.law("B2")
@@ -88,18 +89,33 @@ def test_special_numbers_have_the_bits_of_an_eager_call():
         assert np.array_equal(np.asarray(ours), np.asarray(eager), equal_nan=True)
 
 
-def test_each_distinct_function_is_compiled_once(monkeypatch):
-    lowered = []
+@pytest.fixture
+def compiled(monkeypatch):
+    """What was compiled; nothing is known from before, and one program is remembered."""
+    found = []
     original = jax.stages.Lowered.compile
+    monkeypatch.setattr(evaluating, "_PROGRAMS", evaluating._Programs(1))
     monkeypatch.setattr(
-        jax.stages.Lowered, "compile", lambda self: lowered.append(self) or original(self)
+        jax.stages.Lowered, "compile", lambda self: found.append(self) or original(self)
     )
+    return found
+
+
+def test_each_distinct_function_is_compiled_once(compiled):
     init = INITIALIZERS["lecun_normal"]
     run = program(lambda a, b: (init(a, (4, 4)), init(b, (4, 4)), init(b, (4, 2))), *keys())
     run.prepare()
     run(*keys())
     run(*keys())
-    assert len(lowered) == 2
+    assert len(compiled) == 2
+
+
+def test_a_program_serves_other_modules_while_it_is_among_the_last_ones(compiled):
+    init = INITIALIZERS["lecun_normal"]
+    for shape, count in (((4, 4), 1), ((4, 4), 1), ((4, 2), 2), ((4, 4), 3)):
+        ours = program(lambda a, b, shape=shape: init(b, shape), *keys())(*keys())
+        assert len(compiled) == count
+        np.testing.assert_array_equal(ours[0], init(keys()[1], shape))
 
 
 def keys():
