@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import flaxlayer
 import flaxlayer_testing
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import (
@@ -295,3 +296,16 @@ def test_the_decorator_runs_each_check_of_each_subject(subject, check):
 def test_the_public_names_exist_and_are_listed_once():
     assert len(flaxlayer_testing.__all__) == len(set(flaxlayer_testing.__all__))
     assert all(hasattr(flaxlayer_testing, name) for name in flaxlayer_testing.__all__)
+
+
+@flaxlayer.register(package="test_fronts")
+class Registered(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2)(x)
+
+
+@pytest.mark.law("S2")
+def test_a_foreign_name_is_put_in_the_place_of_a_registered_one():
+    report = check_module(Registered(), X, only=["check_wrong_config"])
+    assert [entry.status for entry in report.entries] == [Status.PASSED]

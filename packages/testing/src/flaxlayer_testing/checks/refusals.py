@@ -26,7 +26,7 @@ __all__ = [
     "check_wrong_variables",
 ]
 
-_NAME = re.compile(r"[\w.]+:[\w.]+")
+_NAME = re.compile(r"[\w.]+[:>][\w.]+")  # package.module:Class, or what is registered
 
 
 def _refused(layer: Any, what: str, act: Callable[[], Any], law: str) -> Errors:
