@@ -17,7 +17,7 @@ from flax.errors import ModifyScopeVariableError
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
-from flaxlayer_core.nnx_graph import GraphForm, GraphVariable, role_of
+from flaxlayer_core.nnx_graph import GraphForm, GraphVariable, rng_streams, role_of
 from flaxlayer_core.nnx_making import class_of, describe_module, init_streams, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
 from flaxlayer_core.paths import Path, flatten_with_paths
@@ -262,8 +262,7 @@ def _refuse_old_flax() -> None:
 
 
 def _streams_of(module: nnx.Module) -> list[tuple[nnx.RngStream, Any]]:
-    nodes = [node for _, node in nnx.iter_graph(module)]
-    return [(n, compat.variable_value(n.count)) for n in nodes if isinstance(n, nnx.RngStream)]
+    return [(stream, compat.variable_value(stream.count)) for stream in rng_streams(module)]
 
 
 def _note_draws(streams: list[tuple[nnx.RngStream, Any]], rngs: Rngs) -> None:

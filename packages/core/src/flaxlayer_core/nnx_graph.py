@@ -15,7 +15,7 @@ from flaxlayer_core.compat import variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.paths import Path, format_path, key_name
 
-__all__ = ["ARRAYS", "GraphForm", "GraphVariable", "collection_of", "role_of"]
+__all__ = ["ARRAYS", "GraphForm", "GraphVariable", "collection_of", "rng_streams", "role_of"]
 
 ARRAYS = "arrays"
 
@@ -41,6 +41,11 @@ def collection_of(variable_type: type) -> str:
         return nnx.variable_name_from_type(variable_type)
     except ValueError:  # not registered
         return variable_type.__name__
+
+
+def rng_streams(module: nnx.Module) -> list[nnx.RngStream]:
+    """Returns the random streams that a module keeps."""
+    return [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.RngStream)]
 
 
 def role_of(variable_type: type) -> Role | None:

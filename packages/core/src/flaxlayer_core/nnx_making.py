@@ -11,6 +11,7 @@ from typing import Any
 from flax import nnx
 
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
+from flaxlayer_core.nnx_graph import rng_streams
 
 __all__ = [
     "Remade",
@@ -121,8 +122,7 @@ def factory_of(module: Any) -> Any:
     get_config = getattr(module, "get_config", None)
     config = get_config() if callable(get_config) else None
     if isinstance(config, Mapping):
-        nodes = (node for _, node in nnx.iter_graph(module))
-        tags = {node.tag for node in nodes if isinstance(node, nnx.RngStream)}
+        tags = {stream.tag for stream in rng_streams(module)}
         return Remade.of(type(module), config, tags)
     raise EncodeModuleError(
         f"Cannot store {name}.",

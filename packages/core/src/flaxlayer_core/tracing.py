@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from flaxlayer_core.compat import cut_to_needs
 from flaxlayer_core.evaluating import EagerProgram
 from flaxlayer_core.shapes import is_symbolic
 
-__all__ = ["TracedFunction"]
+__all__ = ["TracedFunction", "equations"]
 
 
 class TracedFunction:
@@ -43,7 +44,7 @@ class TracedFunction:
         closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
         cut, self._used = cut_to_needs(closed)
         self._program = EagerProgram(cut)
-        self._symbolic = _has_symbols(cut.jaxpr)
+        self._jaxpr = cut.jaxpr
         self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
         self.dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(args)]
 
@@ -52,10 +53,11 @@ class TracedFunction:
         start = sum(self._sizes[:position])
         return any(self._used[start : start + self._sizes[position]])
 
-    @property
+    @cached_property
     def sized(self) -> bool:
         """Whether what the result needs has no symbolic size in it, so that it can run."""
-        return not self._symbolic
+        made = (variable for equation in equations(self._jaxpr) for variable in equation.outvars)
+        return not any(is_symbolic(getattr(variable.aval, "shape", ())) for variable in made)
 
     def prepare(self) -> None:
         """Starts to compile what the result needs, in other threads."""
@@ -79,10 +81,27 @@ class TracedFunction:
         return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
 
 
-def _has_symbols(jaxpr: Any) -> bool:
-    variables = (variable for equation in jaxpr.eqns for variable in equation.outvars)
-    if any(is_symbolic(getattr(variable.aval, "shape", ())) for variable in variables):
-        return True
-    leaves = jax.tree_util.tree_leaves([list(equation.params.values()) for equation in jaxpr.eqns])
-    inner = (getattr(leaf, "jaxpr", leaf) for leaf in leaves)  # of a closed one
-    return any(_has_symbols(part) for part in inner if hasattr(part, "eqns"))
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Yields the operations of a traced program, and of the programs inside them.
+
+    Args:
+        jaxpr: A program as JAX traced it.
+
+    Yields:
+        Each operation before those inside it.
+
+    Example:
+
+    ```python
+    >>> traced = jax.make_jaxpr(jax.jit(lambda x: x + 1))(1)
+    >>> [equation.primitive.name for equation in equations(traced.jaxpr)][-1]
+    'add'
+
+    ```
+    """
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.tree_util.tree_leaves(list(equation.params.values())):
+            inner = getattr(inner, "jaxpr", inner)  # of a closed one
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)

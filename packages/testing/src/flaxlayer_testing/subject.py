@@ -163,7 +163,7 @@ class Subject:
         snapshot.restore()
         return layer
 
-    def model(self, layer: Any) -> keras.Model:
+    def model(self, layer: Any, other: tuple[Any, ...] | None = None) -> keras.Model:
         """Returns a functional model of a layer alone.
 
         Its batch size is unknown where the module takes any. Its outputs are the arrays among the
@@ -171,11 +171,12 @@ class Subject:
 
         Args:
             layer: A layer under test.
+            other: Positional arguments of other sizes, which become unknown.
 
         Returns:
             A model from the list of inputs to the list of outputs.
         """
-        args, kwargs = self.model_inputs()
+        args, kwargs = self.model_inputs(other)
         return keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
 
     def model_inputs(

@@ -41,8 +41,7 @@ def check_unknown_sizes(subject: Subject) -> Errors:
     """A model of unknown sizes runs on inputs of other sizes as raw apply does (B1)."""
     layer, reference = subject.new_layer(), subject.reference
     grown = subject.grown_inputs
-    args, kwargs = subject.model_inputs(grown)
-    model = keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
+    model = subject.model(layer, grown)
     errors = []
     for inputs in (subject.inputs, grown, subject.inputs):
         sized = reference.with_call(replace(reference.raw, inputs=inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from flaxlayer.backends.tensorflow.compat import (
     symbolic_padding,
 )
 from flaxlayer_core import LowerModuleError, drop_symbols
+from flaxlayer_core.tracing import equations
 
 __all__ = ["Lowered", "lower"]
 
@@ -121,14 +122,5 @@ def _refusal(found: str, where: str) -> LowerModuleError:
 
 
 def _callbacks(jaxpr: Any) -> list[str]:
-    names = {equation.primitive.name for equation in _equations(jaxpr)}
+    names = {equation.primitive.name for equation in equations(jaxpr)}
     return sorted(name for name in names if "callback" in name)
-
-
-def _equations(jaxpr: Any) -> Iterator[Any]:
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in jax.tree_util.tree_leaves(list(equation.params.values())):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns"):
-                yield from _equations(inner)
