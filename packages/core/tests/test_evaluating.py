@@ -89,6 +89,16 @@ def test_special_numbers_have_the_bits_of_an_eager_call():
         assert np.array_equal(np.asarray(ours), np.asarray(eager), equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint32", "float16"])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_a_small_number_type_has_the_bits_of_an_eager_call(name, dtype):
+    x = np.array([0, 1, 2, 3, 5, 120, 127, 7], dtype)
+    operation = getattr(jax.lax, name)
+    function = lambda x: operation(x, x + x + jnp.ones((), dtype)).reshape(2, 4)  # noqa: E731
+    (ours,) = program(function, x)(x)
+    same_bits(ours, function(jnp.asarray(x)))
+
+
 @pytest.fixture
 def compiled(monkeypatch):
     """What was compiled; nothing is known from before, and one program is remembered."""

@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-from flax import nnx
 from flax.core.scope import Scope
 from flax.linen import module as linen_module
 from jax._src import core as jax_core
@@ -38,7 +37,6 @@ from jax.interpreters import partial_eval
 __all__ = [
     "StreamRecord",
     "cut_to_needs",
-    "inner_modules",
     "interceptors_active",
     "key_impl",
     "prng_impl",
@@ -153,13 +151,6 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
     else:
         record.asked.add(name)
         record.missing = name
-
-
-def inner_modules(module: nnx.Module) -> list[Any]:
-    """Returns an nnx module and all modules in it."""
-    if hasattr(nnx, "iter_modules"):  # since Flax 0.12
-        return [inner for _, inner in nnx.iter_modules(module)]
-    return [inner for _, inner in module.iter_modules()]
 
 
 def variable_value(variable: Any) -> Any:

@@ -2,16 +2,15 @@
 
 Eager JAX compiles a program for each distinct operation and shape, one after the other, when it
 comes to it. Here the jitted functions among the operations (what draws random numbers, mostly) are
-known beforehand and compile side by side, and single arithmetic operations on the CPU run in NumPy:
-IEEE 754 leaves one correct result of each, so its bits are those of a compiled operation. Numbers
-are folded into keys in integers.
+known beforehand and compile side by side, and single operations on the CPU run in NumPy where that
+has the bits of a compiled one. Numbers are folded into keys in integers.
 """
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -22,18 +21,10 @@ import numpy as np
 from jax.extend import core
 
 from flaxlayer_core.compat import single_operation
+from flaxlayer_core.numpy_operations import run_in_numpy
 from flaxlayer_core.threefry import fold_in, is_threefry
 
 __all__ = ["EagerProgram"]
-
-_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
-    "add": np.add,
-    "div": np.divide,
-    "mul": np.multiply,
-    "sqrt": np.sqrt,
-    "sub": np.subtract,
-}
-_IEEE = (np.dtype("float32"), np.dtype("float64"))
 
 
 class EagerProgram:
@@ -103,7 +94,7 @@ class EagerProgram:
             return outputs
         if _folds_in(equation):
             return [fold_in(inputs[0], int(inputs[1]))]
-        array = _in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
+        array = run_in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
         return self._bind(equation, inputs) if array is None else [array]
 
     def _bind(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
@@ -172,31 +163,6 @@ def _lower(function: Any) -> jax.stages.Lowered:
         for aval in function.in_avals
     ]
     return jax.jit(core.jaxpr_as_fun(function)).lower(*specs)
-
-
-def _in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
-    # None where NumPy cannot be relied on for the bits.
-    name, params = equation.primitive.name, equation.params
-    made = equation.outvars[0].aval
-    if name == "broadcast_in_dim":
-        plain = params.get("sharding") is None and isinstance(made.dtype, np.dtype)
-        if plain and np.ndim(inputs[0]) == 0:
-            return np.full(made.shape, inputs[0], made.dtype)
-    if name not in _ARITHMETIC or any(value is not None for value in params.values()):
-        return None
-    arrays = [np.asarray(value) for value in inputs]
-    if name == "div" and any(array.shape != made.shape for array in arrays):
-        return None  # XLA multiplies by the reciprocal of a divisor that it broadcasts
-    if made.dtype not in _IEEE or any(array.dtype != made.dtype for array in arrays):
-        return None
-    with np.errstate(all="ignore"):
-        result = np.asarray(_ARITHMETIC[name](*arrays))
-    return None if any(map(_holds_subnormal, (*arrays, result))) else result
-
-
-def _holds_subnormal(array: np.ndarray) -> bool:
-    # XLA's compiled code takes subnormal numbers for zero; NumPy does not.
-    return bool(((array != 0) & (np.abs(array) < np.finfo(array.dtype).tiny)).any())
 
 
 def _to_jax(value: Any, aval: Any) -> jax.Array:

@@ -17,6 +17,7 @@ from flax.errors import ModifyScopeVariableError
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
+from flaxlayer_core.nnx_draws import CallStreams, count_quickly
 from flaxlayer_core.nnx_graph import GraphForm, GraphVariable, rng_streams, role_of
 from flaxlayer_core.nnx_making import class_of, describe_module, init_streams, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
@@ -159,15 +160,16 @@ class NnxModule:
         """
         values = dict(flatten_with_paths(dict(variables))[0])
         module = self._merge(values)
-        set_modes(module, modes)
-        keys: dict[str, Any] = dict(rngs)
-        nnx.reseed(module, policy="match_shape", **keys)
-        function = getattr(type(module), method) if isinstance(method, str) else method
-        streams = _streams_of(module)
+        nodes = [node for _, node in nnx.iter_graph(module)]
+        set_modes((node for node in nodes if isinstance(node, nnx.Module)), modes)
         graph = nnx.graphdef(module)
+        streams = CallStreams((node for node in nodes if isinstance(node, nnx.RngStream)), rngs)
+        function = getattr(type(module), method) if isinstance(method, str) else method
         with compat.quiet_sow():
             outputs = function(module, *args, **kwargs)
-        _note_draws(streams, rngs)
+        _note_draws(streams.drawn, rngs)
+        # All that there are now: a call may copy one.
+        count_quickly(rng_streams(module), quickly=False)
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
     def _merge(self, values: Mapping[Path, Any]) -> Any:
@@ -261,20 +263,12 @@ def _refuse_old_flax() -> None:
         )
 
 
-def _streams_of(module: nnx.Module) -> list[tuple[nnx.RngStream, Any]]:
-    return [(stream, compat.variable_value(stream.count)) for stream in rng_streams(module)]
-
-
-def _note_draws(streams: list[tuple[nnx.RngStream, Any]], rngs: Rngs) -> None:
+def _note_draws(drawn: set[str], rngs: Rngs) -> None:
     record = _record.get()
-    if record is None:
-        return
-    drawn = {
-        stream.tag for stream, count in streams if compat.variable_value(stream.count) is not count
-    }
-    record.asked |= drawn
-    record.replaced |= drawn
-    record.drawn |= drawn & set(rngs)
+    if record is not None:
+        record.asked |= drawn
+        record.replaced |= drawn
+        record.drawn |= drawn & set(rngs)
 
 
 def _plain(outputs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,15 @@ from flaxlayer_core.compat import variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.paths import Path, format_path, key_name
 
-__all__ = ["ARRAYS", "GraphForm", "GraphVariable", "collection_of", "rng_streams", "role_of"]
+__all__ = [
+    "ARRAYS",
+    "GraphForm",
+    "GraphVariable",
+    "collection_of",
+    "inner_modules",
+    "rng_streams",
+    "role_of",
+]
 
 ARRAYS = "arrays"
 
@@ -43,9 +52,14 @@ def collection_of(variable_type: type) -> str:
         return variable_type.__name__
 
 
-def rng_streams(module: nnx.Module) -> list[nnx.RngStream]:
-    """Returns the random streams that a module keeps."""
-    return [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.RngStream)]
+def inner_modules(module: nnx.Module) -> list[nnx.Module]:
+    """Returns a module and all modules in it."""
+    return [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Module)]
+
+
+def rng_streams(node: Any) -> list[nnx.RngStream]:
+    """Returns the random streams that a module, or `nnx.Rngs`, keeps."""
+    return [inner for _, inner in nnx.iter_graph(node) if isinstance(inner, nnx.RngStream)]
 
 
 def role_of(variable_type: type) -> Role | None:
@@ -175,8 +189,9 @@ class GraphForm:
         Returns:
             A new module.
         """
+        placeholder = functools.cache(_placeholder)
         arrays = [
-            rng_values.get(path, _placeholder(self.rng_specs[path]))
+            (rng_values[path] if path in rng_values else placeholder(self.rng_specs[path]))
             if variable.is_rng
             else values[path]
             for variable in self.variables

@@ -11,6 +11,7 @@ from typing import Any
 from flax import nnx
 
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
+from flaxlayer_core.nnx_draws import count_quickly
 from flaxlayer_core.nnx_graph import rng_streams
 
 __all__ = [
@@ -139,7 +140,7 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
 
     Args:
         factory: A class, a function, or a `functools.partial`.
-        rngs: The streams for its initial values.
+        rngs: The streams for its initial values, which are used up.
 
     Returns:
         The module.
@@ -147,6 +148,7 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
     Raises:
         AcceptModuleError: If the call fails or gives something else.
     """
+    count_quickly(rng_streams(rngs))
     try:
         with _unplaced():
             module = factory(rngs=rngs) if _takes_rngs(factory) else factory()
@@ -154,6 +156,7 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     if not isinstance(module, nnx.Module):
         raise _refusal(factory, f"{type(module).__name__}, which is no nnx.Module")
+    count_quickly(rng_streams(module), quickly=False)
     return module
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flax import nnx
 
-from flaxlayer_core.compat import inner_modules
+from flaxlayer_core.nnx_graph import inner_modules
 
 __all__ = ["has_mode", "set_modes"]
 
@@ -16,11 +16,11 @@ __all__ = ["has_mode", "set_modes"]
 _OF_FLAX = ("deterministic", "use_running_average")
 
 
-def set_modes(module: nnx.Module, modes: Mapping[str, bool]) -> None:
-    """Sets the attributes of a module and of those inside it that tell the mode.
+def set_modes(modules: Iterable[nnx.Module], modes: Mapping[str, bool]) -> None:
+    """Sets the attributes of modules that tell the mode.
 
     Args:
-        module: The module, which is changed.
+        modules: A module and those inside it, which are changed.
         modes: Values by the name of an attribute. `deterministic` and `use_running_average` are
             set wherever they are, as `nnx.Module.train` does it; others where they hold a bool, or
             where a module takes them in `set_view`, as `nnx.view` does it.
@@ -29,13 +29,13 @@ def set_modes(module: nnx.Module, modes: Mapping[str, bool]) -> None:
 
     ```python
     >>> dropout = nnx.Dropout(0.5)
-    >>> set_modes(dropout, {"deterministic": True, "training": False})
+    >>> set_modes([dropout], {"deterministic": True, "training": False})
     >>> dropout.deterministic
     True
 
     ```
     """
-    for inner in inner_modules(module):
+    for inner in modules:
         for name, value in modes.items():
             if _is_attribute(inner, name):
                 setattr(inner, name, value)
