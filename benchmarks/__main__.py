@@ -3,6 +3,7 @@
 from benchmarks import (
     build_time,
     eager_call,
+    generated_modules,
     nnx_module,
     program_cost,
     tensorflow_backend,
@@ -16,6 +17,7 @@ for module in (
     program_cost,
     nnx_module,
     tensorflow_backend,
+    generated_modules,
 ):
     print(f"\n## {(module.__doc__ or '').splitlines()[0]}\n", flush=True)
     module.main()

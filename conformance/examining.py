@@ -7,7 +7,16 @@ from hypothesis import Phase, given, seed, settings
 from flaxlayer_testing import Subject, checks, run_report
 from flaxlayer_testing.checks.base import largest
 
-__all__ = ["CALLS", "MODELS", "examine"]
+__all__ = ["CALLS", "FORWARD", "MODELS", "examine"]
+
+FORWARD = (
+    "check_inference",
+    "check_training",
+    "check_state_training",
+    "check_state_inference",
+    "check_sown",
+)
+"""The checks of outputs and state in both modes."""
 
 CALLS = (
     "check_build_paths",
