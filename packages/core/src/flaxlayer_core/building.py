@@ -42,6 +42,7 @@ def examine(
     *,
     values: Sequence[Any] | None = None,
     applied: bool = True,
+    prepare: bool = True,
 ) -> Blueprint:
     """Evaluates a module abstractly for inputs whose dimensions may be unknown (B1).
 
@@ -51,6 +52,8 @@ def examine(
         values: The inputs themselves where they are at hand: a module that branches on values
             cannot be evaluated without.
         applied: Whether the module must be applicable to such inputs, not only initialisable.
+        prepare: Whether initialisers compile meanwhile, each by itself; in vain where the initial
+            values get shardings (B5).
 
     Returns:
         What was found.
@@ -80,7 +83,7 @@ def examine(
     reported = False
     for binding in bindings(specs):
         try:
-            return _examine_binding(probe, binding, values, applied)
+            return _examine_binding(probe, binding, values, applied, prepare)
         except FlaxLayerError:
             raise
         except Exception as error:  # any module may fail in any way on symbolic sizes
@@ -91,10 +94,11 @@ def examine(
 
 
 def _examine_binding(
-    probe: Probe, binding: Binding, values: Sequence[Any] | None, applied: bool
+    probe: Probe, binding: Binding, values: Sequence[Any] | None, applied: bool, prepare: bool
 ) -> Blueprint:
+    prepare = prepare and probe.given is None  # else there may be nothing to make
     try:
-        probe, found = _discover(probe, binding.arrays, applied=applied)
+        probe, found = _discover(probe, binding.arrays, applied=applied, prepare=prepare)
     except UNTRACEABLE:
         if any(is_symbolic(array.shape) for array in binding.arrays):
             raise
@@ -110,14 +114,11 @@ def _examine_binding(
     return Blueprint(probe, found, binding)
 
 
-def _discover(
-    probe: Probe, arrays: Sequence[Any], *, abstract: bool = True, applied: bool = True
-) -> tuple[Probe, Discovery]:
-    prepare = probe.given is None  # else there may be nothing to make
-    found = discover(probe, arrays, abstract=abstract, applied=applied, prepare=prepare)
+def _discover(probe: Probe, arrays: Sequence[Any], **options: Any) -> tuple[Probe, Discovery]:
+    found = discover(probe, arrays, **options)
     if found.late:
         probe = replace(probe, flax_module=LateModule(probe.flax_module, found.late))
-        found = discover(probe, arrays, abstract=abstract, applied=applied, prepare=prepare)
+        found = discover(probe, arrays, **options)
         refuse_late(probe, found)
     return probe, found
 

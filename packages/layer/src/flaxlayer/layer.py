@@ -17,7 +17,7 @@ from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.settings import Settings
-from flaxlayer.sharding import shardings_of, variable_layouts
+from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
 from flaxlayer.sharing import new_token
 from flaxlayer.weights import FlaxWeights, create_weights
 from flaxlayer_core import (
@@ -271,7 +271,13 @@ class FlaxLayer(WeightAccess):
         if self._revived:
             storing.refuse_oversized(inputs.specs, where=probe.title)
         # A decode module may only take other inputs than those that it is built with.
-        blueprint = examine(probe, inputs.specs, values=inputs.values, applied=inputs.called)
+        blueprint = examine(
+            probe,
+            inputs.specs,
+            values=inputs.values,
+            applied=inputs.called,
+            prepare=current_distribution() is None,
+        )
         layout = blueprint.discovery.layout
         if self._revived:
             storing.refuse_oversized(layout.specs, where=probe.title)

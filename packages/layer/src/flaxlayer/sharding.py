@@ -10,7 +10,12 @@ import keras
 
 from flaxlayer_core import Blueprint, BuildModuleError, Path, escape_part, format_path
 
-__all__ = ["shardings_of", "variable_layouts"]
+__all__ = ["current_distribution", "shardings_of", "variable_layouts"]
+
+
+def current_distribution() -> Any:
+    """Returns the distribution that places variables, None where Keras distributes nothing."""
+    return keras.distribution.distribution() if keras.backend.backend() == "jax" else None
 
 
 def variable_layouts(blueprint: Blueprint, *, prefix: str, where: str) -> dict[Path, Any]:
@@ -30,8 +35,8 @@ def variable_layouts(blueprint: Blueprint, *, prefix: str, where: str) -> dict[P
     Raises:
         BuildModuleError: If a dimension cannot be divided among the devices of its axis.
     """
-    distribution = keras.distribution.distribution()
-    if distribution is None or keras.backend.backend() != "jax":
+    distribution = current_distribution()
+    if distribution is None:
         return {}
     discovery, layouts = blueprint.discovery, {}
     axes = blueprint.probe.flax_module.axis_names(discovery.variables)

@@ -1,0 +1,180 @@
+"""How a module is applied in each mode: its streams, the roles of its collections (C2, C3, R1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+from flax.core import DenyList
+
+from flaxlayer_core.collections import Role, VariableLayout, decide_role, same_structure
+from flaxlayer_core.plans import Discovery, ModePlan, Probe, abstract_keys
+from flaxlayer_core.streams import find_streams
+from flaxlayer_core.tracing import TracedFunction
+
+__all__ = ["Planner"]
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Applies a module to arrays until it is known how each mode is run.
+
+    Attributes:
+        probe: The module and its call.
+        arrays: Abstract arrays; concrete ones if `abstract` is False.
+        abstract: Whether to evaluate by `jax.eval_shape`, or op by op.
+    """
+
+    probe: Probe
+    arrays: tuple[Any, ...]
+    abstract: bool
+
+    def evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Returns the result of a function, abstract or not."""
+        if self.abstract:
+            return jax.eval_shape(function, *args)
+        # A variable may be a Python number, which has no dtype.
+        return jax.tree_util.tree_map(jax.numpy.asarray, function(*args))
+
+    def keys(self, streams: Sequence[str]) -> dict[str, Any]:
+        """Returns a key for each stream, abstract or not."""
+        key: Any = self.evaluate(jax.random.key, 0)
+        return dict.fromkeys(streams, key)
+
+    def _apply(
+        self, variables: Mapping[str, Any], streams: Sequence[str], training: bool, denied: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
+            return self.probe.apply(
+                variables, rngs, arrays, training=training, mutable=DenyList(tuple(denied))
+            )
+
+        result: tuple[Any, dict[str, Any]] = self.evaluate(
+            apply, dict(variables), self.keys(streams), self.arrays
+        )
+        return result
+
+    def _plan(self, variables: Mapping[str, Any], training: bool, denied: set[str]) -> ModePlan:
+        offered = self.probe.flax_module.offered_streams(init=False)
+        if offered is not None and self.probe.rngs is None and self.abstract:
+            return self._plan_offered(variables, training, denied, offered)
+
+        def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+            return self._apply(variables, streams, training, denied)
+
+        (output, updates), streams = find_streams(
+            self.probe.flax_module,
+            run,
+            start=(),
+            listed=self.probe.rngs,
+            # R1: at inference a stream is offered only to a module that cannot do without.
+            optimistic=training,
+        )
+        return ModePlan(training, streams, tuple(sorted(denied)), output, updates)
+
+    def _plan_offered(
+        self,
+        variables: Mapping[str, Any],
+        training: bool,
+        denied: set[str],
+        offered: tuple[str, ...],
+    ) -> ModePlan:
+        def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
+            rngs = dict(zip(offered, keys, strict=True))
+            mutable = DenyList(tuple(denied))
+            return self.probe.apply(variables, rngs, arrays, training=training, mutable=mutable)
+
+        keys = abstract_keys(offered).values()
+        traced = TracedFunction(apply, dict(variables), self.arrays, *keys)
+        # R1: those that a result depends on; a transform hands on what it does not use.
+        drawn = tuple(name for i, name in enumerate(offered) if traced.needs(2 + i))
+        output, updates = traced.result
+        return ModePlan(training, drawn, tuple(sorted(denied)), output, updates)
+
+    def run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> Discovery:
+        """Finds the roles of collections and how the module is applied in each mode.
+
+        Args:
+            variables: What init made, transient collections included.
+            init_streams: The streams that init draws from.
+
+        Returns:
+            What was found.
+        """
+        policy = self.probe.policy
+        trainable = {name for name in variables if self.named_role(name) is Role.TRAINABLE}
+        trainable |= set(policy.trainable) - set(policy.state)
+        given = {
+            n: tree for n, tree in variables.items() if self.named_role(n) is not Role.TRANSIENT
+        }
+        training = self._plan(given, True, trainable)
+        roles = self._roles(given, training)
+        stored = {name: given[name] for name in given if roles[name] is not Role.TRANSIENT}
+        if len(stored) < len(given):
+            # C2: what init sowed is not fed to calls, and must not be to the plan.
+            training = self._plan(stored, True, trainable)
+        inference = self._inference(stored, trainable, roles, training)
+        for name in set(inference.updates) - set(roles):
+            roles[name] = self._roles(stored, inference)[name]
+        layout = VariableLayout.from_variables(stored, roles)
+        return Discovery(layout, stored, init_streams, False, training, inference, self.abstract)
+
+    def named_role(self, collection: str) -> Role | None:
+        """Returns the role by the policy, else by the kind of its variables (C2).
+
+        Args:
+            collection: The name of a collection.
+
+        Returns:
+            The role; None where calls must tell.
+        """
+        named = self.probe.policy.role(collection)
+        return named or self.probe.flax_module.default_role(collection)
+
+    def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
+        moved = [
+            name
+            for name, tree in plan.updates.items()
+            if self.named_role(name) is None
+            and not (name in given and same_structure(given[name], tree))
+        ]
+        again: Mapping[str, Any] = {}
+        if moved:
+            fed = {**given, **plan.updates}
+            _, again = self._apply(fed, plan.streams, plan.training, plan.denied)
+        names = {*given, *plan.updates}
+        return {
+            name: self.named_role(name)
+            or decide_role(
+                stable=name not in moved or same_structure(plan.updates[name], again.get(name))
+            )
+            for name in names
+        }
+
+    def _inference(
+        self,
+        stored: Mapping[str, Any],
+        trainable: set[str],
+        roles: Mapping[str, Role],
+        training: ModePlan,
+    ) -> ModePlan:
+        state = {name for name in stored if roles[name] is Role.STATE}
+        modes = self.probe.flax_module.has_modes
+        flagged = modes or self.probe.call.flags or training.streams
+        if not flagged and not state:
+            return replace(training, training=False)
+        # C3: the usual module leaves its state alone when it may not change it: one trace.
+        quiet = self._attempt(stored, trainable | state)
+        if quiet is not None:
+            return quiet
+        denied = {name for name in state if self._attempt(stored, trainable | {name})}
+        plan = self._attempt(stored, trainable | denied) if denied else None
+        return plan or self._plan(stored, False, trainable)
+
+    def _attempt(self, stored: Mapping[str, Any], denied: set[str]) -> ModePlan | None:
+        try:
+            return self._plan(stored, False, denied)
+        except Exception:  # a module may insist in any way; a real fault comes again
+            return None
