@@ -141,8 +141,10 @@ def _refuse_dependence(
 ) -> None:
     others = {spec.path: spec for spec in varied.specs}
     for spec in layout.specs:
-        if others.get(spec.path) != spec:
-            raise _dimension_error(probe, spec.path, str(spec), what)
+        other = others.get(spec.path)
+        if other != spec:
+            found = f"{spec} for one size, {other} for another"
+            raise _dimension_error(probe, spec.path, found, what)
 
 
 def _dimension_error(
