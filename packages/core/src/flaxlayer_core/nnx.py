@@ -162,14 +162,12 @@ class NnxModule:
         module = self._merge(values)
         nodes = [node for _, node in nnx.iter_graph(module)]
         set_modes((node for node in nodes if isinstance(node, nnx.Module)), modes)
-        graph = nnx.graphdef(module)
         streams = CallStreams((node for node in nodes if isinstance(node, nnx.RngStream)), rngs)
+        graph = nnx.graphdef(module)
         function = getattr(type(module), method) if isinstance(method, str) else method
         with compat.quiet_sow():
             outputs = function(module, *args, **kwargs)
         _note_draws(streams.drawn, rngs)
-        # All that there are now: a call may copy one.
-        count_quickly(rng_streams(module), quickly=False)
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
     def _merge(self, values: Mapping[Path, Any]) -> Any:
@@ -230,7 +228,9 @@ class NnxModule:
         Its random streams are those of the user's object; one that was made from a class has
         streams to `nnx.reseed` before it trains.
         """
-        return self._merge(dict(flatten_with_paths(dict(variables))[0]))
+        module = self._merge(dict(flatten_with_paths(dict(variables))[0]))
+        count_quickly(rng_streams(module), quickly=False)
+        return module
 
     @contextlib.contextmanager
     def record_streams(self) -> Iterator[compat.StreamRecord]:

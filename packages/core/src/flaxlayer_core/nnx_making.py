@@ -143,7 +143,7 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
         rngs: The streams for its initial values, which are used up.
 
     Returns:
-        The module.
+        The module; its streams count quickly.
 
     Raises:
         AcceptModuleError: If the call fails or gives something else.
@@ -156,7 +156,6 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     if not isinstance(module, nnx.Module):
         raise _refusal(factory, f"{type(module).__name__}, which is no nnx.Module")
-    count_quickly(rng_streams(module), quickly=False)
     return module
 
 
