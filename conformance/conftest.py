@@ -19,7 +19,7 @@ STARTED = pytest.StashKey[float]()
 
 
 # Takes seconds to import, and is not everywhere.
-_BACKEND = ".backends.tensorflow"
+_TENSORFLOW = (".backends.tensorflow", ".exports.endpoints", ".exports.litert")
 
 
 def _import_all(package):
@@ -27,7 +27,8 @@ def _import_all(package):
     # depend on the tests that ran before it.
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         name = found.name.rpartition(".")[2]
-        if not name.startswith(("test_", "__main__", "conftest")) and _BACKEND not in found.name:
+        own = not any(part in found.name for part in _TENSORFLOW)
+        if own and not name.startswith(("test_", "__main__", "conftest")):
             importlib.import_module(found.name)
 
 

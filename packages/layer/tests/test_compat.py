@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from jax import export
 
 from flaxlayer import FlaxLayer, compat
 
@@ -127,3 +128,29 @@ def test_the_batch_that_built_a_layer_is_not_kept(layer):
     assert layer._build_shapes_dict["input_shape"].values is None
     compat.keep_build_shape(layer, (None, 4))
     assert layer._build_shapes_dict == {"input_shape": (None, 4)}
+
+
+def test_a_conversion_for_tensorflow_is_seen_while_it_traces():
+    pytest.importorskip("tensorflow")
+    jax2tf = pytest.importorskip("jax.experimental.jax2tf")
+    seen = []
+    jax2tf.convert(lambda x: seen.append(compat.in_jax2tf()) or x)(np.float32(1.0))
+    assert seen == [True]
+    assert not compat.in_jax2tf()
+
+
+def test_the_version_that_jax_exports_is_known():
+    exported = export.export(jax.jit(lambda x: x + 1))(jax.ShapeDtypeStruct((2,), "float32"))
+    version = ".".join(map(str, compat.stablehlo_written()))
+    assert f"StableHLO_v{version}".encode() in exported.mlir_module_serialized
+
+
+def test_the_signature_of_a_model_has_its_inputs_of_any_batch_size():
+    pytest.importorskip("keras.src.export.export_utils", reason="this Keras cannot tell")
+    inputs = keras.Input((3,), name="a"), keras.Input((None,), dtype="int32", name="b")
+    model = keras.Model(inputs, inputs[0] + 1.0)
+    (found,) = compat.model_signature(model)
+    assert [(spec.name, spec.shape, spec.dtype) for spec in found] == [
+        ("a", (None, 3), "float32"),
+        ("b", (None, None), "int32"),
+    ]

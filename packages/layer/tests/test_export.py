@@ -1,13 +1,23 @@
-"""`model.export` gives a SavedModel that serves any batch and any unknown size (S4)."""
+"""Exports on the JAX backend serve any batch and any unknown size, or are refused by name (S4)."""
+
+import sys
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
 
-from flaxlayer import FlaxLayer
+from flaxlayer import ExportArchive, FlaxLayer, compat, export
+from flaxlayer_core import (
+    BuildModuleError,
+    ExportModelError,
+    ImportExtraError,
+    LowerModuleError,
+)
 
+tensorflow = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.law("S4")
 
 
@@ -40,8 +50,7 @@ class Counts(nn.Module):
 
 
 def served(model, folder):
-    tensorflow = pytest.importorskip("tensorflow")
-    model.export(folder, verbose=False)
+    export(model, folder, verbose=False)
     return tensorflow.saved_model.load(folder)
 
 
@@ -94,3 +103,146 @@ def test_a_loaded_model_is_exported_too(tmp_path):
     x = images(2, 6, 6)
     expected = model.predict(x, verbose=0)
     np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def trained():
+    model = keras.Sequential([keras.Input((6, 6, 1)), FlaxLayer(Images())])
+    model.compile("sgd", "mse")
+    model.fit(images(8, 6, 6), np.zeros((8, 2), np.float32), epochs=1, verbose=0)
+    return model
+
+
+def test_keras_own_export_serves_what_tensorflow_can_read(tmp_path):
+    if compat.stablehlo_written() >= (1, 18):
+        pytest.skip("tested by its refusal")
+    model, x = trained(), images(2, 6, 6)
+    model.export(tmp_path / "model", verbose=False)
+    expected = Images().apply(model.layers[0].flax_variables(), x)
+    loaded = tensorflow.saved_model.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.serve(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_keras_own_export_is_refused_where_tensorflow_could_not_read_it(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((6, 6, 1)), FlaxLayer(Images())])
+    monkeypatch.setattr(compat, "stablehlo_written", lambda: (1, 18, 0))
+    with pytest.raises(ExportModelError, match=r"version 1\.18\.0(.|\n)*flaxlayer\.export"):
+        model.export(tmp_path / "model", verbose=False)
+    assert not (tmp_path / "model").exists()
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.images = FlaxLayer(Images())
+        self.head = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.head(self.images(x))
+
+
+def test_a_subclassed_model_with_layers_of_keras_is_served(tmp_path):
+    model, x = Subclassed(), images(2, 6, 6)
+    model(x)
+    artifact = served(model, str(tmp_path / "model"))
+    kernel, bias = model.head.get_weights()
+    expected = Images().apply(model.images.flax_variables(), x) @ kernel + bias
+    np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
+
+
+class Applies(nn.Module):
+    function: object
+
+    @nn.compact
+    def __call__(self, x):
+        return self.function(nn.Dense(3)(x))
+
+
+def doubled_in_python(x):
+    return jax.pure_callback(lambda array: 2 * array, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(lambda x: jnp.linalg.eig(x)[0].real, "eev"), (doubled_in_python, "pure_callback")],
+    ids=["eig", "callback"],
+)
+def test_what_tensorflow_cannot_run_is_named(function, name, tmp_path):
+    model = keras.Sequential([keras.Input((3, 3), batch_size=2), FlaxLayer(Applies(function))])
+    with pytest.raises(LowerModuleError, match=name):
+        export(model, tmp_path / "model")
+
+
+def test_a_module_that_needs_sizes_is_exported_for_known_sizes_alone(tmp_path):
+    def divide(x):
+        return x / int(x.shape[0])
+
+    model = keras.Sequential([keras.Input((2,)), FlaxLayer(Applies(divide))])
+    with pytest.raises(ExportModelError, match=r"float32\[\?,2\]"):
+        export(model, tmp_path / "model")
+    signature = [keras.InputSpec(shape=(4, 2), dtype="float32")]
+    export(model, tmp_path / "model", input_signature=signature, verbose=False)
+    x = np.ones((4, 2), np.float32)
+    expected = Applies(divide).apply(model.layers[0].flax_variables(), x)
+    loaded = tensorflow.saved_model.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.serve(x), expected, rtol=1e-6)
+
+
+def test_an_archive_lists_its_variables_and_takes_built_layers_alone():
+    layer, archive = FlaxLayer(Images()), ExportArchive()
+    with pytest.raises(BuildModuleError, match="before it is built"):
+        archive.track(layer)
+    layer.build((None, 6, 6, 1))
+    archive.track(layer)
+    archive.track(layer)
+    names = [variable.path for variable in layer.trainable_variables]
+    assert [v.name.removesuffix(":0") for v in archive.trainable_variables] == names
+    assert len(archive.variables) == len(layer.variables)
+    assert len(archive.non_trainable_variables) == len(layer.variables) - len(names)
+
+
+def test_a_collection_of_variables_is_served(tmp_path):
+    layer, archive = FlaxLayer(Images()), ExportArchive()
+    layer.build((None, 6, 6, 1))
+    archive.track_and_add_endpoint("serve", layer, [images(1, 6, 6)])
+    archive.add_variable_collection("weights", layer.trainable_variables)
+    archive.write_out(tmp_path / "model", verbose=False)
+    loaded = tensorflow.saved_model.load(tmp_path / "model")
+    for found, variable in zip(loaded.weights, layer.trainable_variables, strict=True):
+        np.testing.assert_array_equal(found, variable.numpy())
+
+
+def test_a_function_of_tensorflow_is_an_endpoint_as_it_is(tmp_path):
+    archive = ExportArchive()
+    function = tensorflow.function(lambda x: 2 * x)
+    function(tensorflow.ones(2))
+    archive.add_endpoint("double", function)
+    archive.write_out(tmp_path / "model", verbose=False)
+    loaded = tensorflow.saved_model.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.double(tensorflow.ones(2)), [2.0, 2.0])
+
+
+def test_a_signature_without_a_shape_is_refused():
+    layer, archive = FlaxLayer(Images()), ExportArchive()
+    with pytest.raises(ExportModelError, match="signature"):
+        archive.add_endpoint("serve", layer, [keras.InputSpec(ndim=4)])
+
+
+def test_what_litert_does_not_have_is_named(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), FlaxLayer(Applies(lambda x: jnp.argmax(x, -1)))])
+    with pytest.raises(ExportModelError, match=r"LiteRT(.|\n)*mhlo\.reduce"):
+        export(model, tmp_path / "model.tflite", format="litert")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_option_or_ending_of_a_litert_file_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), FlaxLayer(nn.Dense(2))])
+    with pytest.raises(ExportModelError, match=r"ends with \.tflite"):
+        export(model, tmp_path / "model.lite", format="litert")
+    with pytest.raises(ExportModelError, match="optimisation"):
+        export(model, tmp_path / "model.tflite", format="litert", optimisation=1)
+
+
+def test_a_missing_tensorflow_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ImportExtraError, match=r"flaxlayer\[tensorflow\]"):
+        ExportArchive()

@@ -19,11 +19,11 @@ PARTS = {
         HERE.parent / "src" / "flaxlayer" / "backends",
     ],
     "models": [
-        OWN / "test_export.py",
         OWN / "test_saving.py",
         OWN / "test_training.py",
         # What says nothing of a backend holds on this one too.
         HERE / "test_late_state.py",
+        HERE / "test_serving.py",
     ],
 }
 

@@ -17,7 +17,8 @@ FlaxLayerError(Exception)
 ├── DrawKeysError(ValueError)           random streams or seeds that cannot be used (R1-R4)
 ├── StoreDtypeError(TypeError)          a dtype that Keras cannot hold (C6)
 ├── SelectBackendError(RuntimeError)    a Keras backend that is not supported
-├── LowerModuleError(ValueError)         a module that the Keras backend cannot run (K4)
+├── LowerModuleError(ValueError)        a module that the Keras backend cannot run (K4)
+├── ExportModelError(ValueError)        a model that cannot be exported in a format (S4)
 ├── ImportExtraError(ImportError)       an optional dependency that is not installed
 ├── EncodeModuleError(TypeError)        a module whose configuration cannot be stored (S1)
 └── DecodeModuleError(ValueError)       a stored configuration that is refused (S2, S3)
@@ -34,6 +35,7 @@ __all__ = [
     "DrawKeysError",
     "EncodeModuleError",
     "EscapeTraceError",
+    "ExportModelError",
     "FlaxLayerError",
     "ImportExtraError",
     "InspectMethodError",
@@ -160,6 +162,10 @@ class SelectBackendError(FlaxLayerError, RuntimeError):
 
 class LowerModuleError(FlaxLayerError, ValueError):
     """The module has an operation that the active Keras backend cannot run (K4)."""
+
+
+class ExportModelError(FlaxLayerError, ValueError):
+    """A model cannot be exported in the format that was asked for (S4)."""
 
 
 class ImportExtraError(FlaxLayerError, ImportError):

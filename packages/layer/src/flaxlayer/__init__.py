@@ -1,6 +1,7 @@
 """Any Flax linen module as a first-class Keras layer."""
 
 from flaxlayer.checkpoints import read_variables
+from flaxlayer.exports import ExportArchive, export
 from flaxlayer.layer import FlaxLayer
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.reference import load_reference_model
@@ -9,9 +10,11 @@ from flaxlayer_core.config import register
 
 __all__ = [
     "CollectionPolicy",
+    "ExportArchive",
     "FlaxLayer",
     "FlaxLayerError",
     "FlaxMethod",
+    "export",
     "load_reference_model",
     "read_variables",
     "register",

@@ -13,12 +13,18 @@ Checked with the versions of docs/versions.md.
   Keras's sharing of objects does not reach into the configuration of a `FlaxMethod` (S4).
 - `Layer._build_shapes_dict`: Keras keeps there what `build` got, for `model.summary()`; with the
   data of the first call in it, that batch would live as long as the layer.
+- `keras.src.export.export_utils.get_input_signature` (since Keras 3.8): what `Model.export` takes
+  for the signature of a model; it knows a subclassed one by its first call (S4).
+- `_thread_local_state` of `jax.experimental.jax2tf.jax2tf`, and the version of StableHLO that
+  `jax.export` asks of `jaxlib.mlir`: `Model.export` on the JAX backend writes SavedModels that
+  TensorFlow cannot read where that version is too new, and does not tell (S4).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,12 +35,15 @@ from keras.src.backend.common import global_state
 
 __all__ = [
     "get_mask",
+    "in_jax2tf",
     "in_stateless_scope",
     "is_plain_call",
     "keep_build_shape",
     "keep_message",
+    "model_signature",
     "objects_in_loading",
     "raw_values",
+    "stablehlo_written",
     "thread_table",
 ]
 
@@ -76,9 +85,35 @@ def keep_build_shape(layer: keras.layers.Layer, shape: Any) -> None:
     layer._build_shapes_dict = {"input_shape": shape}
 
 
+def model_signature(model: keras.Model) -> Any:
+    """Returns what describes each positional argument of a model, None where Keras is too old."""
+    try:
+        from keras.src.export.export_utils import get_input_signature
+    except ImportError:
+        return None
+    return get_input_signature(model)
+
+
 def keep_message(error: Exception) -> None:
     """Marks an error that explains itself, so that Keras does not wrap its message."""
     error._keras_call_info_injected = True  # type: ignore[attr-defined]
+
+
+def in_jax2tf() -> bool:
+    """Tells whether `jax2tf.convert` is tracing in this thread."""
+    jax2tf = sys.modules.get("jax.experimental.jax2tf.jax2tf")
+    if jax2tf is None:
+        return False
+    return jax2tf._thread_local_state.call_tf_concrete_function_list is not None
+
+
+def stablehlo_written() -> tuple[int, ...]:
+    """Returns the version of StableHLO that `jax.export` writes."""
+    from jaxlib.mlir.dialects import stablehlo
+
+    asked = stablehlo.StablehloCompatibilityRequirement.WEEK_4
+    version: str = stablehlo.get_version_from_compatibility_requirement(asked)
+    return tuple(map(int, version.split(".")))
 
 
 def objects_in_loading() -> dict[Any, Any] | None:

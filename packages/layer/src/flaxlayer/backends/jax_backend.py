@@ -11,14 +11,18 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from flaxlayer import compat
 from flaxlayer.backends.protocol import Run
-from flaxlayer_core import ArraySpec, Role, VariableSpec
+from flaxlayer_core import ArraySpec, ExportModelError, Role, VariableSpec
 from flaxlayer_core.compat import trace_state_clean
 
 if TYPE_CHECKING:
     from flaxlayer.execution import Program
 
 __all__ = ["JaxBackend"]
+
+# The first version with operations that TensorFlow 2.21 cannot read, in any model of unknown sizes.
+_UNREADABLE = (1, 18)
 
 
 class JaxBackend:
@@ -50,6 +54,8 @@ class JaxBackend:
     def run_inline(self, program: Program, *, traceable: bool) -> Run:
         """Returns the program itself."""
         del traceable
+        if compat.in_jax2tf():
+            _refuse_unreadable(program.probe.title)
         return program
 
     def preflight(
@@ -80,3 +86,19 @@ def _input_dtype(dtype: Any) -> Any:
     if jnp.issubdtype(dtype, jax.dtypes.extended):
         return dtype
     return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _refuse_unreadable(where: str) -> None:
+    import tensorflow
+
+    written = compat.stablehlo_written()
+    if written < _UNREADABLE or not tensorflow.__version__.startswith("2.21."):
+        return
+    raise ExportModelError(
+        f"{where} cannot be exported by way of jax2tf.",
+        expected=f"StableHLO that TensorFlow {tensorflow.__version__} can read",
+        found=f"version {'.'.join(map(str, written))}, which JAX {jax.__version__} writes",
+        fix="Use flaxlayer.export(model, path) instead of model.export(path), and "
+        "flaxlayer.ExportArchive instead of keras.export.ExportArchive.",
+        law="S4",
+    )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jax import export
 
-from flaxlayer_core import ArraySpec
+from flaxlayer_core import ArraySpec, FlaxLayerError
 
-__all__ = ["symbolic_forms"]
+__all__ = ["NoFormError", "first_form", "symbolic_forms"]
+
+T = TypeVar("T")
 
 # How unknown dimensions may belong together, from what assumes least of inputs.
 _NAMINGS: tuple[Callable[[int, int], str], ...] = (
@@ -56,6 +58,38 @@ def symbolic_forms(specs: Sequence[ArraySpec]) -> Iterator[list[jax.ShapeDtypeSt
             if key not in seen:
                 seen.add(key)
                 yield _form(specs, names, minimum)
+
+
+class NoFormError(Exception):
+    """No way to read the unknown dimensions suits a function."""
+
+
+def first_form(
+    specs: Sequence[ArraySpec], trace: Callable[[Sequence[jax.ShapeDtypeStruct]], T]
+) -> T:
+    """Returns what a trace gives for the most general form that it does not fail on.
+
+    Args:
+        specs: Shapes and dtypes, None for an unknown dimension.
+        trace: Gets abstract arrays, and fails in any way on forms that do not suit.
+
+    Raises:
+        FlaxLayerError: If the trace raises one.
+        NoFormError: If none of the forms of unknown dimensions suits. A failure for known sizes
+            is raised as it is.
+    """
+    failure: Exception | None = None
+    for form in symbolic_forms(specs):
+        try:
+            return trace(form)
+        except FlaxLayerError:
+            raise
+        except Exception as error:  # any module may fail in any way on symbolic sizes
+            failure = failure or error
+    assert failure is not None
+    if any(spec.unknown_axes for spec in specs):
+        raise NoFormError(f"{type(failure).__name__}: {failure}") from failure
+    raise failure
 
 
 def _names(spec: ArraySpec, position: int, naming: Callable[[int, int], str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.lowering import lower
+from flaxlayer_core import LowerModuleError
 
 __all__ = ["DifferentiableFunction", "as_list", "inexact", "pullback"]
 
@@ -38,6 +39,7 @@ class DifferentiableFunction:
         self._free = inexact(self._inputs)
         self._bound = inexact(self._lowered.outputs)
         self._pullback: DifferentiableFunction | None = None
+        self._missing = ""
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs the function."""
@@ -74,12 +76,35 @@ class DifferentiableFunction:
             )
         return self._pullback
 
+    def has_gradient(self) -> bool:
+        """Tells whether JAX has a gradient of the function at all, and lowers it.
+
+        Raises:
+            LowerModuleError: If an operation in it cannot run in TensorFlow (K4).
+        """
+        try:
+            self.lower_gradient()
+        except LowerModuleError:
+            raise
+        except (NotImplementedError, TypeError, ValueError) as error:  # as for a while_loop
+            self._missing = str(error).partition("\n")[0]
+        return not self._missing
+
+    def without_gradient(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Runs the function; a tape that asks for its gradient gets an error of TensorFlow."""
+        return self._lowered(tensors)
+
     def _pull(
         self,
         tensors: Sequence[tf.Tensor],
         outputs: Sequence[tf.Tensor],
         cotangents: Sequence[tf.Tensor | None],
     ) -> list[tf.Tensor | None]:
+        if not self.has_gradient():
+            # An error here would stop what only traces gradients, such as a SavedModel.
+            missing = f"{self._where} has no gradient in JAX: {self._missing}"
+            with tf.control_dependencies([tf.debugging.Assert(False, [missing])]):
+                return [tf.zeros_like(tensor) for tensor in tensors]
         given = []
         for index in self._bound:
             cotangent = cotangents[index]

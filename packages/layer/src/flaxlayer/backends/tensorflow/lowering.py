@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import keras
 import tensorflow as tf
 from jax import export
 
@@ -112,11 +113,12 @@ def _refuse(names: Sequence[str], what: str, where: str) -> None:
 
 
 def _refusal(found: str, where: str) -> LowerModuleError:
+    other = ", or set KERAS_BACKEND=jax" if keras.backend.backend() == "tensorflow" else ""
     return LowerModuleError(
-        f"{where} cannot run on the TensorFlow backend.",
+        f"{where} cannot run in TensorFlow.",
         expected=f"operations that XLA has in TensorFlow {tf.__version__}",
         found=f"{found}, as JAX {jax.__version__} lowers it",
-        fix="Write the module without that operation, or set KERAS_BACKEND=jax.",
+        fix=f"Write the module without that operation{other}.",
         law="K4",
     )
 

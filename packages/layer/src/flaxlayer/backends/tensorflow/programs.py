@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
 from flaxlayer.backends.tensorflow.compat import trace_context
-from flaxlayer.backends.tensorflow.forms import symbolic_forms
+from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
-from flaxlayer_core import ArraySpec, FlaxLayerError, LowerModuleError, bindings
+from flaxlayer_core import ArraySpec, LowerModuleError, bindings
 
 if TYPE_CHECKING:
     from flaxlayer.execution import Program
@@ -48,7 +48,7 @@ class TensorProgram:
         specs = list(map(describe, tensors))
         try:
             lowered = self._lower(specs, len(values))
-        except _NoFormError as error:
+        except NoFormError as error:
             raise self._refusal(specs[len(values) :], error) from error
         outputs, changed, transient, loss, following = lowered(tensors)
         if following is not None:
@@ -71,17 +71,18 @@ class TensorProgram:
         specs = [*values, *arrays, *([_SEED] if self._program.plan.streams else [])]
         # Calls of known sizes may be all that the layer is meant for.
         for choice in (specs, *_sized(specs)):
-            with contextlib.suppress(_NoFormError):
+            with contextlib.suppress(NoFormError):
                 lowered = self._lower(choice, len(values))
                 if gradient:
-                    lowered.function.lower_gradient()
+                    lowered.function.has_gradient()  # a module without one is for inference
                 return
 
     def _lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
         key = (tuple(specs), trace_context())
         lowered = self._lowered.get(key)
         if lowered is None:
-            lowered = self._lowered[key] = _lower(self._program, specs, count)
+            lowered = first_form(specs, lambda form: _LoweredProgram(self._program, form, count))
+            self._lowered[key] = lowered
         return lowered
 
     def _refusal(self, specs: Sequence[ArraySpec], error: Exception) -> LowerModuleError:
@@ -95,10 +96,6 @@ class TensorProgram:
             "batch(..., drop_remainder=True), or compile(run_eagerly=True).",
             law="K4",
         )
-
-
-class _NoFormError(Exception):
-    """No way to read the unknown dimensions suits a module."""
 
 
 class _LoweredProgram:
@@ -116,21 +113,6 @@ class _LoweredProgram:
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
         return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
-
-
-def _lower(program: Program, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
-    failure: Exception | None = None
-    for form in symbolic_forms(specs):
-        try:
-            return _LoweredProgram(program, form, count)
-        except FlaxLayerError:
-            raise
-        except Exception as error:  # any module may fail in any way on symbolic sizes
-            failure = failure or error
-    assert failure is not None
-    if any(spec.unknown_axes for spec in specs):
-        raise _NoFormError(f"{type(failure).__name__}: {failure}") from failure
-    raise failure
 
 
 def _sized(specs: Sequence[ArraySpec]) -> Iterator[list[ArraySpec]]:

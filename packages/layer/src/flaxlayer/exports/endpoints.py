@@ -1,0 +1,142 @@
+"""A function of Keras on JAX as one of TensorFlow, which needs neither of them to run (S4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import tensorflow as tf
+
+from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
+from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
+from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
+from flaxlayer.exports.signatures import input_specs
+from flaxlayer_core import ArraySpec, ExportModelError, LowerModuleError
+
+__all__ = ["HeldVariable", "stateless", "tensor_specs", "tensorflow_function"]
+
+# A variable of Keras and the one of TensorFlow that stands for it in what is served.
+HeldVariable = tuple[keras.Variable, tf.Variable]
+
+
+def tensor_specs(input_signature: Any) -> Any:
+    """Returns a structure of `tf.TensorSpec`; see `input_specs`."""
+    return keras.tree.map_structure(
+        lambda spec: tf.TensorSpec(spec.shape, spec.dtype, name=spec.name),
+        input_specs(input_signature),
+    )
+
+
+def tensorflow_function(
+    function: Callable[..., Any],
+    signature: Any,
+    held: Sequence[HeldVariable],
+    *,
+    is_static: bool,
+    where: str,
+) -> Any:
+    """Returns a `tf.function` that runs what a function of Keras computes.
+
+    Args:
+        function: Takes arrays; it may read and change variables.
+        signature: The `tf.TensorSpec`s of its positional arguments, nested as they are.
+        held: The variables that stay variables; the values of others are constants.
+        is_static: Whether nothing is assigned.
+        where: What to name in an error.
+
+    Returns:
+        The function, traced once. What `function` assigns to the variables, it assigns.
+
+    Raises:
+        LowerModuleError: If TensorFlow cannot run an operation in it (K4).
+        ExportModelError: If it cannot be traced for inputs of unknown size.
+    """
+    run = stateless(function, [variable for variable, _ in held])
+    pure = _without_changes(run) if is_static else run
+    lowered = _LoweredFunction(pure, signature, [variable for _, variable in held], where)
+    served = tf.function(lowered, input_signature=signature, autograph=False)
+    served.get_concrete_function()
+    return served
+
+
+def stateless(
+    function: Callable[..., Any], variables: Sequence[keras.Variable]
+) -> Callable[..., tuple[Any, dict[int, Any]]]:
+    """Returns a function of the variables' values, and of what the function takes.
+
+    Args:
+        function: Takes arrays; it may read and change variables.
+        variables: The variables whose values it is given.
+
+    Returns:
+        A function that returns the outputs, and new values by position in `variables`.
+    """
+
+    def run(values: Sequence[Any], *args: Any) -> tuple[Any, dict[int, Any]]:
+        with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)) as scope:
+            before = list(map(scope.get_current_value, variables))
+            outputs = function(*args)
+            after = list(map(scope.get_current_value, variables))
+        pairs = zip(before, after, strict=True)
+        return outputs, {i: new for i, (old, new) in enumerate(pairs) if new is not old}
+
+    return run
+
+
+def _without_changes(run: Callable[..., tuple[Any, dict[int, Any]]]) -> Callable[..., Any]:
+    return lambda values, *args: (run(values, *args)[0], {})
+
+
+class _LoweredFunction:
+    def __init__(
+        self, pure: Callable[..., Any], signature: Any, variables: Sequence[tf.Variable], where: str
+    ) -> None:
+        self._pure, self._signature, self._variables = pure, signature, variables
+        self._structure: Any = None
+        specs = list(map(describe, [*self._variables, *tf.nest.flatten(signature)]))
+        try:
+            function = first_form(specs, lambda form: self._trace(form, where))
+        except NoFormError as error:
+            raise _refusal(where, specs, error) from error
+        self._run = function if _has_gradient(function) else function.without_gradient
+
+    def _trace(self, form: Sequence[jax.ShapeDtypeStruct], where: str) -> DifferentiableFunction:
+        count = len(self._variables)
+
+        def flat(*arrays: Any) -> list[Any]:
+            args = tf.nest.pack_sequence_as(self._signature, arrays[count:])
+            results = self._pure(arrays[:count], *args)
+            leaves, self._structure = jax.tree_util.tree_flatten(results)
+            return [jnp.asarray(leaf) for leaf in leaves]
+
+        return DifferentiableFunction(flat, form, where=where)
+
+    def __call__(self, *args: Any) -> Any:
+        tensors = map(to_tensor, [*self._variables, *tf.nest.flatten(args)])
+        results = self._run(list(tensors))
+        outputs, changed = jax.tree_util.tree_unflatten(self._structure, results)
+        for index, value in changed.items():
+            variable = self._variables[index]
+            variable.assign(tf.cast(value, variable.dtype))
+        return outputs
+
+
+def _has_gradient(function: DifferentiableFunction) -> bool:
+    try:
+        return function.has_gradient()
+    except LowerModuleError:  # what is served is for inference first
+        return False
+
+
+def _refusal(where: str, specs: Sequence[ArraySpec], error: Exception) -> ExportModelError:
+    unknown = [str(spec) for spec in specs if spec.unknown_axes]
+    return ExportModelError(
+        f"{where} cannot be exported for inputs of unknown size.",
+        expected="a model that JAX can trace for any size",
+        found=f"{', '.join(unknown)}: {error}",
+        fix="Give the sizes: input_signature=[keras.InputSpec(shape=..., dtype=...)].",
+        law="S4",
+    )

@@ -1,0 +1,132 @@
+"""`export`: a model as an artefact that runs without JAX, Flax and Keras (S4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import keras
+
+from flaxlayer import compat
+from flaxlayer.exports.archive import ExportArchive
+from flaxlayer.exports.extras import require
+from flaxlayer_core import ExportModelError
+
+__all__ = ["export"]
+
+
+def export(
+    model: keras.Model,
+    filepath: str | PathLike[str],
+    format: str = "tf_saved_model",
+    *,
+    verbose: bool | None = None,
+    input_signature: Any = None,
+    **kwargs: Any,
+) -> None:
+    """Exports a model for inference, as `model.export` does, where that cannot on its own.
+
+    - `"tf_saved_model"`: on the JAX backend in the version of StableHLO that TensorFlow reads,
+      which `model.export` does not write with JAX 0.11 and newer.
+    - `"litert"`: on the JAX backend too.
+    - `"onnx"`: on the JAX backend, also for models that change state, and of more operations.
+
+    Everything else is left to `model.export`.
+
+    Args:
+        model: A built model.
+        filepath: The folder or file to write.
+        format: One of Keras's formats.
+        verbose: Whether to print what was written; None for Keras's choice.
+        input_signature: What describes each positional argument of the model: structures of
+            `keras.InputSpec`, `tf.TensorSpec`, Keras tensors or arrays. None for the inputs that
+            it was made with, of any batch size.
+        **kwargs: Further arguments of the format: `is_static` for a SavedModel, attributes of
+            `tf.lite.TFLiteConverter`, `opset_version` for ONNX.
+
+    Raises:
+        ExportModelError: If the model cannot be exported in that format.
+        LowerModuleError: If TensorFlow cannot run an operation in it (K4).
+        ImportExtraError: If a package that the format needs is not installed.
+
+    Example:
+
+    ```python
+    >>> import tempfile
+    >>> import flax.linen as nn, keras, tensorflow as tf
+    >>> from flaxlayer import FlaxLayer, export
+    >>> model = keras.Sequential([keras.Input((3,)), FlaxLayer(nn.Dense(2))])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export(model, folder, verbose=False)
+    ...     served = tf.saved_model.load(folder)
+    >>> served.serve(tf.ones((5, 3))).shape.as_list()
+    [5, 2]
+
+    ```
+    """
+    backend = keras.backend.backend()
+    write = _WRITERS.get((backend, format))
+    if write is None:
+        options = {"verbose": verbose, "input_signature": input_signature, **kwargs}
+        model.export(filepath, format=format, **options)
+        return
+    write(model, str(filepath), input_signature, **kwargs)
+    if verbose is None or verbose:
+        keras.utils.io_utils.print_msg(f"Saved artifact at '{filepath}'.")
+
+
+def _saved_model(
+    model: keras.Model, filepath: str, input_signature: Any, *, is_static: bool = False
+) -> None:
+    archive, signature = ExportArchive(), _signature(model, input_signature)
+    archive.track_and_add_endpoint("serve", model, signature, is_static=is_static)
+    archive.write_out(filepath, verbose=False)
+
+
+def _litert(model: keras.Model, filepath: str, input_signature: Any, **options: Any) -> None:
+    require("tensorflow", "tensorflow", "An export to LiteRT")
+    from flaxlayer.exports.litert import write_litert
+
+    write_litert(model, filepath, _signature(model, input_signature), options)
+
+
+def _onnx(
+    model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None = None
+) -> None:
+    require("jax2onnx", "onnx", "An export to ONNX")
+    from flaxlayer.exports.onnx import write_onnx
+
+    write_onnx(model, filepath, _signature(model, input_signature), opset_version)
+
+
+def _signature(model: keras.Model, given: Any) -> Any:
+    signature = compat.model_signature(model) if given is None else given
+    if signature is None:
+        raise ExportModelError(
+            f"Model {model.name!r} cannot be exported without its input signature.",
+            expected="Keras 3.8 or newer, which tells it",
+            found=f"Keras {keras.__version__}",
+            fix="Give input_signature=[keras.InputSpec(shape=..., dtype=...)].",
+            law="S4",
+        )
+    return signature
+
+
+def _refuse_onnx(model: keras.Model, *_: Any, **__: Any) -> None:
+    raise ExportModelError(
+        f"Model {model.name!r} cannot be exported as ONNX on the TensorFlow backend.",
+        expected="operations of TensorFlow that tf2onnx knows",
+        found="XlaCallModule, in which each FlaxLayer runs",
+        fix="Save the model, load it in a process with KERAS_BACKEND=jax, and export it there.",
+        law="S4",
+    )
+
+
+_WRITERS: dict[tuple[str, str], Callable[..., None]] = {
+    ("jax", "tf_saved_model"): _saved_model,
+    ("jax", "litert"): _litert,
+    ("tensorflow", "litert"): _litert,
+    ("jax", "onnx"): _onnx,
+    ("tensorflow", "onnx"): _refuse_onnx,
+}
