@@ -10,6 +10,7 @@ from conformance.figures import Figures
 RESULTS = Path(__file__).parent / "results"
 LEAST = {
     "long_linen.json": {"build, call and state": 1000},
+    "long_linen_models.json": {"model": 120},
     "long_nnx.json": {"nnx build, call and state": 500},
 }
 """How many modules each run examined at least; written by `--figures`."""
