@@ -127,8 +127,8 @@ _HEAD = [*"""\
 Made by `python -m conformance.versions` from `tox.ini` and `conformance/results/matrix.json`.
 `./dev NAME` runs an environment: the unit tests of core and layer, the comparison with
 `keras.layers.FlaxLayer`, and every check on ten generated modules, on the JAX backend. The counts
-are those of the tests; `keras.layers.FlaxLayer` needs TensorFlow since Keras 3.14, so that tests
-which run it are skipped where JAX is too new for TensorFlow.
+are those of the tests. TensorFlow 2.21 is there in all but the oldest; `keras.layers.FlaxLayer`
+needs it since Keras 3.14, the TensorFlow backend and `flaxlayer.export` do too.
 """.splitlines(), ""]  # fmt: skip
 
 _TAIL = """

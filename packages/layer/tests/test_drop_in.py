@@ -476,3 +476,14 @@ def test_gradients_of_a_training_step_are_those_of_raw_apply():
 
     expected = jax.tree.leaves(jax.grad(raw_loss)(variables["params"]))
     close(jax.grad(loss)(trainable), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_platforms_of_tensorflow_are_taken_checked_and_kept():
+    layer = FlaxLayer(Documented(), native_serialization_platforms=["cpu", "tpu"])
+    layer(IMAGES)
+    again = FlaxLayer.from_config(layer.get_config())
+    assert layer.platforms == again.platforms == ("cpu", "tpu")
+    assert FlaxLayer(Documented()).platforms == ("cpu",)
+    for platforms in ([], ["gpu"], "cpu"):
+        with pytest.raises(TypeError, match="native_serialization_platforms"):
+            FlaxLayer(Documented(), native_serialization_platforms=platforms)

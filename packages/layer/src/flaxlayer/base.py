@@ -259,8 +259,15 @@ class ModuleLayer(keras.layers.Layer):
     def _make_program(
         self, structure: ArgumentStructure, plan: ModePlan, layout: VariableLayout
     ) -> Program:
-        losses = self._source().losses_collections
-        return Program(self._probe(structure), plan, layout, losses, self._compute_cast)
+        source = self._source()
+        return Program(
+            self._probe(structure),
+            plan,
+            layout,
+            source.losses_collections,
+            self._compute_cast,
+            source.platforms,
+        )
 
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
         clean = current_backend().is_outermost()

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_base", "decode_method", "encode_method", "layer_config", "layer_from_config"]
 
-_PLAIN = ("rngs", "training_arg", "state_updates", "return_sown", "losses", "seed")
+_PLAIN = (
+    "rngs",
+    "training_arg",
+    "state_updates",
+    "return_sown",
+    "losses",
+    "seed",
+    "native_serialization_platforms",
+)
 _POLICY = ("trainable", "state", "transient")
 
 
@@ -82,7 +90,6 @@ def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
     frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
     if is_reference_config(known):
         known |= reference_arguments(known)
-        known.pop("native_serialization_platforms", None)
     else:
         known["module"] = decode_module(known.get("module", {}), resolve=resolve_name)
         for name in ("method", "init_method"):

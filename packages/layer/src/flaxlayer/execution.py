@@ -38,6 +38,7 @@ class Program:
         layout: The stored variables.
         losses: Collections whose leaves are summed into a loss (C7).
         compute_dtype: What floating inputs and params are cast to, None for no cast (A7).
+        platforms: What TensorFlow runs it on (K2).
     """
 
     probe: Probe
@@ -45,6 +46,7 @@ class Program:
     layout: VariableLayout
     losses: tuple[str, ...]
     compute_dtype: str | None
+    platforms: tuple[str, ...]
 
     def __call__(
         self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]

@@ -76,6 +76,8 @@ class FlaxLayer(WeightAccess):
         losses: Collections whose leaves are summed and added to the losses of the layer.
         seed: Seed of init and calls, `0 <= seed < 2**32`; None for Keras's global seed.
         collections: Roles of collections by name, where the ones found do not fit.
+        native_serialization_platforms: What TensorFlow shall run the module on, on the TensorFlow
+            backend: some of `"cpu"`, `"cuda"`, `"rocm"` and `"tpu"`; None for the CPU.
         **kwargs: Keyword arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
@@ -114,13 +116,14 @@ class FlaxLayer(WeightAccess):
         losses: Sequence[str] = ("losses",),
         seed: int | None = None,
         collections: CollectionPolicy | None = None,
+        native_serialization_platforms: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         current_backend()
         flax_module = wrap_module(module)
         settings = Settings(
             method=method,
-            rngs=None if rngs is None else tuple(rngs),
+            rngs=_as_tuple(rngs),
             training_arg=training_arg,
             init_method=init_method,
             state_updates=state_updates,
@@ -128,6 +131,7 @@ class FlaxLayer(WeightAccess):
             losses=tuple(losses),
             seed=_checked_seed(seed),
             collections=collections or CollectionPolicy(),
+            native_serialization_platforms=_as_tuple(native_serialization_platforms),
             variables=None if variables is None else normalize_variables(variables),
         )
         call, init_call = settings.method_calls(flax_module)
@@ -163,6 +167,11 @@ class FlaxLayer(WeightAccess):
     def losses_collections(self) -> tuple[str, ...]:
         """Loss collections that the module really fills (C7)."""
         return self._filled_losses
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """What TensorFlow runs the module on (K2)."""
+        return self._settings.native_serialization_platforms or ("cpu",)
 
     @property
     def return_sown(self) -> tuple[str, ...]:
@@ -396,6 +405,10 @@ class FlaxLayer(WeightAccess):
         """
         where = f"Layer {self.name!r}"
         weights_files.read_weights(self._weights_by_path, store, where=where)
+
+
+def _as_tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _checked_seed(seed: Any) -> int | None:

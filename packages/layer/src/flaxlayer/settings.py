@@ -8,9 +8,10 @@ from typing import Any
 
 from flaxlayer_core import CallArgumentError, CollectionPolicy, FlaxModule, MethodCall
 
-__all__ = ["STATE_UPDATES", "Settings"]
+__all__ = ["PLATFORMS", "STATE_UPDATES", "Settings"]
 
 STATE_UPDATES = ("always", "training", "never")
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Settings:
     losses: tuple[str, ...] = ("losses",)
     seed: int | None = None
     collections: CollectionPolicy = field(default_factory=CollectionPolicy)
+    native_serialization_platforms: tuple[str, ...] | None = None
     variables: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -36,6 +38,15 @@ class Settings:
                 found=repr(self.state_updates),
                 fix="Choose when changed state is kept.",
                 law="C3",
+            )
+        platforms = self.native_serialization_platforms
+        if platforms is not None and not (platforms and set(platforms) <= set(PLATFORMS)):
+            raise CallArgumentError(
+                "FlaxLayer cannot use these native_serialization_platforms.",
+                expected=f"some of {', '.join(PLATFORMS)}",
+                found=repr(platforms),
+                fix="Name the platforms that TensorFlow will run the module on.",
+                law="K2",
             )
 
     @property

@@ -196,3 +196,48 @@ def test_a_module_without_a_gradient_runs_and_says_so_when_it_is_differentiated(
         total = tf.reduce_sum(layer(x))
     with pytest.raises(tf.errors.InvalidArgumentError, match="no gradient in JAX: Reverse-mode"):
         tape.gradient(total, layer.trainable_variables)
+
+
+class Drops(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Conv(4, (3,))(x)
+        return nn.Dense(2)(nn.Dropout(0.5, deterministic=not train)(x))
+
+
+def platforms_of(layer, x):
+    graph = tf.function(layer).get_concrete_function(x).graph
+    calls = [operation for operation in graph.get_operations() if operation.type == "XlaCallModule"]
+    return [call.get_attr("platforms") for call in calls]
+
+
+@pytest.mark.law("K2")
+def test_a_module_is_lowered_for_the_platforms_that_it_is_given():
+    layer = FlaxLayer(Drops(), native_serialization_platforms=("cpu", "cuda"), seed=1)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    layer(x)
+    assert platforms_of(layer, tf.constant(x)) == [[b"CPU", b"CUDA"]]
+    rngs = layer.peek_rngs(training=True)
+
+    def raw(params):
+        return Drops().apply({"params": params}, x, train=True, rngs=rngs)
+
+    with tf.GradientTape() as tape:
+        found = layer(x, training=True)
+        total = tf.reduce_sum(found**2)
+    params = layer.flax_variables()["params"]
+    np.testing.assert_allclose(found, raw(params), rtol=1e-5, atol=1e-5)
+    gradients = jax.grad(lambda params: (raw(params) ** 2).sum())(params)
+    pairs = zip(
+        tape.gradient(total, layer.trainable_variables), layer.trainable_variables, strict=True
+    )
+    for gradient, variable in pairs:
+        module, name = variable.path.partition("/params/")[2].split("/")
+        np.testing.assert_allclose(gradient, gradients[module][name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.law("K2")
+def test_a_module_for_another_platform_does_not_run_on_this_one():
+    layer = FlaxLayer(Drops(), native_serialization_platforms=("tpu",))
+    with pytest.raises(tf.errors.OpError, match=r"(?i)platform"):
+        layer(np.ones((2, 5, 3), np.float32))

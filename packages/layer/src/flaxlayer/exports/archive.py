@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from flaxlayer.exports.extras import require
-from flaxlayer_core import BuildModuleError
+from flaxlayer_core import BuildModuleError, ExportModelError
 
 __all__ = ["ExportArchive"]
 
@@ -107,6 +107,7 @@ class ExportArchive:
         input_signature: Any = None,
         *,
         is_static: bool = False,
+        native_serialization_platforms: Sequence[str] | None = None,
     ) -> Any:
         """Adds a function to serve.
 
@@ -117,6 +118,9 @@ class ExportArchive:
                 `keras.InputSpec`, `tf.TensorSpec`, Keras tensors or arrays. None for a
                 `tf.function`.
             is_static: Whether it leaves all variables as they are: no state is written.
+            native_serialization_platforms: What it shall be served on, from the JAX backend: some
+                of `"cpu"`, `"cuda"`, `"rocm"` and `"tpu"`; None for the CPU. On the TensorFlow
+                backend the layers have this argument.
 
         Returns:
             The function of TensorFlow.
@@ -132,17 +136,24 @@ class ExportArchive:
 
         specs = tensor_specs(input_signature)
         if keras.backend.backend() != "jax":
+            _refuse_platforms(name, native_serialization_platforms)
             return self._archive.add_endpoint(name, _static(fn) if is_static else fn, specs)
-        held, where = list(self._held.values()), f"Endpoint {name!r}"
-        served = tensorflow_function(fn, specs, held, is_static=is_static, where=where)
+        served = tensorflow_function(
+            fn,
+            specs,
+            list(self._held.values()),
+            is_static=is_static,
+            platforms=native_serialization_platforms or ("cpu",),
+            where=f"Endpoint {name!r}",
+        )
         return self._archive.add_endpoint(name, served)
 
     def track_and_add_endpoint(
-        self, name: str, resource: Any, input_signature: Any, *, is_static: bool = False
+        self, name: str, resource: Any, input_signature: Any, **kwargs: Any
     ) -> Any:
         """Tracks a layer or model, and adds its call as an endpoint; see these methods."""
         self.track(resource)
-        return self.add_endpoint(name, resource.__call__, input_signature, is_static=is_static)
+        return self.add_endpoint(name, resource.__call__, input_signature, **kwargs)
 
     def add_variable_collection(self, name: str, variables: Sequence[keras.Variable]) -> None:
         """Adds variables to the SavedModel, as a list with a name.
@@ -164,6 +175,17 @@ class ExportArchive:
             verbose: Whether to print the endpoints.
         """
         self._archive.write_out(str(filepath), options, verbose=verbose)
+
+
+def _refuse_platforms(name: str, platforms: Sequence[str] | None) -> None:
+    if platforms is not None:
+        raise ExportModelError(
+            f"Endpoint {name!r} cannot be exported for platforms of its own.",
+            expected="layers that were made for them, on the TensorFlow backend",
+            found=f"native_serialization_platforms={platforms!r}",
+            fix="Give it to FlaxLayer, or export with KERAS_BACKEND=jax.",
+            law="K2",
+        )
 
 
 def _static(fn: Callable[..., Any]) -> Callable[..., Any]:

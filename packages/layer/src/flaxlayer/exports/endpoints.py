@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ def tensorflow_function(
     held: Sequence[HeldVariable],
     *,
     is_static: bool,
+    platforms: Sequence[str],
     where: str,
 ) -> Any:
     """Returns a `tf.function` that runs what a function of Keras computes.
@@ -45,6 +46,7 @@ def tensorflow_function(
         signature: The `tf.TensorSpec`s of its positional arguments, nested as they are.
         held: The variables that stay variables; the values of others are constants.
         is_static: Whether nothing is assigned.
+        platforms: What it shall run on.
         where: What to name in an error.
 
     Returns:
@@ -56,7 +58,8 @@ def tensorflow_function(
     """
     run = stateless(function, [variable for variable, _ in held])
     pure = _without_changes(run) if is_static else run
-    lowered = _LoweredFunction(pure, signature, [variable for _, variable in held], where)
+    variables = [variable for _, variable in held]
+    lowered = _LoweredFunction(pure, signature, variables, platforms=platforms, where=where)
     served = tf.function(lowered, input_signature=signature, autograph=False)
     served.get_concrete_function()
     return served
@@ -92,18 +95,27 @@ def _without_changes(run: Callable[..., tuple[Any, dict[int, Any]]]) -> Callable
 
 class _LoweredFunction:
     def __init__(
-        self, pure: Callable[..., Any], signature: Any, variables: Sequence[tf.Variable], where: str
+        self,
+        pure: Callable[..., Any],
+        signature: Any,
+        variables: Sequence[tf.Variable],
+        *,
+        platforms: Sequence[str],
+        where: str,
     ) -> None:
         self._pure, self._signature, self._variables = pure, signature, variables
         self._structure: Any = None
+        options = {"platforms": platforms, "where": where}
         specs = list(map(describe, [*self._variables, *tf.nest.flatten(signature)]))
         try:
-            function = first_form(specs, lambda form: self._trace(form, where))
+            function = first_form(specs, lambda form: self._trace(form, options))
         except NoFormError as error:
             raise _refusal(where, specs, error) from error
         self._run = function if _has_gradient(function) else function.without_gradient
 
-    def _trace(self, form: Sequence[jax.ShapeDtypeStruct], where: str) -> DifferentiableFunction:
+    def _trace(
+        self, form: Sequence[jax.ShapeDtypeStruct], options: Mapping[str, Any]
+    ) -> DifferentiableFunction:
         count = len(self._variables)
 
         def flat(*arrays: Any) -> list[Any]:
@@ -112,7 +124,7 @@ class _LoweredFunction:
             leaves, self._structure = jax.tree_util.tree_flatten(results)
             return [jnp.asarray(leaf) for leaf in leaves]
 
-        return DifferentiableFunction(flat, form, where=where)
+        return DifferentiableFunction(flat, form, **options)
 
     def __call__(self, *args: Any) -> Any:
         tensors = map(to_tensor, [*self._variables, *tf.nest.flatten(args)])

@@ -42,8 +42,8 @@ def export(
         input_signature: What describes each positional argument of the model: structures of
             `keras.InputSpec`, `tf.TensorSpec`, Keras tensors or arrays. None for the inputs that
             it was made with, of any batch size.
-        **kwargs: Further arguments of the format: `is_static` for a SavedModel, attributes of
-            `tf.lite.TFLiteConverter`, `opset_version` for ONNX.
+        **kwargs: Further arguments of the format: those of `ExportArchive.add_endpoint` for a
+            SavedModel, attributes of `tf.lite.TFLiteConverter`, `opset_version` for ONNX.
 
     Raises:
         ExportModelError: If the model cannot be exported in that format.
@@ -76,11 +76,9 @@ def export(
         keras.utils.io_utils.print_msg(f"Saved artifact at '{filepath}'.")
 
 
-def _saved_model(
-    model: keras.Model, filepath: str, input_signature: Any, *, is_static: bool = False
-) -> None:
+def _saved_model(model: keras.Model, filepath: str, input_signature: Any, **options: Any) -> None:
     archive, signature = ExportArchive(), _signature(model, input_signature)
-    archive.track_and_add_endpoint("serve", model, signature, is_static=is_static)
+    archive.track_and_add_endpoint("serve", model, signature, **options)
     archive.write_out(filepath, verbose=False)
 
 
@@ -125,6 +123,7 @@ def _refuse_onnx(model: keras.Model, *_: Any, **__: Any) -> None:
 
 _WRITERS: dict[tuple[str, str], Callable[..., None]] = {
     ("jax", "tf_saved_model"): _saved_model,
+    ("tensorflow", "tf_saved_model"): _saved_model,
     ("jax", "litert"): _litert,
     ("tensorflow", "litert"): _litert,
     ("jax", "onnx"): _onnx,

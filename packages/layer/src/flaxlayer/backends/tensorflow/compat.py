@@ -76,18 +76,21 @@ def trace_context() -> tuple[Any, ...]:
     )
 
 
-def export_function(function: Any, inputs: Sequence[jax.ShapeDtypeStruct]) -> export.Exported:
-    """Exports a function of arrays for the CPU, without the functions of JAX's own CPU library.
+def export_function(
+    function: Any, inputs: Sequence[jax.ShapeDtypeStruct], platforms: Sequence[str] = ("cpu",)
+) -> export.Exported:
+    """Exports a function of arrays, without the functions of JAX's own libraries.
 
     Args:
         function: Takes and returns flat arrays; under `jax.jit`.
         inputs: Abstract arrays; dimensions may be symbolic.
+        platforms: What it shall run on.
 
     Returns:
         What JAX exported.
     """
     exporting = export.export(
-        function, platforms=("cpu",), _override_lowering_rules=_rules_without_lapack()
+        function, platforms=platforms, _override_lowering_rules=_rules_without_lapack()
     )
     return exporting(*inputs)
 
@@ -164,6 +167,7 @@ def call_module(
     version: int,
     dtypes: Sequence[tf.DType],
     shapes: Sequence[Sequence[int | None]],
+    platforms: Sequence[str] = ("cpu",),
 ) -> list[tf.Tensor]:
     """Runs a serialised module.
 
@@ -173,6 +177,7 @@ def call_module(
         version: The calling convention of `jax.export`.
         dtypes: The dtypes of its results.
         shapes: Their shapes, None where a dimension is unknown.
+        platforms: What it was exported for.
 
     Returns:
         Its results.
@@ -184,7 +189,7 @@ def call_module(
             module=module,
             Tout=dtypes,
             Sout=shapes,
-            platforms=("CPU",),
+            platforms=tuple(name.upper() for name in platforms),
             function_list=(),
             has_token_input_output=False,
             disabled_checks=(),

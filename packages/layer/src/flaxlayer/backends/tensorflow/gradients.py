@@ -22,6 +22,7 @@ class DifferentiableFunction:
         function: Takes and returns flat arrays.
         inputs: Abstract arrays; dimensions may be symbolic.
         where: What to name in an error.
+        platforms: What it shall run on.
 
     Raises:
         LowerModuleError: If an operation cannot run in TensorFlow (K4).
@@ -33,9 +34,11 @@ class DifferentiableFunction:
         inputs: Sequence[jax.ShapeDtypeStruct],
         *,
         where: str,
+        platforms: Sequence[str] = ("cpu",),
     ) -> None:
         self._function, self._inputs, self._where = function, tuple(inputs), where
-        self._lowered = lower(function, inputs, where=where)
+        self._platforms = tuple(platforms)
+        self._lowered = lower(function, inputs, where=where, platforms=platforms)
         self._free = inexact(self._inputs)
         self._bound = inexact(self._lowered.outputs)
         self._pullback: DifferentiableFunction | None = None
@@ -72,7 +75,10 @@ class DifferentiableFunction:
             inputs = (*self._inputs, *cotangents)
             gradients = pullback(self._function, len(self._inputs), self._free, self._bound)
             self._pullback = DifferentiableFunction(
-                gradients, inputs, where=f"The gradient of {self._where}"
+                gradients,
+                inputs,
+                where=f"The gradient of {self._where}",
+                platforms=self._platforms,
             )
         return self._pullback
 

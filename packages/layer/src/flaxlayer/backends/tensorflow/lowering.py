@@ -58,6 +58,7 @@ class Lowered:
             "version": exported.calling_convention_version,
             "dtypes": tuple(tf.as_dtype(output.dtype) for output in self.outputs),
             "shapes": tuple(drop_symbols(output.shape) for output in self.outputs),
+            "platforms": exported.platforms,
         }
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -70,6 +71,7 @@ def lower(
     inputs: Sequence[jax.ShapeDtypeStruct],
     *,
     where: str,
+    platforms: Sequence[str] = ("cpu",),
 ) -> Lowered:
     """Lowers a function for TensorFlow.
 
@@ -77,6 +79,7 @@ def lower(
         function: Takes and returns flat arrays.
         inputs: Abstract arrays; dimensions may be symbolic.
         where: What to name in an error.
+        platforms: What it shall run on.
 
     Returns:
         The function for TensorFlow.
@@ -89,7 +92,7 @@ def lower(
         traced = compiled.trace(*inputs)
         _refuse(_callbacks(traced.jaxpr.jaxpr), "a callback into Python", where)
         try:
-            exported = export_function(compiled, inputs)
+            exported = export_function(compiled, inputs, platforms)
         except ValueError as error:
             if "custom calls" not in str(error):
                 raise

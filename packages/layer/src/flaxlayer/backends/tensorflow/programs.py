@@ -109,7 +109,8 @@ class _LoweredProgram:
             leaves, self._structure = jax.tree_util.tree_flatten(program(values, seed, given))
             return [jnp.asarray(leaf) for leaf in leaves]
 
-        self.function = DifferentiableFunction(flat, form, where=program.probe.title)
+        title, platforms = program.probe.title, program.platforms
+        self.function = DifferentiableFunction(flat, form, where=title, platforms=platforms)
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
         return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
