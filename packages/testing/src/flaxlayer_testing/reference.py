@@ -8,56 +8,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from flaxlayer_testing.raw import RawCall, Rngs, Variables, is_array
+from flaxlayer_testing.probing import probe_loss
+from flaxlayer_testing.raw import RawCall, Rngs, Variables
 from flaxlayer_testing.roles import Roles
+from flaxlayer_testing.statics import compile_with_statics
 from flaxlayer_testing.trees import merge_missing
 
-__all__ = ["Reference", "probe_loss"]
-
-
-@flax.struct.dataclass
-class _Static:
-    """An output that is no array, which a compiled function can only return in its structure."""
-
-    value: Any = flax.struct.field(pytree_node=False)
-
-
-def _hide_statics(outputs: Any) -> Any:
-    return jax.tree_util.tree_map(lambda leaf: leaf if is_array(leaf) else _Static(leaf), outputs)
-
-
-def _show_statics(outputs: Any) -> Any:
-    def show(leaf: Any) -> Any:
-        return leaf.value if isinstance(leaf, _Static) else leaf
-
-    return jax.tree_util.tree_map(show, outputs, is_leaf=lambda leaf: isinstance(leaf, _Static))
+__all__ = ["Reference"]
 
 
 def _is_function(kind: type, name: str) -> bool:
     return inspect.isfunction(inspect.getattr_static(kind, name))
-
-
-def probe_loss(outputs: Any) -> Any:
-    """Returns a scalar that depends on every element of every floating output.
-
-    Args:
-        outputs: The outputs of a method.
-
-    Returns:
-        `float32[]`: the sum over outputs of the mean of `cos(i) * y_i`, so that no two elements
-        weigh the same and gradients stay of the size of one.
-    """
-    total = jnp.zeros((), jnp.float32)
-    for leaf in jax.tree_util.tree_leaves(outputs):
-        if is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size:
-            flat = jnp.real(leaf).reshape(-1).astype(jnp.float32)
-            total += jnp.mean(flat * np.cos(np.arange(flat.size, dtype=np.float32)))
-    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +67,7 @@ class Reference(Roles):
         """
         if not self.traceable:
             return function
-        compiled = jax.jit(lambda *args: _hide_statics(function(*args)))
-        return lambda *args: _show_statics(compiled(*args))
+        return compile_with_statics(function)
 
     @cached_property
     def _compiled(self) -> dict[bool, Any]:

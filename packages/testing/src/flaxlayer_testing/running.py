@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks import Check, Errors, checks
 from flaxlayer_testing.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.expected import ExpectedFailure, by_check
@@ -121,7 +122,8 @@ def _failed(check: Check, subject: Subject, error: Exception, seconds: float) ->
 
 def versions() -> dict[str, str]:
     """Returns the versions of what takes part in a check."""
-    found = {name: _version(name) for name in _DISTRIBUTIONS}
+    names = (*_DISTRIBUTIONS, *current_backend().distributions)
+    found = {name: _version(name) for name in names}
     return {"python": platform.python_version(), **found}
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer import FlaxLayer
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.building import make_inputs, module_of
 from flaxlayer_testing.freedom import grow
 from flaxlayer_testing.nnx_raw import NnxCall, is_nnx
@@ -207,5 +208,7 @@ class Subject:
         return list(self.reference.raw.arrays)
 
     def call(self, layer: Any, *, training: bool) -> Any:
-        """Calls a layer on the inputs."""
-        return layer(*self.inputs, training=training, **self.arguments)
+        """Calls a layer on the inputs, and returns its outputs as arrays."""
+        backend = current_backend()
+        args, kwargs = backend.to_backend((self.inputs, dict(self.arguments)))
+        return backend.to_arrays(layer(*args, training=training, **kwargs))

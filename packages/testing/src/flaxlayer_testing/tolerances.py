@@ -25,13 +25,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
 from flaxlayer_testing.errors import FindToleranceError
 
-__all__ = ["TOLERANCES", "Tolerance", "tolerance_for"]
+__all__ = ["ACROSS_COMPILERS", "TOLERANCES", "Quantity", "Tolerance", "tolerance_for"]
 
 FULL_PRECISION = ("float32", "float64", "complex64", "complex128")
 HALF_PRECISION = ("float16", "bfloat16")
@@ -64,6 +64,13 @@ TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
     {dtype: _from_epsilon(dtype) for dtype in (*FULL_PRECISION, *HALF_PRECISION)}
 )
 """The tolerance of each inexact dtype; integers and booleans are exact."""
+
+Quantity = Literal["outputs", "state", "gradients", "steps"]
+"""What two programs computed: in a call, over calls, by differentiation, by optimizer steps."""
+
+ACROSS_COMPILERS: Mapping[Quantity, Mapping[str, Tolerance]] = MappingProxyType(
+    {"outputs": TOLERANCES, "state": TOLERANCES, "gradients": TOLERANCES, "steps": TOLERANCES}
+)
 
 
 def tolerance_for(dtype: Any) -> Tolerance:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.raw import is_array
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "arrays_of",
     "as_inputs",
     "as_symbolic",
+    "call_model",
     "call_rngs",
     "leaf_paths",
     "seed_state",
+    "stored_value",
     "variables_of",
     "weight_paths",
 ]
@@ -52,7 +55,19 @@ def call_rngs(layer: Any, *, training: bool) -> dict[str, Any]:
 
 def seed_state(layer: Any) -> np.ndarray[Any, Any]:
     """Returns the state of the layer's seed generator (R2)."""
-    return np.array(layer.seed_generator.state.value)
+    return stored_value(layer.seed_generator.state)
+
+
+def stored_value(variable: Any) -> np.ndarray[Any, Any]:
+    """Returns a copy of the value of a Keras variable."""
+    return current_backend().to_numpy(variable.value)
+
+
+def call_model(model: Any, arrays: Sequence[Any]) -> list[Any]:
+    """Returns the arrays that a model predicts from a list of arrays."""
+    backend = current_backend()
+    outputs = model(backend.to_backend(list(arrays)), training=False)
+    return arrays_of(backend.to_arrays(outputs))
 
 
 def weight_paths(layer: Any) -> dict[str, Any]:
@@ -88,8 +103,10 @@ def _dtype_of(leaf: Any) -> str:
 
 def arrays_of(tree: Any) -> list[Any]:
     """Returns the arrays and Keras tensors of a tree, which are all that a model takes or gives."""
-    leaves = jax.tree_util.tree_leaves(tree)
-    return [leaf for leaf in leaves if is_array(leaf) or isinstance(leaf, keras.KerasTensor)]
+    leaves, backend = jax.tree_util.tree_leaves(tree), current_backend()
+    return [
+        leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor) or backend.is_array(leaf)
+    ]
 
 
 def as_symbolic(tree: Any) -> Any:
@@ -135,7 +152,7 @@ class Snapshot:
 
     def __init__(self, layer: Any) -> None:
         self.variables: Sequence[Any] = list(layer.variables)
-        self.values = [np.array(variable.value) for variable in self.variables]
+        self.values = list(map(stored_value, self.variables))
 
     def restore(self) -> None:
         """Gives every variable its value back."""

@@ -12,12 +12,14 @@ from typing import Any
 
 import keras
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import arrays_of, call_rngs, variables_of
+from flaxlayer_testing.under_test import arrays_of, call_model, call_rngs, variables_of
 
 __all__ = [
     "check_cloned_model",
@@ -48,9 +50,10 @@ def _compare_copy(
     held = compare_trees(variables, variables_of(other), bitwise=True, path=path)
     rngs = call_rngs(other, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
-    actual = arrays_of(model(subject.arrays, training=False))
+    actual = call_model(model, subject.arrays)
     path = f"outputs of {what}"
-    return largest(held, compare_trees(arrays_of(expected), actual, bitwise=True, path=path))
+    computed = compare_runs(arrays_of(expected), actual, quantity="outputs", path=path)
+    return largest(held, computed)
 
 
 def check_saved_model(subject: Subject) -> Errors:
@@ -106,6 +109,7 @@ def check_exported_model(subject: Subject) -> Errors:
         subject.model(layer).export(folder, verbose=False)
         # Its variables live as long as the artifact itself.
         artifact = tensorflow.saved_model.load(folder)
-        served = artifact.serve(subject.arrays)
+        served = artifact.serve(current_backend().to_backend(subject.arrays))
     actual = [part.numpy() for part in tensorflow.nest.flatten(served)]
-    return compare_trees(arrays_of(expected), actual, path="outputs of an exported model")
+    path = "outputs of an exported model"
+    return compare_runs(arrays_of(expected), actual, quantity="outputs", path=path, inlined=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,11 @@ import jax.numpy as jnp
 import keras
 import optax
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.randomness import refuse_equal_keys
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.raw import RawCall, Variables
-from flaxlayer_testing.reference import probe_loss
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of
 
@@ -67,7 +66,7 @@ def _raw_step(
 ) -> tuple[dict[str, Any], Any]:
     (grads, _), updates = _raw_gradients(subject, variables, rngs, arrays)
     params, merge = _floats(_trained(subject, variables))
-    grads, _ = _floats(grads)
+    grads = current_backend().descent(_floats(grads)[0])
     changes, moments = OPTIMIZER.update(grads, moments)
     moved = merge(optax.apply_updates(params, changes))
     following = subject.reference.next_variables(variables, updates)
@@ -100,7 +99,7 @@ class ProbeModel(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Adds the loss and returns it."""
         args, kwargs = self.raw.merge(list(inputs))
-        loss = probe_loss(self.layer(*args, training=training, **kwargs))
+        loss = current_backend().probe_loss(self.layer(*args, training=training, **kwargs))
         self.add_loss(loss)
         return loss
 
@@ -122,12 +121,19 @@ def check_gradients(subject: Subject) -> Errors:
         variable.assign(grad)
     actual = _trained(subject, variables_of(layer))
     return largest(
-        compare_trees(by_params, actual, path="gradients"),
-        compare_trees(_floats(by_inputs)[0], input_grads, path="gradients of inputs"),
+        compare_runs(by_params, actual, quantity="gradients", path="gradients", inlined=True),
+        compare_runs(
+            _floats(by_inputs)[0],
+            input_grads,
+            quantity="gradients",
+            path="gradients of inputs",
+            inlined=True,
+        ),
     )
 
 
 def _layer_gradients(subject: Subject, layer: Any) -> tuple[list[Any], list[Any]]:
+    backend = current_backend()
     rest = [variable.value for variable in layer.non_trainable_variables]
     inputs, merge = _floats(subject.arrays)
 
@@ -136,23 +142,23 @@ def _layer_gradients(subject: Subject, layer: Any) -> tuple[list[Any], list[Any]
         outputs, _, losses = layer.stateless_call(
             trainable, rest, *args, training=True, return_losses=True, **kwargs
         )
-        return probe_loss(outputs) + sum(losses)
+        return backend.probe_loss(outputs) + sum(losses)
 
     trainable = [variable.value for variable in layer.trainable_variables]
-    grads, input_grads = jax.jit(jax.grad(loss, argnums=(0, 1)))(trainable, inputs, rest)
-    return list(grads), list(input_grads)
+    return backend.gradients(loss, trainable, inputs, rest)
 
 
 def check_train_step(subject: Subject) -> Errors:
     """Three `train_on_batch` leave the params and state of three Optax steps (K1, C2)."""
     layer = subject.shared_layer()
     model, before = _compiled_model(subject, layer), variables_of(layer)
-    keys = []
+    keys, inputs = [], current_backend().to_backend(subject.arrays)
     for _ in range(STEPS):
         keys.append(call_rngs(layer, training=True))
-        model.train_on_batch(subject.arrays)
+        model.train_on_batch(inputs)
     expected = _raw_steps(subject, before, keys)
-    return compare_trees(expected, variables_of(layer), path="variables after three steps")
+    path = "variables after three steps"
+    return compare_runs(expected, variables_of(layer), quantity="steps", path=path, inlined=True)
 
 
 def check_fit(subject: Subject) -> Errors:
@@ -165,7 +171,7 @@ def check_fit(subject: Subject) -> Errors:
         keys.append(call_rngs(layer, training=True))
 
     model.fit(
-        ((subject.arrays,) for _ in itertools.count()),
+        current_backend().batches(subject.arrays, any_batch=subject.reference.takes_any_batch),
         epochs=STEPS,
         steps_per_epoch=1,
         shuffle=False,
@@ -174,4 +180,5 @@ def check_fit(subject: Subject) -> Errors:
     )
     refuse_equal_keys(keys)
     expected = _raw_steps(subject, before, keys)
-    return compare_trees(expected, variables_of(layer), path="variables after three steps of fit")
+    path = "variables after three steps of fit"
+    return compare_runs(expected, variables_of(layer), quantity="steps", path=path, inlined=True)

@@ -11,6 +11,7 @@ from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of
 
@@ -34,8 +35,8 @@ def _compare_method(subject: Subject, name: str) -> Errors:
     actual = subject.call(shared, training=True)
     path = f"of the method {name}"
     return largest(
-        compare_trees(outputs, actual, bitwise=True, path=f"outputs {path}"),
-        compare_trees(expected, variables_of(layer), bitwise=True, path=f"variables {path}"),
+        compare_runs(outputs, actual, quantity="outputs", path=f"outputs {path}"),
+        compare_runs(expected, variables_of(layer), quantity="state", path=f"variables {path}"),
     )
 
 

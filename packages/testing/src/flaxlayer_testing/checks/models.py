@@ -9,14 +9,15 @@ import jax
 import keras
 import numpy as np
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.checks.variants import mask_of
-from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.raw import RawCall
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import arrays_of, as_inputs, call_rngs, variables_of
+from flaxlayer_testing.under_test import arrays_of, as_inputs, call_model, call_rngs, variables_of
 
 __all__ = [
     "check_functional_model",
@@ -32,9 +33,9 @@ def check_functional_model(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     model = subject.model(layer)
     expected, _ = run_raw(subject, layer, training=False)
-    actual = arrays_of(model(subject.arrays, training=False))
+    actual = call_model(model, subject.arrays)
     path = "outputs of a functional model"
-    return compare_trees(arrays_of(expected), actual, bitwise=True, path=path)
+    return compare_runs(arrays_of(expected), actual, quantity="outputs", path=path)
 
 
 def check_unknown_sizes(subject: Subject) -> Errors:
@@ -47,9 +48,9 @@ def check_unknown_sizes(subject: Subject) -> Errors:
         sized = reference.with_call(replace(reference.raw, inputs=inputs))
         rngs = call_rngs(layer, training=False)
         expected, _ = sized.apply(variables_of(layer), rngs, training=False)
-        actual = arrays_of(model(list(sized.raw.arrays), training=False))
+        actual = call_model(model, sized.raw.arrays)
         path = "outputs of a model of unknown sizes"
-        errors.append(compare_trees(arrays_of(expected), actual, bitwise=True, path=path))
+        errors.append(compare_runs(arrays_of(expected), actual, quantity="outputs", path=path))
     return largest(*errors)
 
 
@@ -60,7 +61,7 @@ def check_sequential_model(subject: Subject) -> Errors:
     return _compare_model(subject, model, layer, "a sequential model")
 
 
-class _Holder(keras.Model):
+class Holder(keras.Model):
     """A subclassed model that calls a layer with the arguments of the subject."""
 
     def __init__(self, layer: Any, raw: RawCall) -> None:
@@ -76,7 +77,7 @@ class _Holder(keras.Model):
 def check_subclassed_model(subject: Subject) -> Errors:
     """A subclassed model that builds the layer in `predict_on_batch` gives the same (B2, B3)."""
     layer = subject.new_layer()
-    model = _Holder(layer, subject.reference.raw)
+    model = Holder(layer, subject.reference.raw)
     return _compare_model(subject, model, layer, "a subclassed model")
 
 
@@ -86,30 +87,39 @@ def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) 
     before = variables_of(twin)
     outputs, updates = run_raw(subject, twin, training=False)
     expected = subject.reference.next_variables(before, updates)
-    inputs = subject.arrays[0] if isinstance(model, keras.Sequential) else subject.arrays
+    inputs = current_backend().to_backend(subject.arrays)
+    inputs = inputs[0] if isinstance(model, keras.Sequential) else inputs
     actual = arrays_of(model.predict_on_batch(inputs))
     return largest(
-        compare_trees(arrays_of(outputs), actual, path=f"outputs of {what}"),
-        compare_trees(expected, variables_of(layer), path=f"variables of {what}"),
+        compare_runs(
+            arrays_of(outputs), actual, quantity="outputs", path=f"outputs of {what}", inlined=True
+        ),
+        compare_runs(
+            expected,
+            variables_of(layer),
+            quantity="state",
+            path=f"variables of {what}",
+            inlined=True,
+        ),
     )
 
 
 # Masks.
 
 
-class _GivesMask(keras.layers.Layer):
+class GivesMask(keras.layers.Layer):
     def __init__(self, mask: Any) -> None:
         super().__init__(autocast=False)
         self.supports_masking, self.given = True, mask
 
     def call(self, inputs: Any) -> Any:
-        return jax.numpy.array(inputs)
+        return current_backend().duplicate(inputs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return self.given
 
 
-class _SeesMask(keras.layers.Layer):
+class SeesMask(keras.layers.Layer):
     seen: Any
 
     def __init__(self) -> None:
@@ -128,15 +138,15 @@ def check_masks(subject: Subject) -> Errors:
     masked = subject.reference.with_call(raw.with_mask(jax.numpy.asarray(mask)))
     expected, _ = masked.apply(variables_of(layer), rngs, training=False)
     call = raw.with_mask(None)
-    first, *rest = call.inputs
-    actual = layer(_GivesMask(mask)(first), *rest, training=False, **call.arguments)
+    (first, *rest), kwargs = current_backend().to_backend((call.inputs, dict(call.arguments)))
+    actual = layer(GivesMask(mask)(first), *rest, training=False, **kwargs)
     if subject.reference.array_outputs is True:
         _refuse_other_mask(actual, mask)
-    return compare_trees(expected, actual, bitwise=True, path="outputs behind a mask")
+    return compare_runs(expected, actual, quantity="outputs", path="outputs behind a mask")
 
 
 def _refuse_other_mask(outputs: Any, mask: Any) -> None:
-    after = _SeesMask()
+    after = SeesMask()
     after(outputs)
     found = "no mask" if after.seen is None else str(np.asarray(after.seen).tolist())
     if found != str(mask.tolist()):

@@ -11,7 +11,7 @@ from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.build import refuse_other_types
 from flaxlayer_testing.checks.variants import COMPUTE, cast_arrays, cast_params
 from flaxlayer_testing.checks.weights import distinct
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of
 
@@ -44,9 +44,12 @@ def check_mixed_policy(subject: Subject) -> Errors:
     expected = subject.reference.next_variables(before, updates)
     actual = subject.call(layer, training=True)
     return largest(
-        compare_trees(outputs, actual, bitwise=True, path="outputs under a mixed policy"),
-        compare_trees(
-            expected, variables_of(layer), bitwise=True, path="variables under a mixed policy"
+        compare_runs(outputs, actual, quantity="outputs", path="outputs under a mixed policy"),
+        compare_runs(
+            expected,
+            variables_of(layer),
+            quantity="state",
+            path="variables under a mixed policy",
         ),
     )
 

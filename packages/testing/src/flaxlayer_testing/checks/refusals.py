@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from flaxlayer_core import FlaxLayerError
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.base import Errors
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
@@ -54,9 +55,11 @@ def _unexplained(what: str, found: str, law: str) -> KeepLawError:
 def check_wrong_arguments(subject: Subject) -> Errors:
     """A keyword that the method does not take is an explained error (A2)."""
     layer = subject.shared_layer()
+    given = {**subject.arguments, "no_such_argument": np.ones(1)}
+    args, kwargs = current_backend().to_backend((subject.inputs, given))
 
     def act() -> None:
-        layer(*subject.inputs, no_such_argument=np.ones(1), **subject.arguments)
+        layer(*args, **kwargs)
 
     return _refused(layer, "an unknown argument", act, "A2")
 
@@ -64,9 +67,10 @@ def check_wrong_arguments(subject: Subject) -> Errors:
 def check_wrong_shapes(subject: Subject) -> Errors:
     """Inputs that raw Flax refuses for their shape are an explained error (A1)."""
     layer, wrong = subject.shared_layer(), subject.reference.widened_inputs
+    args, kwargs = current_backend().to_backend((wrong, dict(subject.arguments)))
 
     def act() -> None:
-        layer(*wrong, training=True, **subject.arguments)
+        layer(*args, training=True, **kwargs)
 
     return _refused(layer, "inputs of a wrong shape", act, "A1")
 

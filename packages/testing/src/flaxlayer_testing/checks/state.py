@@ -8,6 +8,7 @@ from flaxlayer_testing.checks.base import Errors
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of, weight_paths
 
@@ -29,7 +30,7 @@ def _compare_state(subject: Subject, *, training: bool, steps: int, path: str) -
         _, updates = reference.apply(expected, rngs, training=training)
         expected = reference.next_variables(expected, updates)
         subject.call(layer, training=training)
-    return compare_trees(expected, variables_of(layer), bitwise=True, path=path)
+    return compare_runs(expected, variables_of(layer), quantity="state", path=path)
 
 
 def check_state_training(subject: Subject) -> Errors:
@@ -70,7 +71,8 @@ def check_frozen_paths(subject: Subject) -> Errors:
     finally:
         layer.unfreeze(trainable[0])
     _refuse_trainable(layer, trainable)
-    return compare_trees(expected, actual, bitwise=True, path="outputs with a frozen weight")
+    path = "outputs with a frozen weight"
+    return compare_runs(expected, actual, quantity="outputs", path=path)
 
 
 def _refuse_trainable(layer: Any, expected: list[str]) -> None:

@@ -1,0 +1,49 @@
+"""Compares what a layer computed with what raw Flax computed: bitwise, or by the table (T4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.tolerances import ACROSS_COMPILERS, Quantity
+
+__all__ = ["compare_runs"]
+
+
+def compare_runs(
+    expected: Any, actual: Any, *, quantity: Quantity, path: str, inlined: bool = False
+) -> dict[str, float]:
+    """Compares results of raw Flax with those of a layer under test.
+
+    Bitwise, where the layer ran the program that `jax.jit` makes of raw Flax. Else by the published
+    table of two programs of one compiler, or by that of two compilers.
+
+    Args:
+        expected: What raw Flax gave.
+        actual: What the layer gave; tensors stand for their values.
+        quantity: What they are, which the table of two compilers asks for.
+        path: Where the trees stand, for messages.
+        inlined: Whether the layer ran as a part of a larger program.
+
+    Returns:
+        The largest observed absolute error for each dtype.
+
+    Raises:
+        ParityError: If they differ.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> compare_runs(np.ones(2), np.ones(2), quantity="outputs", path="outputs")
+    {'float64': 0.0}
+
+    ```
+    """
+    backend = current_backend()
+    actual = backend.to_arrays(actual)
+    if backend.shares_programs:
+        return compare_trees(expected, actual, bitwise=not inlined, path=path)
+    table = ACROSS_COMPILERS[quantity]
+    return compare_trees(expected, actual, path=path, tolerances=table)
