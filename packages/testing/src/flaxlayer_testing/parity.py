@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.tolerances import ACROSS_COMPILERS, Quantity
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.tolerances import Quantity, across_compilers
 
 __all__ = ["compare_runs"]
 
 
 def compare_runs(
-    expected: Any, actual: Any, *, quantity: Quantity, path: str, inlined: bool = False
+    subject: Subject,
+    expected: Any,
+    actual: Any,
+    *,
+    quantity: Quantity,
+    path: str,
+    inlined: bool = False,
+    computed: Iterable[str] = (),
 ) -> dict[str, float]:
     """Compares results of raw Flax with those of a layer under test.
 
@@ -20,11 +29,13 @@ def compare_runs(
     table of two programs of one compiler, or by that of two compilers.
 
     Args:
+        subject: What is checked.
         expected: What raw Flax gave.
         actual: What the layer gave; tensors stand for their values.
         quantity: What they are, which the table of two compilers asks for.
         path: Where the trees stand, for messages.
         inlined: Whether the layer ran as a part of a larger program.
+        computed: Names of dtypes that it computes in beside those of the module.
 
     Returns:
         The largest observed absolute error for each dtype.
@@ -35,8 +46,9 @@ def compare_runs(
     Example:
 
     ```python
-    >>> import numpy as np
-    >>> compare_runs(np.ones(2), np.ones(2), quantity="outputs", path="outputs")
+    >>> import flax.linen as nn, numpy as np
+    >>> subject = Subject(nn.Dense(2), (np.ones((1, 3)),))
+    >>> compare_runs(subject, np.ones(2), np.ones(2), quantity="outputs", path="outputs")
     {'float64': 0.0}
 
     ```
@@ -45,5 +57,5 @@ def compare_runs(
     actual = backend.to_arrays(actual)
     if backend.shares_programs:
         return compare_trees(expected, actual, bitwise=not inlined, path=path)
-    table = ACROSS_COMPILERS[quantity]
+    table = across_compilers(quantity, {*subject.reference.computed_dtypes, *computed})
     return compare_trees(expected, actual, path=path, tolerances=table)

@@ -11,11 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flaxlayer_core.tracing import equations
 from flaxlayer_testing.probing import probe_loss
 from flaxlayer_testing.raw import RawCall, Rngs, Variables
 from flaxlayer_testing.roles import Roles
 from flaxlayer_testing.statics import compile_with_statics
-from flaxlayer_testing.trees import merge_missing
+from flaxlayer_testing.trees import arrays_only, merge_missing
 
 __all__ = ["Reference"]
 
@@ -43,6 +44,24 @@ class Reference(Roles):
         return merge_missing(variables, self.raw.init(rngs, training=False))
 
     # Apply.
+
+    @cached_property
+    def computed_dtypes(self) -> frozenset[str]:
+        """Names of the dtypes of what a call computes on the way to its results, in any mode.
+
+        Of a module that cannot be traced, those of its arrays are known.
+        """
+        leaves = jax.tree_util.tree_leaves((self.stored, self.raw.arrays))
+        if self.traceable:
+            leaves += [*self._computed(training=True), *self._computed(training=False)]
+        return frozenset(str(leaf.dtype) for leaf in leaves if hasattr(leaf, "dtype"))
+
+    def _computed(self, *, training: bool) -> list[Any]:
+        function, rngs = self.function(training=training), {"params": jax.random.key(0)}
+        traced = jax.make_jaxpr(lambda v, a: arrays_only(function(v, rngs, a)))(
+            self.stored, self.raw.arrays
+        )
+        return [value.aval for part in equations(traced.jaxpr) for value in part.outvars]
 
     def function(self, *, training: bool) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """Returns raw apply with the mutable filter of a mode (C3).

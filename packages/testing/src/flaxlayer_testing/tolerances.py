@@ -22,7 +22,7 @@ stated reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -31,7 +31,14 @@ import jax.numpy as jnp
 
 from flaxlayer_testing.errors import FindToleranceError
 
-__all__ = ["ACROSS_COMPILERS", "TOLERANCES", "Quantity", "Tolerance", "tolerance_for"]
+__all__ = [
+    "ACROSS_COMPILERS",
+    "TOLERANCES",
+    "Quantity",
+    "Tolerance",
+    "across_compilers",
+    "tolerance_for",
+]
 
 FULL_PRECISION = ("float32", "float64", "complex64", "complex128")
 HALF_PRECISION = ("float16", "bfloat16")
@@ -71,6 +78,36 @@ Quantity = Literal["outputs", "state", "gradients", "steps"]
 ACROSS_COMPILERS: Mapping[Quantity, Mapping[str, Tolerance]] = MappingProxyType(
     {"outputs": TOLERANCES, "state": TOLERANCES, "gradients": TOLERANCES, "steps": TOLERANCES}
 )
+
+
+def across_compilers(quantity: Quantity, computed: Iterable[str]) -> dict[str, Tolerance]:
+    """Returns the tolerances for results that two compilers made of one module.
+
+    A result is as near as the coarsest dtype that it was computed in: the float32 mean of values
+    that were rounded to bfloat16 moves with them.
+
+    Args:
+        quantity: What the results are.
+        computed: Names of the dtypes that take part in the computation.
+
+    Returns:
+        A tolerance for each inexact dtype.
+
+    Example:
+
+    ```python
+    >>> table = across_compilers("state", {"bfloat16", "float32"})
+    >>> table["float32"] == ACROSS_COMPILERS["state"]["bfloat16"]
+    True
+
+    ```
+    """
+    table = ACROSS_COMPILERS[quantity]
+    took_part = [table[name] for name in computed if name in table]
+    return {
+        name: max([own, *took_part], key=lambda tolerance: tolerance.rtol)
+        for name, own in table.items()
+    }
 
 
 def tolerance_for(dtype: Any) -> Tolerance:

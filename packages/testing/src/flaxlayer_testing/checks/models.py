@@ -35,7 +35,7 @@ def check_functional_model(subject: Subject) -> Errors:
     expected, _ = run_raw(subject, layer, training=False)
     actual = call_model(model, subject.arrays)
     path = "outputs of a functional model"
-    return compare_runs(arrays_of(expected), actual, quantity="outputs", path=path)
+    return compare_runs(subject, arrays_of(expected), actual, quantity="outputs", path=path)
 
 
 def check_unknown_sizes(subject: Subject) -> Errors:
@@ -50,7 +50,9 @@ def check_unknown_sizes(subject: Subject) -> Errors:
         expected, _ = sized.apply(variables_of(layer), rngs, training=False)
         actual = call_model(model, sized.raw.arrays)
         path = "outputs of a model of unknown sizes"
-        errors.append(compare_runs(arrays_of(expected), actual, quantity="outputs", path=path))
+        errors.append(
+            compare_runs(subject, arrays_of(expected), actual, quantity="outputs", path=path)
+        )
     return largest(*errors)
 
 
@@ -92,9 +94,15 @@ def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) 
     actual = arrays_of(model.predict_on_batch(inputs))
     return largest(
         compare_runs(
-            arrays_of(outputs), actual, quantity="outputs", path=f"outputs of {what}", inlined=True
+            subject,
+            arrays_of(outputs),
+            actual,
+            quantity="outputs",
+            path=f"outputs of {what}",
+            inlined=True,
         ),
         compare_runs(
+            subject,
             expected,
             variables_of(layer),
             quantity="state",
@@ -142,7 +150,7 @@ def check_masks(subject: Subject) -> Errors:
     actual = layer(GivesMask(mask)(first), *rest, training=False, **kwargs)
     if subject.reference.array_outputs is True:
         _refuse_other_mask(actual, mask)
-    return compare_runs(expected, actual, quantity="outputs", path="outputs behind a mask")
+    return compare_runs(subject, expected, actual, quantity="outputs", path="outputs behind a mask")
 
 
 def _refuse_other_mask(outputs: Any, mask: Any) -> None:

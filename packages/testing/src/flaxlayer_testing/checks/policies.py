@@ -44,12 +44,21 @@ def check_mixed_policy(subject: Subject) -> Errors:
     expected = subject.reference.next_variables(before, updates)
     actual = subject.call(layer, training=True)
     return largest(
-        compare_runs(outputs, actual, quantity="outputs", path="outputs under a mixed policy"),
         compare_runs(
+            subject,
+            outputs,
+            actual,
+            quantity="outputs",
+            path="outputs under a mixed policy",
+            computed=(COMPUTE,),
+        ),
+        compare_runs(
+            subject,
             expected,
             variables_of(layer),
             quantity="state",
             path="variables under a mixed policy",
+            computed=(COMPUTE,),
         ),
     )
 
