@@ -6,6 +6,7 @@ import pkgutil
 import time
 
 import jax
+import keras
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -31,6 +32,8 @@ def _import_all(package):
         if own and not name.startswith(("test_", "__main__", "conftest")):
             importlib.import_module(found.name)
 
+
+collect_ignore = ["test_tensorflow.py" if keras.backend.backend() == "tensorflow" else "tensorflow"]
 
 for _package in (flaxlayer_core, flaxlayer, flaxlayer_testing, conformance):
     _import_all(_package)

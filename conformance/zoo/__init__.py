@@ -2,7 +2,17 @@
 
 from flax import nnx
 
-from conformance.zoo import calls, control, laws, layers, sequences, state, structure, transforms
+from conformance.zoo import (
+    calls,
+    control,
+    host,
+    laws,
+    layers,
+    sequences,
+    state,
+    structure,
+    transforms,
+)
 from conformance.zoo.entry import Entry
 
 __all__ = ["ENTRIES", "Entry", "every_entry"]
@@ -15,6 +25,7 @@ ENTRIES: tuple[Entry, ...] = (
     *structure.ENTRIES,
     *calls.ENTRIES,
     *state.ENTRIES,
+    *host.ENTRIES,
     *laws.ENTRIES,
 )
 """The entries of linen."""

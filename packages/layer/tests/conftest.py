@@ -1,9 +1,6 @@
 """What the layer's tests share: raw Flax beside the layer, compared to the bit."""
 
 import functools
-import os
-import subprocess
-import sys
 
 import flax.linen as nn
 import jax
@@ -73,20 +70,3 @@ def reference():
     if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14):
         pytest.importorskip("tensorflow", reason="since Keras 3.14 the reference needs TensorFlow")
     return keras.layers.FlaxLayer
-
-
-@pytest.fixture
-def passes_in_a_process():
-    """Runs tests in a process of their own, with other environment variables."""
-
-    def run(paths, **variables):
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--doctest-modules"]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
-        for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS"):
-            environment.pop(name, None)
-        done = subprocess.run(
-            [*command, *map(str, paths)], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-
-    return run

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxlayer_testing.raw import RawCall
 from flaxlayer_testing.probing import probe_loss
+from flaxlayer_testing.raw import RawCall
 from flaxlayer_testing.reference import Reference
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.errors import (
     LoadTargetError,
     ReadRecordError,
@@ -66,7 +67,7 @@ def command_line(*words: str) -> str:
 
     ```
     """
-    return shlex.join(["flaxlayer-conformance", *words])
+    return shlex.join([*current_backend().environment, "flaxlayer-conformance", *words])
 
 
 @contextmanager

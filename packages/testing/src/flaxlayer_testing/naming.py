@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import Any
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.nnx_raw import is_nnx
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
@@ -65,5 +66,6 @@ def replay_command(subject: Subject, check: str) -> str:
     if subject.case is None:
         call = f"only=[{check!r}], seed={subject.seed}"
         return f"check_module({_module_text(subject.module)}, *inputs, {call})"
+    python = [*current_backend().environment, "python", "-m", "flaxlayer_testing.replay"]
     arguments = ["--check", check, "--layer", layer_name(subject.layer), subject.case.to_json()]
-    return shlex.join(["python", "-m", "flaxlayer_testing.replay", *arguments])
+    return shlex.join([*python, *arguments])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.naming import import_path
 from flaxlayer_testing.nnx_programs import nnx_check_text
 from flaxlayer_testing.program import to_program
@@ -82,10 +83,12 @@ def failing_program(subject: Subject, check: str) -> str:
 
     Returns:
         The program; empty where there is none for this check, for a module that was not generated,
-        or for a layer that cannot be imported by its name.
+        for a layer that cannot be imported by its name, or for a backend that has other bits.
     """
     path = import_path(subject.layer)
     if subject.case is None or check not in PROGRAMS or path is None:
+        return ""
+    if not current_backend().shares_programs:
         return ""
     if subject.case.framework == "nnx":
         return to_program(subject.case, check=nnx_check_text(subject.case, check, path))

@@ -20,6 +20,7 @@ class JaxBackend:
     """What the checks ask of JAX; see the protocol for each method."""
 
     shares_programs = True
+    environment: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
 
     def is_array(self, leaf: Any) -> bool:

@@ -16,10 +16,12 @@ class Backend(Protocol):
     Attributes:
         shares_programs: Whether an eager call of a layer runs the very program that `jax.jit`
             makes of the raw apply, so that every bit must agree (T4).
+        environment: What a shell sets to choose the backend, before a command.
         distributions: What takes part in a check beside what takes part on every backend.
     """
 
     shares_programs: bool
+    environment: tuple[str, ...]
     distributions: tuple[str, ...]
 
     def is_array(self, leaf: Any) -> bool:

@@ -18,6 +18,7 @@ class TensorFlowBackend:
     """What the checks ask of TensorFlow; see the protocol for each method."""
 
     shares_programs = False
+    environment: tuple[str, ...] = ("KERAS_BACKEND=tensorflow",)
     distributions: tuple[str, ...] = ("tensorflow-cpu",)
 
     def is_array(self, leaf: Any) -> bool:

@@ -128,4 +128,4 @@ def _refusal(found: str, where: str) -> LowerModuleError:
 
 def _callbacks(jaxpr: Any) -> list[str]:
     names = {equation.primitive.name for equation in equations(jaxpr)}
-    return sorted(name for name in names if "callback" in name)
+    return sorted(name for name in names if "callback" in name or name == "debug_print")

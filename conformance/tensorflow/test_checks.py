@@ -1,0 +1,182 @@
+"""The checks on the TensorFlow backend: they pass, and they catch what is broken (K1, T5)."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tensorflow as tf
+from flax import nnx
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing import Subject, run_report
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.parity import compare_runs
+from flaxlayer_testing.report import Status
+from flaxlayer_testing.samples import LosesTraining, NegatesOutputs
+
+X = np.random.default_rng(7).standard_normal((4, 5)).astype(np.float32)
+TOKENS = np.random.default_rng(7).integers(0, 11, (2, 6)).astype(np.int32)
+
+
+class Net(nn.Module):
+    """Batch statistics and dropout."""
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        x = nn.BatchNorm(use_running_average=not train)(nn.relu(nn.Dense(6)(x)))
+        return nn.Dense(4)(nn.Dropout(0.2, deterministic=not train)(x))
+
+
+class Remembers(nn.Module):
+    """State that every call changes, an integer among it, and what it sows."""
+
+    @nn.compact
+    def __call__(self, x):
+        count = self.variable("cache", "count", lambda: jnp.zeros((), jnp.int32))
+        trace = self.variable("cache", "trace", lambda: jnp.zeros(3))
+        hidden = nn.Dense(3)(x)
+        if not self.is_initializing():
+            count.value += 1
+            trace.value = 0.5 * trace.value + jnp.tanh(hidden).mean(0)
+        self.sow("intermediates", "mean", x.mean())
+        self.sow("losses", "size", 0.01 * (hidden**2).sum())
+        return hidden + trace.value / count.value.clip(1)
+
+
+class Transformer(nn.Module):
+    """Tokens through two blocks of causal attention."""
+
+    @nn.compact
+    def __call__(self, tokens, train: bool = False):
+        x = nn.Embed(11, 8)(tokens) + nn.Embed(6, 8)(jnp.arange(tokens.shape[1]))
+        mask = nn.make_causal_mask(tokens)
+        for _ in range(2):
+            attention = nn.MultiHeadDotProductAttention(2, dropout_rate=0.1)
+            x += attention(nn.LayerNorm()(x), mask=mask, deterministic=not train)
+            x += nn.Dense(8)(nn.gelu(nn.Dense(16)(nn.LayerNorm()(x))))
+        return nn.Dense(11)(x)
+
+
+class NnxNet(nnx.Module):
+    """The same as `Net`, in nnx."""
+
+    def __init__(self, rngs):
+        self.first, self.last = nnx.Linear(5, 6, rngs=rngs), nnx.Linear(6, 3, rngs=rngs)
+        self.norm, self.dropout = nnx.BatchNorm(6, rngs=rngs), nnx.Dropout(0.2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.last(self.dropout(nnx.relu(self.norm(self.first(x)))))
+
+
+SUBJECTS = {
+    "linen": Subject(Net(), (X,)),
+    "state": Subject(Remembers(), (X,)),
+    "transformer": Subject(Transformer(), (TOKENS,)),
+    "nnx": Subject(functools.partial(NnxNet), (X,)),
+}
+INAPPLICABLE = {
+    "the module draws no random numbers in training",
+    "the module has no state",
+    "the module is no object with values of its own",
+    "the module sows nothing in training",
+    "no generated case with sizes that may be unknown",
+    "raw Flax accepts inputs of another shape, too",
+}
+"""Why a check is skipped: each says something of the module, none of TensorFlow."""
+
+
+def passes(report):
+    report.raise_for_failures()
+    assert {entry.message for entry in report.of(Status.SKIPPED)} <= INAPPLICABLE
+    return True
+
+
+@pytest.mark.law("K1")
+def test_every_check_passes_for_a_module_with_state():
+    assert passes(run_report(SUBJECTS["state"]))
+
+
+@pytest.mark.long
+@pytest.mark.law("K1")
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_check_passes_an_export_included(name):
+    assert passes(run_report(SUBJECTS[name], slow=True))
+
+
+@pytest.mark.law("K1")
+@pytest.mark.parametrize("name", ["linen", "nnx"])
+def test_modules_learn_as_raw_flax_does(name):
+    names = ["check_training", "check_gradients", "check_fit"]
+    assert passes(run_report(SUBJECTS[name], only=names))
+
+
+class ScalesOutputs(FlaxLayer):
+    """Computes a little less exactly than the table allows."""
+
+    def call(self, *args, **kwargs):
+        outputs = super().call(*args, **kwargs)
+        return jax.tree_util.tree_map(lambda leaf: leaf * (1 + 2e-5), outputs)
+
+
+class DoublesGradients(FlaxLayer):
+    """Gives right outputs with twice their gradient."""
+
+    def call(self, *args, **kwargs):
+        outputs = super().call(*args, **kwargs)
+        return jax.tree_util.tree_map(lambda leaf: 2 * leaf - tf.stop_gradient(leaf), outputs)
+
+
+class KeepsState(FlaxLayer):
+    """Forgets what a call changed."""
+
+    def call(self, *args, **kwargs):
+        before = [variable.numpy() for variable in self.non_trainable_variables]
+        outputs = super().call(*args, **kwargs)
+        for variable, value in zip(self.non_trainable_variables, before, strict=True):
+            variable.assign(value)
+        return outputs
+
+
+@pytest.mark.law("T5")
+@pytest.mark.parametrize(
+    ("layer", "check"),
+    [
+        (NegatesOutputs, "check_inference"),
+        (ScalesOutputs, "check_inference"),
+        (LosesTraining, "check_training"),
+        (KeepsState, "check_state_training"),
+        (DoublesGradients, "check_gradients"),
+        (DoublesGradients, "check_fit"),
+    ],
+)
+def test_a_faulty_layer_is_caught(layer, check):
+    (entry,) = run_report(SUBJECTS["linen"].with_layer(layer), only=[check]).entries
+    assert (entry.status, entry.error_type) == (Status.FAILED, "ParityError")
+
+
+@pytest.mark.law("T4")
+def test_tensors_are_compared_in_their_own_dtype():
+    subject = SUBJECTS["linen"]
+    compare = functools.partial(compare_runs, subject, quantity="outputs", path="outputs")
+    assert compare(np.ones(2, np.int32), tf.ones(2, tf.int32)) == {"int32": 0.0}
+    scalar = jnp.ones((), jnp.bfloat16)
+    assert compare(scalar, tf.ones((), tf.bfloat16)) == {"bfloat16": 0.0}
+    with pytest.raises(AssertionError, match="differs in dtype"):
+        compare(np.ones(2, np.int32), tf.ones(2, tf.int64))
+    with pytest.raises(AssertionError, match="differs in value"):
+        compare(np.ones(2, np.int32), tf.constant([1, 2]))
+
+
+@pytest.mark.law("T4")
+def test_gradients_of_complex_params_are_those_of_jax():
+    backend, z = current_backend(), np.complex64(1 + 2j)
+    (found,), _ = backend.gradients(
+        lambda values, *_: tf.math.real(values[0] ** 2), [tf.constant(z)], [], []
+    )
+    expected = jax.grad(lambda z: jnp.real(z**2))(z)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # What a tape gives is what an optimizer descends along.
+    np.testing.assert_allclose(backend.descent([expected])[0], np.conj(expected), rtol=1e-6)

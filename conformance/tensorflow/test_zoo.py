@@ -1,0 +1,50 @@
+"""Every entry of the zoo runs on TensorFlow as raw Flax does, or is refused at build (K1, K4)."""
+
+import pytest
+
+from conformance.tensorflow.refused import REFUSED
+from conformance.test_zoo import deprecated, examine
+from conformance.zoo import ENTRIES as LINEN
+from conformance.zoo.nnx import NNX_ENTRIES as NNX
+from flaxlayer_core import LowerModuleError
+from flaxlayer_testing import checks
+from flaxlayer_testing.samples import subject_of
+
+ENTRIES = {f"linen/{entry.name}": entry for entry in LINEN}
+ENTRIES |= {f"nnx/{entry.name}": entry for entry in NNX}
+ALL = tuple(check.name for check in checks())
+QUICK = ("check_training", "check_state_training", "check_gradients")
+SOME = (
+    "linen/GRUCellUnderRNN",
+    "linen/WhileLoop",
+    "linen/Cond",
+    "linen/Vjp",
+    "linen/Copied",
+    "nnx/LoRA",
+)
+
+# Flax's own RoPE reads its tables so.
+pytestmark = pytest.mark.filterwarnings("ignore:'.value' access is now:DeprecationWarning")
+
+
+@deprecated
+@pytest.mark.law("K1")
+@pytest.mark.parametrize("name", SOME)
+def test_some_entries_run_and_learn_as_raw_flax_does(name):
+    examine(ENTRIES[name], QUICK).raise_for_failures()
+
+
+@deprecated
+@pytest.mark.long
+@pytest.mark.law("K1")
+@pytest.mark.parametrize("name", sorted(ENTRIES.keys() - REFUSED.keys()))
+def test_an_entry_does_all_that_it_does_on_jax(name):
+    examine(ENTRIES[name], ALL).raise_for_failures()
+
+
+@pytest.mark.law("K4")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_tensorflow_cannot_run_is_refused_at_build(name):
+    assert REFUSED[name].reason
+    with pytest.raises(LowerModuleError, match=REFUSED[name].operation):
+        subject_of(ENTRIES[name]).built_layer()

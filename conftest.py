@@ -1,0 +1,26 @@
+"""What tests of every package share: a process of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def passes_in_a_process() -> Callable[..., None]:
+    """Runs tests in a process of their own, with other environment variables."""
+
+    def run(paths: Iterable[Path], **variables: str) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--doctest-modules"]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
+        for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS"):
+            environment.pop(name, None)
+        done = subprocess.run(
+            [*command, *map(str, paths)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+    return run
