@@ -5,6 +5,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -116,28 +117,19 @@ def test_modules_learn_as_raw_flax_does(name):
 class ScalesOutputs(FlaxLayer):
     """Computes a little less exactly than the table allows."""
 
-    def call(self, *args, **kwargs):
-        outputs = super().call(*args, **kwargs)
-        return jax.tree_util.tree_map(lambda leaf: leaf * (1 + 2e-5), outputs)
+    def call(self, *args, training=None, **kwargs):
+        return super().call(*args, training=training, **kwargs) * (1 + 2e-5)
 
 
 class DoublesGradients(FlaxLayer):
     """Gives right outputs with twice their gradient."""
 
-    def call(self, *args, **kwargs):
-        outputs = super().call(*args, **kwargs)
-        return jax.tree_util.tree_map(lambda leaf: 2 * leaf - tf.stop_gradient(leaf), outputs)
+    def call(self, *args, training=None, **kwargs):
+        outputs = super().call(*args, training=training, **kwargs)
+        return 2 * outputs - keras.ops.stop_gradient(outputs)
 
 
-class KeepsState(FlaxLayer):
-    """Forgets what a call changed."""
-
-    def call(self, *args, **kwargs):
-        before = [variable.numpy() for variable in self.non_trainable_variables]
-        outputs = super().call(*args, **kwargs)
-        for variable, value in zip(self.non_trainable_variables, before, strict=True):
-            variable.assign(value)
-        return outputs
+KeepsState = functools.partial(FlaxLayer, state_updates="never")
 
 
 @pytest.mark.law("T5")
