@@ -22,7 +22,7 @@ from flaxlayer_testing import TOLERANCES, Subject, cases
 from flaxlayer_testing.checks.learning import STEPS, layer_gradients, train_steps
 from flaxlayer_testing.running import versions
 from flaxlayer_testing.training import raw_gradients, raw_steps, split_floats
-from flaxlayer_testing.under_test import variables_of
+from flaxlayer_testing.under_test import call_rngs, variables_of
 
 __all__ = ["distances", "measure"]
 
@@ -135,8 +135,10 @@ def measure(modules):
 def learns_quietly(subject):
     """Tells whether a module has params, can be traced and draws no random numbers in training."""
     reference = subject.reference
-    learns = reference.traceable and any(map(reference.stored.get, reference.raw.trainable))
-    return learns and not reference.needs_rng(training=True)
+    if not (reference.traceable and any(map(reference.stored.get, reference.raw.trainable))):
+        return False
+    # A layer gives keys to a module that could do without them, too.
+    return not call_rngs(subject.shared_layer(), training=True)
 
 
 def to_json(counts, worst):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["REFUSED", "Refusal"]
+__all__ = ["OTHER_ERRORS", "REFUSED", "Refusal"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,10 @@ REFUSED = {
     ),
 }
 """Refusals by the name of the entry."""
+
+OTHER_ERRORS = {
+    # A gradient that JAX lacks is an assertion in the graphs of TensorFlow.
+    ("linen/WhileLoop", "check_train_step"): "InvalidArgumentError",
+    ("linen/WhileLoop", "check_fit"): "InvalidArgumentError",
+}
+"""The errors of known failures that TensorFlow raises in place of those of JAX."""

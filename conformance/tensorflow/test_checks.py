@@ -152,7 +152,7 @@ def test_a_faulty_layer_is_caught(layer, check):
 @pytest.mark.law("T4")
 def test_tensors_are_compared_in_their_own_dtype():
     subject = SUBJECTS["linen"]
-    compare = functools.partial(compare_runs, subject, quantity="outputs", path="outputs")
+    compare = functools.partial(compare_runs, subject, path="outputs")
     assert compare(np.ones(2, np.int32), tf.ones(2, tf.int32)) == {"int32": 0.0}
     scalar = jnp.ones((), jnp.bfloat16)
     assert compare(scalar, tf.ones((), tf.bfloat16)) == {"bfloat16": 0.0}

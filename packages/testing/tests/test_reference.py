@@ -176,3 +176,28 @@ def test_other_methods_are_those_that_take_the_arguments():
             return self.decode(self.encode(x))
 
     assert Reference(RawCall(Coder(), (X,), {})).other_methods == ("encode",)
+
+
+class HalvesInside(nn.Module):
+    """Computes in bfloat16 what goes in and comes out as float32."""
+
+    @nn.compact
+    def __call__(self, x):
+        inner = nn.jit(nn.Dense)(2, dtype=jnp.bfloat16)
+        return inner(x).astype(jnp.float32)
+
+
+class OnValues(nn.Module):
+    """Cannot be traced."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2, param_dtype=jnp.float16)(x if float(x.sum()) > 0 else -x)
+
+
+@pytest.mark.law("T4")
+def test_the_dtypes_on_the_way_to_a_result_are_found():
+    found = Reference(RawCall(HalvesInside(), (X,), {})).computed_dtypes
+    assert {"bfloat16", "float32"} <= found
+    assert "float16" not in found
+    assert "float16" in Reference(RawCall(OnValues(), (X,), {})).computed_dtypes

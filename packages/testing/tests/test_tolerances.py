@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from flaxlayer_testing import TOLERANCES, FindToleranceError, Tolerance, tolerance_for
+from flaxlayer_testing.tolerances import across_compilers
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,13 @@ def test_sums_in_two_orders_are_within_the_table(dtype):
     )
     table = TOLERANCES[dtype]
     assert (abs(forward - backward) <= table.atol + table.rtol * abs(forward)).all()
+
+
+@pytest.mark.law("T4")
+def test_across_compilers_the_coarsest_dtype_that_takes_part_counts():
+    alone = across_compilers({"float32", "int32"})
+    assert alone["float32"] == alone["float64"] == TOLERANCES["float32"]
+    assert alone["float16"] == TOLERANCES["float16"]
+    beside = across_compilers({"float32", "bfloat16"})
+    assert beside["float32"] == beside["float16"] == TOLERANCES["bfloat16"]
+    assert across_compilers({"float16"})["bfloat16"] == TOLERANCES["bfloat16"]

@@ -8,7 +8,7 @@ from typing import Any
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.compare import compare_trees
 from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.tolerances import Quantity, across_compilers
+from flaxlayer_testing.tolerances import across_compilers
 
 __all__ = ["compare_runs"]
 
@@ -18,7 +18,6 @@ def compare_runs(
     expected: Any,
     actual: Any,
     *,
-    quantity: Quantity,
     path: str,
     inlined: bool = False,
     computed: Iterable[str] = (),
@@ -26,13 +25,13 @@ def compare_runs(
     """Compares results of raw Flax with those of a layer under test.
 
     Bitwise, where the layer ran the program that `jax.jit` makes of raw Flax. Else by the published
-    table of two programs of one compiler, or by that of two compilers.
+    table: by the dtype of a result, and where another compiler made it, by the coarsest dtype that
+    it was computed in.
 
     Args:
         subject: What is checked.
         expected: What raw Flax gave.
         actual: What the layer gave; tensors stand for their values.
-        quantity: What they are, which the table of two compilers asks for.
         path: Where the trees stand, for messages.
         inlined: Whether the layer ran as a part of a larger program.
         computed: Names of dtypes that it computes in beside those of the module.
@@ -48,7 +47,7 @@ def compare_runs(
     ```python
     >>> import flax.linen as nn, numpy as np
     >>> subject = Subject(nn.Dense(2), (np.ones((1, 3)),))
-    >>> compare_runs(subject, np.ones(2), np.ones(2), quantity="outputs", path="outputs")
+    >>> compare_runs(subject, np.ones(2), np.ones(2), path="outputs")
     {'float64': 0.0}
 
     ```
@@ -57,5 +56,5 @@ def compare_runs(
     actual = backend.to_arrays(actual)
     if backend.shares_programs:
         return compare_trees(expected, actual, bitwise=not inlined, path=path)
-    table = across_compilers(quantity, {*subject.reference.computed_dtypes, *computed})
+    table = across_compilers({*subject.reference.computed_dtypes, *computed})
     return compare_trees(expected, actual, path=path, tolerances=table)

@@ -15,6 +15,10 @@ where results are rounded. The table bounds that, from the machine epsilon of ea
   bfloat16 this is 3.1e-2, for float16 3.9e-3, beside 1.6e-2 and 1e-3 in torch's table.
 - **Integers and booleans** are exact.
 
+Two compilers, of JAX and of TensorFlow, are held to the same table, for outputs, state, gradients
+and three optimizer steps; there the coarsest dtype that takes part in the computation counts
+(`across_compilers`). `conformance/precision.py` measures both against float64.
+
 A check compares with `|actual - expected| <= atol + rtol * |expected|`, element by element. The
 bound is not scaled by the size of an array. A layer under test gets another tolerance only with a
 stated reason.
@@ -25,16 +29,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 
 from flaxlayer_testing.errors import FindToleranceError
 
 __all__ = [
-    "ACROSS_COMPILERS",
     "TOLERANCES",
-    "Quantity",
     "Tolerance",
     "across_compilers",
     "tolerance_for",
@@ -72,22 +74,14 @@ TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
 )
 """The tolerance of each inexact dtype; integers and booleans are exact."""
 
-Quantity = Literal["outputs", "state", "gradients", "steps"]
-"""What two programs computed: in a call, over calls, by differentiation, by optimizer steps."""
 
-ACROSS_COMPILERS: Mapping[Quantity, Mapping[str, Tolerance]] = MappingProxyType(
-    {"outputs": TOLERANCES, "state": TOLERANCES, "gradients": TOLERANCES, "steps": TOLERANCES}
-)
-
-
-def across_compilers(quantity: Quantity, computed: Iterable[str]) -> dict[str, Tolerance]:
+def across_compilers(computed: Iterable[str]) -> dict[str, Tolerance]:
     """Returns the tolerances for results that two compilers made of one module.
 
     A result is as near as the coarsest dtype that it was computed in: the float32 mean of values
     that were rounded to bfloat16 moves with them.
 
     Args:
-        quantity: What the results are.
         computed: Names of the dtypes that take part in the computation.
 
     Returns:
@@ -96,17 +90,16 @@ def across_compilers(quantity: Quantity, computed: Iterable[str]) -> dict[str, T
     Example:
 
     ```python
-    >>> table = across_compilers("state", {"bfloat16", "float32"})
-    >>> table["float32"] == ACROSS_COMPILERS["state"]["bfloat16"]
+    >>> table = across_compilers({"bfloat16", "float32"})
+    >>> table["float32"] == TOLERANCES["bfloat16"]
     True
 
     ```
     """
-    table = ACROSS_COMPILERS[quantity]
-    took_part = [table[name] for name in computed if name in table]
+    took_part = [TOLERANCES[name] for name in computed if name in TOLERANCES]
     return {
         name: max([own, *took_part], key=lambda tolerance: tolerance.rtol)
-        for name, own in table.items()
+        for name, own in TOLERANCES.items()
     }
 
 

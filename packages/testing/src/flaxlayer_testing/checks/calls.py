@@ -44,7 +44,7 @@ def _compare_outputs(subject: Subject, *, training: bool) -> Errors:
     expected, _ = run_raw(subject, layer, training=training)
     actual = subject.call(layer, training=training)
     path = f"outputs in {_mode(training)}"
-    return compare_runs(subject, expected, actual, quantity="outputs", path=path)
+    return compare_runs(subject, expected, actual, path=path)
 
 
 def check_inference(subject: Subject) -> Errors:
@@ -66,7 +66,7 @@ def check_sown(subject: Subject) -> Errors:
         subject.call(layer, training=training)
         path, expected = f"sown in {_mode(training)}", subject.reference.transient(updates)
         sown = dict(layer.sown)
-        errors.append(compare_runs(subject, expected, sown, quantity="outputs", path=path))
+        errors.append(compare_runs(subject, expected, sown, path=path))
     return largest(*errors)
 
 
@@ -80,7 +80,7 @@ def check_returned_sown(subject: Subject) -> Errors:
     refuse_other_shapes(layer(*args, training=True, **kwargs), (outputs, sown))
     actual = subject.call(layer, training=True)
     path = "outputs and sown values"
-    return compare_runs(subject, (outputs, sown), actual, quantity="outputs", path=path)
+    return compare_runs(subject, (outputs, sown), actual, path=path)
 
 
 def check_losses(subject: Subject) -> Errors:
@@ -91,9 +91,7 @@ def check_losses(subject: Subject) -> Errors:
     expected = subject.reference.sown_loss(updates)
     added = current_backend().to_arrays(sum(layer.losses, 0.0))
     actual = jnp.asarray(added, expected.dtype)
-    return compare_runs(
-        subject, expected, actual, quantity="outputs", path="added losses", inlined=True
-    )
+    return compare_runs(subject, expected, actual, path="added losses", inlined=True)
 
 
 def check_stateless_call(subject: Subject) -> Errors:
@@ -107,16 +105,12 @@ def check_stateless_call(subject: Subject) -> Errors:
         actual, after = _stateless(subject, layer, training)
         compare_trees(before, variables_of(layer), bitwise=True, path="variables left alone")
         path = f"outputs of stateless_call in {_mode(training)}"
-        errors.append(
-            compare_runs(subject, outputs, actual, quantity="outputs", path=path, inlined=True)
-        )
+        errors.append(compare_runs(subject, outputs, actual, path=path, inlined=True))
         for variable, value in zip(layer.non_trainable_variables, after, strict=True):
             variable.assign(value)
         path = f"state of stateless_call in {_mode(training)}"
         actual = variables_of(layer)
-        errors.append(
-            compare_runs(subject, expected, actual, quantity="state", path=path, inlined=True)
-        )
+        errors.append(compare_runs(subject, expected, actual, path=path, inlined=True))
     return largest(*errors)
 
 
@@ -145,4 +139,4 @@ def check_op_by_op(subject: Subject) -> Errors:
     with jax.disable_jit():
         expected, _ = function(variables, rngs, subject.arrays)
         actual = subject.call(layer, training=True)
-    return compare_runs(subject, expected, actual, quantity="outputs", path="outputs op by op")
+    return compare_runs(subject, expected, actual, path="outputs op by op")

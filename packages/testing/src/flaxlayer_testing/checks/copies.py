@@ -52,7 +52,7 @@ def _compare_copy(
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     actual = call_model(model, subject.arrays)
     path = f"outputs of {what}"
-    computed = compare_runs(subject, arrays_of(expected), actual, quantity="outputs", path=path)
+    computed = compare_runs(subject, arrays_of(expected), actual, path=path)
     return largest(held, computed)
 
 
@@ -112,6 +112,4 @@ def check_exported_model(subject: Subject) -> Errors:
         served = artifact.serve(current_backend().to_backend(subject.arrays))
     actual = [part.numpy() for part in tensorflow.nest.flatten(served)]
     path = "outputs of an exported model"
-    return compare_runs(
-        subject, arrays_of(expected), actual, quantity="outputs", path=path, inlined=True
-    )
+    return compare_runs(subject, arrays_of(expected), actual, path=path, inlined=True)

@@ -68,14 +68,11 @@ def check_gradients(subject: Subject) -> Errors:
     by_params, by_inputs = raw(variables_of(layer), rngs, subject.arrays)
     actual, input_grads = layer_gradients(subject, layer)
     return largest(
-        compare_runs(
-            subject, by_params, actual, quantity="gradients", path="gradients", inlined=True
-        ),
+        compare_runs(subject, by_params, actual, path="gradients", inlined=True),
         compare_runs(
             subject,
             split_floats(by_inputs)[0],
             input_grads,
-            quantity="gradients",
             path="gradients of inputs",
             inlined=True,
         ),
@@ -117,9 +114,7 @@ def check_train_step(subject: Subject) -> Errors:
     keys = train_steps(subject, layer)
     expected = raw_steps(subject, before, keys)
     path = "variables after three steps"
-    return compare_runs(
-        subject, expected, variables_of(layer), quantity="steps", path=path, inlined=True
-    )
+    return compare_runs(subject, expected, variables_of(layer), path=path, inlined=True)
 
 
 def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
@@ -152,6 +147,4 @@ def check_fit(subject: Subject) -> Errors:
     refuse_equal_keys(keys)
     expected = raw_steps(subject, before, keys)
     path = "variables after three steps of fit"
-    return compare_runs(
-        subject, expected, variables_of(layer), quantity="steps", path=path, inlined=True
-    )
+    return compare_runs(subject, expected, variables_of(layer), path=path, inlined=True)

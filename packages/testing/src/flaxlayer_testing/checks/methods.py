@@ -35,10 +35,8 @@ def _compare_method(subject: Subject, name: str) -> Errors:
     actual = subject.call(shared, training=True)
     path = f"of the method {name}"
     return largest(
-        compare_runs(subject, outputs, actual, quantity="outputs", path=f"outputs {path}"),
-        compare_runs(
-            subject, expected, variables_of(layer), quantity="state", path=f"variables {path}"
-        ),
+        compare_runs(subject, outputs, actual, path=f"outputs {path}"),
+        compare_runs(subject, expected, variables_of(layer), path=f"variables {path}"),
     )
 
 

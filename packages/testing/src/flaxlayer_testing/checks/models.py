@@ -35,7 +35,7 @@ def check_functional_model(subject: Subject) -> Errors:
     expected, _ = run_raw(subject, layer, training=False)
     actual = call_model(model, subject.arrays)
     path = "outputs of a functional model"
-    return compare_runs(subject, arrays_of(expected), actual, quantity="outputs", path=path)
+    return compare_runs(subject, arrays_of(expected), actual, path=path)
 
 
 def check_unknown_sizes(subject: Subject) -> Errors:
@@ -50,9 +50,7 @@ def check_unknown_sizes(subject: Subject) -> Errors:
         expected, _ = sized.apply(variables_of(layer), rngs, training=False)
         actual = call_model(model, sized.raw.arrays)
         path = "outputs of a model of unknown sizes"
-        errors.append(
-            compare_runs(subject, arrays_of(expected), actual, quantity="outputs", path=path)
-        )
+        errors.append(compare_runs(subject, arrays_of(expected), actual, path=path))
     return largest(*errors)
 
 
@@ -97,7 +95,6 @@ def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) 
             subject,
             arrays_of(outputs),
             actual,
-            quantity="outputs",
             path=f"outputs of {what}",
             inlined=True,
         ),
@@ -105,7 +102,6 @@ def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) 
             subject,
             expected,
             variables_of(layer),
-            quantity="state",
             path=f"variables of {what}",
             inlined=True,
         ),
@@ -150,7 +146,7 @@ def check_masks(subject: Subject) -> Errors:
     actual = layer(GivesMask(mask)(first), *rest, training=False, **kwargs)
     if subject.reference.array_outputs is True:
         _refuse_other_mask(actual, mask)
-    return compare_runs(subject, expected, actual, quantity="outputs", path="outputs behind a mask")
+    return compare_runs(subject, expected, actual, path="outputs behind a mask")
 
 
 def _refuse_other_mask(outputs: Any, mask: Any) -> None:

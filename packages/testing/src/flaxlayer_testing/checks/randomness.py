@@ -76,7 +76,7 @@ def check_fresh_keys(subject: Subject) -> Errors:
         expected, _ = run_raw(subject, layer, training=True)
         actual = subject.call(layer, training=True)
         path = f"outputs of the {step} call with its keys"
-        errors.append(compare_runs(subject, expected, actual, quantity="outputs", path=path))
+        errors.append(compare_runs(subject, expected, actual, path=path))
     refuse_equal_keys(seen)
     return largest(*errors)
 

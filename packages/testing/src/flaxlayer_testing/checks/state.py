@@ -30,7 +30,7 @@ def _compare_state(subject: Subject, *, training: bool, steps: int, path: str) -
         _, updates = reference.apply(expected, rngs, training=training)
         expected = reference.next_variables(expected, updates)
         subject.call(layer, training=training)
-    return compare_runs(subject, expected, variables_of(layer), quantity="state", path=path)
+    return compare_runs(subject, expected, variables_of(layer), path=path)
 
 
 def check_state_training(subject: Subject) -> Errors:
@@ -72,7 +72,7 @@ def check_frozen_paths(subject: Subject) -> Errors:
         layer.unfreeze(trainable[0])
     _refuse_trainable(layer, trainable)
     path = "outputs with a frozen weight"
-    return compare_runs(subject, expected, actual, quantity="outputs", path=path)
+    return compare_runs(subject, expected, actual, path=path)
 
 
 def _refuse_trainable(layer: Any, expected: list[str]) -> None:

@@ -64,7 +64,7 @@ def check_variables_tree(subject: Subject) -> Errors:
     expected, _ = subject.reference.apply(tree, rngs, training=False)
     actual = subject.call(layer, training=False)
     path = "outputs with loaded variables"
-    computed = compare_runs(subject, expected, actual, quantity="outputs", path=path)
+    computed = compare_runs(subject, expected, actual, path=path)
     return largest(returned, computed)
 
 
