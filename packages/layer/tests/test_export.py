@@ -38,17 +38,6 @@ class Sequences(nn.Module):
         return nn.Dense(2)(x)
 
 
-class Counts(nn.Module):
-    """Changes its state at inference too."""
-
-    @nn.compact
-    def __call__(self, x):
-        count = self.variable("counts", "n", lambda: jnp.zeros((), jnp.int32))
-        if not self.is_initializing():
-            count.value += 1
-        return x + 0.0 * count.value
-
-
 def served(model, folder):
     export(model, folder, verbose=False)
     return tensorflow.saved_model.load(folder)
@@ -76,23 +65,6 @@ def test_an_unknown_sequence_length_of_integer_tokens_is_served(tmp_path):
         x = np.arange(batch * length, dtype=np.int32).reshape(batch, length) % 11
         expected = model.predict(x, verbose=0)
         np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_trained_model_is_served_with_its_state(tmp_path):
-    model = keras.Sequential([keras.Input((6, 6, 1)), FlaxLayer(Images())])
-    model.compile("sgd", "mse")
-    model.fit(images(8, 6, 6) + 3.0, np.zeros((8, 2), np.float32), epochs=2, verbose=0)
-    artifact = served(model, str(tmp_path / "model"))
-    x = images(2, 6, 6) + 3.0
-    expected = Images().apply(model.layers[0].flax_variables(), x)
-    np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_state_that_inference_changes_does_not_stop_the_export(tmp_path):
-    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Counts())])
-    artifact = served(model, str(tmp_path / "model"))
-    x = np.ones((3, 4), np.float32)
-    np.testing.assert_allclose(artifact.serve(x), x)
 
 
 def test_a_loaded_model_is_exported_too(tmp_path):
