@@ -28,7 +28,7 @@ def export(
     """Exports a model for inference, as `model.export` does, where that cannot on its own.
 
     - `"tf_saved_model"`: on the JAX backend in the version of StableHLO that TensorFlow reads,
-      which `model.export` does not write with JAX 0.11 and newer.
+      which `model.export` does not write with JAX 0.12.
     - `"litert"`: on the JAX backend too.
     - `"onnx"`: on the JAX backend, also for models that change state, and of more operations.
 
