@@ -51,26 +51,35 @@ LAWS = {
 
 ELSEWHERE = {
     "B5": "sharded",
+    "K1": "one semantics",
     "K2": "TensorFlow",
     "K4": "preflight",
 }
 """Laws of one backend or of several devices, which a module of the zoo cannot show without."""
 
 
-def _marks(node: ast.FunctionDef) -> Iterator[str]:
-    for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.law":
-            yield from (ast.literal_eval(argument) for argument in decorator.args)
+def _marks(*expressions: ast.expr) -> Iterator[str]:
+    for node in (node for expression in expressions for node in ast.walk(expression)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.law":
+            yield from (ast.literal_eval(argument) for argument in node.args)
+
+
+def _marks_of_all(module: ast.Module) -> list[str]:
+    assigned = (node for node in module.body if isinstance(node, ast.Assign))
+    named = (node.value for node in assigned if ast.unparse(node.targets[0]) == "pytestmark")
+    return list(_marks(*named))
 
 
 def enforcing_tests() -> dict[str, list[str]]:
     """Returns the marked tests of each law, as `path::name`."""
     found: dict[str, list[str]] = defaultdict(list)
-    files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("conformance/test_*.py")]
+    files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("conformance/**/test_*.py")]
     for file in sorted(files):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.FunctionDef):
-                for law in _marks(node):
+        module = ast.parse(file.read_text())
+        of_all = _marks_of_all(module)
+        for node in ast.walk(module):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                for law in dict.fromkeys([*of_all, *_marks(*node.decorator_list)]):
                     found[law].append(f"{file.relative_to(ROOT)}::{node.name}")
     return dict(found)
 

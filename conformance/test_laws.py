@@ -9,8 +9,17 @@ def test_every_law_has_a_test():
 
 
 def test_markers_name_laws_that_exist():
-    harness = {"K1", *(f"T{number}" for number in range(1, 9))}
+    harness = {f"T{number}" for number in range(1, 9)}
     assert sorted(set(enforcing_tests()) - set(LAWS) - set(ELSEWHERE) - harness) == []
+
+
+def test_marks_of_a_module_count_for_each_of_its_tests():
+    tests = enforcing_tests()
+    assert (
+        "packages/core/tests/test_given.py::test_complete_variables_are_taken_as_they_are"
+        in tests["B4"]
+    )
+    assert "conformance/tensorflow/test_checks.py" in {t.partition("::")[0] for t in tests["K1"]}
 
 
 def test_the_page_of_laws_is_current():
