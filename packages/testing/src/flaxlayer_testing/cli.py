@@ -19,8 +19,9 @@ from flaxlayer_testing.program import to_program
 from flaxlayer_testing.records import FaultResult, Record
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.samples import ENTRIES, FAULTS, load_entries
-from flaxlayer_testing.searching import Failure, Framework, count_examples
+from flaxlayer_testing.searching import Failure, count_examples
 from flaxlayer_testing.searching import search as search_modules
+from flaxlayer_testing.specs import Framework
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.targets import (
     choose,

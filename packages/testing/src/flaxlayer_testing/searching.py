@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis.errors import NoSuchExample
@@ -23,14 +23,13 @@ from flaxlayer_testing.nnx_strategies import nnx_cases
 from flaxlayer_testing.records import FaultResult
 from flaxlayer_testing.report import Report, Status
 from flaxlayer_testing.running import run_report
-from flaxlayer_testing.specs import Case
+from flaxlayer_testing.specs import Case, Framework
 from flaxlayer_testing.strategies import cases
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
 
-__all__ = ["Failure", "Framework", "SearchResult", "count_examples", "find_fault", "search"]
+__all__ = ["Failure", "SearchResult", "count_examples", "find_fault", "search"]
 
-Framework = Literal["linen", "nnx"]
 _CASES: Mapping[str, Callable[[], SearchStrategy[Case]]] = {"linen": cases, "nnx": nnx_cases}
 
 _QUIET: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from flaxlayer_testing.errors import ReadSpecError
 
@@ -17,6 +17,7 @@ __all__ = [
     "STYLES",
     "Case",
     "Flag",
+    "Framework",
     "Json",
     "ModuleSpec",
     "Node",
@@ -49,7 +50,10 @@ ARGUMENTS = ("positional", "dict", "tuple", "dataclass")
 STYLES = ("compact", "setup")
 """Where a linen module may make its submodules; one of nnx keeps those of `setup` in a list."""
 
-FRAMEWORKS = ("linen", "nnx")
+Framework = Literal["linen", "nnx"]
+"""What a module is built in."""
+
+FRAMEWORKS: tuple[str, ...] = get_args(Framework)
 """What a module may be built in."""
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
 
 from flaxlayer import compat
+from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer.backends.protocol import Run
 from flaxlayer_core import ArraySpec, ExportModelError, Role, VariableSpec
 from flaxlayer_core.compat import trace_state_clean
@@ -45,7 +45,7 @@ class JaxBackend:
 
     def describe(self, array: Any) -> ArraySpec:
         """Returns shape and dtype; 64-bit types only under x64."""
-        return ArraySpec(tuple(array.shape), _input_dtype(array.dtype))
+        return ArraySpec(tuple(array.shape), canonical_dtype(array.dtype))
 
     def compile(self, program: Program) -> Run:
         """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
@@ -80,12 +80,6 @@ class JaxBackend:
         """Returns none."""
         del spec, role
         return {}
-
-
-def _input_dtype(dtype: Any) -> Any:
-    if jnp.issubdtype(dtype, jax.dtypes.extended):
-        return dtype
-    return jax.dtypes.canonicalize_dtype(dtype)
 
 
 def _refuse_unreadable(where: str) -> None:

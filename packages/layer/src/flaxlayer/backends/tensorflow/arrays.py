@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer_core import ArraySpec, CallArgumentError
 
 __all__ = ["describe", "to_jax", "to_tensor"]
@@ -37,15 +38,8 @@ def describe(array: Any) -> ArraySpec:
             fix="Convert it: tensor.to_tensor() or tf.sparse.to_dense(tensor).",
             law="A1",
         )
-    return ArraySpec(tuple(array.shape), _jax_dtype(array.dtype))
-
-
-def _jax_dtype(dtype: Any) -> Any:
-    if isinstance(dtype, tf.DType):
-        dtype = dtype.as_numpy_dtype
-    elif not isinstance(dtype, str) and jnp.issubdtype(dtype, jax.dtypes.extended):
-        return dtype
-    return jax.dtypes.canonicalize_dtype(dtype)
+    dtype = array.dtype.as_numpy_dtype if isinstance(array.dtype, tf.DType) else array.dtype
+    return ArraySpec(tuple(array.shape), canonical_dtype(dtype))
 
 
 def to_tensor(array: Any) -> tf.Tensor:

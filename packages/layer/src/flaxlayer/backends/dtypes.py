@@ -1,0 +1,30 @@
+"""Dtypes of inputs, as JAX takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["canonical_dtype"]
+
+
+def canonical_dtype(dtype: Any) -> Any:
+    """Returns the dtype that an array has in JAX: 64-bit types only under x64.
+
+    Args:
+        dtype: A dtype of NumPy or JAX, that of random keys included, or its name.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> canonical_dtype(np.float64)
+    dtype('float32')
+
+    ```
+    """
+    if not isinstance(dtype, str) and jnp.issubdtype(dtype, jax.dtypes.extended):
+        return dtype
+    return jax.dtypes.canonicalize_dtype(dtype)
