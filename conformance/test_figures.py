@@ -25,6 +25,16 @@ def test_a_long_run_is_recorded(name):
         assert record["checked"][checks]["modules"] >= least
 
 
+@pytest.mark.law("T6")
+def test_the_long_run_on_tensorflow_has_the_mismatch_that_is_explained_and_no_other():
+    record = json.loads((RESULTS / "long_tensorflow.json").read_text(encoding="utf-8"))
+    # docs/tensorflow.md says why.
+    shard = "test_a_hundred_generated_nnx_modules_run_as_plain_nnx_does[1]"
+    assert record["failed"] == [f"conformance/tensorflow/test_generated.py::{shard}"]
+    assert record["checked"]["linen on TensorFlow"]["modules"] >= 180
+    assert record["checked"]["nnx on TensorFlow"]["modules"] >= 20
+
+
 @pytest.mark.law("T4")
 def test_the_table_bounds_what_was_measured_against_float64():
     record = json.loads((RESULTS / "precision_tensorflow.json").read_text(encoding="utf-8"))
