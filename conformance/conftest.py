@@ -8,6 +8,7 @@ import time
 import jax
 import keras
 import pytest
+from flax import nnx
 from hypothesis import HealthCheck, settings
 
 import conformance
@@ -19,8 +20,10 @@ from conformance.figures import Figures
 STARTED = pytest.StashKey[float]()
 
 
-# Takes seconds to import, and is not everywhere.
-_TENSORFLOW = (".backends.tensorflow", ".exports.endpoints", ".exports.litert")
+# What needs TensorFlow, which takes seconds to import, and nnx modules on a Flax without them.
+_ELSEWHERE = (".backends.tensorflow", ".exports.endpoints", ".exports.litert")
+if not hasattr(nnx, "data"):
+    _ELSEWHERE += (".zoo.nnx", ".faults.nnx")
 
 
 def _import_all(package):
@@ -28,7 +31,7 @@ def _import_all(package):
     # depend on the tests that ran before it.
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         name = found.name.rpartition(".")[2]
-        own = not any(part in found.name for part in _TENSORFLOW)
+        own = not any(part in found.name for part in _ELSEWHERE)
         if own and not name.startswith(("test_", "__main__", "conftest")):
             importlib.import_module(found.name)
 

@@ -22,7 +22,9 @@ class Figures:
 
     def __init__(self, passed, failed):
         self.tried = []
-        self.checked = defaultdict(lambda: {"modules": 0, "process_seconds": 0.0, "errors": {}})
+        self.checked = defaultdict(
+            lambda: {"modules": 0, "explained": 0, "process_seconds": 0.0, "errors": {}}
+        )
         self.failed = [report.nodeid for report in failed]
         for report in passed:
             self._add(dict(report.user_properties))
@@ -33,6 +35,7 @@ class Figures:
         if "modules" in recorded:
             total = self.checked[recorded["checks"]]
             total["modules"] += recorded["modules"]
+            total["explained"] += recorded["explained"]
             total["process_seconds"] += recorded["seconds"]
             total["errors"] = largest(total["errors"], recorded["errors"])
 

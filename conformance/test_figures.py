@@ -54,8 +54,12 @@ class Reported:
 @pytest.mark.law("T8")
 def test_figures_are_summed_over_processes():
     shards = [
-        Reported("a[0]", checks="calls", modules=3, seconds=2.0, errors={"float32": 0.0}),
-        Reported("a[1]", checks="calls", modules=5, seconds=2.0, errors={"float32": 0.5}),
+        Reported(
+            "a[0]", checks="calls", modules=3, explained=1, seconds=2.0, errors={"float32": 0.0}
+        ),
+        Reported(
+            "a[1]", checks="calls", modules=5, explained=0, seconds=2.0, errors={"float32": 0.5}
+        ),
         Reported("b", tried=7),
         Reported("c"),
     ]
@@ -67,5 +71,5 @@ def test_figures_are_summed_over_processes():
     ]
     data = json.loads(figures.to_json(60.0))
     assert data["failed"] == ["d"]
-    total = {"modules": 8, "process_seconds": 4.0, "errors": {"float32": 0.5}}
+    total = {"modules": 8, "explained": 1, "process_seconds": 4.0, "errors": {"float32": 0.5}}
     assert data["checked"] == {"calls": total}

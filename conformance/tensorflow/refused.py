@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flaxlayer_testing import ExpectedFailure
-
-__all__ = ["KNOWN", "OTHER_ERRORS", "REFUSED", "Refusal"]
+__all__ = ["OTHER_ERRORS", "REFUSED", "Refusal"]
 
 
 @dataclass(frozen=True)
@@ -39,18 +37,3 @@ OTHER_ERRORS = {
     ("linen/WhileLoop", "check_fit"): "InvalidArgumentError",
 }
 """The errors of known failures that TensorFlow raises in place of those of JAX."""
-
-KNOWN = {
-    "linen/WeightNorm": tuple(
-        ExpectedFailure(
-            check,
-            "ValueError",
-            "is not a valid scope name",
-            "Keras names the optimizer's variable by the path of the weight, whose escaped slash "
-            "a graph of TensorFlow refuses. Before `fit`, "
-            "`model.optimizer.build(model.trainable_variables)` goes around it.",
-        )
-        for check in ("check_train_step", "check_fit")
-    ),
-}
-"""What fails on TensorFlow alone, by the name of the entry (T6)."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from conformance.tensorflow.refused import KNOWN, OTHER_ERRORS, REFUSED
+from conformance.tensorflow.refused import OTHER_ERRORS, REFUSED
 from conformance.test_zoo import deprecated, examine
 from conformance.zoo import ENTRIES as LINEN
 from conformance.zoo.nnx import NNX_ENTRIES as NNX
@@ -34,7 +34,7 @@ def entry_of(name):
     entry = ENTRIES[name]
     others = {check: error for (owner, check), error in OTHER_ERRORS.items() if owner == name}
     known = (replace(known, error=others.get(known.check, known.error)) for known in entry.known)
-    return replace(entry, known=(*known, *KNOWN.get(name, ())))
+    return replace(entry, known=tuple(known))
 
 
 @deprecated

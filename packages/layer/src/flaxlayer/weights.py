@@ -20,7 +20,6 @@ from flaxlayer_core import (
     StoreDtypeError,
     VariableLayout,
     VariableSpec,
-    escape_part,
     format_path,
     match_paths,
 )
@@ -145,7 +144,7 @@ def _create_variable(
             dtype=dtype,
             trainable=trains(spec, layout),
             autocast=False,
-            name=escape_part(spec.path[-1]),
+            name=backend.variable_name(spec.path[-1]),
             **backend.variable_options(spec, layout.role(spec.path[0])),
             **options,
         )
@@ -155,5 +154,5 @@ def _create_variable(
 def _scopes(parts: Sequence[str]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for part in parts:
-            stack.enter_context(keras.name_scope(escape_part(part)))
+            stack.enter_context(keras.name_scope(current_backend().variable_name(part)))
         yield

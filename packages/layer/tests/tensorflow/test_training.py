@@ -177,3 +177,22 @@ def test_the_error_of_a_first_batch_of_another_width_is_explained():
     layer(jnp.ones((2, 4)))
     with pytest.raises(TypeError, match="another form than it was built with"):
         layer(np.ones((2, 5), np.float32))
+
+
+@pytest.mark.law("W1")
+def test_odd_names_of_weights_train_freeze_and_keep_their_paths():
+    class Odd(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.WeightNorm(nn.Dense(2, name="~ä b"))(x)
+
+    layer = FlaxLayer(Odd())
+    model = keras.Sequential([keras.Input((3,)), layer])
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    x = np.ones((4, 3), "float32")
+    model.fit(x, x[:, :2], verbose=0)
+    name = f"{layer.name}/params/WeightNorm_0/>7E>C3>A4>20b>2Fkernel>2Fscale"
+    assert any(variable.path.endswith(name) for variable in layer.weights)
+    trained = len(layer.trainable_variables)
+    layer.freeze("params/WeightNorm_0/~ä b%2Fkernel%2Fscale")
+    assert len(layer.trainable_variables) == trained - 1

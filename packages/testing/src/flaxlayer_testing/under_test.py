@@ -94,7 +94,7 @@ def leaf_paths(tree: Any) -> dict[str, Any]:
 def _names(keys: Sequence[Any]) -> list[str]:
     entries = [getattr(key, "key", getattr(key, "idx", None)) for key in keys]
     names = [str(entry) for entry in entries if entry is not None]
-    return [name.replace("%", "%25").replace("/", "%2F") for name in names]
+    return list(map(current_backend().variable_name, names))
 
 
 def _dtype_of(leaf: Any) -> str:

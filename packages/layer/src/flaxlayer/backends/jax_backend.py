@@ -13,7 +13,7 @@ import numpy as np
 from flaxlayer import compat
 from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer.backends.protocol import Run
-from flaxlayer_core import ArraySpec, ExportModelError, Role, VariableSpec
+from flaxlayer_core import ArraySpec, ExportModelError, Role, VariableSpec, escape_part
 from flaxlayer_core.compat import trace_state_clean
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class JaxBackend:
     def creating(self) -> contextlib.AbstractContextManager[Any]:
         """Opens a context for values: older Keras copies what it is given (B3)."""
         return jax.ensure_compile_time_eval()
+
+    def variable_name(self, part: str) -> str:
+        """Returns the part as paths have it."""
+        return escape_part(part)
 
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
         """Returns none."""

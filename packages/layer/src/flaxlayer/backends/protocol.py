@@ -81,5 +81,8 @@ class Backend(Protocol):
     def creating(self) -> AbstractContextManager[Any]:
         """Opens a context in which variables can be created, whatever is being traced (B3)."""
 
+    def variable_name(self, part: str) -> str:
+        """Returns the name of a variable, or of a scope, for one part of its path (W1)."""
+
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
         """Returns further arguments of `keras.Variable` for a variable of the module."""

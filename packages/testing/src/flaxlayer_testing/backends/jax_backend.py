@@ -43,6 +43,10 @@ class JaxBackend:
         """Returns a copy."""
         return jax.numpy.array(array)
 
+    def variable_name(self, name: str) -> str:
+        """Returns the name with its slashes escaped."""
+        return name.replace("%", "%25").replace("/", "%2F")
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns `jax.jit(function)`."""
         return compile_with_statics(function)

@@ -39,6 +39,9 @@ class Backend(Protocol):
     def duplicate(self, array: Any) -> Any:
         """Returns another array of the backend with the same value."""
 
+    def variable_name(self, name: str) -> str:
+        """Returns the name of a Keras variable, or scope, for a name in a module (W1)."""
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns a function as users of the backend compile it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -40,6 +41,10 @@ class TensorFlowBackend:
     def duplicate(self, array: Any) -> Any:
         """Returns another tensor."""
         return tf.identity(array)
+
+    def variable_name(self, name: str) -> str:
+        """Returns the name with all escaped that a graph takes in no name."""
+        return re.sub("[^A-Za-z0-9_.-]+", lambda odd: _hex(odd[0]), name)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns a `tf.function`; leaves that are no tensors are those of the last trace."""
@@ -120,6 +125,10 @@ def _to_array(leaf: Any) -> Any:
         return leaf
     # A scalar of bfloat16 is none of NumPy's.
     return np.asarray(leaf.numpy(), leaf.dtype.as_numpy_dtype)
+
+
+def _hex(text: str) -> str:
+    return "".join(f">{byte:02X}" for byte in text.encode())
 
 
 def _weights(flat: tf.Tensor) -> tf.Tensor:

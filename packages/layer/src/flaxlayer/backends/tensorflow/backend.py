@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +83,13 @@ class TensorFlowBackend:
         """Opens a context outside of every `tf.function` (B3)."""
         scope: contextlib.AbstractContextManager[Any] = tf.init_scope()
         return scope
+
+    def variable_name(self, part: str) -> str:
+        """Returns the part, with `>2F` for a slash and the like for whatever a graph refuses.
+
+        Optimizers name their variables by the path of a weight, and `fit` makes them in a graph.
+        """
+        return quote(part, safe="").replace("~", "%7E").replace("%", ">")
 
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
         """Returns how replicas agree on state, as Keras's own layers have it."""
