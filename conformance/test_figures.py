@@ -12,6 +12,7 @@ LEAST = {
     "long_linen.json": {"build, call and state": 1000},
     "long_linen_models.json": {"model": 120},
     "long_nnx.json": {"nnx build, call and state": 500},
+    "long_nnx_models.json": {"nnx model": 120, "nnx build, call and state": 90},
 }
 """How many modules each run examined at least; written by `--figures`."""
 
