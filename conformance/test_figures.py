@@ -13,6 +13,7 @@ LEAST = {
     "long_linen_models.json": {"model": 120},
     "long_nnx.json": {"nnx build, call and state": 500},
     "long_nnx_models.json": {"nnx model": 120, "nnx build, call and state": 90},
+    "long_tensorflow.json": {"linen on TensorFlow": 200, "nnx on TensorFlow": 100},
 }
 """How many modules each run examined at least; written by `--figures`."""
 
@@ -24,16 +25,6 @@ def test_a_long_run_is_recorded(name):
     assert record["failed"] == []
     for checks, least in LEAST[name].items():
         assert record["checked"][checks]["modules"] >= least
-
-
-@pytest.mark.law("T6")
-def test_the_long_run_on_tensorflow_has_the_mismatch_that_is_explained_and_no_other():
-    record = json.loads((RESULTS / "long_tensorflow.json").read_text(encoding="utf-8"))
-    # docs/tensorflow.md says why.
-    shard = "test_a_hundred_generated_nnx_modules_run_as_plain_nnx_does[1]"
-    assert record["failed"] == [f"conformance/tensorflow/test_generated.py::{shard}"]
-    assert record["checked"]["linen on TensorFlow"]["modules"] >= 180
-    assert record["checked"]["nnx on TensorFlow"]["modules"] >= 20
 
 
 @pytest.mark.law("T4")
