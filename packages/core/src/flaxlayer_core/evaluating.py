@@ -21,6 +21,7 @@ import numpy as np
 from jax.extend import core
 
 from flaxlayer_core.compat import single_operation
+from flaxlayer_core.interpreting import interpret
 from flaxlayer_core.numpy_operations import run_in_numpy
 from flaxlayer_core.threefry import fold_in, is_threefry
 
@@ -68,22 +69,14 @@ class EagerProgram:
         """Runs the program on the leaves of its arguments; returns the leaves of its result."""
         self.prepare()
         jaxpr = self._traced.jaxpr
-        values = dict(zip(jaxpr.constvars, self._traced.consts, strict=True))
-        values.update(zip(jaxpr.invars, args, strict=True))
-
-        def read(atom: Any) -> Any:
-            return atom.val if isinstance(atom, core.Literal) else values[atom]
-
-        for equation in jaxpr.eqns:
-            outputs = self._run(equation, [read(atom) for atom in equation.invars])
-            values.update(zip(equation.outvars, outputs, strict=True))
+        results = interpret(jaxpr, self._traced.consts, args, self._run)
         # What the program did not compute belongs to someone else, and may not be donated.
         given = {*jaxpr.constvars, *jaxpr.invars}
         return [
-            jnp.array(read(atom), copy=True)
+            jnp.array(result, copy=True)
             if not isinstance(atom, core.Literal) and atom in given
-            else _to_jax(read(atom), atom.aval)
-            for atom in jaxpr.outvars
+            else _to_jax(result, atom.aval)
+            for atom, result in zip(jaxpr.outvars, results, strict=True)
         ]
 
     def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from flax import serialization, traverse_util
 
+from flaxlayer.extras import missing_extra
 from flaxlayer_core import ImportExtraError, ReadVariablesError, parse_path
 
 __all__ = ["read_variables", "state_variables"]
@@ -193,10 +194,4 @@ def _unreadable(path: Path, expected: str, found: str) -> ReadVariablesError:
 
 
 def _missing(path: Path, extra: str) -> ImportExtraError:
-    return ImportExtraError(
-        f"Cannot read variables from {str(path)!r}.",
-        expected=f"the package {extra}",
-        found="it is not installed",
-        fix=f"pip install 'flaxlayer[{extra}]'",
-        law="W2",
-    )
+    return missing_extra(f"Cannot read variables from {str(path)!r}.", extra, extra, "W2")

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from flaxlayer.exports.extras import require
+from flaxlayer.extras import require
 from flaxlayer_core import BuildModuleError, ExportModelError
 
 __all__ = ["ExportArchive"]

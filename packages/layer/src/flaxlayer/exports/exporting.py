@@ -10,7 +10,7 @@ import keras
 
 from flaxlayer import compat
 from flaxlayer.exports.archive import ExportArchive
-from flaxlayer.exports.extras import require
+from flaxlayer.extras import require
 from flaxlayer_core import ExportModelError
 
 __all__ = ["export"]

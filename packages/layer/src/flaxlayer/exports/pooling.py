@@ -8,6 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend import core
 
+from flaxlayer_core.interpreting import interpret
+
 __all__ = ["with_plain_pooling"]
 
 # ONNX Runtime pools over three dimensions at most; a batch of images of JAX has four.
@@ -41,27 +43,14 @@ def with_plain_pooling(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
 
     ```
     """
-    return lambda *arrays: _evaluate(traced.jaxpr, traced.consts, arrays)
-
-
-def _evaluate(jaxpr: Any, consts: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
-    values = dict(zip(jaxpr.constvars, consts, strict=True))
-    values.update(zip(jaxpr.invars, arrays, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else values[atom]
-
-    for equation in jaxpr.eqns:
-        outputs = _run(equation, [read(atom) for atom in equation.invars])
-        values.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return lambda *arrays: interpret(traced.jaxpr, traced.consts, arrays, _run)
 
 
 def _run(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     primitive, params = equation.primitive, equation.params
     if primitive.name in _CALLS:
         inner = params[_CALLS[primitive.name]]
-        return _evaluate(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs)
+        return interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs, _run)
     if primitive.name in _POOLS and len(params["window_dimensions"]) > _DIMENSIONS:
         return [_pool(primitive, params, inputs[0])]
     outputs = primitive.bind(*inputs, **params)
