@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from jax import export
 
 from flaxlayer import FlaxLayer, compat
 
@@ -137,12 +136,6 @@ def test_a_conversion_for_tensorflow_is_seen_while_it_traces():
     jax2tf.convert(lambda x: seen.append(compat.in_jax2tf()) or x)(np.float32(1.0))
     assert seen == [True]
     assert not compat.in_jax2tf()
-
-
-def test_the_version_that_jax_exports_is_known():
-    exported = export.export(jax.jit(lambda x: x + 1))(jax.ShapeDtypeStruct((2,), "float32"))
-    version = ".".join(map(str, compat.stablehlo_written()))
-    assert f"StableHLO_v{version}".encode() in exported.mlir_module_serialized
 
 
 def test_the_signature_of_a_model_has_its_inputs_of_any_batch_size():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from flaxlayer import ExportArchive, FlaxLayer, compat, export
+from flaxlayer import ExportArchive, FlaxLayer, export
 from flaxlayer_core import (
     BuildModuleError,
     ExportModelError,
@@ -77,29 +77,55 @@ def test_a_loaded_model_is_exported_too(tmp_path):
     np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def trained():
-    model = keras.Sequential([keras.Input((6, 6, 1)), FlaxLayer(Images())])
+class Strided(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Conv(3, (3, 3), strides=2)(x)
+        x = nn.BatchNorm(use_running_average=not train)(x)
+        x = nn.gelu(x, approximate=False).mean(axis=(1, 2))
+        return jax.lax.top_k(nn.Dense(4)(x), 2)[0]
+
+
+def test_keras_own_export_serves_values_and_gradients_of_any_size(tmp_path):
+    model = keras.Sequential([keras.Input((None, None, 1)), FlaxLayer(Strided())])
     model.compile("sgd", "mse")
     model.fit(images(8, 6, 6), np.zeros((8, 2), np.float32), epochs=1, verbose=0)
-    return model
-
-
-def test_keras_own_export_serves_what_tensorflow_can_read(tmp_path):
-    if compat.stablehlo_written() >= (1, 18):
-        pytest.skip("tested by its refusal")
-    model, x = trained(), images(2, 6, 6)
     model.export(tmp_path / "model", verbose=False)
-    expected = Images().apply(model.layers[0].flax_variables(), x)
     loaded = tensorflow.saved_model.load(tmp_path / "model")
-    np.testing.assert_allclose(loaded.serve(x), expected, rtol=1e-5, atol=1e-6)
+    layer = model.layers[0]
+    variables = layer.flax_variables()
+    for batch, height, width in [(2, 6, 6), (3, 7, 10)]:
+        x = images(batch, height, width)
+
+        def raw(params, x=x):
+            outputs = Strided().apply({**variables, "params": params}, x)
+            return (outputs**2).sum(), outputs
+
+        with tensorflow.GradientTape() as tape:
+            outputs = loaded.serve(x)
+            total = tensorflow.reduce_sum(outputs**2)
+        gradients, expected = jax.grad(raw, has_aux=True)(variables["params"])
+        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+        found = tape.gradient(total, list(loaded.trainable_variables))
+        order = [v.path for v in model.trainable_variables]
+        paths = [v.path for v in jax.tree_util.tree_leaves(layer.params)]
+        for path, gradient in zip(paths, jax.tree_util.tree_leaves(gradients), strict=True):
+            np.testing.assert_allclose(
+                found[order.index(path)], gradient, rtol=1e-4, atol=1e-5, err_msg=path
+            )
 
 
-def test_keras_own_export_is_refused_where_tensorflow_could_not_read_it(tmp_path, monkeypatch):
-    model = keras.Sequential([keras.Input((6, 6, 1)), FlaxLayer(Images())])
-    monkeypatch.setattr(compat, "stablehlo_written", lambda: (1, 18, 0))
-    with pytest.raises(ExportModelError, match=r"version 1\.18\.0(.|\n)*flaxlayer\.export"):
+def test_keras_own_export_refuses_what_only_ours_can_lower(tmp_path):
+    def factor(x):
+        return jnp.linalg.cholesky(x @ jnp.swapaxes(x, 1, 2) + jnp.eye(3))
+
+    model = keras.Sequential([keras.Input((3, 3)), FlaxLayer(Applies(factor))])
+    with pytest.raises(LowerModuleError, match=r"lapack_spotrf(.|\n)*flaxlayer\.export"):
         model.export(tmp_path / "model", verbose=False)
-    assert not (tmp_path / "model").exists()
+    artifact = served(model, str(tmp_path / "model"))
+    x = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)
+    expected = Applies(factor).apply(model.layers[0].flax_variables(), x)
+    np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-4, atol=1e-5)
 
 
 class Subclassed(keras.Model):

@@ -15,9 +15,8 @@ Checked with the versions of docs/versions.md.
   data of the first call in it, that batch would live as long as the layer.
 - `keras.src.export.export_utils.get_input_signature` (since Keras 3.8): what `Model.export` takes
   for the signature of a model; it knows a subclassed one by its first call (S4).
-- `_thread_local_state` of `jax.experimental.jax2tf.jax2tf`, and the version of StableHLO that
-  `jax.export` asks of `jaxlib.mlir`: `Model.export` on the JAX backend writes SavedModels that
-  TensorFlow cannot read where that version is too new, and does not tell (S4).
+- `_thread_local_state` of `jax.experimental.jax2tf.jax2tf`: `Model.export` on the JAX backend
+  converts by it, and then TensorFlow has to read what JAX writes (S4).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
@@ -43,7 +42,6 @@ __all__ = [
     "model_signature",
     "objects_in_loading",
     "raw_values",
-    "stablehlo_written",
     "thread_table",
 ]
 
@@ -105,15 +103,6 @@ def in_jax2tf() -> bool:
     if jax2tf is None:
         return False
     return jax2tf._thread_local_state.call_tf_concrete_function_list is not None
-
-
-def stablehlo_written() -> tuple[int, ...]:
-    """Returns the version of StableHLO that `jax.export` writes."""
-    from jaxlib.mlir.dialects import stablehlo
-
-    asked = stablehlo.StablehloCompatibilityRequirement.WEEK_4
-    version: str = stablehlo.get_version_from_compatibility_requirement(asked)
-    return tuple(map(int, version.split(".")))
 
 
 def objects_in_loading() -> dict[Any, Any] | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from jax import export
+from jax.experimental import jax2tf
 
 from flaxlayer.backends.tensorflow import compat
 
@@ -15,7 +16,7 @@ def lowered(function, *inputs):
 
 
 def call(exported, *tensors):
-    module = compat.portable_artifact(exported, lambda targets: None)
+    module = compat.portable_artifact(exported.mlir_module_serialized, lambda targets: None)
     return compat.call_module(
         tensors,
         module=module,
@@ -42,7 +43,7 @@ def test_a_composite_of_an_unknown_size_becomes_a_call_that_tensorflow_refines()
 
 def test_modules_are_written_in_the_version_that_tensorflow_reads():
     exported = lowered(lambda x: [x + 1], jax.ShapeDtypeStruct((2,), "float32"))
-    module = compat.portable_artifact(exported, lambda targets: None)
+    module = compat.portable_artifact(exported.mlir_module_serialized, lambda targets: None)
     assert f"StableHLO_v{compat.STABLEHLO_VERSION}".encode() in module
 
 
@@ -50,14 +51,14 @@ def test_custom_calls_are_named():
     exported = lowered(lambda x: [jnp.linalg.eig(x)[0]], jax.ShapeDtypeStruct((2, 2), "float32"))
     seen = []
     with pytest.raises(ValueError):
-        compat.portable_artifact(exported, seen.append)
+        compat.portable_artifact(exported.mlir_module_serialized, seen.append)
     assert seen == [frozenset({"lapack_sgeev_ffi"})]
 
 
 def test_linear_algebra_is_lowered_without_lapack():
     exported = lowered(lambda x: [jnp.linalg.cholesky(x)], jax.ShapeDtypeStruct((2, 2), "float32"))
     seen = []
-    compat.portable_artifact(exported, seen.append)
+    compat.portable_artifact(exported.mlir_module_serialized, seen.append)
     assert seen == [frozenset()]
 
 
@@ -88,3 +89,20 @@ def test_the_context_of_a_trace_has_the_precision():
     with jax.default_matmul_precision("highest"):
         assert compat.trace_context() != before
     assert compat.trace_context() == before
+
+
+def test_only_conversions_by_jax2tf_are_written_for_tensorflow():
+    (size,) = export.symbolic_shape("size")
+    abstract = jax.ShapeDtypeStruct((size,), "float32")
+    version = f"StableHLO_v{compat.STABLEHLO_VERSION}".encode()
+    seen = []
+    compat.portable_conversions(seen.append)
+    exported = export.export(jax.jit(jax.lax.erf))(abstract)
+    assert version not in exported.mlir_module_serialized
+    converted = jax2tf.convert(jax.lax.erf, polymorphic_shapes=["size"])
+    graph = tf.function(converted, input_signature=[tf.TensorSpec([None])]).get_concrete_function()
+    np.testing.assert_allclose(graph(tf.constant([0.5, 1.0])), [0.5204999, 0.8427008], rtol=1e-6)
+    calls = [op for op in graph.graph.get_operations() if op.type == "XlaCallModule"]
+    assert calls
+    assert all(version in call.get_attr("module") for call in calls)
+    assert frozenset({"shape_assertion"}) in seen

@@ -13,16 +13,13 @@ import numpy as np
 from flaxlayer import compat
 from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer.backends.protocol import Run
-from flaxlayer_core import ArraySpec, ExportModelError, Role, VariableSpec, escape_part
+from flaxlayer_core import ArraySpec, Role, VariableSpec, escape_part
 from flaxlayer_core.compat import trace_state_clean
 
 if TYPE_CHECKING:
     from flaxlayer.execution import Program
 
 __all__ = ["JaxBackend"]
-
-# The first version with operations that TensorFlow 2.21 cannot read, in any model of unknown sizes.
-_UNREADABLE = (1, 18)
 
 
 class JaxBackend:
@@ -55,7 +52,7 @@ class JaxBackend:
         """Returns the program itself."""
         del traceable
         if compat.in_jax2tf():
-            _refuse_unreadable(program.probe.title)
+            _convert_for_tensorflow()
         return program
 
     def preflight(
@@ -86,17 +83,8 @@ class JaxBackend:
         return {}
 
 
-def _refuse_unreadable(where: str) -> None:
-    import tensorflow
+def _convert_for_tensorflow() -> None:
+    # Late, for what needs TensorFlow: jax2tf has it.
+    from flaxlayer.backends.tensorflow.conversions import convert_portably
 
-    written = compat.stablehlo_written()
-    if written < _UNREADABLE or not tensorflow.__version__.startswith("2.21."):
-        return
-    raise ExportModelError(
-        f"{where} cannot be exported by way of jax2tf.",
-        expected=f"StableHLO that TensorFlow {tensorflow.__version__} can read",
-        found=f"version {'.'.join(map(str, written))}, which JAX {jax.__version__} writes",
-        fix="Use flaxlayer.export(model, path) instead of model.export(path), and "
-        "flaxlayer.ExportArchive instead of keras.export.ExportArchive.",
-        law="S4",
-    )
+    convert_portably()

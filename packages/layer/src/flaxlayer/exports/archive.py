@@ -17,8 +17,8 @@ __all__ = ["ExportArchive"]
 class ExportArchive:
     """Writes SavedModels of models and layers, as `keras.export.ExportArchive` does.
 
-    On the JAX backend the endpoints are written in the version of StableHLO that TensorFlow reads;
-    Keras's own archive there writes what the installed JAX writes, which is too new with JAX 0.12.
+    On the JAX backend the endpoints are lowered as on the TensorFlow backend: also linear algebra
+    that JAX calls LAPACK for, unknown dimensions that have to be equal, modules without a gradient.
     Variables that are tracked are variables of the SavedModel, by their paths, and what an
     endpoint changes in them is kept; each is there once, however many endpoints use it.
 

@@ -27,8 +27,8 @@ def export(
 ) -> None:
     """Exports a model for inference, as `model.export` does, where that cannot on its own.
 
-    - `"tf_saved_model"`: on the JAX backend in the version of StableHLO that TensorFlow reads,
-      which `model.export` does not write with JAX 0.12.
+    - `"tf_saved_model"`: on the JAX backend also of linear algebra that JAX calls LAPACK for, of
+      unknown dimensions that have to be equal, and of modules without a gradient.
     - `"litert"`: on the JAX backend too.
     - `"onnx"`: on the JAX backend, also for models that change state, and of more operations.
 

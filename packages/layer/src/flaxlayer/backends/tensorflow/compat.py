@@ -15,6 +15,8 @@ Checked with the versions of docs/versions.md (tests/tensorflow/test_compat.py).
 - `operator` in `jax._src.lax.convolution`: the gradient of a strided convolution computes its
   padding from sizes; a check that means to find wrong types refuses symbolic ones, which all that
   comes after it handles (K2).
+- `jax._src.export._export._module_to_bytecode`: `Model.export` of Keras on the JAX backend converts
+  by `jax2tf`, which takes what this function writes, and offers no choice of version (S4).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any
 import jax
 import tensorflow as tf
 from jax import export
+from jax._src.export import _export
 from jax._src.interpreters import mlir
 from jax._src.lax import convolution, linalg
 from jax.interpreters.mlir import make_ir_context
@@ -37,11 +40,14 @@ from jaxlib.mlir import ir, passmanager
 from jaxlib.mlir.dialects import stablehlo
 from tensorflow.compiler.tf2xla.python import xla
 
+from flaxlayer.compat import in_jax2tf
+
 __all__ = [
     "STABLEHLO_VERSION",
     "call_module",
     "export_function",
     "portable_artifact",
+    "portable_conversions",
     "symbolic_padding",
     "trace_context",
 ]
@@ -116,26 +122,28 @@ def symbolic_padding() -> Iterator[None]:
     Yields:
         Nothing.
     """
-    known = {name: getattr(operator, name) for name in operator.__all__}
-    lenient = types.SimpleNamespace(**{**known, "index": _index})
     patched: Any = convolution
     with _padding_lock:
-        strict, patched.operator = patched.operator, lenient
+        strict, patched.operator = patched.operator, _operator(export.is_symbolic_dim)
         try:
             yield
         finally:
             patched.operator = strict
 
 
-def _index(dim: Any) -> Any:
-    return dim if export.is_symbolic_dim(dim) else operator.index(dim)
+def _operator(passes: Callable[[Any], bool]) -> Any:
+    def index(dim: Any) -> Any:
+        return dim if passes(dim) else operator.index(dim)
+
+    known = {name: getattr(operator, name) for name in operator.__all__}
+    return types.SimpleNamespace(**{**known, "index": index})
 
 
-def portable_artifact(exported: export.Exported, accept: Callable[[frozenset[str]], None]) -> bytes:
+def portable_artifact(serialized: bytes, accept: Callable[[frozenset[str]], None]) -> bytes:
     """Returns an exported module as TensorFlow reads it.
 
     Args:
-        exported: What JAX exported.
+        serialized: What JAX wrote.
         accept: Gets the names of the targets of its custom calls, and raises if it refuses one.
 
     Returns:
@@ -151,13 +159,36 @@ def portable_artifact(exported: export.Exported, accept: Callable[[frozenset[str
             targets.add(ir.StringAttr(operation.attributes["call_target_name"]).value)
         return ir.WalkResult.ADVANCE
 
-    with make_ir_context():
-        module = ir.Module.parse(exported.mlir_module())
+    with make_ir_context() as context:
+        module = stablehlo.deserialize_portable_artifact(context, serialized)
         module.operation.walk(note)
         accept(frozenset(targets))
         passmanager.PassManager.parse(_COMPOSITES_TO_CALLS).run(module.operation)
         data: bytes = stablehlo.serialize_portable_artifact(module, STABLEHLO_VERSION)
     return data
+
+
+@functools.cache
+def portable_conversions(accept: Callable[[frozenset[str]], None]) -> None:
+    """Makes what `jax2tf` converts from now on such that TensorFlow reads it.
+
+    Other exports stay as they are. It is not undone: the gradients of a SavedModel are converted
+    when it is written, after the model was traced.
+
+    Args:
+        accept: See `portable_artifact`.
+    """
+    patched: Any = _export
+    write = patched._module_to_bytecode
+
+    def write_portable(module: Any) -> bytes:
+        data: bytes = write(module)
+        return portable_artifact(data, accept) if in_jax2tf() else data
+
+    patched._module_to_bytecode = write_portable
+    padded: Any = convolution
+    with _padding_lock:
+        padded.operator = _operator(lambda dim: in_jax2tf() and export.is_symbolic_dim(dim))
 
 
 def call_module(

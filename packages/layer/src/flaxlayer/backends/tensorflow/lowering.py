@@ -102,7 +102,7 @@ def lower(
         _refuse(sorted(targets - _XLA_CALLS), "a function of JAX's own libraries", where)
 
     try:
-        return Lowered(exported, portable_artifact(exported, accept))
+        return Lowered(exported, portable_artifact(exported.mlir_module_serialized, accept))
     except LowerModuleError:
         raise
     except ValueError as error:

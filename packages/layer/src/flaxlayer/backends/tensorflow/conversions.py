@@ -1,0 +1,36 @@
+"""What `jax2tf` makes of a model, as Keras's own export on the JAX backend does (S4)."""
+
+from __future__ import annotations
+
+import jax
+import tensorflow as tf
+
+from flaxlayer.backends.tensorflow.compat import portable_conversions
+from flaxlayer_core import LowerModuleError
+
+__all__ = ["convert_portably"]
+
+
+def convert_portably() -> None:
+    """Makes what `jax2tf` converts from now on such that TensorFlow runs it.
+
+    By itself it writes the StableHLO of the installed JAX, and calls of JAX's own CPU library, and
+    only the process that serves the SavedModel finds that TensorFlow has neither.
+
+    Raises:
+        LowerModuleError: In a conversion of what needs that library (K4).
+    """
+    portable_conversions(_accept)
+
+
+def _accept(targets: frozenset[str]) -> None:
+    missing = sorted(name for name in targets if name.startswith("lapack_"))
+    if missing:
+        raise LowerModuleError(
+            "A model cannot be exported by way of jax2tf.",
+            expected=f"operations that XLA has in TensorFlow {tf.__version__}",
+            found=f"{', '.join(missing)}, as JAX {jax.__version__} lowers it",
+            fix="Use flaxlayer.export(model, path) or flaxlayer.ExportArchive: they lower it to "
+            "operations of XLA where it has them.",
+            law="K4",
+        )
