@@ -1,5 +1,7 @@
 """Calls on TensorFlow: values, state, keys and gradients are those of raw Flax (K1, K2)."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -338,3 +340,27 @@ def test_the_matmul_precision_is_part_of_what_is_lowered():
     with jax.default_matmul_precision("highest"):
         layer(x)
     assert len(program._lowered) == before + 1
+
+
+class Seen(nn.Module):
+    kinds: ClassVar = []
+
+    @nn.compact
+    def __call__(self, x):
+        self.kinds.append(isinstance(x, jax.core.Tracer))
+        return nn.Dense(2)(x)
+
+
+@pytest.mark.law("A6")
+def test_disable_jit_runs_a_module_op_by_op_with_its_gradient(close):
+    x = inputs(3, 4)
+    layer = FlaxLayer(Seen())
+    expected = layer(x)
+    Seen.kinds.clear()
+    with jax.disable_jit(), tf.GradientTape() as tape:
+        found = layer(x)
+        total = tf.reduce_sum(found)
+    assert Seen.kinds == [False]
+    close(found.numpy(), expected.numpy())
+    gradient = tape.gradient(total, layer.params["params"]["Dense_0"]["kernel"].value)
+    np.testing.assert_allclose(gradient, np.repeat(x.sum(0)[:, None], 2, 1), rtol=1e-5)

@@ -65,7 +65,7 @@ class Holder(keras.Model):
     """A subclassed model that calls a layer with the arguments of the subject."""
 
     def __init__(self, layer: Any, raw: RawCall) -> None:
-        super().__init__()
+        super().__init__(autocast=False)  # the layer is under test, not what Keras casts for it
         self.layer, self.raw = layer, raw
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -46,6 +46,7 @@ __all__ = [
     "STABLEHLO_VERSION",
     "call_module",
     "export_function",
+    "jit_is_disabled",
     "portable_artifact",
     "portable_conversions",
     "symbolic_padding",
@@ -80,6 +81,12 @@ def trace_context() -> tuple[Any, ...]:
         config.jax_numpy_dtype_promotion,
         config.jax_threefry_partitionable,
     )
+
+
+def jit_is_disabled() -> bool:
+    """Tells whether `jax.disable_jit` is on in this thread."""
+    config: Any = jax.config
+    return bool(config.jax_disable_jit)
 
 
 def export_function(

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
-from flaxlayer.backends.tensorflow.compat import trace_context
+from flaxlayer.backends.tensorflow.compat import jit_is_disabled, trace_context
+from flaxlayer.backends.tensorflow.eager import EagerProgram
 from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer_core import ArraySpec, LowerModuleError, bindings
@@ -27,6 +28,8 @@ _SEED = ArraySpec((2,), np.dtype("uint32"))
 
 class TensorProgram:
     """A program that runs in TensorFlow, eagerly and in any `tf.function`.
+
+    Eagerly under `jax.disable_jit` it runs op by op in JAX.
 
     Args:
         program: The call as a pure function of arrays of JAX.
@@ -43,6 +46,8 @@ class TensorProgram:
             LowerModuleError: If an operation cannot run in TensorFlow, or none of the ways to read
                 unknown dimensions suits the module (K4).
         """
+        if jit_is_disabled() and tf.executing_eagerly():  # A6
+            return EagerProgram(self._program)(values, seed, arrays)
         seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
         tensors = [*map(to_tensor, values), *map(to_tensor, arrays), *seeds]
         specs = list(map(describe, tensors))
