@@ -27,6 +27,19 @@ def matrices():
     return square @ square.transpose(0, 2, 1) + 2 * np.eye(4, dtype=np.float32)
 
 
+MESH = jax.sharding.Mesh(np.array(jax.devices("cpu")[:1]), ("devices",))
+TWO = jax.sharding.AbstractMesh((2,), ("devices",), (jax.sharding.AxisType.Auto,))
+ON_DEVICES = jax.sharding.NamedSharding(MESH, jax.sharding.PartitionSpec("devices"))
+
+
+def sharded_scan(x):
+    def step(carry, row):
+        carry = jax.lax.with_sharding_constraint(carry + row, ON_DEVICES)
+        return carry, carry * row
+
+    return jax.lax.scan(step, jax.lax.with_sharding_constraint(x[:, 0], ON_DEVICES), x.T)[1]
+
+
 X = np.linspace(0.1, 0.9, 12, dtype=np.float32).reshape(3, 4)
 ELEMENTWISE = {
     "erf": jax.lax.erf,
@@ -45,6 +58,7 @@ ELEMENTWISE = {
     "top_k": lambda x: jax.lax.top_k(x, 2),
     "fft": lambda x: jnp.abs(jnp.fft.rfft(x)),
     "scan": lambda x: jax.lax.scan(lambda c, t: (c + t, c * t), x[:, 0], x.T)[1],
+    "sharding": sharded_scan,
     "cond": lambda x: jax.lax.cond(x.sum() > 1, jnp.sin, jnp.cos, x),
 }
 LINEAR_ALGEBRA = {
@@ -120,6 +134,9 @@ def test_strided_convolutions_over_unknown_sizes_have_gradients(padding, kernel,
 REFUSED = {
     "pure_callback": lambda x: jax.pure_callback(np.sin, jax.ShapeDtypeStruct(x.shape, x.dtype), x),
     "debug_callback": lambda x: (jax.debug.callback(lambda y: None, x), x)[1],
+    "sdy.manual_computation": lambda x: jax.shard_map(
+        jnp.sin, mesh=TWO, in_specs=ON_DEVICES.spec, out_specs=ON_DEVICES.spec
+    )(x[0]),
     "lapack_sgeev": lambda x: jnp.linalg.eig(x[0, 0] * jnp.ones((2, 2)))[0],
 }
 

@@ -6,7 +6,8 @@ Checked with the versions of docs/versions.md (tests/tensorflow/test_compat.py).
   has no public function in TensorFlow 2.21 (K2).
 - `jaxlib.mlir`: `jax.export` serialises for consumers of its own age, newer than what TensorFlow
   reads. Here composites become calls of their decompositions, which TensorFlow's refinement of
-  dynamic shapes needs, and the module is written in the version that TensorFlow reads (K2).
+  dynamic shapes needs, shardings are dropped, whose dialect TensorFlow does not read in a module,
+  and it is written in the version that TensorFlow reads (K2).
 - `jax.export.export(_override_lowering_rules=...)`, `mlir._lowerings` and
   `_platform_specific_lowerings`: what JAX lowers to functions of its own CPU library is lowered to
   operations of XLA instead, as JAX does on platforms without that library (K4).
@@ -43,6 +44,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from flaxlayer.compat import in_jax2tf
 
 __all__ = [
+    "DEVICE_OPERATIONS",
     "STABLEHLO_VERSION",
     "call_module",
     "export_function",
@@ -66,6 +68,12 @@ _LAPACK = (
     "svd",
     "triangular_solve",
     "tridiagonal_solve",
+)
+# How the names of what computes by device begin (`jax.shard_map`).
+DEVICE_OPERATIONS = "sdy."
+# Those that only say how a value is laid out, and give it as they take it.
+_SHARDING_OPERATIONS = frozenset(
+    {"sdy.propagation_barrier", "sdy.reshard", "sdy.sharding_constraint"}
 )
 _COMPOSITES_TO_CALLS = "builtin.module(func.func(stablehlo-legalize-composite-to-call))"
 
@@ -151,7 +159,8 @@ def portable_artifact(serialized: bytes, accept: Callable[[frozenset[str]], None
 
     Args:
         serialized: What JAX wrote.
-        accept: Gets the names of the targets of its custom calls, and raises if it refuses one.
+        accept: Gets the names of the targets of its custom calls and of its operations on devices,
+            and raises if it refuses one.
 
     Returns:
         The serialised module.
@@ -159,20 +168,51 @@ def portable_artifact(serialized: bytes, accept: Callable[[frozenset[str]], None
     Raises:
         ValueError: If the module cannot be written in the version that TensorFlow reads.
     """
-    targets: set[str] = set()
+    names: set[str] = set()
 
     def note(operation: Any) -> Any:
         if operation.name == "stablehlo.custom_call":
-            targets.add(ir.StringAttr(operation.attributes["call_target_name"]).value)
+            names.add(ir.StringAttr(operation.attributes["call_target_name"]).value)
+        if operation.name.startswith(DEVICE_OPERATIONS) and operation.name != "sdy.return":
+            names.add(operation.name)
         return ir.WalkResult.ADVANCE
 
     with make_ir_context() as context:
         module = stablehlo.deserialize_portable_artifact(context, serialized)
+        _drop_shardings(module)
         module.operation.walk(note)
-        accept(frozenset(targets))
+        accept(frozenset(names))
         passmanager.PassManager.parse(_COMPOSITES_TO_CALLS).run(module.operation)
         data: bytes = stablehlo.serialize_portable_artifact(module, STABLEHLO_VERSION)
     return data
+
+
+def _drop_shardings(module: Any) -> None:
+    """TensorFlow places a module by itself: how JAX would lay its values out says nothing there."""
+    dropped: list[Any] = []
+
+    def visit(operation: Any) -> Any:
+        if operation.name in _SHARDING_OPERATIONS:
+            operation.results[0].replace_all_uses_with(operation.operands[0])
+        if operation.name in _SHARDING_OPERATIONS or operation.name == "sdy.mesh":
+            dropped.append(operation)
+        attributes = operation.attributes
+        if "sdy.sharding" in attributes:
+            del attributes["sdy.sharding"]
+        for name in ("arg_attrs", "res_attrs"):
+            if name in attributes:
+                attributes[name] = ir.ArrayAttr.get(list(map(_without_sharding, attributes[name])))
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    for operation in dropped:
+        operation.erase()
+
+
+def _without_sharding(attributes: Any) -> Any:
+    pairs = (attributes[index] for index in range(len(attributes)))
+    kept = {pair.name: pair.attr for pair in pairs if pair.name != "sdy.sharding"}
+    return ir.DictAttr.get(kept)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.compat import portable_conversions
+from flaxlayer.backends.tensorflow.compat import DEVICE_OPERATIONS, portable_conversions
 from flaxlayer_core import LowerModuleError
 
 __all__ = ["convert_portably"]
@@ -23,8 +23,8 @@ def convert_portably() -> None:
     portable_conversions(_accept)
 
 
-def _accept(targets: frozenset[str]) -> None:
-    missing = sorted(name for name in targets if name.startswith("lapack_"))
+def _accept(names: frozenset[str]) -> None:
+    missing = sorted(name for name in names if name.startswith(("lapack_", DEVICE_OPERATIONS)))
     if missing:
         raise LowerModuleError(
             "A model cannot be exported by way of jax2tf.",

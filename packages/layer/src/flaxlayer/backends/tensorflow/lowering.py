@@ -11,6 +11,7 @@ import tensorflow as tf
 from jax import export
 
 from flaxlayer.backends.tensorflow.compat import (
+    DEVICE_OPERATIONS,
     STABLEHLO_VERSION,
     call_module,
     export_function,
@@ -98,8 +99,10 @@ def lower(
                 raise
             raise _refusal(str(error).partition("\n")[0], where) from error
 
-    def accept(targets: frozenset[str]) -> None:
-        _refuse(sorted(targets - _XLA_CALLS), "a function of JAX's own libraries", where)
+    def accept(names: frozenset[str]) -> None:
+        over_devices = {name for name in names if name.startswith(DEVICE_OPERATIONS)}
+        _refuse(sorted(over_devices), "a computation by device", where)
+        _refuse(sorted(names - _XLA_CALLS), "a function of JAX's own libraries", where)
 
     try:
         return Lowered(exported, portable_artifact(exported.mlir_module_serialized, accept))
