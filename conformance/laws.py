@@ -9,8 +9,9 @@ import ast
 import pathlib
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-__all__ = ["ELSEWHERE", "LAWS", "enforcing_tests", "page"]
+__all__ = ["ELSEWHERE", "LAWS", "EnforcingTest", "enforcing_tests", "page"]
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "laws.md"
@@ -58,29 +59,65 @@ ELSEWHERE = {
 """Laws of one backend or of several devices, which a module of the zoo cannot show without."""
 
 
-def _marks(*expressions: ast.expr) -> Iterator[str]:
+_LAYER = "packages/layer/tests/"
+# What runs on the TensorFlow backend (`./dev laws-tensorflow` and the suite of conformance).
+_ON_TENSORFLOW = (_LAYER, "conformance/tensorflow/")
+_ON_JAX = (f"{_LAYER}devices/", f"{_LAYER}test_onnx.py")
+
+
+@dataclass(frozen=True)
+class EnforcingTest:
+    """A test that a law marks.
+
+    Attributes:
+        name: `path::name`.
+        jax_only: Why it does not run on other backends; empty where it does.
+    """
+
+    name: str
+    jax_only: str = ""
+
+    @property
+    def runs_on_tensorflow(self) -> bool:
+        """Whether it runs a layer on the TensorFlow backend."""
+        elsewhere = self.jax_only or self.name.startswith(_ON_JAX)
+        return self.name.startswith(_ON_TENSORFLOW) and not elsewhere
+
+    def __str__(self) -> str:
+        reason = f" (JAX alone: {self.jax_only})" if self.jax_only else ""
+        return f"`{self.name}`{reason}"
+
+
+def _marks(mark: str, *expressions: ast.expr) -> Iterator[str]:
     for node in (node for expression in expressions for node in ast.walk(expression)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.law":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == f"pytest.mark.{mark}":
             yield from (ast.literal_eval(argument) for argument in node.args)
 
 
 def _marks_of_all(module: ast.Module) -> list[str]:
     assigned = (node for node in module.body if isinstance(node, ast.Assign))
     named = (node.value for node in assigned if ast.unparse(node.targets[0]) == "pytestmark")
-    return list(_marks(*named))
+    return list(_marks("law", *named))
 
 
-def enforcing_tests() -> dict[str, list[str]]:
-    """Returns the marked tests of each law, as `path::name`."""
-    found: dict[str, list[str]] = defaultdict(list)
+def _jax_only(test: ast.FunctionDef) -> str:
+    of_all = [mark for mark in test.decorator_list if isinstance(mark, ast.Call)]
+    whole = [mark for mark in of_all if ast.unparse(mark.func) == "pytest.mark.jax_only"]
+    return next(_marks("jax_only", *whole), "")
+
+
+def enforcing_tests() -> dict[str, list[EnforcingTest]]:
+    """Returns the marked tests of each law."""
+    found: dict[str, list[EnforcingTest]] = defaultdict(list)
     files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("conformance/**/test_*.py")]
     for file in sorted(files):
         module = ast.parse(file.read_text())
         of_all = _marks_of_all(module)
         for node in ast.walk(module):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for law in dict.fromkeys([*of_all, *_marks(*node.decorator_list)]):
-                    found[law].append(f"{file.relative_to(ROOT)}::{node.name}")
+                test = EnforcingTest(f"{file.relative_to(ROOT)}::{node.name}", _jax_only(node))
+                for law in dict.fromkeys([*of_all, *_marks("law", *node.decorator_list)]):
+                    found[law].append(test)
     return dict(found)
 
 
@@ -88,10 +125,15 @@ def page() -> str:
     """Returns docs/laws.md."""
     tests = enforcing_tests()
     lines = ["# Laws and the tests that enforce them", ""]
-    lines += ["Made by `python -m conformance.laws` from the tests' `law` markers.", ""]
+    lines += [
+        "Made by `python -m conformance.laws` from the tests' `law` markers. Those of",
+        f"`{_LAYER}` run on the TensorFlow backend too (`./dev laws-tensorflow`), but for the",
+        "ones that are said to be about JAX alone.",
+        "",
+    ]
     for law, title in {**LAWS, **ELSEWHERE}.items():
         lines += [f"## {law} {title}", ""]
-        lines += [f"- `{test}`" for test in sorted(tests.get(law, []))] + [""]
+        lines += [f"- {test}" for test in sorted(map(str, tests.get(law, [])))] + [""]
     return "\n".join(lines)
 
 

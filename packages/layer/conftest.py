@@ -4,7 +4,7 @@ import os
 
 import keras
 
-collect_ignore = ["tests/test_tensorflow.py", "tests/test_devices.py"]
+collect_ignore = ["tests/test_tensorflow.py", "tests/test_devices.py", "tests/devices"]
 if keras.backend.backend() != "tensorflow":
     collect_ignore = ["tests/tensorflow", "src/flaxlayer/backends/tensorflow"]
     several = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")

@@ -13,6 +13,20 @@ from hypothesis import settings
 settings.register_profile("flaxlayer", deadline=None)
 settings.load_profile("flaxlayer")
 
+ON_JAX = keras.backend.backend() == "jax"
+
+# Both sides compile with XLA, on TensorFlow of different ages: sums come in another order.
+_CLOSE = {"float32": (1e-5, 1e-5), "complex64": (1e-5, 1e-5), "bfloat16": (2e-2, 2e-2)}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out on other backends what is about JAX as the backend."""
+    if ON_JAX:
+        return
+    left_out = [item for item in items if item.get_closest_marker("jax_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("jax_only")]
+
 
 @functools.cache
 def _compiled(module, method, training_kwargs, mutable):
@@ -55,6 +69,61 @@ def same_bits():
             assert left.tobytes() == right.tobytes()
 
     return check
+
+
+@pytest.fixture
+def close():
+    """Asserts that two trees agree in structure, shape and dtype, and closely in value."""
+
+    def check(actual, expected, *, rtol=None, atol=None):
+        assert jax.tree.structure(actual) == jax.tree.structure(expected)
+        for left, right in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+            left, right = np.asarray(left), np.asarray(right)
+            assert left.dtype == right.dtype
+            assert left.shape == right.shape
+            if left.dtype.name in _CLOSE:
+                known = _CLOSE[left.dtype.name]
+                wide = np.complex128 if left.dtype.kind == "c" else np.float64
+                np.testing.assert_allclose(
+                    left.astype(wide),
+                    right.astype(wide),
+                    rtol=rtol or known[0],
+                    atol=atol or known[1],
+                )
+            else:
+                np.testing.assert_array_equal(left, right)
+
+    return check
+
+
+@pytest.fixture
+def same_results(same_bits, close):
+    """Asserts that two trees come from one program: to the bit where one compiler made both."""
+    return same_bits if ON_JAX else close
+
+
+@pytest.fixture
+def compiled():
+    """Compiles a function of arrays as the backend does: `jax.jit` or `tf.function`."""
+    if ON_JAX:
+        return jax.jit
+    return pytest.importorskip("tensorflow").function
+
+
+@pytest.fixture
+def watched():
+    """A loss of zero, and the list to which it adds the outputs of each step of `fit`."""
+    seen = []
+
+    class Watch(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            if ON_JAX:
+                jax.debug.callback(lambda y: seen.append(np.asarray(y)), y_pred)
+            else:
+                pytest.importorskip("tensorflow").numpy_function(seen.append, [y_pred], [])
+            return keras.ops.sum(y_pred, axis=-1) * 0.0
+
+    return Watch(), seen
 
 
 @pytest.fixture

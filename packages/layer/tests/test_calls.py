@@ -121,9 +121,9 @@ def _flag_module(name, negated, keyword_only, default):
 )
 def test_the_customary_training_arguments_get_the_flag(name, negated, keyword_only, default):
     layer = FlaxLayer(_flag_module(name, negated, keyword_only, default))
-    assert float(layer(X, training=True).max()) == 1.0
-    assert float(layer(X, training=False).max()) == 0.0
-    assert float(layer(X).max()) == 0.0
+    assert np.max(layer(X, training=True)) == 1.0
+    assert np.max(layer(X, training=False)) == 0.0
+    assert np.max(layer(X)) == 0.0
 
 
 @pytest.mark.law("A2")
@@ -131,33 +131,28 @@ def test_a_training_argument_of_another_name_is_named():
     enabled = FlaxLayer(_flag_module("enabled", False, False, "False"), training_arg="enabled")
     frozen = FlaxLayer(_flag_module("frozen", True, True, None), training_arg="~frozen")
     for layer in (enabled, frozen):
-        assert float(layer(X, training=True).max()) == 1.0
-        assert float(layer(X).max()) == 0.0
+        assert np.max(layer(X, training=True)) == 1.0
+        assert np.max(layer(X)) == 0.0
 
 
 @pytest.mark.law("A2")
 def test_the_value_that_the_caller_gives_wins():
     layer = FlaxLayer(_flag_module("train", False, False, "False"))
-    assert float(layer(X, train=False, training=True).max()) == 0.0
-    assert float(layer(X, True, training=False).max()) == 1.0
+    assert np.max(layer(X, train=False, training=True)) == 0.0
+    assert np.max(layer(X, True, training=False)) == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights:UserWarning")
 @pytest.mark.law("A2")
-def test_fit_trains_dropout_whose_argument_has_a_default():
+def test_fit_trains_dropout_whose_argument_has_a_default(watched):
     class Drops(nn.Module):
         @nn.compact
         def __call__(self, x, deterministic=True):
             return nn.Dropout(0.5, deterministic=deterministic)(x)
 
-    seen = []
-
-    class Watch(keras.losses.Loss):
-        def call(self, y_true, y_pred):
-            jax.debug.callback(lambda y: seen.append(np.asarray(y)), y_pred)
-            return keras.ops.sum(y_pred, axis=-1) * 0.0
-
+    loss, seen = watched
     model = keras.Sequential([FlaxLayer(Drops())])
-    model.compile("sgd", Watch())
+    model.compile("sgd", loss)
     ones = np.ones((4, 64), np.float32)
     model.fit(ones, ones, verbose=0)
     jax.effects_barrier()

@@ -241,6 +241,7 @@ def test_a_missing_extra_names_what_to_install(package, extra, variables, tmp_pa
     assert caught.value.fix == f"pip install 'flaxlayer[{extra}]'"
 
 
+@pytest.mark.jax_only("Keras itself imports TensorFlow there")
 @pytest.mark.law("W2")
 def test_the_readers_are_imported_only_when_they_are_needed():
     script = "import sys, flaxlayer; print([n for n in ('orbax', 'safetensors', 'tensorflow', "

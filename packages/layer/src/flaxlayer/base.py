@@ -9,38 +9,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
-from flax.errors import FlaxError
 
 from flaxlayer import compat
 from flaxlayer.backends import current_backend, unconverted
-from flaxlayer.call_state import (
-    CallState,
-    array_specs,
-    arrays_of,
-    keras_tensor,
-    replace_arrays,
-)
-from flaxlayer.execution import Outcome, Program
+from flaxlayer.call_state import array_specs, arrays_of, keras_tensor, replace_arrays
 from flaxlayer.packing import PackedArguments, needs_packing
-from flaxlayer.sizes import try_sizes
-from flaxlayer.storing import CallInputs
-from flaxlayer.weights import FlaxWeights
+from flaxlayer.running import ModuleRunner
 from flaxlayer_core import (
     ArgumentStructure,
-    CallArgumentError,
-    Discovery,
-    EscapeTraceError,
     FlaxLayerError,
-    ModePlan,
-    Probe,
-    VariableLayout,
-    discover,
     output_specs,
     split_arguments,
     stream_rngs,
-    unwrap_statics,
 )
-from flaxlayer_core.compat import prng_impl
 
 __all__ = ["ModuleLayer"]
 
@@ -56,41 +37,8 @@ def _name_input(call: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class ModuleLayer(keras.layers.Layer):
-    """A Keras layer that calls one method of a Flax module.
-
-    Subclasses say where the weights are (`_flax_weights`), what the call is (`_probe`), and which
-    settings hold (`_settings`).
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        # A7: Keras's own autocast would cast inputs under the plain default policy too.
-        super().__init__(autocast=False, **kwargs)
-        self._call_state = CallState()
-        self.supports_masking = True
-
-    # What subclasses provide.
-
-    @property
-    def _flax_weights(self) -> FlaxWeights:
-        raise NotImplementedError
-
-    def _source(self) -> Any:
-        """Returns the `FlaxLayer` whose weights and settings these are.
-
-        No property: Keras's saving walks what properties return.
-        """
-        raise NotImplementedError
-
-    def _probe(self, structure: ArgumentStructure) -> Probe:
-        raise NotImplementedError
-
-    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        raise NotImplementedError
-
-    @property
-    def _compute_cast(self) -> str | None:
-        raise NotImplementedError
+class ModuleLayer(ModuleRunner):
+    """A Keras layer that calls one method of a Flax module; see `ModuleRunner` for subclasses."""
 
     # Calls.
 
@@ -221,150 +169,6 @@ class ModuleLayer(keras.layers.Layer):
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
         outputs, _, transient, _, _ = jax.eval_shape(program, values, seed, arrays)
         return self._assemble(outputs, transient)
-
-    # Execution.
-
-    def _discovery_for(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> Discovery:
-        known = self._call_state.discoveries.get(structure)
-        if known is None:
-            known = self._discover(self._probe(structure), arrays)
-            self._call_state.discoveries[structure] = known
-        self._call_state.latest = known
-        return known
-
-    def _discover(self, probe: Probe, arrays: Sequence[Any]) -> Discovery:
-        source = self._source().discovery
-        if source.traceable:
-            return try_sizes(
-                array_specs(arrays),
-                lambda sized: discover(probe, sized, variables=source.variables),
-            )
-        inputs = list(map(current_backend().to_jax, arrays))
-        weights = self._flax_weights
-        variables = weights.layout.unflatten(weights.jax_values())
-        return discover(probe, inputs, abstract=False, variables=variables)
-
-    def _program(
-        self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool, key: Any = None
-    ) -> Program:
-        discovery = self._discovery_for(structure, arrays)
-        program = self._call_state.programs.get(key)
-        if program is None:
-            layout = self._source().discovery.layout
-            program = self._make_program(structure, discovery.plan(training), layout)
-            if key is not None:
-                self._call_state.programs[key] = program
-        return program
-
-    def _make_program(
-        self, structure: ArgumentStructure, plan: ModePlan, layout: VariableLayout
-    ) -> Program:
-        source = self._source()
-        return Program(
-            self._probe(structure),
-            plan,
-            layout,
-            source.losses_collections,
-            self._compute_cast,
-            source.platforms,
-        )
-
-    def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
-        clean = current_backend().is_outermost()
-        try:
-            outcome = self._run(arrays, structure, training, clean)
-        except FlaxLayerError:
-            raise
-        except (FlaxError, TypeError, ValueError) as error:
-            self._explain_misfit(arrays, error)
-            raise
-        self._commit(outcome, training)
-        if clean:
-            self._call_state.sown = outcome.transient
-        if outcome.loss is not None:
-            self.add_loss(outcome.loss)
-        return self._assemble(outcome.outputs, outcome.transient)
-
-    def _run(
-        self, arrays: list[Any], structure: ArgumentStructure, training: bool, clean: bool
-    ) -> Outcome:
-        weights = self._flax_weights
-        context = self._source().flax_module.call_context()
-        key = self._program_key(structure, training, context)
-        backend, traceable = current_backend(), self._source().discovery.traceable
-        compiled = traceable and context is not None and (clean or backend.compiles_traces)
-        program = self._program(structure, arrays, training, key if compiled else None)
-        seed = self._source().seed_generator.state.value if program.plan.streams else None
-        inline = None if compiled else backend.run_inline(program, traceable=traceable)
-        run = inline or program.compiled
-        return Outcome(*run(weights.values(), seed, arrays))
-
-    def _program_key(self, structure: ArgumentStructure, training: bool, context: Any) -> Any:
-        # JAX does not count the key implementation as context of a compiled function.
-        return structure, training, self._compute_cast, context, prng_impl()
-
-    def _preflight(self, inputs: CallInputs, found: Discovery, weights: FlaxWeights) -> None:
-        # K4: found at build, not when the third epoch first runs it.
-        context = self._source().flax_module.call_context()
-        if context is None or not found.traceable:
-            return
-
-        def program(training: bool) -> Program:
-            key = self._program_key(inputs.structure, training, context)
-            made = self._make_program(inputs.structure, found.plan(training), weights.layout)
-            return self._call_state.programs.setdefault(key, made)
-
-        current_backend().preflight(program, weights.variables, inputs.specs)
-
-    def _commit(self, outcome: Outcome, training: bool) -> None:
-        writes = self._source().writable(outcome.changed, training)
-        if outcome.seed is not None:
-            writes.append((self._source().seed_generator.state, outcome.seed))
-        if not writes:
-            return
-        if not compat.in_stateless_scope():
-            self._refuse_tracers(writes)
-        for variable, value in writes:
-            variable.assign(value)
-
-    def _refuse_tracers(self, writes: Sequence[tuple[keras.Variable, Any]]) -> None:
-        for variable, value in writes:
-            if isinstance(value, jax.core.Tracer):
-                raise EscapeTraceError(
-                    f"Layer {self.name!r} cannot write {variable.path!r} from inside a JAX "
-                    "transformation.",
-                    expected="a call outside of jax.jit, jax.grad and the like, or a pure one",
-                    found=f"a traced value, {value.aval}",
-                    fix="Use layer.stateless_call(...) there, which returns the new state, or "
-                    "state_updates='never' with training=False.",
-                    law="A6",
-                )
-
-    def _explain_misfit(self, arrays: Sequence[Any], error: Exception) -> None:
-        inputs, found = self._call_state.inputs, array_specs(arrays)
-        built = inputs.specs if inputs else ()
-        fits = len(built) == len(found) and all(
-            spec.accepts((None, *other.shape[1:]) if other.shape else other.shape)
-            or spec.accepts(other.shape)
-            for spec, other in zip(built, found, strict=True)
-        )
-        if built and not fits:
-            raise CallArgumentError(
-                f"Layer {self.name!r} ({self._method_call.label}) failed on inputs of another "
-                f"form than it was built with: {type(error).__name__}: {error}",
-                expected=", ".join(map(str, built)),
-                found=", ".join(map(str, found)) or "no arrays",
-                fix="Call it with inputs of the form it was built with, or make a new layer.",
-                law="A1",
-            ) from error
-
-    def _assemble(self, outputs: Any, transient: Mapping[str, Any]) -> Any:
-        if not current_backend().is_value(outputs):
-            outputs = unwrap_statics(outputs)
-        names = self._source().return_sown
-        if not names:
-            return outputs
-        return outputs, {name: transient[name] for name in names if name in transient}
 
     # What a caller can look at.
 

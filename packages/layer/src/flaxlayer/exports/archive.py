@@ -46,6 +46,7 @@ class ExportArchive:
         require("tensorflow", "tensorflow", "ExportArchive")
         self._archive = keras.export.ExportArchive()
         self._held: dict[int, tuple[keras.Variable, Any]] = {}
+        self._tracked: list[keras.layers.Layer] = []
 
     @property
     def variables(self) -> list[Any]:
@@ -71,7 +72,7 @@ class ExportArchive:
         Raises:
             BuildModuleError: If the layer is not built.
         """
-        if keras.backend.backend() != "jax" or not isinstance(resource, keras.layers.Layer):
+        if not isinstance(resource, keras.layers.Layer):
             self._archive.track(resource)
             return
         if not resource.built:
@@ -82,6 +83,11 @@ class ExportArchive:
                 fix="Call it on data, or layer.build(input_shape).",
                 law="S4",
             )
+        if keras.backend.backend() != "jax":
+            if all(resource is not tracked for tracked in self._tracked):
+                self._archive.track(resource)
+                self._tracked.append(resource)
+            return
         for variable in (*resource.trainable_variables, *resource.non_trainable_variables):
             self._hold(variable)
 
