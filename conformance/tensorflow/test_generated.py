@@ -9,6 +9,10 @@ from conformance.precision import is_beyond_precision
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Subject, cases, nnx_cases, run_report
 
+STRATEGIES = {"linen": cases, "nnx": nnx_cases}
+LONG = [("linen", seed) for seed in range(3000, 3010)] + [
+    ("nnx", seed) for seed in range(4000, 4005)
+]
 CHECKS = (
     "check_build_values",
     "check_inference",
@@ -23,7 +27,7 @@ CHECKS = (
 @pytest.mark.parametrize(("framework", "modules"), [("linen", 2), ("nnx", 2)])
 def test_generated_modules_run_as_raw_flax_does(framework, modules, record_property):
     record_property("checks", f"{framework} on TensorFlow")
-    strategy = {"linen": cases, "nnx": nnx_cases}[framework]
+    strategy = STRATEGIES[framework]
     assert len(examine(strategy, 0, modules, CHECKS, record_property)) == modules
 
 
@@ -53,17 +57,8 @@ def test_a_mismatch_is_explained_only_where_jax_itself_has_no_more_digits():
 
 @pytest.mark.long
 @pytest.mark.law("K1")
-@pytest.mark.parametrize("shard", range(10))
-def test_two_hundred_generated_modules_run_as_raw_flax_does(shard, record_property):
-    record_property("checks", "linen on TensorFlow")
-    found = examine(cases, 3000 + shard, 20, CHECKS, record_property, is_beyond_precision)
-    assert len(found) == 20
-
-
-@pytest.mark.long
-@pytest.mark.law("K1")
-@pytest.mark.parametrize("shard", range(5))
-def test_a_hundred_generated_nnx_modules_run_as_plain_nnx_does(shard, record_property):
-    record_property("checks", "nnx on TensorFlow")
-    found = examine(nnx_cases, 4000 + shard, 20, CHECKS, record_property, is_beyond_precision)
-    assert len(found) == 20
+@pytest.mark.parametrize(("framework", "seed"), LONG)
+def test_twenty_generated_modules_run_as_raw_flax_does(framework, seed, record_property):
+    record_property("checks", f"{framework} on TensorFlow")
+    strategy = STRATEGIES[framework]
+    assert len(examine(strategy, seed, 20, CHECKS, record_property, is_beyond_precision)) == 20
