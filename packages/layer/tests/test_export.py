@@ -77,44 +77,6 @@ def test_a_loaded_model_is_exported_too(tmp_path):
     np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
 
 
-class Strided(nn.Module):
-    @nn.compact
-    def __call__(self, x, train=False):
-        x = nn.Conv(3, (3, 3), strides=2)(x)
-        x = nn.BatchNorm(use_running_average=not train)(x)
-        x = nn.gelu(x, approximate=False).mean(axis=(1, 2))
-        return jax.lax.top_k(nn.Dense(4)(x), 2)[0]
-
-
-def test_keras_own_export_serves_values_and_gradients_of_any_size(tmp_path):
-    model = keras.Sequential([keras.Input((None, None, 1)), FlaxLayer(Strided())])
-    model.compile("sgd", "mse")
-    model.fit(images(8, 6, 6), np.zeros((8, 2), np.float32), epochs=1, verbose=0)
-    model.export(tmp_path / "model", verbose=False)
-    loaded = tensorflow.saved_model.load(tmp_path / "model")
-    layer = model.layers[0]
-    variables = layer.flax_variables()
-    for batch, height, width in [(2, 6, 6), (3, 7, 10)]:
-        x = images(batch, height, width)
-
-        def raw(params, x=x):
-            outputs = Strided().apply({**variables, "params": params}, x)
-            return (outputs**2).sum(), outputs
-
-        with tensorflow.GradientTape() as tape:
-            outputs = loaded.serve(x)
-            total = tensorflow.reduce_sum(outputs**2)
-        gradients, expected = jax.grad(raw, has_aux=True)(variables["params"])
-        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
-        found = tape.gradient(total, list(loaded.trainable_variables))
-        order = [v.path for v in model.trainable_variables]
-        paths = [v.path for v in jax.tree_util.tree_leaves(layer.params)]
-        for path, gradient in zip(paths, jax.tree_util.tree_leaves(gradients), strict=True):
-            np.testing.assert_allclose(
-                found[order.index(path)], gradient, rtol=1e-4, atol=1e-5, err_msg=path
-            )
-
-
 @pytest.mark.jax_only("of jax2tf")
 def test_keras_own_export_refuses_what_only_ours_can_lower(tmp_path):
     def factor(x):

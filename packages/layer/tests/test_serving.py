@@ -68,6 +68,23 @@ assert not {"jax", "keras", "flax", "flaxlayer"} & set(sys.modules)
 """
 
 
+class Ours:
+    """Writes with `flaxlayer.export` and `flaxlayer.ExportArchive`."""
+
+    Archive = ExportArchive
+    write = staticmethod(functools.partial(export, verbose=False))
+
+
+class Keras:
+    """Writes with `Model.export` and `keras.export.ExportArchive`."""
+
+    Archive = keras.export.ExportArchive
+
+    @staticmethod
+    def write(model, path):
+        model.export(path, verbose=False)
+
+
 def save_inputs(folder, endpoint, *arrays):
     np.savez(folder / f"{endpoint}.npz", *arrays)
 
@@ -86,14 +103,14 @@ class Images(nn.Module):
         return nn.Dense(3)(x.mean((1, 2)))
 
 
-def export_a_trained_model(folder):
+def export_a_trained_model(folder, by=Ours):
     x = np.random.default_rng(0).normal(size=(8, 6, 6, 1)).astype(np.float32)
     tensor = keras.Input((None, None, 1))
     layer = FlaxLayer(Images())
     model = keras.Model(tensor, layer(tensor))
     model.compile("adam", "mse")
     model.fit(x, np.ones((8, 3), np.float32), epochs=2, verbose=0)
-    export(model, folder / "model", verbose=False)
+    by.write(model, folder / "model")
     other = np.random.default_rng(1).normal(size=(2, 9, 7, 1)).astype(np.float32)
     save_inputs(folder, "serve", other)
     (folder / "gradients").touch()
@@ -126,11 +143,11 @@ class Pair(nn.Module):
         return {"sum": y, "count": tokens.shape[1] + jnp.sum(tokens > 0, axis=1)}
 
 
-def export_several_inputs_and_outputs(folder):
+def export_several_inputs_and_outputs(folder, by=Ours):
     tokens, x = keras.Input((None,), dtype="int32"), keras.Input((5,))
     layer = FlaxLayer(Pair())
     model = keras.Model([tokens, x], layer(tokens, x))
-    export(model, folder / "model", verbose=False)
+    by.write(model, folder / "model")
     given = (
         np.arange(12, dtype=np.int32).reshape(3, 4) % 11,
         np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32),
@@ -161,17 +178,18 @@ class Coder(nn.Module):
         return self.outer(z)
 
 
-def export_methods_as_endpoints(folder):
+def export_methods_as_endpoints(folder, by=Ours):
     layer = FlaxLayer(Coder())
     x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     z = x[:, :2]
     layer(x)
-    archive = ExportArchive()
+    archive = by.Archive()
     archive.track(layer)
     for name, given in (("encode", x), ("decode", z)):
         method = layer.method(name)
         method(given)
-        archive.track(method)  # the same variables
+        if by is Ours:
+            archive.track(method)  # the same variables, which Keras takes for others
         signature = [keras.InputSpec(shape=(None, given.shape[1]), dtype="float32")]
         archive.add_endpoint(name, method, input_signature=signature)
         save_inputs(folder, name, given)
@@ -198,11 +216,11 @@ class Counts(nn.Module):
         return x + count.value
 
 
-def export_state(folder, updates, second):
+def export_state(folder, updates, second, by=Ours):
     model = keras.Sequential([keras.Input((2,)), FlaxLayer(Counts(), state_updates=updates)])
     x = np.zeros((1, 2), np.float32)
     model(x)  # makes the count 1 where state is kept
-    export(model, folder / "model", verbose=False)
+    by.write(model, folder / "model")
     save_inputs(folder, "serve", x)
 
     def check():
@@ -239,9 +257,9 @@ class Noise(nn.Module):
         return x + jax.random.normal(self.make_rng("noise"), x.shape)
 
 
-def export_randomness(folder):
+def export_randomness(folder, by=Ours):
     model = keras.Sequential([keras.Input((3,)), FlaxLayer(Noise(), seed=4)])
-    export(model, folder / "model", verbose=False)
+    by.write(model, folder / "model")
     x = np.zeros((2, 3), np.float32)
     save_inputs(folder, "serve", x)
 
@@ -314,12 +332,23 @@ EXPORTS = {
     "a trained model, any size, its variables": export_a_trained_model,
     "several inputs and outputs": export_several_inputs_and_outputs,
     "methods as endpoints": export_methods_as_endpoints,
-    "state that is kept": lambda folder: export_state(folder, "always", 3.0),
-    "state that is frozen": lambda folder: export_state(folder, "training", 1.0),
+    "state that is kept": functools.partial(export_state, updates="always", second=3.0),
+    "state that is frozen": functools.partial(export_state, updates="training", second=1.0),
     "state that an endpoint leaves alone": export_state_that_an_endpoint_leaves_alone,
     "a file of LiteRT": export_to_litert,
     "randomness": export_randomness,
     "nested inputs, no gradient": export_nested_inputs_without_a_gradient,
+}
+EXPORTS |= {
+    f"{name}, by Keras": functools.partial(EXPORTS[name], by=Keras)
+    for name in (
+        "a trained model, any size, its variables",
+        "several inputs and outputs",
+        "methods as endpoints",
+        "state that is kept",
+        "state that is frozen",
+        "randomness",
+    )
 }
 
 
