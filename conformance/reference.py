@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-__all__ = ["CASES", "Case", "readme_table"]
+__all__ = ["CASES", "Case", "LayerFactory", "readme_table", "table"]
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 LayerFactory = Callable[..., Any]
@@ -283,6 +283,11 @@ CASES = (
 
 def readme_table() -> str:
     """Returns the README's table in Markdown."""
+    return table(CASES)
+
+
+def table(cases: Iterable[Case]) -> str:
+    """Returns what both layers do of some cases, in Markdown."""
     lines = ["| | `flaxlayer.FlaxLayer` | `keras.layers.FlaxLayer` |", "| --- | --- | --- |"]
-    lines += [f"| {case.title} | {case.ours} | {case.reference} |" for case in CASES]
+    lines += [f"| {case.title} | {case.ours} | {case.reference} |" for case in cases]
     return "\n".join(lines)

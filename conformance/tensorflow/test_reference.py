@@ -1,0 +1,29 @@
+"""The table of docs/tensorflow.md holds, and the README's holds on TensorFlow too."""
+
+import pathlib
+
+import keras
+import pytest
+
+from conformance.reference import CASES as EVERYWHERE
+from conformance.tensorflow.reference import CASES, docs_table
+from flaxlayer import FlaxLayer
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs" / "tensorflow.md"
+
+
+@pytest.mark.law("K2")
+@pytest.mark.parametrize("case", [*EVERYWHERE, *CASES], ids=lambda case: case.run.__name__)
+def test_our_layer_does_what_the_tables_say(case):
+    case.run(FlaxLayer)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.run.__name__)
+def test_the_reference_fails_as_the_table_says(case):
+    with pytest.raises(case.error) as caught:
+        case.run(keras.layers.FlaxLayer)
+    assert case.fragment in str(caught.value)
+
+
+def test_the_table_in_the_docs_is_this_list():
+    assert docs_table() in DOCS.read_text()
