@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.arrays import to_jax, to_tensor
-from flaxlayer.backends.tensorflow.gradients import as_list, inexact, pullback
+from flaxlayer.backends.tensorflow.gradients import as_list
+from flaxlayer.backends.tensorflow.pullbacks import inexact, pullback
 from flaxlayer_core import LowerModuleError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _run(flat: Callable[..., list[Any]]) -> Callable[..., Any]:
 
         def gradient(*cotangents: tf.Tensor) -> list[tf.Tensor | None]:
             free, bound = inexact(given), inexact(results)
-            pull = pullback(flat, len(given), free, bound)
+            pull = pullback(flat, len(given), free)
             found: list[tf.Tensor | None] = [None] * len(given)
             pulled = pull(*given, *(to_jax(cotangents[index]) for index in bound))
             for index, value in zip(free, pulled, strict=True):

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.lowering import lower
+from flaxlayer.backends.tensorflow.lowering import Lowered, lower
+from flaxlayer.backends.tensorflow.pullbacks import inexact, pullback
+from flaxlayer.backends.tensorflow.residuals import Linearized, linearize
 from flaxlayer_core import LowerModuleError
 
-__all__ = ["DifferentiableFunction", "as_list", "inexact", "pullback"]
+__all__ = ["DifferentiableFunction", "as_list"]
 
 
 class DifferentiableFunction:
@@ -23,6 +24,7 @@ class DifferentiableFunction:
         inputs: Abstract arrays; dimensions may be symbolic.
         where: What to name in an error.
         platforms: What it shall run on.
+        keep_residuals: Whether a call keeps what its gradients need; else they compute it again.
 
     Raises:
         LowerModuleError: If an operation cannot run in TensorFlow (K4).
@@ -35,11 +37,12 @@ class DifferentiableFunction:
         *,
         where: str,
         platforms: Sequence[str] = ("cpu",),
+        keep_residuals: bool = False,
     ) -> None:
         self._function, self._inputs, self._where = function, tuple(inputs), where
         self._platforms = tuple(platforms)
-        self._lowered = lower(function, inputs, where=where, platforms=platforms)
         self._free = inexact(self._inputs)
+        self._lowered = self._lower(keep_residuals=keep_residuals)
         self._bound = inexact(self._lowered.outputs)
         self._pullback: DifferentiableFunction | None = None
         self._missing = ""
@@ -49,19 +52,21 @@ class DifferentiableFunction:
 
         @tf.custom_gradient
         def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
-            outputs = self._lowered(tensors)
+            outputs, residuals = self._lowered.run(tensors)
 
             def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
-                return self._pull(tensors, outputs, cotangents)
+                return self._pull(tensors, outputs, residuals, cotangents)
 
             return outputs, gradient
 
         if not self._free or not self._bound:
-            return self._lowered(tensors)
+            return self.without_gradient(tensors)
         return as_list(run(*tensors))
 
     def lower_gradient(self) -> DifferentiableFunction:
         """Returns the function of the inputs and of the cotangents that gives the gradients.
+
+        It keeps nothing, so that it can be differentiated by all that it depends on.
 
         Raises:
             LowerModuleError: If an operation in it cannot run in TensorFlow (K4).
@@ -73,7 +78,7 @@ class DifferentiableFunction:
                 for index in self._bound
             ]
             inputs = (*self._inputs, *cotangents)
-            gradients = pullback(self._function, len(self._inputs), self._free, self._bound)
+            gradients = pullback(self._function, len(self._inputs), self._free)
             self._pullback = DifferentiableFunction(
                 gradients,
                 inputs,
@@ -88,6 +93,8 @@ class DifferentiableFunction:
         Raises:
             LowerModuleError: If an operation in it cannot run in TensorFlow (K4).
         """
+        if isinstance(self._lowered, Linearized):
+            return True
         try:
             self.lower_gradient()
         except LowerModuleError:
@@ -98,12 +105,20 @@ class DifferentiableFunction:
 
     def without_gradient(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs the function; a tape that asks for its gradient gets an error of TensorFlow."""
-        return self._lowered(tensors)
+        return self._lowered.run(tensors)[0]
+
+    def _lower(self, *, keep_residuals: bool) -> Lowered | Linearized:
+        options: dict[str, Any] = {"where": self._where, "platforms": self._platforms}
+        found = None
+        if keep_residuals and self._free:
+            found = linearize(self._function, self._inputs, self._free, **options)
+        return found or lower(self._function, self._inputs, **options)
 
     def _pull(
         self,
         tensors: Sequence[tf.Tensor],
         outputs: Sequence[tf.Tensor],
+        residuals: Sequence[tf.Tensor],
         cotangents: Sequence[tf.Tensor | None],
     ) -> list[tf.Tensor | None]:
         if not self.has_gradient():
@@ -115,55 +130,33 @@ class DifferentiableFunction:
         for index in self._bound:
             cotangent = cotangents[index]
             given.append(tf.zeros_like(outputs[index]) if cotangent is None else cotangent)
-        found = self.lower_gradient()([*tensors, *given])
+        found = self._gradients([*tensors, *given], residuals)
         gradients: list[tf.Tensor | None] = [None] * len(tensors)
         for index, gradient in zip(self._free, found, strict=True):
             gradients[index] = gradient
         return gradients
 
+    def _gradients(
+        self, arguments: Sequence[tf.Tensor], residuals: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
+        linearized = self._lowered
+        if not isinstance(linearized, Linearized):
+            return self.lower_gradient()(arguments)
+        count, total = len(self._inputs), len(arguments)
 
-def pullback(
-    function: Callable[..., Sequence[Any]],
-    count: int,
-    free: Sequence[int],
-    bound: Sequence[int],
-) -> Callable[..., list[Any]]:
-    """Returns the function that gives the gradients of a function of JAX, in TensorFlow's sense.
+        # The residuals are arguments, so that no gradient passes through them: its value is
+        # computed from them, its own gradient from all that they come from.
+        @tf.custom_gradient
+        def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+            found = linearized.gradients(tensors[total:], tensors[count:total])
 
-    Args:
-        function: Takes and returns flat arrays.
-        count: How many it takes.
-        free: The positions of those that it is differentiated by.
-        bound: The positions of the results that have gradients.
+            def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
+                again = self.lower_gradient()._pull(tensors[:total], found, (), cotangents)
+                return [*again, *[None] * len(residuals)]
 
-    Returns:
-        A function of all arrays and of the cotangents of the results at `bound`.
-    """
+            return found, gradient
 
-    def gradients(*arrays: Any) -> list[Any]:
-        inputs, cotangents = arrays[:count], arrays[count:]
-
-        def primal(*given: Any) -> list[Any]:
-            merged = list(inputs)
-            for index, value in zip(free, given, strict=True):
-                merged[index] = value
-            outputs = function(*merged)
-            return [outputs[index] for index in bound]
-
-        _, pull = jax.vjp(primal, *(inputs[index] for index in free))
-        # TensorFlow's gradients of complex functions are the conjugates of JAX's.
-        return [_conjugate(gradient) for gradient in pull(list(map(_conjugate, cotangents)))]
-
-    return gradients
-
-
-def inexact(arrays: Sequence[Any]) -> tuple[int, ...]:
-    """Returns the positions of the arrays that have gradients."""
-    return tuple(i for i, array in enumerate(arrays) if jnp.issubdtype(array.dtype, jnp.inexact))
-
-
-def _conjugate(array: Any) -> Any:
-    return jnp.conj(array) if jnp.issubdtype(array.dtype, jnp.complexfloating) else array
+        return as_list(run(*arguments, *residuals))
 
 
 def as_list(outputs: Any) -> list[tf.Tensor]:

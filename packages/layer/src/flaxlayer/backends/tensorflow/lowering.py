@@ -66,6 +66,10 @@ class Lowered:
         """Runs it on all of its inputs; what the module does not need is left out."""
         return call_module([tensors[index] for index in self._kept], **self._attributes)
 
+    def run(self, tensors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Returns the results, and no residuals."""
+        return self(tensors), []
+
 
 def lower(
     function: Callable[..., Sequence[Any]],

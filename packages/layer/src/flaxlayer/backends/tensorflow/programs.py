@@ -115,7 +115,9 @@ class _LoweredProgram:
             return [jnp.asarray(leaf) for leaf in leaves]
 
         title, platforms = program.probe.title, program.platforms
-        self.function = DifferentiableFunction(flat, form, where=title, platforms=platforms)
+        self.function = DifferentiableFunction(
+            flat, form, where=title, platforms=platforms, keep_residuals=program.plan.training
+        )
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
         return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
