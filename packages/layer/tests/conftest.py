@@ -1,6 +1,8 @@
 """What the layer's tests share: raw Flax beside the layer, compared to the bit."""
 
 import functools
+import subprocess
+import sys
 
 import flax.linen as nn
 import jax
@@ -17,6 +19,33 @@ ON_JAX = keras.backend.backend() == "jax"
 
 # Both sides compile with XLA, on TensorFlow of different ages: sums come in another order.
 _CLOSE = {"float32": (1e-5, 1e-5), "complex64": (1e-5, 1e-5), "bfloat16": (2e-2, 2e-2)}
+
+# Runs files with no JAX, Flax, Keras, TensorFlow or converter to import.
+RUN_ONNX = """
+import pathlib
+import sys
+import numpy as np
+
+class Only:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        ours = ("flax", "flaxlayer", "flaxlayer_core", "jax", "jaxlib", "keras", "tensorflow")
+        converters = ("jax2onnx", "onnx", "onnx_ir", "tf2onnx")
+        if name.partition(".")[0] not in ours + converters:
+            return self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Only(finder) for finder in sys.meta_path]
+import onnxruntime
+
+for inputs in sorted(pathlib.Path(sys.argv[1]).glob("*/inputs.npz")):
+    session = onnxruntime.InferenceSession(str(inputs.parent / "model.onnx"))
+    given = np.load(inputs)
+    assert {node.name for node in session.get_inputs()} == set(given.files)
+    np.savez(inputs.with_name("outputs.npz"), *session.run(None, dict(given)))
+assert not {"jax", "keras", "flax", "flaxlayer", "tensorflow"} & set(sys.modules)
+"""
 
 
 def pytest_collection_modifyitems(config, items):
@@ -139,3 +168,15 @@ def reference():
     if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14):
         pytest.importorskip("tensorflow", reason="since Keras 3.14 the reference needs TensorFlow")
     return keras.layers.FlaxLayer
+
+
+@pytest.fixture(scope="session")
+def serve_onnx_alone():
+    """Runs each `*/model.onnx` of a folder on its `inputs.npz`, in a process with nothing else."""
+
+    def run(root):
+        command = [sys.executable, "-c", RUN_ONNX, str(root)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return run

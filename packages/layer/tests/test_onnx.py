@@ -1,9 +1,8 @@
-"""ONNX files run where there is ONNX Runtime and nothing else of this (S4).
+"""ONNX files run where there is ONNX Runtime and nothing else of this, from either backend (S4).
 
-`./dev onnx` runs these with the packages that they need.
+`./dev onnx` runs these with the packages that they need, and with Keras on JAX and on TensorFlow.
 """
 
-import subprocess
 import sys
 
 import flax.linen as nn
@@ -17,32 +16,6 @@ from flaxlayer import FlaxLayer, export
 from flaxlayer_core import ExportModelError, ImportExtraError
 
 pytestmark = pytest.mark.law("S4")
-
-# Runs files with no JAX, Flax, Keras or converter to import.
-RUN = """
-import pathlib
-import sys
-import numpy as np
-
-class Only:
-    def __init__(self, finder):
-        self.finder = finder
-
-    def find_spec(self, name, path=None, target=None):
-        own = {"jax", "jaxlib", "flax", "keras", "flaxlayer", "flaxlayer_core", "jax2onnx", "onnx"}
-        if name.partition(".")[0] not in own:
-            return self.finder.find_spec(name, path, target)
-
-sys.meta_path[:] = [Only(finder) for finder in sys.meta_path]
-import onnxruntime
-
-for inputs in sorted(pathlib.Path(sys.argv[1]).glob("*/inputs.npz")):
-    session = onnxruntime.InferenceSession(str(inputs.parent / "model.onnx"))
-    given = np.load(inputs)
-    assert {node.name for node in session.get_inputs()} == set(given.files)
-    np.savez(inputs.with_name("outputs.npz"), *session.run(None, dict(given)))
-assert not {"jax", "keras", "flax", "flaxlayer"} & set(sys.modules)
-"""
 
 
 class Images(nn.Module):
@@ -98,7 +71,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(tmp_path_factory, serve_onnx_alone):
     """Exports everything, then runs everything in one other process."""
     pytest.importorskip("jax2onnx")
     root = tmp_path_factory.mktemp("files")
@@ -115,9 +88,7 @@ def exported(tmp_path_factory):
         export(model, folder / "model.onnx", format="onnx", verbose=False)
         np.savez(folder / "inputs.npz", **arrays)
         layers[name] = folder, layer
-    command = [sys.executable, "-c", RUN, str(root)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    serve_onnx_alone(root)
     return layers
 
 
@@ -147,8 +118,12 @@ def doubled_in_python(x):
 
 @pytest.mark.parametrize(
     ("function", "name"),
-    [(doubled_in_python, "pure_callback"), (lambda x: x / int(x.shape[0]), "unknown size")],
-    ids=["callback", "sizes"],
+    [
+        pytest.param(doubled_in_python, "pure_callback", marks=pytest.mark.jax_only),
+        (lambda x: x / int(x.shape[0]), "unknown size"),
+        (lambda x: jnp.einsum("bi,bj->bij", x, x), "ONNX|dot_general"),
+    ],
+    ids=["callback", "sizes", "outer product"],
 )
 def test_what_cannot_be_converted_is_named(function, name, tmp_path):
     pytest.importorskip("jax2onnx")
@@ -170,6 +145,33 @@ def test_a_file_that_computes_something_else_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ExportModelError, match="other values in output 0"):
         export(model, tmp_path / "model.onnx", format="onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_large_weights_stand_in_a_file_beside_it_and_are_written_again(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("jax2onnx")
+    monkeypatch.chdir(tmp_path)
+    layer = FlaxLayer(nn.Dense(600))
+    model = keras.Sequential([keras.Input((600,)), layer])
+    for _ in range(2):
+        export(model, "model.onnx", format="onnx", verbose=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", "model.onnx.data"}
+    session, x = onnxruntime.InferenceSession("model.onnx"), floats(3, 600)
+    found = session.run(None, {session.get_inputs()[0].name: x})[0]
+    expected = nn.Dense(600).apply(layer.flax_variables(), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_results_that_are_inputs_are_results_of_their_own(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("jax2onnx")
+    layer = FlaxLayer(Applies(lambda y: (y, y)))
+    inputs = keras.Input((3,), name="x")
+    model = keras.Model(inputs, [inputs, *layer(inputs)])
+    export(model, tmp_path / "model.onnx", format="onnx", verbose=False)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    assert [value.name for value in graph.input] == ["x"]
+    assert [value.name for value in graph.output] == ["output_0", "output_1", "output_2"]
 
 
 def test_a_missing_converter_is_named(tmp_path, monkeypatch):

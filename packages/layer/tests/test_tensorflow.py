@@ -19,6 +19,7 @@ PARTS = {
         HERE.parent / "src" / "flaxlayer" / "backends",
     ],
     "models": [
+        OWN / "test_onnx.py",
         OWN / "test_saving.py",
         OWN / "test_training.py",
         # What says nothing of a backend holds on this one too.

@@ -30,7 +30,8 @@ def export(
     - `"tf_saved_model"`: on the JAX backend also of linear algebra that JAX calls LAPACK for, of
       unknown dimensions that have to be equal, and of modules without a gradient.
     - `"litert"`: on the JAX backend too.
-    - `"onnx"`: on the JAX backend, also for models that change state, and of more operations.
+    - `"onnx"`: on the TensorFlow backend too; on the JAX backend also for models that change state,
+      and of more operations.
 
     Everything else is left to `model.export`.
 
@@ -93,7 +94,17 @@ def _onnx(
     model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None = None
 ) -> None:
     require("jax2onnx", "onnx", "An export to ONNX")
-    from flaxlayer.exports.onnx import write_onnx
+    from flaxlayer.exports.onnx.from_jax import write_onnx
+
+    write_onnx(model, filepath, _signature(model, input_signature), opset_version)
+
+
+def _onnx_by_tensorflow(
+    model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None = None
+) -> None:
+    for package in ("jax2onnx", "tf2onnx"):
+        require(package, "onnx", "An export to ONNX")
+    from flaxlayer.exports.onnx.from_tensorflow import write_onnx
 
     write_onnx(model, filepath, _signature(model, input_signature), opset_version)
 
@@ -111,21 +122,11 @@ def _signature(model: keras.Model, given: Any) -> Any:
     return signature
 
 
-def _refuse_onnx(model: keras.Model, *_: Any, **__: Any) -> None:
-    raise ExportModelError(
-        f"Model {model.name!r} cannot be exported as ONNX on the TensorFlow backend.",
-        expected="operations of TensorFlow that tf2onnx knows",
-        found="XlaCallModule, in which each FlaxLayer runs",
-        fix="Save the model, load it in a process with KERAS_BACKEND=jax, and export it there.",
-        law="S4",
-    )
-
-
 _WRITERS: dict[tuple[str, str], Callable[..., None]] = {
     ("jax", "tf_saved_model"): _saved_model,
     ("tensorflow", "tf_saved_model"): _saved_model,
     ("jax", "litert"): _litert,
     ("tensorflow", "litert"): _litert,
     ("jax", "onnx"): _onnx,
-    ("tensorflow", "onnx"): _refuse_onnx,
+    ("tensorflow", "onnx"): _onnx_by_tensorflow,
 }

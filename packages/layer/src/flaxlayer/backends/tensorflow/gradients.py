@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
 from flaxlayer.backends.tensorflow.pullbacks import inexact, pullback
+from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.residuals import Linearized, linearize
 from flaxlayer_core import LowerModuleError
 
@@ -59,7 +60,7 @@ class DifferentiableFunction:
 
             return outputs, gradient
 
-        if not self._free or not self._bound:
+        if not self._free or not self._bound or current_recording() is not None:
             return self.without_gradient(tensors)
         return as_list(run(*tensors))
 
@@ -105,7 +106,11 @@ class DifferentiableFunction:
 
     def without_gradient(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs the function; a tape that asks for its gradient gets an error of TensorFlow."""
-        return self._lowered.run(tensors)[0]
+        record = current_recording()
+        if record is None:
+            return self._lowered.run(tensors)[0]
+        outputs = self._lowered.outputs
+        return record.keep(self._function, tensors, outputs=outputs, where=self._where)
 
     def _lower(self, *, keep_residuals: bool) -> Lowered | Linearized:
         options: dict[str, Any] = {"where": self._where, "platforms": self._platforms}

@@ -1,0 +1,1 @@
+"""ONNX files of models of either backend (S4)."""
