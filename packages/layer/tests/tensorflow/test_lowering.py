@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from flaxlayer import FlaxLayer
+from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
+from flaxlayer.backends.tensorflow.recording import recording
 from flaxlayer_core import LowerModuleError
 
 
@@ -258,3 +260,23 @@ def test_a_module_for_another_platform_does_not_run_on_this_one():
     layer = FlaxLayer(Drops(), native_serialization_platforms=("tpu",))
     with pytest.raises(tf.errors.OpError, match=r"(?i)platform"):
         layer(np.ones((2, 5, 3), np.float32))
+
+
+def test_a_recorded_program_has_in_it_what_the_graph_knows():
+    weight = np.arange(8, dtype=np.float32).reshape(4, 2)
+    forms = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in (weight, X)]
+    product = DifferentiableFunction(lambda w, x: [x @ w], forms, where="A product")
+
+    def operations():
+        run = tf.function(lambda x: product([tf.constant(weight), x]))
+        return {
+            each.type for each in run.get_concrete_function(tf.constant(X)).graph.get_operations()
+        }
+
+    with recording() as record:
+        assert "PyFunc" in operations()
+        np.testing.assert_allclose(product([tf.constant(weight), tf.constant(X)])[0], X @ weight)
+    assert "XlaCallModule" in operations()
+    (program,) = record.programs.values()
+    assert [array.shape for array in program.inputs] == [X.shape]
+    np.testing.assert_allclose(program.function(X)[0], X @ weight)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -71,11 +73,26 @@ def _host(inference: Inference, opset: int) -> tuple[onnx.ModelProto, Mapping[st
     ]
     function = tf.function(run, input_signature=signature, autograph=False)
     try:
-        with recording() as record:
+        with recording() as record, _known_shapes():
             host, _ = from_function(function, signature, opset=opset, custom_ops={"PyFunc": DOMAIN})
     except Exception as error:  # TensorFlow and tf2onnx raise what they like
         raise refusal(inference.model.name, f"{type(error).__name__}: {error}") from error
     return host, record.programs
+
+
+@contextlib.contextmanager
+def _known_shapes() -> Iterator[None]:
+    """Stops warnings that a shape of what a program gives cannot be inferred; the trace has it."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return "PyFunc" not in record.getMessage()
+
+    logger = logging.getLogger("tf2onnx.shape_inference")
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
 
 
 def _part(
