@@ -119,7 +119,11 @@ def doubled_in_python(x):
 @pytest.mark.parametrize(
     ("function", "name"),
     [
-        pytest.param(doubled_in_python, "pure_callback", marks=pytest.mark.jax_only),
+        pytest.param(
+            doubled_in_python,
+            "pure_callback",
+            marks=pytest.mark.jax_only("TensorFlow lacks it, too"),
+        ),
         (lambda x: x / int(x.shape[0]), "unknown size"),
         (lambda x: jnp.einsum("bi,bj->bij", x, x), "ONNX|dot_general"),
     ],
