@@ -178,6 +178,11 @@ def test_results_that_are_inputs_are_results_of_their_own(tmp_path):
     assert [value.name for value in graph.output] == ["output_0", "output_1", "output_2"]
 
 
+def test_jax_is_afterwards_what_it_was(exported):
+    homes = {name: getattr(value, "__module__", None) for name, value in vars(jnp).items()}
+    assert not [name for name, home in homes.items() if str(home).startswith("jax2onnx")]
+
+
 def test_a_missing_converter_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     model = keras.Sequential([keras.Input((2,)), FlaxLayer(nn.Dense(2))])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
 from flaxlayer.exports.onnx.checking import refusal
@@ -36,12 +38,24 @@ def converted(
         ExportModelError: If the function cannot be traced, or an operation not be converted.
     """
     try:
-        return first_form(specs, lambda form: convert(_traced(function, form), form))
+        with _numpy_of_jax():
+            return first_form(specs, lambda form: convert(_traced(function, form), form))
     except NoFormError as error:
         found = f"a module that JAX cannot trace for an unknown size ({error})"
         raise refusal(name, found) from error
     except Exception as error:  # jax2onnx has no type of its own for what it refuses
         raise refusal(name, f"{type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _numpy_of_jax() -> Iterator[None]:
+    """Puts back what jax2onnx 0.17.1 leaves in `jax.numpy`: a `cumsum` that takes less."""
+    before = dict(vars(jnp))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(jnp, name, value)
 
 
 def _traced(
