@@ -16,6 +16,7 @@ PARTS = {
         OWN / "test_calls.py",
         OWN / "test_compat.py",
         OWN / "test_lowering.py",
+        OWN / "test_residuals.py",
         HERE.parent / "src" / "flaxlayer" / "backends",
     ],
     "models": [
