@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+import tensorflow as tf
 
 from conformance.reference import Case, LayerFactory, table
 
@@ -56,7 +57,10 @@ def strided_gradient(make: LayerFactory) -> None:
     tensor = keras.Input((None, None, 1))
     model = keras.Model(tensor, make(Strided(), variables=variables)(tensor))
     model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.train_on_batch(IMAGES, np.ones((2, 2), np.float32))
+    targets = np.ones((2, 2), np.float32)
+    sizes = tf.TensorSpec((None, None, None, 1)), tf.TensorSpec((None, 2))
+    data = tf.data.Dataset.from_generator(lambda: [(IMAGES, targets)], output_signature=sizes)
+    model.fit(data.repeat(), steps_per_epoch=1, shuffle=False, verbose=0)
 
     def loss(params: Any) -> Any:
         return ((Strided().apply({"params": params}, IMAGES) - 1.0) ** 2).mean()
