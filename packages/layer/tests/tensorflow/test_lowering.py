@@ -91,7 +91,15 @@ def raw_values_and_gradient(function, x):
 
 
 @pytest.mark.law("K2")
-@pytest.mark.parametrize("name", [*ELEMENTWISE, *LINEAR_ALGEBRA])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *ELEMENTWISE,
+        "cholesky",
+        "svd",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("inv", "det", "qr", "eigh")),
+    ],
+)
 def test_an_operation_over_an_unknown_batch_gives_what_jax_gives(name):
     function, x = (
         (ELEMENTWISE[name], X) if name in ELEMENTWISE else (LINEAR_ALGEBRA[name], matrices())
@@ -109,8 +117,20 @@ def test_an_operation_over_an_unknown_batch_gives_what_jax_gives(name):
 
 
 @pytest.mark.law("K2")
-@pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (2, 2), (5, 3)])
+@pytest.mark.parametrize(
+    ("padding", "kernel", "stride"),
+    [
+        ("SAME", 3, 2),
+        ("VALID", 5, 3),
+        *(
+            pytest.param(padding, *sizes, marks=pytest.mark.long)
+            for padding in ("SAME", "VALID")
+            for sizes in ((3, 1), (2, 2))
+        ),
+        pytest.param("VALID", 3, 2, marks=pytest.mark.long),
+        pytest.param("SAME", 5, 3, marks=pytest.mark.long),
+    ],
+)
 def test_strided_convolutions_over_unknown_sizes_have_gradients(padding, kernel, stride):
     module = nn.Conv(2, (kernel, kernel), strides=stride, padding=padding)
     layer = FlaxLayer(module)

@@ -109,7 +109,13 @@ def raw_slopes(layer, x, rngs, variables):
 
 
 @pytest.mark.parametrize("name", MODULES)
-@pytest.mark.parametrize("known", [True, False], ids=["eager", "unknown batch"])
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(True, marks=pytest.mark.long, id="eager"),
+        pytest.param(False, id="unknown batch"),
+    ],
+)
 def test_gradients_from_residuals_are_those_of_jax(name, known):
     layer, x = FlaxLayer(MODULES[name], seed=1), inputs(3, 5)
     layer(x)
