@@ -58,10 +58,14 @@ def distance(actual, exact, bound):
 def by_raw(subject, variables, arrays):
     """Returns each quantity as raw Flax gives it, compiled for these arrays."""
     reference = subject.reference
-    call = jax.jit(lambda v, a: reference.function(training=True)(v, {}, a))
-    outputs, updates = call(variables, arrays)
+
+    def call(training):
+        return jax.jit(lambda v, a: reference.function(training=training)(v, {}, a))
+
+    outputs, updates = call(True)(variables, arrays)
     gradients = jax.jit(lambda v, a: raw_gradients(subject, v, {}, a)[0])(variables, arrays)
     return {
+        "inference": call(False)(variables, arrays)[0],
         "outputs": outputs,
         "state": reference.next_variables(variables, updates),
         "gradients": (gradients[0], split_floats(gradients[1])[0]),
@@ -73,6 +77,7 @@ def by_layer(subject):
     """Returns each quantity as the layer gives it."""
     layer = subject.shared_layer()
     found = {"outputs": subject.call(layer, training=True), "state": variables_of(layer)}
+    found["inference"] = subject.call(subject.shared_layer(), training=False)
     found["gradients"] = layer_gradients(subject, subject.shared_layer())
     train_steps(subject, subject.shared_layer())
     return {**found, "steps": variables_of(layer)}
@@ -107,6 +112,7 @@ def distances(subject):
 
 
 _QUANTITIES = {
+    "check_inference": "inference",
     "check_training": "outputs",
     "check_state_training": "state",
     "check_gradients": "gradients",

@@ -49,7 +49,7 @@ def test_a_mismatch_is_explained_only_where_jax_itself_has_no_more_digits():
     x = np.array([[1, 2, 3], [1.003, 1.9985, 3.0009]], np.float32)
     explained = []
     for subject in (Subject(TwoRows(), (x,)), Subject(nn.Dense(2), (x,), layer=ScalesOutputs)):
-        report = run_report(subject, only=["check_training"])
+        report = run_report(subject, only=["check_training", "check_inference"])
         assert report.failures
         explained.append(is_beyond_precision(subject, report))
     assert explained == [True, False]
