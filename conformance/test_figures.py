@@ -30,9 +30,9 @@ def test_a_long_run_is_recorded(name):
 @pytest.mark.law("T4")
 def test_the_table_bounds_what_was_measured_against_float64():
     record = json.loads((RESULTS / "precision_tensorflow.json").read_text(encoding="utf-8"))
-    assert record["modules"].keys() == {"float32", "float16", "bfloat16"}
+    assert record["modules"].keys() >= {"float32", "float16", "bfloat16"}
     measured = record["units of the tolerance"]
-    assert measured.keys() == {"outputs", "state", "gradients", "steps"}
+    assert measured.keys() == {"outputs", "inference", "state", "gradients", "steps"}
     for by_dtype in measured.values():
         assert by_dtype.keys() == record["modules"].keys()
         assert max(units for found in by_dtype.values() for units in found.values()) < 1
