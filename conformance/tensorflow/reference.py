@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from conformance.reference import Case, LayerFactory, table
+from conformance.reference import Case, LayerFactory
 
-__all__ = ["CASES", "docs_table"]
+__all__ = ["CASES"]
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 IMAGES = np.linspace(-1.0, 1.0, 2 * 7 * 6, dtype=np.float32).reshape(2, 7, 6, 1)
@@ -131,8 +131,3 @@ CASES = (
     Case("singular values", decompositions, Exception, "XlaCallModule", "fails"),
     Case("dropout of other units at each call", new_units, AssertionError, "same units", "never"),
 )
-
-
-def docs_table() -> str:
-    """Returns the table of docs/tensorflow.md in Markdown."""
-    return table(CASES)

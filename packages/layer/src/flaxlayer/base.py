@@ -40,6 +40,11 @@ def _name_input(call: Callable[..., Any]) -> Callable[..., Any]:
 class ModuleLayer(ModuleRunner):
     """A Keras layer that calls one method of a Flax module; see `ModuleRunner` for subclasses."""
 
+    # What subclasses provide besides.
+
+    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+        raise NotImplementedError
+
     # Calls.
 
     @unconverted

@@ -62,9 +62,6 @@ class ModuleRunner(keras.layers.Layer):
     def _probe(self, structure: ArgumentStructure) -> Probe:
         raise NotImplementedError
 
-    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        raise NotImplementedError
-
     @property
     def _compute_cast(self) -> str | None:
         raise NotImplementedError

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import jax
-import tensorflow as tf
-
 from flaxlayer.backends.tensorflow.compat import DEVICE_OPERATIONS, portable_conversions
-from flaxlayer_core import LowerModuleError
+from flaxlayer.backends.tensorflow.lowering import missing_operation
 
 __all__ = ["convert_portably"]
 
@@ -26,11 +23,9 @@ def convert_portably() -> None:
 def _accept(names: frozenset[str]) -> None:
     missing = sorted(name for name in names if name.startswith(("lapack_", DEVICE_OPERATIONS)))
     if missing:
-        raise LowerModuleError(
-            "A model cannot be exported by way of jax2tf.",
-            expected=f"operations that XLA has in TensorFlow {tf.__version__}",
-            found=f"{', '.join(missing)}, as JAX {jax.__version__} lowers it",
-            fix="Use flaxlayer.export(model, path) or flaxlayer.ExportArchive: they lower it to "
-            "operations of XLA where it has them.",
-            law="K4",
+        fix = (
+            "Use flaxlayer.export(model, path) or flaxlayer.ExportArchive: they lower it to "
+            "operations of XLA where it has them."
         )
+        failed = "A model cannot be exported by way of jax2tf."
+        raise missing_operation(failed, ", ".join(missing), fix)

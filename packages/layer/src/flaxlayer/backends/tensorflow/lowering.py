@@ -21,7 +21,7 @@ from flaxlayer.backends.tensorflow.compat import (
 from flaxlayer_core import LowerModuleError, drop_symbols
 from flaxlayer_core.tracing import equations
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Lowered", "lower", "missing_operation"]
 
 # What XLA's own compiler for the CPU expands or knows: TensorFlow has it too.
 _XLA_CALLS = frozenset(
@@ -124,11 +124,23 @@ def _refuse(names: Sequence[str], what: str, where: str) -> None:
 
 def _refusal(found: str, where: str) -> LowerModuleError:
     other = ", or set KERAS_BACKEND=jax" if keras.backend.backend() == "tensorflow" else ""
+    fix = f"Write the module without that operation{other}."
+    return missing_operation(f"{where} cannot run in TensorFlow.", found, fix)
+
+
+def missing_operation(failed: str, found: str, fix: str) -> LowerModuleError:
+    """Returns the error that TensorFlow lacks an operation (K4).
+
+    Args:
+        failed: What cannot be done.
+        found: The operation.
+        fix: What to do.
+    """
     return LowerModuleError(
-        f"{where} cannot run in TensorFlow.",
+        failed,
         expected=f"operations that XLA has in TensorFlow {tf.__version__}",
         found=f"{found}, as JAX {jax.__version__} lowers it",
-        fix=f"Write the module without that operation{other}.",
+        fix=fix,
         law="K4",
     )
 
