@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
+from benchmarks.backend import print_backend
 from benchmarks.timing import time_processes
 
 __all__ = ["WAYS", "measure"]
@@ -54,6 +55,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         print(_build(*sys.argv[1:]))
         return
+    print_backend()
     print("| model | FlaxLayer | eager init | jitted init | reference |")
     print("| --- | --- | --- | --- | --- |")
     for name in ("mlp", "transformer", "resnet50"):

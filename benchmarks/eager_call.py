@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from benchmarks.backend import print_backend
 from benchmarks.models import MODELS
 from benchmarks.timing import alternate
 from flaxlayer import FlaxLayer
@@ -33,6 +34,7 @@ def measure(name: str) -> dict[str, float]:
 
 def main() -> None:
     """Prints a table in Markdown."""
+    print_backend()
     print("| model | raw jitted apply | FlaxLayer | goal: 1.5 x raw + 150 us | reference |")
     print("| --- | --- | --- | --- | --- |")
     for name in ("mlp", "transformer"):

@@ -14,6 +14,8 @@ import tempfile
 import time
 from typing import Any
 
+from benchmarks.backend import print_backend
+
 __all__ = ["RUNS", "measure"]
 
 PROCESSES, MODULES = 2, 100
@@ -70,6 +72,7 @@ def main() -> None:
     if len(sys.argv) > 2:
         _examine(int(sys.argv[1]), int(sys.argv[2]))
         return
+    print_backend()
     print("| before the run | modules a minute |\n| --- | --- |")
     for name, rate in measure().items():
         print(f"| {name} | {rate:.0f} |", flush=True)

@@ -17,6 +17,7 @@ import optax
 from flax import nnx
 
 from benchmarks import nnx_models
+from benchmarks.backend import print_backend
 from benchmarks.timing import alternate, time_processes
 from benchmarks.train_step import BATCH, STEPS, fit_epoch, make_data, time_epochs
 from flaxlayer import FlaxLayer
@@ -107,6 +108,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         print(_build(*sys.argv[1:]))
         return
+    print_backend()
     print("| model | nnx.jit | jitted merge and call | FlaxLayer |\n| --- | --- | --- | --- |")
     for name in MODELS:
         t = {key: seconds * 1e6 for key, seconds in measure_call(name).items()}

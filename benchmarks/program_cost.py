@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from benchmarks.backend import print_backend
 from benchmarks.models import MODELS
 from flaxlayer import FlaxLayer
 from flaxlayer_core import next_seed, stream_rngs
@@ -52,6 +53,7 @@ def measure(name: str, training: bool) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Prints a table in Markdown."""
+    print_backend()
     print("| model | mode | flops raw | flops FlaxLayer | bytes raw | bytes FlaxLayer |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in ("mlp", "transformer", "resnet50"):

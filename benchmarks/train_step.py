@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import optax
 
+from benchmarks.backend import print_backend
 from flaxlayer import FlaxLayer
 
 __all__ = ["BATCH", "STEPS", "fit_epoch", "make_data", "measure", "time_epochs"]
@@ -121,6 +122,7 @@ def time_epochs(epochs: Mapping[str, Callable[[], float]], *, rounds: int = 9) -
 
 def main() -> None:
     """Prints a table in Markdown."""
+    print_backend()
     t = {name: seconds * 1e3 for name, seconds in measure().items()}
     print("| step | Flax + Optax loop | fit with FlaxLayer | fit with the reference |")
     print("| --- | --- | --- | --- |")

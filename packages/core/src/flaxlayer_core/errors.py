@@ -17,6 +17,7 @@ FlaxLayerError(Exception)
 ├── DrawKeysError(ValueError)           random streams or seeds that cannot be used (R1-R4)
 ├── StoreDtypeError(TypeError)          a dtype that Keras cannot hold (C6)
 ├── SelectBackendError(RuntimeError)    a Keras backend that is not supported
+├── ImportBackendError(ImportError)     a Keras backend that is unknown or not installed
 ├── LowerModuleError(ValueError)        a module that the Keras backend cannot run (K4)
 ├── ExportModelError(ValueError)        a model that cannot be exported in a format (S4)
 ├── ImportExtraError(ImportError)       an optional dependency that is not installed
@@ -37,6 +38,7 @@ __all__ = [
     "EscapeTraceError",
     "ExportModelError",
     "FlaxLayerError",
+    "ImportBackendError",
     "ImportExtraError",
     "InspectMethodError",
     "LowerModuleError",
@@ -158,6 +160,10 @@ class StoreDtypeError(FlaxLayerError, TypeError):
 
 class SelectBackendError(FlaxLayerError, RuntimeError):
     """The active Keras backend is not supported by this layer."""
+
+
+class ImportBackendError(FlaxLayerError, ImportError):
+    """The backend that Keras is going to run on is unknown or not installed."""
 
 
 class LowerModuleError(FlaxLayerError, ValueError):

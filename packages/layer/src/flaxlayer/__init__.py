@@ -1,4 +1,10 @@
-"""Any Flax linen module as a first-class Keras layer."""
+"""Any Flax module as a first-class Keras layer."""
+
+# ruff: noqa: E402  What follows imports Keras, which would fail without a word on its backend.
+
+from flaxlayer_core.keras_backend import require_backend
+
+require_backend()
 
 from flaxlayer.checkpoints import read_variables
 from flaxlayer.exports import ExportArchive, export

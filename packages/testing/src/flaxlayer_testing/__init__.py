@@ -150,6 +150,8 @@ def __getattr__(name: str) -> Any:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     home = _HOME.get(name, "errors")
+    if home != "errors":  # all else imports Keras
+        importlib.import_module("flaxlayer_core.keras_backend").require_backend()
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     return value
 

@@ -1,16 +1,24 @@
-"""Starts `flaxlayer-conformance`: chooses the backend before Keras is imported."""
+"""Starts `flaxlayer-conformance`: on JAX where nobody chose a backend for Keras."""
 
 from __future__ import annotations
 
 import importlib
-import os
+import sys
+
+from flaxlayer_core import ImportBackendError
+from flaxlayer_core.keras_backend import prefer_jax, require_backend
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Runs the command."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")  # the only one that the layer runs on
+    prefer_jax()
+    try:
+        require_backend()
+    except ImportBackendError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from error
     importlib.import_module("flaxlayer_testing.cli").app()
 
 

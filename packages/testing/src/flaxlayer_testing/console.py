@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -105,18 +106,21 @@ def progress(total: int, *, unit: str = "modules") -> Iterator[Progress]:
         yield shown
 
 
-def finish(record: Record, outputs: Outputs, *, replay: str = "") -> None:
+def finish(record: Record, outputs: Outputs, *, replay: str = "", ran: bool = True) -> None:
     """Writes the files, sums up, shows failures last, and ends the command.
 
     Args:
         record: What was found.
         outputs: Files to write.
         replay: The command for a faulty layer, to which its name is appended.
+        ran: Whether it was found here, on the backend of this process.
 
     Raises:
         typer.Exit: With 0 or 1.
     """
     outputs.write(record)
+    if ran:
+        typer.echo(f"Keras {keras.__version__} on {keras.backend.backend()}")
     typer.echo(_summary(record))
     for report in record.reports:
         for entry in report.failures:
