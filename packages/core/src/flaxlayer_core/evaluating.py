@@ -70,14 +70,16 @@ class EagerProgram:
         self.prepare()
         jaxpr = self._traced.jaxpr
         results = interpret(jaxpr, self._traced.consts, args, self._run)
-        # What the program did not compute belongs to someone else, and may not be donated.
-        given = {*jaxpr.constvars, *jaxpr.invars}
-        return [
-            jnp.array(result, copy=True)
-            if not isinstance(atom, core.Literal) and atom in given
-            else _to_jax(result, atom.aval)
-            for atom, result in zip(jaxpr.outvars, results, strict=True)
-        ]
+        # What the program did not compute belongs to someone else, and may not be donated; nor may
+        # one array twice.
+        taken = {*jaxpr.constvars, *jaxpr.invars}
+        outputs = []
+        for atom, result in zip(jaxpr.outvars, results, strict=True):
+            copied = not isinstance(atom, core.Literal) and atom in taken
+            outputs.append(jnp.array(result, copy=True) if copied else _to_jax(result, atom.aval))
+            if not isinstance(atom, core.Literal):
+                taken.add(atom)
+        return outputs
 
     def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         function = _jitted(equation)

@@ -127,7 +127,7 @@ class NnxModule:
         del args, kwargs, method, modes  # an nnx module knows its shapes by itself
         values, keys = self._values, dict[str, Any](rngs)
         if not self._exists:
-            values = self._take_apart(make_module(self._module, nnx.Rngs(**keys)))
+            values = self._take_apart(make_module(self._module, keys))
         # The first: that of the module before a call has made anything.
         form = next(iter(self._forms.values()))
         record = _record.get()

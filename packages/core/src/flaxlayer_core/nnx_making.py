@@ -8,9 +8,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
 from flax import nnx
 
+from flaxlayer_core.compat import trace_state_clean
+from flaxlayer_core.discovery import UNTRACEABLE
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
+from flaxlayer_core.nnx_attributes import hides_traced_arrays, mark_traced_arrays
 from flaxlayer_core.nnx_draws import count_quickly
 from flaxlayer_core.nnx_graph import rng_streams
 
@@ -135,12 +139,15 @@ def factory_of(module: Any) -> Any:
     )
 
 
-def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
+def make_module(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
     """Calls what makes a module, with `rngs` if it takes them.
+
+    In a trace arrays are abstract. A constructor that needs their values, or that keeps them where
+    Flax does not find them, gets values for all that no random number is part of.
 
     Args:
         factory: A class, a function, or a `functools.partial`.
-        rngs: The streams for its initial values, which are used up.
+        keys: The key of each stream for its initial values.
 
     Returns:
         The module; its streams count quickly.
@@ -148,14 +155,39 @@ def make_module(factory: Callable[..., Any], rngs: nnx.Rngs) -> nnx.Module:
     Raises:
         AcceptModuleError: If the call fails or gives something else.
     """
+    try:
+        module = _call(factory, keys)
+        if trace_state_clean() or not hides_traced_arrays(module):
+            return module
+    except UNTRACEABLE:
+        if trace_state_clean():
+            raise
+    with jax.ensure_compile_time_eval():
+        module = _call(factory, keys)
+    if hides_traced_arrays(module):
+        raise _refusal(
+            factory,
+            "one that keeps random numbers where Flax does not find them, as in a function",
+            expected="a module that keeps its arrays in attributes and variables",
+            fix="Keep it in an nnx.Variable, or pass the module itself.",
+        )
+    return module
+
+
+def _call(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
+    named: dict[str, Any] = dict(keys)
+    rngs = nnx.Rngs(**named)
     count_quickly(rng_streams(rngs))
     try:
         with _unplaced():
             module = factory(rngs=rngs) if _takes_rngs(factory) else factory()
+    except UNTRACEABLE:
+        raise
     except TypeError as error:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     if not isinstance(module, nnx.Module):
         raise _refusal(factory, f"{type(module).__name__}, which is no nnx.Module")
+    mark_traced_arrays(module)
     return module
 
 
@@ -188,7 +220,7 @@ def describe_module(factory: Callable[..., Any]) -> nnx.Module:
     ```
     """
     keys = dict.fromkeys(init_streams(factory), 0)
-    module: nnx.Module = nnx.eval_shape(lambda: make_module(factory, nnx.Rngs(**keys)))
+    module: nnx.Module = nnx.eval_shape(lambda: make_module(factory, keys))
     return module
 
 
@@ -224,12 +256,13 @@ def _takes_rngs(factory: Any) -> bool:
     return any(name == "rngs" or p.kind is p.VAR_KEYWORD for name, p in parameters.items())
 
 
-def _refusal(factory: Any, found: str) -> AcceptModuleError:
+def _refusal(
+    factory: Any,
+    found: str,
+    expected: str = "a class, function or functools.partial that makes one, given "
+    "rngs=nnx.Rngs(...)",
+    fix: str = "Bind the arguments: functools.partial(Model, 3, 64).",
+) -> AcceptModuleError:
     name = getattr(factory, "__name__", None) or repr(factory)
-    return AcceptModuleError(
-        f"FlaxLayer cannot make an nnx module with {name}.",
-        expected="a class, function or functools.partial that makes one, given rngs=nnx.Rngs(...)",
-        found=found,
-        fix="Bind the arguments: functools.partial(Model, 3, 64).",
-        law="B2",
-    )
+    failed = f"FlaxLayer cannot make an nnx module with {name}."
+    return AcceptModuleError(failed, expected=expected, found=found, fix=fix, law="B2")
