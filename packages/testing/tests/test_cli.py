@@ -56,6 +56,8 @@ CASE = Case(ModuleSpec((ValueType((3,)),), (RELU,), (1,)))
 def project(tmp_path, monkeypatch):
     """A directory of a user's own, with a module in it."""
     (tmp_path / "my_net.py").write_text(NET)
+    (tmp_path / "raises.py").write_text("raise RuntimeError('not today')")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -114,6 +116,19 @@ def test_check_fails_with_1_and_its_last_line_replays_it():
         (["faults", "--from", "nowhere:x"], "No module named 'nowhere'"),
         (["replay", "nothing.json"], "nothing.json holds no failure to replay."),
         (["report", "my_net.py"], "my_net.py cannot be read."),
+        (["report", "."], ". cannot be read."),
+        (["check", "..:x", *INPUT], "'..:x' cannot be loaded."),
+        (["check", "raises:Net", *INPUT], "RuntimeError: not today"),
+        ([*CHECK, "--seed", "-1"], "--seed"),
+        ([*CHECK, "--seed", str(2**32)], "--seed"),
+        (["search", "--examples", "9" * 30], "--examples"),
+        (["check", "my_net:Net", "--input", f"float32[{10**12}]"], "elements"),
+        (["check", "my_net:Net", "--input", f"int32[2]<{10**30}"], "below a bound"),
+        (["check", "my_net:Net", "--input", f"float32[{'9' * 5000}]"], "cannot be made"),
+        ([*CHECK, "--set", "features=" + "[" * 100_000], "nested too deeply"),
+        ([*CHECK, "--set", "features=-3"], "Raw Flax cannot initialise Net"),
+        (["report", "deep.json"], "nested too deeply"),
+        (["replay", "deep.json"], "nested too deeply"),
     ],
 )
 def test_misuse_ends_with_2_and_says_what_to_do(words, message):
@@ -127,7 +142,8 @@ def test_search_saves_the_smallest_failure_which_replay_runs_again(project):
     words = ["--examples", "3", "--layer", WRONG, "--save", "out/failure.json", *QUICK]
     result = run("search", *words)
     assert result.exit_code == 1
-    replay = "flaxlayer-conformance replay out/failure.json --only check_inference"
+    layer = f"--layer {WRONG}"
+    replay = f"flaxlayer-conformance replay out/failure.json {layer} --only check_inference"
     assert last_line(result) == f"Replay: {replay}"
     assert "class Model(nn.Module):" in result.stdout
     (node,) = Failure.load(project / "out/failure.json").case.spec.nodes
@@ -135,8 +151,18 @@ def test_search_saves_the_smallest_failure_which_replay_runs_again(project):
 
     again = run(*replay.split()[1:])
     assert (again.exit_code, last_line(again)) == (1, last_line(result))
+    named = run("replay", "out/failure.json")
+    assert (named.exit_code, WRONG in named.output) == (2, True)
     healed = run("replay", "out/failure.json", "--layer", "flaxlayer:FlaxLayer")
     assert (healed.exit_code, last_line(healed)) == (0, "1 module, 1 passed")
+
+
+@pytest.mark.law("S6")
+def test_a_file_names_no_code_to_import(project):
+    Failure(CASE, "check_inference", "raises:Layer").save(project / "f.json")
+    result = run("replay", "f.json")
+    assert (result.exit_code, "not imported by a file's word" in result.output) == (2, True)
+    assert "raises" not in sys.modules
 
 
 @pytest.mark.law("T1")
@@ -157,7 +183,7 @@ def test_search_generates_nnx_modules_and_replays_them(project):
     result = run("search", *only, "--examples", "20", "--layer", WRONG, "--save", "f.json")
     assert result.exit_code == 1
     assert Failure.load(project / "f.json").case.framework == "nnx"
-    assert run("replay", "f.json").exit_code == 1
+    assert run("replay", "f.json", "--layer", WRONG).exit_code == 1
     assert run("replay", "f.json", "--layer", "flaxlayer:FlaxLayer").exit_code == 0
 
 

@@ -19,7 +19,7 @@ from flaxlayer_testing.program import to_program
 from flaxlayer_testing.records import FaultResult, Record
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.samples import ENTRIES, FAULTS, load_entries
-from flaxlayer_testing.searching import Failure, count_examples
+from flaxlayer_testing.searching import OURS, Failure, count_examples
 from flaxlayer_testing.searching import search as search_modules
 from flaxlayer_testing.specs import Framework
 from flaxlayer_testing.subject import Subject
@@ -62,20 +62,21 @@ OtherLayer = Annotated[
 ]
 Only = Annotated[list[str] | None, typer.Option(help="A check; repeatable; all if none.")]
 Names = Annotated[list[str] | None, typer.Option(help="An entry; repeatable; all if none.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same run.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same run.")]
 Source = Annotated[
     str | None, typer.Option("--from", help="The entries, as package.module:entries.")
 ]
 Slow = Annotated[bool, typer.Option("--slow", help="Run the checks that take long, too.")]
-Seeds = Annotated[int, typer.Option(min=1, help="The number of searches; their median counts.")]
-Examples = Annotated[int, typer.Option(min=1, help="The most modules to generate.")]
+Seeds = Annotated[
+    int, typer.Option(min=1, max=1000, help="The number of searches; their median counts.")
+]
+Examples = Annotated[int, typer.Option(min=1, max=10**6, help="The most modules to generate.")]
 Modules = Annotated[Framework, typer.Option(help="What the modules are of.")]
 Saved = Annotated[Path, typer.Option(help="Where a failure goes.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the record into this file.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page into this file.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit's XML into this file.")]
 
-OURS = "flaxlayer:FlaxLayer"
 FAILURE = Path("flaxlayer-failure.json")
 
 
@@ -150,7 +151,7 @@ def search(
     if result.failure is not None:
         failure = replace(result.failure, layer=layer)
         failure.save(save)
-        reports.append(run_failure(failure, save, ()))
+        reports.append(run_failure(failure, save, (), layer=None if layer == OURS else layer))
         if not any(entry.program for entry in reports[-1].failures):
             typer.echo(f"The smallest failing module:\n\n{to_program(failure.case)}")
         typer.echo(f"Wrote {save}")
@@ -169,7 +170,7 @@ def replay(
     """Runs a failure again that `search` saved."""
     with misuse():
         failure = Failure.load(file)
-        report = run_failure(replace(failure, layer=layer or failure.layer), file, only or ())
+        report = run_failure(failure, file, only or (), layer=layer)
     finish(Record((report,)), Outputs(json, html, junit))
 
 

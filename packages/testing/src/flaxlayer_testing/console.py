@@ -92,7 +92,7 @@ def progress(total: int, *, unit: str = "modules") -> Iterator[Progress]:
     Yields:
         The display, whose only task counts the units.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     shown = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
     task = shown.add_task(unit, total=total)
 

@@ -26,6 +26,7 @@ __all__ = [
     "ReadRecordError",
     "ReadSpecError",
     "SelectCheckError",
+    "in_short",
 ]
 
 
@@ -87,6 +88,11 @@ class ParityError(FlaxLayerError, AssertionError):
     def __reduce__(self) -> tuple[object, ...]:
         parts = (self.failed, self.kind, self.path, self.expected, self.found)
         return (_rebuild_parity, parts)
+
+
+def in_short(error: BaseException) -> str:
+    """Returns the class and the words of an error, at most 500 characters of them."""
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _rebuild_parity(failed: str, kind: str, path: str, expected: str, found: str) -> ParityError:

@@ -57,7 +57,7 @@ def _add_report(root: ElementTree.Element, report: Report) -> None:
     suite = ElementTree.SubElement(root, "testsuite", {"name": _clean(report.subject), **numbers})
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in {**report.versions, "seed": str(report.seed)}.items():
-        ElementTree.SubElement(properties, "property", name=name, value=value)
+        ElementTree.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     for entry in report.entries:
         _add_entry(suite, report, entry)
 
@@ -66,7 +66,7 @@ def _add_entry(suite: ElementTree.Element, report: Report, entry: Entry) -> None
     fields = {"classname": report.layer, "name": entry.check, "time": f"{entry.seconds:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", {k: _clean(v) for k, v in fields.items()})
     if entry.status is Status.FAILED:
-        failure = ElementTree.SubElement(case, "failure", type=entry.error_type)
+        failure = ElementTree.SubElement(case, "failure", type=_clean(entry.error_type))
         failure.text = _clean(entry.failure_text())
     elif entry.status is not Status.PASSED:
         ElementTree.SubElement(case, "skipped", message=_clean(f"{entry.status}: {entry.message}"))
@@ -78,7 +78,7 @@ def _add_faults(root: ElementTree.Element, faults: tuple[FaultResult, ...]) -> N
     suite = ElementTree.SubElement(root, "testsuite", fields)
     for fault in faults:
         fields = {"classname": fault.check, "name": fault.fault, "time": f"{fault.seconds:.3f}"}
-        case = ElementTree.SubElement(suite, "testcase", fields)
+        case = ElementTree.SubElement(suite, "testcase", {k: _clean(v) for k, v in fields.items()})
         if not fault.ok:
             ElementTree.SubElement(case, "failure").text = _clean(fault.message)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -11,10 +11,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from flaxlayer_testing.errors import LoadTargetError
+from flaxlayer_testing.errors import LoadTargetError, in_short
+from flaxlayer_testing.stored import parse
 
 __all__ = ["load_object", "parse_input", "parse_inputs", "parse_settings"]
 
+_MAX_SIZE = 2**31
+_MAX_TEXT = 200
 _INPUT = re.compile(r"(?P<dtype>\w+)\[(?P<shape>(\d+(,\d+)*)?)\](<(?P<below>\d+))?")
 
 
@@ -43,8 +46,8 @@ def load_object(target: str) -> Any:
         found: Any = importlib.import_module(path) if path and name else None
         for part in name.split(".") if found else ():
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise _not_loaded(target, f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # a module may raise anything when it is imported
+        raise _not_loaded(target, in_short(error)) from error
     if found is None:
         raise _not_loaded(target, "no colon between a module and a name")
     return found
@@ -83,18 +86,27 @@ def parse_input(text: str, rng: np.random.Generator) -> np.ndarray[Any, Any]:
 
     ```
     """
-    match = _INPUT.fullmatch(text.replace(" ", ""))
+    match = _INPUT.fullmatch(text.replace(" ", "")[:_MAX_TEXT])
     dtype = _dtype(match["dtype"]) if match else None
-    if match is None or dtype is None:
+    if match is None or dtype is None or not _is_bounded(match, dtype):
         raise LoadTargetError(
             f"The input {text!r} cannot be made.",
-            expected="dtype[shape], such as 'float32[8,224,224,3]' or 'int32[8,16]<100'",
-            found=text,
+            expected="dtype[shape], such as 'float32[8,224,224,3]' or 'int32[8,16]<100', of at "
+            f"most {_MAX_SIZE:,} elements, and below a bound that fits the dtype",
+            found=text[:_MAX_TEXT],
             fix="Quote it for the shell, and name the dtype as JAX does.",
             law="T8",
         )
-    shape = tuple(int(size) for size in match["shape"].split(",") if size)
-    return _values(rng, shape, dtype, int(match["below"] or 2))
+    return _values(rng, _shape(match), dtype, int(match["below"] or 2))
+
+
+def _shape(match: re.Match[str]) -> tuple[int, ...]:
+    return tuple(int(size) for size in match["shape"].split(",") if size)
+
+
+def _is_bounded(match: re.Match[str], dtype: np.dtype[Any]) -> bool:
+    most = np.iinfo(dtype).max if dtype.kind in "iu" else 2
+    return math.prod(_shape(match)) <= _MAX_SIZE and int(match["below"] or 0) <= most
 
 
 def _dtype(name: str) -> np.dtype[Any] | None:
@@ -149,12 +161,12 @@ def _setting(text: str) -> tuple[str, Any]:
         if not name.isidentifier():
             message = f"{name!r} is not a name"
             raise ValueError(message)
-        return name, _freeze(json.loads(value))
+        return name, _freeze(parse(value))
     except ValueError as error:
         raise LoadTargetError(
-            f"The setting {text!r} cannot be read.",
+            f"The setting {text[:_MAX_TEXT]!r} cannot be read.",
             expected="name=JSON, such as features=3 or 'padding=\"SAME\"'",
-            found=str(error),
+            found=in_short(error),
             fix="Write the value as JSON: text in double quotes.",
             law="T8",
         ) from error

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flaxlayer_testing.errors import ReadRecordError
+from flaxlayer_testing.errors import ReadRecordError, in_short
 from flaxlayer_testing.events import Event, ReportFinished
 from flaxlayer_testing.report import Entry, Report, Status
 from flaxlayer_testing.running import versions
+from flaxlayer_testing.stored import (
+    items,
+    mapping,
+    number,
+    parse,
+    table,
+    text,
+    texts,
+    whole,
+)
 from flaxlayer_testing.tolerances import TOLERANCES
 
 __all__ = ["FaultResult", "Record", "Recorder"]
 
 FORMAT = 1
+
+MAX_COUNT = 2**32 - 1
 
 
 def _now() -> str:
@@ -101,11 +113,13 @@ class Record:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
+    def from_json(cls, written: str) -> Record:
         """Reads what `to_json` of a record or of a single report wrote.
 
+        Every value is checked before anything is made of it, as anybody may have written it (S6).
+
         Args:
-            text: JSON.
+            written: JSON.
 
         Returns:
             An equal record.
@@ -114,21 +128,12 @@ class Record:
             ReadRecordError: If the text is neither.
         """
         try:
-            data = json.loads(text)
-            if "entries" in data:
-                data = {"reports": [data], "created": "", "versions": data.get("versions", {})}
-            return cls(
-                tuple(map(_report, data["reports"])),
-                tuple(map(_fault, data.get("faults", ()))),
-                str(data["created"]),
-                data.get("tolerances", _table()),
-                data.get("versions", {}),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return _record(parse(written))
+        except (KeyError, TypeError, ValueError) as error:
             raise ReadRecordError(
                 "The text is not the JSON of a record.",
                 expected="what `Record.to_json` or `Report.to_json` writes",
-                found=f"{type(error).__name__}: {error}",
+                found=in_short(error),
                 fix="Pass a file that --json or --flaxlayer-report wrote.",
                 law="T8",
             ) from error
@@ -151,20 +156,73 @@ class Record:
         path.write_text(self.to_json() + "\n", encoding="utf-8")
 
 
+def _record(data: Any) -> Record:
+    known = mapping(data)
+    if "entries" in known:
+        known = {"reports": [known], "created": "", "versions": known.get("versions", {})}
+    rows = table(known["tolerances"], _tolerance) if "tolerances" in known else _table()
+    return Record(
+        items(known["reports"], _report),
+        items(known.get("faults", ()), _fault),
+        text(known["created"]),
+        rows,
+        table(known.get("versions", {}), text),
+    )
+
+
+def _numbers(data: Any) -> dict[str, float]:
+    return table(data, number)
+
+
+def _tolerance(data: Any) -> dict[str, float]:
+    known = mapping(data)
+    return {name: number(known[name]) for name in ("rtol", "atol")}
+
+
 def _fault(data: Any) -> FaultResult:
-    return FaultResult(**{**data, "counts": tuple(data.get("counts", ()))})
+    known = mapping(data)
+    needed = known.get("needed")
+    return FaultResult(
+        text(known["fault"]),
+        text(known["check"]),
+        whole(known["budget"], 0, MAX_COUNT),
+        None if needed is None else number(needed),
+        text(known.get("message", "")),
+        items(known.get("counts", ()), _count),
+        whole(known.get("seed", 0), 0, MAX_COUNT),
+        number(known.get("seconds", 0.0)),
+    )
+
+
+def _count(value: Any) -> int:
+    return whole(value, 0, MAX_COUNT)
 
 
 def _report(data: Any) -> Report:
-    known = {part.name for part in fields(Report)}
-    values = {name: value for name, value in data.items() if name in known}
-    values["entries"] = tuple(map(_entry, values["entries"]))
-    values["features"] = tuple(values.get("features", ()))
-    return Report(**values)
+    known = mapping(data)
+    return Report(
+        text(known["subject"]),
+        text(known["layer"]),
+        items(known["entries"], _entry),
+        table(known["versions"], text),
+        whole(known.get("seed", 0), 0, MAX_COUNT),
+        texts(known.get("features", ())),
+    )
 
 
 def _entry(data: Any) -> Entry:
-    return Entry(**{**data, "laws": tuple(data["laws"]), "status": Status(data["status"])})
+    known = mapping(data)
+    return Entry(
+        text(known["check"]),
+        texts(known["laws"]),
+        Status(text(known["status"])),
+        text(known.get("message", "")),
+        text(known.get("error_type", "")),
+        _numbers(known.get("errors", {})),
+        number(known.get("seconds", 0.0)),
+        text(known.get("replay", "")),
+        text(known.get("program", "")),
+    )
 
 
 class Recorder:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from flaxlayer_testing.errors import PassChecksError
 
@@ -140,13 +141,13 @@ class Report:
         counts = {status: len(self.of(status)) for status in Status}
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        table = Table(
-            title=f"{self.layer} running {self.subject}", caption=f"{summary}\n{versions}"
-        )
+        # Text, because a string is markup to rich: "[/x]" in a message would be an error.
+        title, caption = f"{self.layer} running {self.subject}", f"{summary}\n{versions}"
+        table = Table(title=Text(title), caption=Text(caption))
         for name in ("check", "laws", "result", "largest error", "seconds"):
             table.add_column(name, overflow="fold")
         for row in self._rows():
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         return table
 
     def _rows(self) -> Iterator[tuple[str, ...]]:

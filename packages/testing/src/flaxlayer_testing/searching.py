@@ -17,18 +17,21 @@ from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.errors import PassChecksError, ReadRecordError, ReadSpecError
+from flaxlayer_testing.errors import PassChecksError, ReadRecordError, in_short
 from flaxlayer_testing.naming import layer_name
 from flaxlayer_testing.nnx_strategies import nnx_cases
 from flaxlayer_testing.records import FaultResult
 from flaxlayer_testing.report import Report, Status
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.specs import Case, Framework
+from flaxlayer_testing.stored import mapping, parse, read, text
 from flaxlayer_testing.strategies import cases
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
 
-__all__ = ["Failure", "SearchResult", "count_examples", "find_fault", "search"]
+__all__ = ["OURS", "Failure", "SearchResult", "count_examples", "find_fault", "search"]
+
+OURS = "flaxlayer:FlaxLayer"
 
 _CASES: Mapping[str, Callable[[], SearchStrategy[Case]]] = {"linen": cases, "nnx": nnx_cases}
 
@@ -51,7 +54,7 @@ class Failure:
 
     case: Case
     check: str
-    layer: str = "flaxlayer:FlaxLayer"
+    layer: str = OURS
 
     def save(self, path: Path) -> None:
         """Writes the failure into a JSON file, and makes its folder."""
@@ -74,14 +77,13 @@ class Failure:
             ReadRecordError: If it holds no failure.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            case = Case.from_json(json.dumps(data["case"]))
-            return cls(case, str(data["check"]), str(data["layer"]))
-        except (OSError, KeyError, TypeError, ValueError, ReadSpecError) as error:
+            data = mapping(parse(read(path)))
+            return cls(Case.from_data(data["case"]), text(data["check"]), text(data["layer"]))
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise ReadRecordError(
                 f"{path} holds no failure to replay.",
                 expected="a file that `flaxlayer-conformance search` saved",
-                found=f"{type(error).__name__}: {error}",
+                found=in_short(error),
                 fix="Name that file.",
                 law="T8",
             ) from error

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
-from flaxlayer_testing.errors import ReadSpecError
+from flaxlayer_testing.errors import ReadSpecError, in_short
+from flaxlayer_testing.stored import parse, whole
 
 __all__ = [
     "ARGUMENTS",
@@ -49,6 +50,9 @@ ARGUMENTS = ("positional", "dict", "tuple", "dataclass")
 
 STYLES = ("compact", "setup")
 """Where a linen module may make its submodules; one of nnx keeps those of `setup` in a list."""
+
+MAX_BATCH = 64
+"""The largest batch of a case."""
 
 Framework = Literal["linen", "nnx"]
 """What a module is built in."""
@@ -213,17 +217,34 @@ class Case:
         Raises:
             ReadSpecError: If the text is not JSON of a case.
         """
-        return _read(text, _decode_case)
+        return cls.from_data(_read(text, _itself))
+
+    @classmethod
+    def from_data(cls, data: Any) -> Case:
+        """Reads what `to_json` wrote, as the values of its JSON.
+
+        Raises:
+            ReadSpecError: If they are not those of a case.
+        """
+        return _decoded(data, _decode_case)
+
+
+def _itself(data: Any) -> Any:
+    return data
 
 
 def _read(text: str, decode: Callable[[Any], T]) -> T:
+    return _decoded(text, lambda text: decode(parse(text)))
+
+
+def _decoded(data: Any, decode: Callable[[Any], T]) -> T:
     try:
-        return decode(json.loads(text))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return decode(data)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ReadSpecError(
             "The text is not the JSON of a spec.",
             expected="what `to_json` writes",
-            found=f"{type(error).__name__}: {error}",
+            found=in_short(error),
             fix="Pass the whole text that `to_json` returned.",
             law="T1",
         ) from error
@@ -253,7 +274,8 @@ def _encode_node(node: Node) -> dict[str, Any]:
 
 
 def _decode_case(data: Any) -> Case:
-    batch_size, seed = _integers([data["batch_size"], data["seed"]])
+    batch_size = whole(data["batch_size"], 0, MAX_BATCH)
+    seed = whole(data["seed"], 0, 2**32 - 1)
     unknown = tuple(_pair(*pair) for pair in data.get("unknown", ()))
     framework, instance = data.get("framework", "linen"), data.get("instance", False)
     if framework not in FRAMEWORKS or type(instance) is not bool:
@@ -299,4 +321,9 @@ def _integers(values: Any) -> tuple[int, ...]:
 
 
 def _freeze(value: Any) -> Json:
-    return tuple(map(_freeze, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(map(_freeze, value))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    message = f"no option: {type(value).__name__}"
+    raise TypeError(message)

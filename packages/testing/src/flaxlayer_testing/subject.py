@@ -14,6 +14,7 @@ from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.building import make_inputs, module_of
 from flaxlayer_testing.freedom import grow
+from flaxlayer_testing.graph import value_types
 from flaxlayer_testing.nnx_raw import NnxCall, is_nnx
 from flaxlayer_testing.raw import RawCall, is_array
 from flaxlayer_testing.reference import Reference
@@ -78,6 +79,7 @@ class Subject:
         Returns:
             The module of the spec with its inputs.
         """
+        value_types(case.spec)  # refuses what is no spec
         inputs = make_inputs(case.spec, case.batch_size, case.seed)
         return cls(module_of(case), inputs, seed=case.seed, layer=layer, case=case)
 

@@ -11,13 +11,14 @@ from typing import Any
 from flax import nnx
 
 from flaxlayer_testing.console import command_line
-from flaxlayer_testing.errors import LoadTargetError, ReadRecordError
+from flaxlayer_testing.errors import LoadTargetError, ReadRecordError, in_short
 from flaxlayer_testing.loading import load_object
 from flaxlayer_testing.records import Record
 from flaxlayer_testing.report import Report
 from flaxlayer_testing.running import run_report
 from flaxlayer_testing.samples import subject_of
-from flaxlayer_testing.searching import Failure
+from flaxlayer_testing.searching import OURS, Failure
+from flaxlayer_testing.stored import read
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import LayerFactory
 
@@ -54,7 +55,7 @@ def make_module(target: str, settings: Mapping[str, Any]) -> Any:
         raise LoadTargetError(
             f"{target} cannot be made.",
             expected="a module class that takes the arguments of --set",
-            found=f"{type(error).__name__}: {error}",
+            found=in_short(error),
             fix="Correct --set.",
             law="T8",
         ) from error
@@ -75,25 +76,41 @@ def try_raw(subject: Subject) -> None:
         raise LoadTargetError(
             f"Raw Flax cannot initialise {type(subject.module).__name__} with these inputs.",
             expected="inputs and a training argument that its method takes",
-            found=f"{type(error).__name__}: {error}",
+            found=in_short(error),
             fix="Correct --input, --set or --training-arg.",
             law="T8",
         ) from error
 
 
-def run_failure(failure: Failure, path: Path, only: Sequence[str]) -> Report:
+def run_failure(
+    failure: Failure, path: Path, only: Sequence[str], *, layer: str | None = None
+) -> Report:
     """Runs a saved failure again.
 
     Args:
         failure: What was saved.
         path: The file, which the command for it names.
         only: Names of checks; the one that failed if empty.
+        layer: The layer to run, as `module:name`; ours if None. What a file names is never
+            imported (S6).
 
     Returns:
         The report.
+
+    Raises:
+        LoadTargetError: If the file names another layer, and `layer` is None.
     """
-    subject = Subject.from_case(failure.case, layer=load_object(failure.layer))
-    subject = replace(subject, command=command_line("replay", str(path)))
+    if layer is None and failure.layer != OURS:
+        raise LoadTargetError(
+            f"{path} was saved for another layer, which is not imported by a file's word.",
+            expected="--layer, or a file for flaxlayer:FlaxLayer",
+            found=repr(failure.layer)[:200],
+            fix="Name the layer, if you know it: --layer package.module:Name.",
+            law="S6",
+        )
+    subject = Subject.from_case(failure.case, layer=load_object(layer or OURS))
+    words = ("replay", str(path), *(("--layer", layer) if layer else ()))
+    subject = replace(subject, command=command_line(*words))
     return run_report(subject, only=only or [failure.check])
 
 
@@ -169,12 +186,12 @@ def read_record(path: Path) -> Record:
         ReadRecordError: If it cannot be read, or holds none.
     """
     try:
-        return Record.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ReadRecordError) as error:
+        return Record.from_json(read(path))
+    except (OSError, ValueError) as error:
         raise ReadRecordError(
             f"{path} cannot be read.",
             expected="a record that --json or --flaxlayer-report wrote",
-            found=f"{type(error).__name__}: {error}",
+            found=in_short(error),
             fix="Name that file.",
             law="T8",
         ) from error
