@@ -48,7 +48,8 @@ def load_reference_model(
     Example:
 
     ```python
-    >>> import pathlib, tempfile
+    >>> import os, pathlib, tempfile
+    >>> os.environ["KERAS_BACKEND"] = "jax"  # doctest: +SKIP
     >>> import keras
     >>> from flaxlayer import load_reference_model
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "model.keras"

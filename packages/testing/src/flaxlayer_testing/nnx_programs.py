@@ -8,7 +8,11 @@ from flaxlayer_testing.specs import Case
 __all__ = ["nnx_check_text"]
 
 _SETUP = """\
+import os
 import warnings
+
+os.environ['KERAS_BACKEND'] = 'jax'
+
 import keras
 from {module} import {name} as Layer
 

@@ -12,6 +12,10 @@ from flaxlayer_testing.subject import Subject
 __all__ = ["PROGRAMS", "failing_program"]
 
 _SETUP = """\
+import os
+
+os.environ['KERAS_BACKEND'] = 'jax'
+
 import keras
 from {module} import {name} as Layer
 
