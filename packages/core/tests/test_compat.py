@@ -1,5 +1,6 @@
 """Private APIs of JAX and Flax: one behaviour each, so that a release that moves one is noticed."""
 
+import functools
 import threading
 
 import flax.linen as nn
@@ -187,3 +188,15 @@ def test_an_operation_of_a_program_becomes_a_program_of_its_own():
     jaxpr = compat.single_operation(traced.jaxpr, multiply, list(multiply.invars))
     program = jax.extend.core.jaxpr_as_fun(jax.extend.core.ClosedJaxpr(jaxpr, []))
     assert [float(value) for value in program(3.0, 4.0)] == [12.0]
+
+
+@pytest.mark.law("A3")
+@pytest.mark.parametrize("descriptor", [property, functools.partialmethod, staticmethod])
+def test_a_descriptor_of_a_class_is_what_the_user_wrote(descriptor):
+    written = descriptor(lambda module: 1)
+
+    class Module(nn.Module):
+        held = written
+
+    assert compat.wrapped_descriptor(vars(Module)["held"]) is written
+    assert compat.wrapped_descriptor(3) == 3

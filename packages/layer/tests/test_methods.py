@@ -1,13 +1,16 @@
 """Methods of a module as layers that share its weights (A3)."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import keras
 import numpy as np
 import pytest
+from flax import nnx
 
-from flaxlayer import FlaxLayer, FlaxMethod
-from flaxlayer_core import BuildModuleError, InspectMethodError
+from flaxlayer import FlaxLayer, FlaxMethod, register
+from flaxlayer_core import BuildModuleError, EncodeModuleError, InspectMethodError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
@@ -121,3 +124,101 @@ def test_a_method_layer_is_called_inside_a_trace(compiled):
     layer = built()
     method = layer.method("encode")
     np.testing.assert_allclose(compiled(method)(X), method(X), rtol=1e-6)
+
+
+class Encoder(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        return nn.Dropout(0.5)(nn.Dense(3)(x), deterministic=not train)
+
+
+class Pair(nn.Module):
+    def setup(self):
+        self.encoder = Encoder()
+        self.outer = nn.Dense(4)
+
+    def __call__(self, x):
+        return self.outer(self.encoder(x))
+
+    @nn.jit
+    def encode(self, x):
+        return self.encoder(x)
+
+
+class NnxPair(nnx.Module):
+    def __init__(self, *, rngs):
+        self.encoder = nnx.Linear(4, 3, rngs=rngs)
+        self.outer = nnx.Linear(3, 4, rngs=rngs)
+
+    @nnx.jit
+    def encode(self, x):
+        return self.encoder(x)
+
+    def scaled(self, x, scale):
+        return self.outer(self.encoder(x)) * scale
+
+    __call__ = functools.partialmethod(scaled, scale=2.0)
+
+
+FORMS = {
+    "submodule": (Pair, "encoder"),
+    "jitted": (Pair, "encode"),
+    "another instance": (Pair, Pair().encode),
+    "nnx submodule": (NnxPair, "encoder"),
+    "nnx jitted": (NnxPair, "encode"),
+    "nnx another instance": (NnxPair, NnxPair(rngs=nnx.Rngs(0)).encode),
+    "nnx partial": (NnxPair, None),
+}
+
+
+@pytest.mark.law("A3")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_method_of_any_form_is_trained_and_stored_by_its_name(form, tmp_path, same_bits):
+    cls, method = FORMS[form]
+    register(cls)
+    register(Encoder)
+    layer = FlaxLayer(cls() if cls is Pair else cls, method=method, name="coder")
+    model = keras.Sequential([keras.Input((4,)), layer])
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    before = layer.get_weights()
+    model.fit(X, model.predict(X, verbose=0) + 1, verbose=0)
+    assert any(map(np.any, map(np.subtract, layer.get_weights(), before)))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    same_bits(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+@pytest.mark.law("A3")
+@pytest.mark.parametrize("method", ["encoder", "encode", Pair().encode])
+def test_a_method_layer_takes_any_form(method, raw_apply, same_bits):
+    layer = FlaxLayer(Pair())
+    layer(X)
+    code = layer.method(method)
+    expected, _ = raw_apply(layer, X, method="encode")
+    same_bits(code(X), expected)
+    again = FlaxMethod.from_config(code.get_config())
+    assert again.get_config()["method"] == code.get_config()["method"]
+
+
+@pytest.mark.law("A2")
+def test_a_submodule_gets_the_training_flag():
+    layer = FlaxLayer(Pair(), seed=1)
+    layer(X)
+    code = layer.method("encoder")
+    np.testing.assert_array_equal(code(X) != 0, np.ones((2, 3)))
+    assert (np.asarray(code(X, training=True)) == 0).any()
+
+
+@pytest.mark.law("S2")
+def test_a_private_method_runs_but_is_in_no_file(raw_apply, same_bits):
+    class Hidden(Coder):
+        def _halve(self, x):
+            return self.inner(x) / 2
+
+    layer = FlaxLayer(Hidden(), name="coder")
+    layer.build((None, 4))
+    half = layer.method("_halve")
+    expected, _ = raw_apply(layer, X, method="_halve")
+    same_bits(half(X), expected)
+    with pytest.raises(EncodeModuleError, match="'_halve'"):
+        half.get_config()

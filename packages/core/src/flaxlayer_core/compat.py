@@ -13,6 +13,8 @@ Checked with the versions of docs/versions.md.
 - `jax.random.key_impl` returns an object in JAX 0.4.34 whose only name is in `_impl.name` (C6).
 - `Jaxpr.replace`: JAX has no public way to make a program of one operation of another; until 0.5
   the names of arguments and results that it keeps for debugging must be dropped with them (B2).
+- the `wrapped` attribute of what linen puts in the place of a descriptor of a class: it is what the
+  user wrote there, such as a `property` or a `functools.partialmethod` (A3).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -45,6 +47,7 @@ __all__ = [
     "single_operation",
     "trace_state_clean",
     "variable_value",
+    "wrapped_descriptor",
 ]
 
 
@@ -75,6 +78,12 @@ def single_operation(jaxpr: Any, equation: Any, inputs: list[Any]) -> Any:
     if jax.__version_info__ < (0, 5):
         changes["debug_info"] = None
     return jaxpr.replace(**changes)
+
+
+def wrapped_descriptor(attribute: Any) -> Any:
+    """Returns the descriptor that a class was written with, and anything else as it is."""
+    is_linen = type(attribute).__module__ == linen_module.__name__
+    return getattr(attribute, "wrapped", attribute) if is_linen else attribute
 
 
 @dataclass

@@ -127,9 +127,13 @@ class LateModule:
         """Returns the signature of a method without the module argument."""
         return self._inner.signature(method)
 
-    def fixed_setting(self, name: str) -> bool:
+    def fixed_setting(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
         """Tells whether the module's own configuration already decides an argument (A2)."""
-        return self._inner.fixed_setting(name)
+        return self._inner.fixed_setting(name, method)
+
+    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+        """Returns the keyword arguments that a partial method has a value for already (A2)."""
+        return self._inner.fixed_keywords(method)
 
     def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
         """Returns the streams that it may be given whether it draws from them or not (R1)."""

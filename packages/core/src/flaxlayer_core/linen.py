@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -46,7 +47,8 @@ class LinenModule:
     def __init__(self, module: nn.Module) -> None:
         _accept(module)
         self._module = module
-        self._methods = PublicMethods(module, type(module), nn.Module)
+        find = functools.partial(_find_attribute, module)
+        self._methods = PublicMethods(type(module), nn.Module, find, applied=True)
 
     @property
     def module(self) -> nn.Module:
@@ -76,13 +78,18 @@ class LinenModule:
         """Returns the signature of a method without the module argument."""
         return self._methods.signature(method)
 
-    def fixed_setting(self, name: str) -> bool:
+    def fixed_setting(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
         """Tells whether a field of the module already decides an argument of its method (A2).
 
         `nn.Dropout(0.5, deterministic=True)` refuses the argument at the call.
         """
-        fields = getattr(type(self._module), "__dataclass_fields__", {})
-        return name in fields and getattr(self._module, name) is not None
+        module = self._methods.submodule(method) or self._module
+        fields = getattr(type(module), "__dataclass_fields__", {})
+        return name in fields and getattr(module, name) is not None
+
+    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+        """Returns the keyword arguments that a partial method has a value for already (A2)."""
+        return self._methods.fixed_keywords(method)
 
     def is_mode(self, name: str) -> bool:
         """Returns False: a linen module has no mode of its own."""
@@ -100,7 +107,8 @@ class LinenModule:
     ) -> dict[str, Any]:
         """Returns the result of `Module.init` (B2)."""
         del modes  # its arguments say it
-        return normalize_variables(self._module.init(dict(rngs), *args, method=method, **kwargs))
+        function = self._methods.function(method)
+        return normalize_variables(self._module.init(dict(rngs), *args, method=function, **kwargs))
 
     def apply(
         self,
@@ -115,8 +123,9 @@ class LinenModule:
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the result of `Module.apply` with a mutable filter."""
         del modes  # its arguments say it
+        function = self._methods.function(method)
         outputs, updates = self._module.apply(
-            dict(variables), *args, rngs=dict(rngs), method=method, mutable=mutable, **kwargs
+            dict(variables), *args, rngs=dict(rngs), method=function, mutable=mutable, **kwargs
         )
         return outputs, normalize_variables(updates)
 
@@ -172,6 +181,21 @@ def _accept(module: Any) -> None:
         found=found,
         fix=fix,
     )
+
+
+def _find_attribute(module: nn.Module, name: str) -> Any:
+    if name in module.__dataclass_fields__:
+        return getattr(module, name)
+    if type(module).setup is nn.Module.setup and not hasattr(type(module), name):
+        return None
+    found: list[Any] = []
+
+    def look(key: jax.Array) -> None:
+        bound = module.bind({}, rngs={"params": key}, mutable=True)
+        found.append(getattr(bound, name, None))
+
+    jax.eval_shape(look, jax.random.key(0))  # what `setup` makes is there in a bound module only
+    return found[0]
 
 
 def _is_box(node: Any) -> bool:

@@ -63,7 +63,8 @@ class NnxModule:
         self._module = module
         self._exists = isinstance(module, nnx.Module)
         self._class = type(module) if self._exists else class_of(module)
-        self._methods = PublicMethods(module, self._class, nnx.Module)
+        find = self._find_attribute
+        self._methods = PublicMethods(self._class, nnx.Module, find, applied=False)
         self._forms: dict[frozenset[Path], GraphForm] = {}
         self._values: dict[Path, Any] = {}
         if self._exists:
@@ -109,10 +110,18 @@ class NnxModule:
         """Returns the signature of a method without the module argument."""
         return self._methods.signature(method)
 
-    def fixed_setting(self, name: str) -> bool:
+    def fixed_setting(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
         """Returns False: Keras's flag decides, in whatever mode the module was handed over (A2)."""
-        del name
+        del name, method
         return False
+
+    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+        """Returns the keyword arguments that a partial method has a value for already (A2)."""
+        return self._methods.fixed_keywords(method)
+
+    def _find_attribute(self, name: str) -> Any:
+        module = self._module if self._exists else describe_module(self._module)
+        return getattr(module, name, None)
 
     def init(
         self,
@@ -164,7 +173,7 @@ class NnxModule:
         set_modes((node for node in nodes if isinstance(node, nnx.Module)), modes)
         streams = CallStreams((node for node in nodes if isinstance(node, nnx.RngStream)), rngs)
         graph = nnx.graphdef(module)
-        function = getattr(type(module), method) if isinstance(method, str) else method
+        function: Any = self._methods.function(method)
         with compat.quiet_sow():
             outputs = function(module, *args, **kwargs)
         _note_draws(streams.drawn, rngs)

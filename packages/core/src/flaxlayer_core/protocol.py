@@ -53,8 +53,11 @@ class FlaxModule(Protocol):
     def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
 
-    def fixed_setting(self, name: str) -> bool:
+    def fixed_setting(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
         """Tells whether the module's own configuration already decides an argument (A2)."""
+
+    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+        """Returns the keyword arguments that a partial method has a value for already (A2)."""
 
     def init(
         self,

@@ -70,9 +70,9 @@ class MethodCall:
         signature = flax_module.signature(resolved)
         name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
         label = f"{flax_module.class_name}.{name}"
-        takes_mask = "mask" in signature.parameters
+        takes_mask = "mask" in signature.parameters.keys() - flax_module.fixed_keywords(resolved)
         if training_arg is None:
-            flags = _customary_flags(flax_module, signature)
+            flags = _customary_flags(flax_module, signature, resolved)
             return cls(resolved, signature, flags, takes_mask, label)
         flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
         if flag[0] not in signature.parameters and flax_module.is_mode(flag[0]):
@@ -175,14 +175,15 @@ class MethodCall:
 
 
 def _customary_flags(
-    flax_module: FlaxModule, signature: inspect.Signature
+    flax_module: FlaxModule, signature: inspect.Signature, method: str | Callable[..., Any]
 ) -> tuple[tuple[str, bool], ...]:
     found = []
+    decided = flax_module.fixed_keywords(method)
     for name in (*TRAINING_FLAGS, *NEGATED_FLAGS):
         parameter = signature.parameters.get(name)
-        if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
+        if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY or name in decided:
             continue
-        if parameter.default is None and flax_module.fixed_setting(name):
+        if parameter.default is None and flax_module.fixed_setting(name, method):
             continue
         found.append((name, name in NEGATED_FLAGS))
     return tuple(found)

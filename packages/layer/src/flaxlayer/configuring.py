@@ -12,7 +12,7 @@ from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.reference import is_reference_config, reference_arguments
 from flaxlayer.resolving import resolve_name
 from flaxlayer.sharing import revive_shared
-from flaxlayer_core import CollectionPolicy
+from flaxlayer_core import CollectionPolicy, EncodeModuleError, InspectMethodError
 from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
 
 if TYPE_CHECKING:
@@ -42,14 +42,39 @@ def encode_method(method: Any, resolved: Any, *, path: str) -> Any:
 
     Returns:
         None, a string, or the encoded function.
+
+    Raises:
+        EncodeModuleError: If it is private, or a function that cannot be stored.
     """
-    if method is None or isinstance(resolved, str):
-        return None if method is None else resolved
-    return encode_value(resolved, path=path)
+    if method is None:
+        return None
+    if not isinstance(resolved, str):
+        return encode_value(resolved, path=path)
+    if _is_private(resolved):
+        raise EncodeModuleError(
+            f"Cannot store {path}.",
+            expected="a public method: no file may name another (S2)",
+            found=repr(resolved),
+            fix="Give the method a public name, or call it in a public method or a function.",
+            law="S2",
+        )
+    return resolved
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and name != "__call__"
 
 
 def decode_method(config: Any, *, path: str) -> Any:
     """Returns what `encode_method` stored; the layer checks that a name is a public method."""
+    if isinstance(config, str) and _is_private(config):
+        raise InspectMethodError(
+            "The stored configuration of a layer names no such public method.",
+            expected="a name without an underscore in front",
+            found=repr(config)[:200],
+            fix="Save the model again, and check where the file comes from.",
+            law="S2",
+        )
     if config is None or isinstance(config, str):
         return config
     method = decode_value(config, path=path, resolve=resolve_name)
