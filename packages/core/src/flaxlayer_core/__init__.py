@@ -50,6 +50,7 @@ from flaxlayer_core.errors import (
 )
 from flaxlayer_core.given import fit_variables, merge_missing, override_variables
 from flaxlayer_core.initialising import forget_trace, initial_variables
+from flaxlayer_core.key_arguments import find_key_arguments
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
 from flaxlayer_core.nnx import NnxModule
@@ -112,6 +113,7 @@ __all__ = [
     "drop_symbols",
     "escape_part",
     "examine",
+    "find_key_arguments",
     "fit_variables",
     "flatten_with_paths",
     "forget_trace",

@@ -99,6 +99,11 @@ class ArgumentStructure:
         same: bool = self._identity == other._identity  # type: ignore[attr-defined]
         return same and bool(self.treedef == other.treedef)
 
+    def skeleton(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments with None for each of their leaves."""
+        args, kwargs = jax.tree_util.tree_unflatten(self.treedef, [None] * self.treedef.num_leaves)
+        return args, kwargs
+
     def merge(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Puts arrays back into their places.
 

@@ -100,6 +100,7 @@ class StreamRecord:
     asked: set[str] = field(default_factory=set)
     drawn: set[str] = field(default_factory=set)
     replaced: set[str] = field(default_factory=set)
+    supplied: set[str] = field(default_factory=set)
     missing: str | None = None
 
 

@@ -107,7 +107,7 @@ class LinenModule:
     ) -> dict[str, Any]:
         """Returns the result of `Module.init` (B2)."""
         del modes  # its arguments say it
-        function = self._methods.function(method)
+        function, kwargs = _keep_apart(self._methods.function(method), kwargs)
         return normalize_variables(self._module.init(dict(rngs), *args, method=function, **kwargs))
 
     def apply(
@@ -123,7 +123,7 @@ class LinenModule:
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the result of `Module.apply` with a mutable filter."""
         del modes  # its arguments say it
-        function = self._methods.function(method)
+        function, kwargs = _keep_apart(self._methods.function(method), kwargs)
         outputs, updates = self._module.apply(
             dict(variables), *args, rngs=dict(rngs), method=function, mutable=mutable, **kwargs
         )
@@ -161,6 +161,24 @@ class LinenModule:
         if compat.interceptors_active():
             return None
         return tuple(tuple(rule) for rule in nn.get_logical_axis_rules())
+
+
+# Arguments of `Module.init` and `Module.apply` themselves.
+_TAKEN = frozenset({"variables", "rngs", "method", "mutable", "capture_intermediates"})
+
+
+def _keep_apart(
+    method: str | Callable[..., Any], kwargs: Mapping[str, Any]
+) -> tuple[str | Callable[..., Any], Mapping[str, Any]]:
+    if not _TAKEN & kwargs.keys():
+        return method, kwargs
+
+    def call(module: nn.Module, *args: Any) -> Any:
+        if isinstance(method, str):
+            return getattr(module, method)(*args, **kwargs)
+        return method(module, *args, **kwargs)
+
+    return call, {}
 
 
 def _accept(module: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,8 +11,10 @@ import jax
 from flax.core import DenyList
 
 from flaxlayer_core.collections import Role, VariableLayout, decide_role, same_structure
+from flaxlayer_core.key_arguments import KeyArgument
 from flaxlayer_core.plans import Discovery, ModePlan, Probe, abstract_keys
 from flaxlayer_core.streams import find_streams
+from flaxlayer_core.supplied_rngs import noted_keys
 from flaxlayer_core.tracing import TracedFunction
 
 __all__ = ["Planner"]
@@ -44,11 +47,21 @@ class Planner:
         return dict.fromkeys(streams, key)
 
     def _apply(
-        self, variables: Mapping[str, Any], streams: Sequence[str], training: bool, denied: Any
+        self,
+        variables: Mapping[str, Any],
+        streams: Sequence[str],
+        training: bool,
+        denied: Any,
+        optional_keys: bool,
     ) -> tuple[Any, dict[str, Any]]:
         def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
             return self.probe.apply(
-                variables, rngs, arrays, training=training, mutable=DenyList(tuple(denied))
+                variables,
+                rngs,
+                arrays,
+                training=training,
+                mutable=DenyList(tuple(denied)),
+                optional_keys=optional_keys,
             )
 
         result: tuple[Any, dict[str, Any]] = self.evaluate(
@@ -57,41 +70,81 @@ class Planner:
         return result
 
     def _plan(self, variables: Mapping[str, Any], training: bool, denied: set[str]) -> ModePlan:
+        if not training and any(not argument.required for argument in self.probe.keys):
+            # R5: at inference a method gets keys that it can do without only if it cannot.
+            with contextlib.suppress(Exception):  # a real fault comes again
+                return self._plan_keyed(variables, training, denied, optional_keys=False)
+        return self._plan_keyed(variables, training, denied, optional_keys=True)
+
+    def _plan_keyed(
+        self, variables: Mapping[str, Any], training: bool, denied: set[str], *, optional_keys: bool
+    ) -> ModePlan:
+        supplied: set[str] = set()
+        keys = [key for key in self.probe.keys if optional_keys or key.required]
         offered = self.probe.flax_module.offered_streams(init=False)
-        if offered is not None and self.probe.rngs is None and self.abstract:
-            return self._plan_offered(variables, training, denied, offered)
+        by_need = offered is not None and self.probe.rngs is None and self.abstract
 
         def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
-            return self._apply(variables, streams, training, denied)
+            result = self._apply(variables, streams, training, denied, optional_keys)
+            supplied.clear()
+            supplied.update(noted_keys())
+            return result
 
-        (output, updates), streams = find_streams(
-            self.probe.flax_module,
-            run,
-            start=(),
-            listed=self.probe.rngs,
-            # R1: at inference a stream is offered only to a module that cannot do without.
-            optimistic=training,
-        )
-        return ModePlan(training, streams, tuple(sorted(denied)), output, updates)
+        def search() -> tuple[tuple[Any, dict[str, Any]], tuple[str, ...]]:
+            return find_streams(
+                self.probe.flax_module,
+                run,
+                start=tuple(key.stream for key in keys if key.stream is not None),
+                listed=self.probe.rngs,
+                # R1: at inference a stream is offered only to a module that cannot do without.
+                optimistic=training,
+                supplies=bool(keys),
+            )
 
-    def _plan_offered(
+        plan = ModePlan(training, (), tuple(sorted(denied)), None, {}, optional_keys)
+        if by_need:
+            found = search()[1] if keys else ()
+            assert offered is not None
+            names = tuple(dict.fromkeys((*offered, *found)))
+            return self._plan_by_need(plan, variables, names, self._asked(supplied, keys))
+        (output, updates), streams = search()
+        plan = replace(plan, streams=streams, output=output, updates=updates)
+        spare = supplied - self._asked(supplied, keys)
+        if spare and self.probe.rngs is None and self.abstract:
+            needed = self._plan_by_need(plan, variables, streams, set()).streams
+            return replace(plan, streams=tuple(n for n in streams if n in needed or n not in spare))
+        return plan
+
+    def _asked(self, supplied: set[str], keys: Sequence[KeyArgument]) -> set[str]:
+        # R4: a required key that nothing is drawn from may be any key, but the streams of an
+        # nnx.Rngs must be there when they are asked for.
+        if any(key.kind == "rngs" for key in keys):
+            return set(supplied)
+        return supplied - {key.stream for key in keys if key.required}
+
+    def _plan_by_need(
         self,
+        plan: ModePlan,
         variables: Mapping[str, Any],
-        training: bool,
-        denied: set[str],
         offered: tuple[str, ...],
+        asked: set[str],
     ) -> ModePlan:
         def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
-            rngs = dict(zip(offered, keys, strict=True))
-            mutable = DenyList(tuple(denied))
-            return self.probe.apply(variables, rngs, arrays, training=training, mutable=mutable)
+            return self.probe.apply(
+                variables,
+                dict(zip(offered, keys, strict=True)),
+                arrays,
+                training=plan.training,
+                mutable=plan.mutable,
+                optional_keys=plan.optional_keys,
+            )
 
         keys = abstract_keys(offered).values()
         traced = TracedFunction(apply, dict(variables), self.arrays, *keys)
         # R1: those that a result depends on; a transform hands on what it does not use.
-        drawn = tuple(name for i, name in enumerate(offered) if traced.needs(2 + i))
+        drawn = [n for i, n in enumerate(offered) if traced.needs(2 + i) or n in asked]
         output, updates = traced.result
-        return ModePlan(training, drawn, tuple(sorted(denied)), output, updates)
+        return replace(plan, streams=tuple(sorted(drawn)), output=output, updates=updates)
 
     def run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> Discovery:
         """Finds the roles of collections and how the module is applied in each mode.
@@ -143,7 +196,9 @@ class Planner:
         again: Mapping[str, Any] = {}
         if moved:
             fed = {**given, **plan.updates}
-            _, again = self._apply(fed, plan.streams, plan.training, plan.denied)
+            _, again = self._apply(
+                fed, plan.streams, plan.training, plan.denied, plan.optional_keys
+            )
         names = {*given, *plan.updates}
         return {
             name: self.named_role(name)
@@ -162,7 +217,7 @@ class Planner:
     ) -> ModePlan:
         state = {name for name in stored if roles[name] is Role.STATE}
         modes = self.probe.flax_module.has_modes
-        flagged = modes or self.probe.call.flags or training.streams
+        flagged = modes or self.probe.call.flags or training.streams or self.probe.keys
         if not flagged and not state:
             return replace(training, training=False)
         # C3: the usual module leaves its state alone when it may not change it: one trace.

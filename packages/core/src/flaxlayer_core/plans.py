@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from flax.core import DenyList
 from flaxlayer_core.arguments import ArgumentStructure, wrap_statics
 from flaxlayer_core.collections import CollectionPolicy, VariableLayout
 from flaxlayer_core.given import fit_variables
+from flaxlayer_core.key_arguments import KeyArgument, make_keys
 from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
@@ -31,6 +34,7 @@ class ModePlan:
         denied: Collections that it may not change (C3).
         output: The outputs, as a pytree of `ShapeDtypeStruct`.
         updates: The collections that it may change, as it returned them, abstract.
+        optional_keys: Whether arguments get random keys that the method can do without (R5).
     """
 
     training: bool
@@ -38,6 +42,7 @@ class ModePlan:
     denied: tuple[str, ...]
     output: Any
     updates: Mapping[str, Any]
+    optional_keys: bool = True
 
     @property
     def mutable(self) -> DenyList:
@@ -120,20 +125,31 @@ class Probe:
             where=self.title,
         )
 
+    @functools.cached_property
+    def keys(self) -> tuple[KeyArgument, ...]:
+        """The arguments that get random keys from the layer: none that the caller gives (R5)."""
+        given = self.call.given(*self.structure.skeleton()) if self.call.keys else ()
+        return tuple(argument for argument in self.call.keys if argument.name not in given)
+
     def arguments(
-        self, call: MethodCall, arrays: Sequence[Any], training: bool
+        self,
+        call: MethodCall,
+        arrays: Sequence[Any],
+        training: bool,
+        keys: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments that a method gets for these arrays."""
         args, kwargs = self.structure.merge(arrays)
         if call is not self.call and not call.takes_mask:
             kwargs.pop("mask", None)
-        return call.bind(args, kwargs, training=training)
+        return call.bind(args, kwargs, training=training, keys=keys)
 
     def init(
         self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool
     ) -> dict[str, Any]:
         """Initialises the module."""
-        args, kwargs = self.arguments(self.init_call, arrays, training)
+        keys = make_keys(self.init_call.keys, rngs, optional=True)
+        args, kwargs = self.arguments(self.init_call, arrays, training, keys)
         return self.flax_module.init(
             rngs,
             args,
@@ -150,9 +166,11 @@ class Probe:
         *,
         training: bool,
         mutable: Any,
+        optional_keys: bool = True,
     ) -> tuple[Any, dict[str, Any]]:
         """Applies the module; outputs that are no arrays come in a `StaticLeaf`."""
-        args, kwargs = self.arguments(self.call, arrays, training)
+        keys = make_keys(self.keys, rngs, optional=optional_keys)
+        args, kwargs = self.arguments(self.call, arrays, training, keys)
         outputs, updates = self.flax_module.apply(
             variables,
             args,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from flaxlayer_core.errors import CallArgumentError
+from flaxlayer_core.key_arguments import KeyArgument, find_key_arguments
 from flaxlayer_core.protocol import FlaxModule
 
 __all__ = ["NEGATED_FLAGS", "TRAINING_FLAGS", "MethodCall"]
@@ -28,6 +30,7 @@ class MethodCall:
         label: The method as messages name it.
         attribute: An attribute of the module, and whether it gets the negated flag, where it and no
             argument tells the mode.
+        keys: Arguments that get random keys (R5).
     """
 
     method: str | Callable[..., Any]
@@ -36,10 +39,16 @@ class MethodCall:
     takes_mask: bool
     label: str
     attribute: tuple[str, bool] | None = None
+    keys: tuple[KeyArgument, ...] = ()
 
     @classmethod
     def from_method(
-        cls, flax_module: FlaxModule, method: Any, *, training_arg: str | None = None
+        cls,
+        flax_module: FlaxModule,
+        method: Any,
+        *,
+        training_arg: str | None = None,
+        rng_args: Mapping[str, str] = MappingProxyType({}),
     ) -> MethodCall:
         """Inspects a method of a module.
 
@@ -48,6 +57,8 @@ class MethodCall:
             method: None, a name, a bound or unbound method, or a function `f(module, ...)`.
             training_arg: The argument that takes the training flag, `"~name"` for its negation;
                 None to find it by the names that are customary in Flax.
+            rng_args: Further arguments that get a random key, and its stream; those that the method
+                has not are passed over.
 
         Returns:
             How to call it.
@@ -70,15 +81,17 @@ class MethodCall:
         signature = flax_module.signature(resolved)
         name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
         label = f"{flax_module.class_name}.{name}"
-        takes_mask = "mask" in signature.parameters.keys() - flax_module.fixed_keywords(resolved)
+        fixed = flax_module.fixed_keywords(resolved)
+        takes_mask = "mask" in signature.parameters.keys() - fixed
+        keys = tuple(k for k in find_key_arguments(signature, rng_args) if k.name not in fixed)
         if training_arg is None:
             flags = _customary_flags(flax_module, signature, resolved)
-            return cls(resolved, signature, flags, takes_mask, label)
+            return cls(resolved, signature, flags, takes_mask, label, keys=keys)
         flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
         if flag[0] not in signature.parameters and flax_module.is_mode(flag[0]):
-            return cls(resolved, signature, (), takes_mask, label, attribute=flag)
+            return cls(resolved, signature, (), takes_mask, label, flag, keys)
         _check_argument(signature, training_arg, label)
-        return cls(resolved, signature, (flag,), takes_mask, label)
+        return cls(resolved, signature, (flag,), takes_mask, label, keys=keys)
 
     def modes(self, training: bool) -> dict[str, bool]:
         """Returns the attributes that tell a module of its own mode which it is (A2).
@@ -100,15 +113,17 @@ class MethodCall:
         kwargs: Mapping[str, Any],
         *,
         training: bool,
+        keys: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Completes the arguments of a call with the training flag.
+        """Completes the arguments of a call with the training flag and random keys.
 
-        What the caller gives wins (A2).
+        What the caller gives wins (A2, R5).
 
         Args:
             args: Positional arguments of the caller.
             kwargs: Keyword arguments of the caller.
             training: The training flag.
+            keys: Random keys by the name of the argument.
 
         Returns:
             The arguments for the method.
@@ -116,11 +131,12 @@ class MethodCall:
         Raises:
             CallArgumentError: If the arguments do not fit the signature.
         """
-        given = self._given(args, kwargs)
+        given = self.given(args, kwargs)
         completed = dict(kwargs)
         for name, negated in self.flags:
             if name not in given and name not in kwargs:
                 completed[name] = training != negated
+        completed |= {name: key for name, key in keys.items() if name not in given}
         self._check(args, completed)
         return args, completed
 
@@ -143,11 +159,16 @@ class MethodCall:
         if mask is None or not self.takes_mask:
             return dict(kwargs)
         # As in Keras, mask=None asks for the mask of the inputs; a positional None is a value.
-        if "mask" in self._given(args, kwargs) and kwargs.get("mask", args) is not None:
+        if "mask" in self.given(args, kwargs) and kwargs.get("mask", args) is not None:
             return dict(kwargs)
         return {**kwargs, "mask": mask}
 
-    def _given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of the caller by the names that they have in the method.
+
+        Raises:
+            CallArgumentError: If the arguments do not fit the signature.
+        """
         try:
             return dict(self.signature.bind_partial(*args, **kwargs).arguments)
         except TypeError as error:

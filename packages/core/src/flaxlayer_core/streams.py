@@ -8,6 +8,7 @@ from typing import TypeVar
 from flax.errors import InvalidRngError
 
 from flaxlayer_core.protocol import FlaxModule
+from flaxlayer_core.supplied_rngs import recording_supplied
 
 __all__ = ["find_streams"]
 
@@ -21,6 +22,7 @@ def find_streams(
     start: tuple[str, ...],
     listed: tuple[str, ...] | None,
     optimistic: bool,
+    supplies: bool = False,
 ) -> tuple[Result, tuple[str, ...]]:
     """Evaluates a module with ever more streams until it has those that it draws from.
 
@@ -30,6 +32,7 @@ def find_streams(
         start: Streams to offer from the beginning.
         listed: The user's own list, which ends the search; None to search.
         optimistic: Whether to offer a stream that the module only asks about with `has_rng`.
+        supplies: Whether a parameter of the method gets streams (R5), which ask by themselves.
 
     Returns:
         The result of the evaluation with exactly the streams that were drawn from, and these.
@@ -38,13 +41,13 @@ def find_streams(
         flax.errors.InvalidRngError: If a stream that was offered does not reach the module.
     """
     free = flax_module.offered_streams(init="params" in start) if listed is None else None
-    if free is not None:
+    if free is not None and not supplies:
         with flax_module.record_streams() as record:
             result = run(free)
         return result, tuple(sorted(record.drawn & set(free)))
-    offered = dict.fromkeys(start if listed is None else listed)
+    offered = dict.fromkeys((*start, *(free or ())) if listed is None else listed)
     while True:
-        with flax_module.record_streams() as record:
+        with flax_module.record_streams() as record, recording_supplied(record):
             try:
                 result = run(tuple(offered))
             except InvalidRngError:

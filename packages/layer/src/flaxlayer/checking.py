@@ -31,6 +31,10 @@ def _is_seed(value: Any) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 
+def _is_name_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
+
+
 _NAMES = "a list of strings"
 _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
@@ -38,6 +42,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "trainable": (_is_flag, "true or false"),
         "explicit_dtype": (_is_flag, "true or false"),
         "training_arg": (_or_none(_is_text), "a string or null"),
+        "rng_args": (_is_name_mapping, "an object of strings"),
         "sharing": (_or_none(_is_text), "a string or null"),
         "state_updates": (_is_text, "a string"),
         "seed": (_is_seed, "an integer or null"),

@@ -23,6 +23,7 @@ __all__ = ["decode_base", "decode_method", "encode_method", "layer_config", "lay
 _PLAIN = (
     "rngs",
     "training_arg",
+    "rng_args",
     "state_updates",
     "return_sown",
     "losses",
@@ -100,7 +101,9 @@ def layer_config(layer: FlaxLayer) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def layer_from_config(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:

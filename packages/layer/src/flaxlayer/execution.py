@@ -73,6 +73,7 @@ class Program:
             [self._cast(array) for array in arrays],
             training=self.plan.training,
             mutable=self.plan.mutable,
+            optional_keys=self.plan.optional_keys,
         )
         changed, transient = self._sort(variables, updates)
         following = next_seed(seed) if self.plan.streams else None

@@ -16,7 +16,7 @@ from flaxlayer.backends import current_backend
 from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.methods import FlaxMethod
-from flaxlayer.settings import Settings
+from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
 from flaxlayer.sharing import new_token
 from flaxlayer.weights import FlaxWeights, create_weights
@@ -70,6 +70,9 @@ class FlaxLayer(WeightAccess):
         rngs: The rng streams of the module, instead of those that are found by themselves.
         training_arg: The argument of the method that takes the training flag, `"~name"` for its
             negation, where the name is not a customary one.
+        rng_args: Arguments of the method that get a random key, by name, and the stream of each:
+            `{"key": "noise"}`. One that is annotated as `nnx.Rngs` or `nnx.RngStream`, or is called
+            `rngs`, gets its streams without it. What the caller gives wins.
         init_method: The method that initialises, where it is another than `method`.
         state_updates: When changed state is kept: `"always"`, in `"training"`, or `"never"`.
         return_sown: Transient collections to return: the layer then returns `(outputs, sown)`.
@@ -110,6 +113,7 @@ class FlaxLayer(WeightAccess):
         *,
         rngs: Sequence[str] | None = None,
         training_arg: str | None = None,
+        rng_args: Mapping[str, str] | None = None,
         init_method: str | Callable[..., Any] | None = None,
         state_updates: str = "always",
         return_sown: Sequence[str] = (),
@@ -125,6 +129,7 @@ class FlaxLayer(WeightAccess):
             method=method,
             rngs=_as_tuple(rngs),
             training_arg=training_arg,
+            rng_args=checked_rng_args(rng_args),
             init_method=init_method,
             state_updates=state_updates,
             return_sown=tuple(return_sown),

@@ -42,7 +42,12 @@ class FlaxMethod(ModuleLayer):
     def __init__(
         self, layer: FlaxLayer, method: Any, *, training_arg: str | None = None, **kwargs: Any
     ) -> None:
-        call = MethodCall.from_method(layer.flax_module, method, training_arg=training_arg)
+        call = MethodCall.from_method(
+            layer.flax_module,
+            method,
+            training_arg=training_arg,
+            rng_args=layer._settings.rng_args,
+        )
         super().__init__(**kwargs)
         layer.share()
         self.layer = layer

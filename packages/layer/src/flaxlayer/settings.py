@@ -6,12 +6,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flaxlayer_core import CallArgumentError, CollectionPolicy, FlaxModule, MethodCall
+from flaxlayer_core import (
+    CallArgumentError,
+    CollectionPolicy,
+    FlaxModule,
+    MethodCall,
+    find_key_arguments,
+)
 
-__all__ = ["PLATFORMS", "STATE_UPDATES", "Settings"]
+__all__ = ["PLATFORMS", "STATE_UPDATES", "Settings", "checked_rng_args"]
 
 STATE_UPDATES = ("always", "training", "never")
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def checked_rng_args(rng_args: Any) -> dict[str, str]:
+    """Returns a copy of `rng_args`.
+
+    Raises:
+        CallArgumentError: If it does not map names to names.
+    """
+    if rng_args is None:
+        return {}
+    if isinstance(rng_args, Mapping) and all(
+        isinstance(name, str) for pair in rng_args.items() for name in pair
+    ):
+        return dict(rng_args)
+    raise CallArgumentError(
+        "FlaxLayer cannot use these rng_args.",
+        expected="names of arguments with names of streams, such as {'key': 'noise'}",
+        found=repr(rng_args)[:200],
+        fix="Name the arguments of the method that take random keys.",
+        law="R5",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +48,7 @@ class Settings:
     method: str | Callable[..., Any] | None = None
     rngs: tuple[str, ...] | None = None
     training_arg: str | None = None
+    rng_args: Mapping[str, str] = field(default_factory=dict)
     init_method: str | Callable[..., Any] | None = None
     state_updates: str = "always"
     return_sown: tuple[str, ...] = ()
@@ -56,16 +84,22 @@ class Settings:
 
     def method_calls(self, flax_module: FlaxModule) -> tuple[MethodCall, MethodCall]:
         """Returns how the method and the initialising method are called."""
-        call = MethodCall.from_method(flax_module, self.method, training_arg=self.training_arg)
+        call = MethodCall.from_method(
+            flax_module, self.method, training_arg=self.training_arg, rng_args=self.rng_args
+        )
+        find_key_arguments(call.signature, self.rng_args, label=call.label)
         if self.init_method is None:
             return call, call
         return call, self._init_call(flax_module)
 
     def _init_call(self, flax_module: FlaxModule) -> MethodCall:
-        init_call = MethodCall.from_method(flax_module, self.init_method)
+        init_call = MethodCall.from_method(flax_module, self.init_method, rng_args=self.rng_args)
         name = (self.training_arg or "").removeprefix("~")
         if name in init_call.signature.parameters:
             return MethodCall.from_method(
-                flax_module, self.init_method, training_arg=self.training_arg
+                flax_module,
+                self.init_method,
+                training_arg=self.training_arg,
+                rng_args=self.rng_args,
             )
         return init_call

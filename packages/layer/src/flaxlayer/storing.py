@@ -123,7 +123,7 @@ def _is_shape(value: Any) -> bool:
 
 
 def _required(call: MethodCall) -> int:
-    flags = {name for name, _ in call.flags}
+    flags = {name for name, _ in call.flags} | {argument.name for argument in call.keys}
     return sum(
         parameter.default is parameter.empty
         and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
