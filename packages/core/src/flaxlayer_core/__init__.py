@@ -5,14 +5,8 @@ it out by abstract evaluation, derives random keys, completes the arguments of c
 module's configuration into JSON and back. Laws are those of the specification: C, R, A, B, S.
 """
 
-from flaxlayer_core.arguments import (
-    ArgumentStructure,
-    StaticLeaf,
-    is_array,
-    split_arguments,
-    unwrap_statics,
-    wrap_statics,
-)
+from flaxlayer_core.arguments import ArgumentStructure, split_arguments
+from flaxlayer_core.array_types import is_array
 from flaxlayer_core.building import Blueprint, examine, output_specs
 from flaxlayer_core.collections import (
     CollectionPolicy,
@@ -25,6 +19,7 @@ from flaxlayer_core.collections import (
     same_structure,
     split_collections,
 )
+from flaxlayer_core.containers import plain_container, register_plain_container
 from flaxlayer_core.discovery import discover
 from flaxlayer_core.errors import (
     AcceptModuleError,
@@ -54,6 +49,13 @@ from flaxlayer_core.key_arguments import find_key_arguments
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
 from flaxlayer_core.nnx import NnxModule
+from flaxlayer_core.outputs import (
+    Outline,
+    StaticLeaf,
+    outline_outputs,
+    unwrap_statics,
+    wrap_statics,
+)
 from flaxlayer_core.paths import (
     Path,
     escape_part,
@@ -96,6 +98,7 @@ __all__ = [
     "MethodCall",
     "ModePlan",
     "NnxModule",
+    "Outline",
     "Path",
     "Probe",
     "ReadVariablesError",
@@ -126,9 +129,12 @@ __all__ = [
     "merge_missing",
     "next_seed",
     "normalize_variables",
+    "outline_outputs",
     "output_specs",
     "override_variables",
     "parse_path",
+    "plain_container",
+    "register_plain_container",
     "same_structure",
     "split_arguments",
     "split_collections",

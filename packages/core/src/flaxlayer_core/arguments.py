@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import numpy as np
 
+from flaxlayer_core.array_types import is_array
 from flaxlayer_core.errors import CallArgumentError
+from flaxlayer_core.taking_apart import has_parts, put_together, take_apart
 
-__all__ = [
-    "ArgumentStructure",
-    "StaticLeaf",
-    "is_array",
-    "split_arguments",
-    "unwrap_statics",
-    "wrap_statics",
-]
+__all__ = ["ArgumentStructure", "split_arguments"]
 
-
-def is_array(value: Any) -> bool:
-    """Tells whether a leaf is an array: concrete, traced, or abstract.
-
-    Args:
-        value: Any leaf of a call's arguments.
-
-    Returns:
-        True for what has a shape and a dtype (JAX and NumPy arrays, tracers, `ShapeDtypeStruct`,
-        Keras tensors); dtypes and scalar types are not arrays.
-
-    Example:
-
-    ```python
-    >>> import jax.numpy as jnp
-    >>> is_array(jnp.ones(3)), is_array(3.0), is_array(jnp.float32)
-    (True, False, False)
-
-    ```
-    """
-    if isinstance(value, jax.Array):
-        return True
-    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
+_NUMBERS = (float, complex)
+# What needs no look inside.
+_PLAIN = (jax.Array, np.ndarray)
 
 
 def _identity(value: Any) -> tuple[type, Any]:
@@ -70,15 +47,20 @@ class ArgumentStructure:
     Attributes:
         treedef: The structure of `(args, kwargs)`.
         statics: `(position, value)` of each leaf that is not an array.
+        numbers: `(position, type)` of each leaf that is a number of Python and stands among the
+            arrays, to be traced.
+        apart: Whether there are values in the tree that were taken apart.
     """
 
     treedef: jax.tree_util.PyTreeDef
     statics: tuple[tuple[int, Any], ...]
+    numbers: tuple[tuple[int, type], ...] = ()
+    apart: bool = False
 
     def __post_init__(self) -> None:
         identity = tuple((index, *_identity(value)) for index, value in self.statics)
         try:
-            digest = hash((self.treedef, identity))
+            digest = hash((self.treedef, identity, self.numbers))
         except TypeError as error:
             raise CallArgumentError(
                 "A call got an argument that is neither an array nor hashable.",
@@ -97,7 +79,7 @@ class ArgumentStructure:
         if not isinstance(other, ArgumentStructure):
             return NotImplemented
         same: bool = self._identity == other._identity  # type: ignore[attr-defined]
-        return same and bool(self.treedef == other.treedef)
+        return same and self.numbers == other.numbers and bool(self.treedef == other.treedef)
 
     def skeleton(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments with None for each of their leaves."""
@@ -116,8 +98,61 @@ class ArgumentStructure:
         leaves = list(arrays)
         for index, value in self.statics:
             leaves.insert(index, value)
-        args, kwargs = jax.tree_util.tree_unflatten(self.treedef, leaves)
+        call = jax.tree_util.tree_unflatten(self.treedef, leaves)
+        args, kwargs = put_together(call) if self.apart else call
         return args, kwargs
+
+    def number_positions(self) -> tuple[int, ...]:
+        """Returns where the traced numbers stand among the arrays."""
+        before = [index for index, _ in self.statics]
+        return tuple(index - bisect_left(before, index) for index, _ in self.numbers)
+
+    def trace_numbers(self, arrays: Sequence[Any]) -> tuple[list[Any], ArgumentStructure]:
+        """Puts numbers of Python among the arrays, so that one program serves all of them (A1).
+
+        Args:
+            arrays: As `split_arguments` returned them.
+
+        Returns:
+            Arrays and numbers in the order of the tree, and the structure without the numbers.
+
+        Example:
+
+        ```python
+        >>> arrays, structure = split_arguments((0.5, "relu"), {})
+        >>> structure.trace_numbers(arrays)[0]
+        [0.5]
+
+        ```
+        """
+        numbers = [(i, value) for i, value in self.statics if type(value) in _NUMBERS]
+        if not numbers:
+            return list(arrays), self
+        leaves = list(arrays)
+        for index, value in self.statics:
+            leaves.insert(index, value)
+        statics = tuple((i, value) for i, value in self.statics if type(value) not in _NUMBERS)
+        kinds = tuple((index, type(value)) for index, value in numbers)
+        structure = replace(self, statics=statics, numbers=kinds)
+        fixed = {index for index, _ in statics}
+        return [leaf for i, leaf in enumerate(leaves) if i not in fixed], structure
+
+    def fix_numbers(self, arrays: Sequence[Any]) -> tuple[list[Any], ArgumentStructure]:
+        """Undoes `trace_numbers`.
+
+        Args:
+            arrays: Arrays, and numbers of Python.
+
+        Returns:
+            The arrays, and the structure with the numbers as static values.
+        """
+        places = self.number_positions()
+        if not places:
+            return list(arrays), self
+        found = [(i, arrays[place]) for (i, _), place in zip(self.numbers, places, strict=True)]
+        statics = tuple(sorted((*self.statics, *found), key=lambda pair: pair[0]))
+        structure = replace(self, statics=statics, numbers=())
+        return [array for i, array in enumerate(arrays) if i not in places], structure
 
 
 def split_arguments(
@@ -148,7 +183,14 @@ def split_arguments(
 
     ```
     """
-    leaves, treedef = jax.tree_util.tree_flatten((args, dict(kwargs)))
+    call: Any = (args, dict(kwargs))
+    apart = False
+    if kwargs or not all(
+        isinstance(arg, _PLAIN) and isinstance(arg.dtype, np.dtype) for arg in args
+    ):
+        call = take_apart(call)
+        apart = has_parts(call)
+    leaves, treedef = jax.tree_util.tree_flatten(call)
     arrays: list[Any] = []
     statics: list[tuple[int, Any]] = []
     for index, leaf in enumerate(leaves):
@@ -156,64 +198,4 @@ def split_arguments(
             arrays.append(leaf)
         else:
             statics.append((index, leaf))
-    return arrays, ArgumentStructure(treedef, tuple(statics))
-
-
-@jax.tree_util.register_pytree_node_class
-@dataclass(frozen=True)
-class StaticLeaf:
-    """A value in a tree of outputs that is no array: part of the structure, not a leaf (A5).
-
-    Attributes:
-        value: The value, such as a string that the module returned.
-    """
-
-    value: Any
-
-    def tree_flatten(self) -> tuple[tuple[()], Any]:
-        """Has no children: the value is structure."""
-        return (), self.value
-
-    @classmethod
-    def tree_unflatten(cls, value: Any, children: Sequence[Any]) -> StaticLeaf:
-        """Makes the leaf again from the structure."""
-        del children
-        return cls(value)
-
-
-def wrap_statics(outputs: Any) -> Any:
-    """Makes outputs that are not arrays pass through a JAX transformation (A5).
-
-    Args:
-        outputs: Any pytree that a module returned.
-
-    Returns:
-        The pytree with each leaf that is no array in a `StaticLeaf`.
-
-    Example:
-
-    ```python
-    >>> unwrap_statics(wrap_statics({"name": "relu"}))
-    {'name': 'relu'}
-
-    ```
-    """
-    return jax.tree_util.tree_map(
-        lambda leaf: leaf if is_array(leaf) else StaticLeaf(leaf), outputs
-    )
-
-
-def unwrap_statics(outputs: Any) -> Any:
-    """Undoes `wrap_statics`.
-
-    Args:
-        outputs: Any pytree.
-
-    Returns:
-        The pytree with the values of its `StaticLeaf` leaves.
-    """
-    return jax.tree_util.tree_map(
-        lambda leaf: leaf.value if isinstance(leaf, StaticLeaf) else leaf,
-        outputs,
-        is_leaf=lambda leaf: isinstance(leaf, StaticLeaf),
-    )
+    return arrays, ArgumentStructure(treedef, tuple(statics), apart=apart)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from flaxlayer_core.arguments import is_array
+from flaxlayer_core.array_types import is_array
 from flaxlayer_core.collections import VariableLayout
 from flaxlayer_core.discovery import UNTRACEABLE, discover, refuse_late
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError

@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 from flax.core.scope import in_filter
 
-from flaxlayer_core.arguments import wrap_statics
 from flaxlayer_core.collections import Role, VariableSpec
 from flaxlayer_core.compat import StreamRecord
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.given import merge_missing
+from flaxlayer_core.outputs import wrap_statics
 from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import NO_MODES, FlaxModule, Modes, Rngs
 

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from flax.core import DenyList
 
-from flaxlayer_core.arguments import ArgumentStructure, wrap_statics
+from flaxlayer_core.arguments import ArgumentStructure
 from flaxlayer_core.collections import CollectionPolicy, VariableLayout
 from flaxlayer_core.given import fit_variables
 from flaxlayer_core.key_arguments import KeyArgument, make_keys
+from flaxlayer_core.outputs import wrap_statics
 from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
@@ -168,7 +169,7 @@ class Probe:
         mutable: Any,
         optional_keys: bool = True,
     ) -> tuple[Any, dict[str, Any]]:
-        """Applies the module; outputs that are no arrays come in a `StaticLeaf`."""
+        """Applies the module; its outputs are as `wrap_statics` gives them."""
         keys = make_keys(self.keys, rngs, optional=optional_keys)
         args, kwargs = self.arguments(self.call, arrays, training, keys)
         outputs, updates = self.flax_module.apply(

@@ -23,6 +23,7 @@ class ArraySpec:
     Attributes:
         shape: Its dimensions, None where one is unknown.
         dtype: Its true dtype.
+        weak: Whether its dtype gives way to others, as that of a number of Python.
 
     Example:
 
@@ -36,6 +37,7 @@ class ArraySpec:
 
     shape: tuple[int | None, ...]
     dtype: Any
+    weak: bool = False
 
     def __str__(self) -> str:
         name = getattr(self.dtype, "name", str(self.dtype))
@@ -106,7 +108,7 @@ def bindings(specs: Sequence[ArraySpec]) -> Iterator[Binding]:
 
 def _struct(spec: ArraySpec, sizes: dict[int, Any]) -> jax.ShapeDtypeStruct:
     shape = tuple(sizes[axis] if dim is None else dim for axis, dim in enumerate(spec.shape))
-    return jax.ShapeDtypeStruct(shape, spec.dtype)
+    return jax.ShapeDtypeStruct(shape, spec.dtype, weak_type=spec.weak)
 
 
 def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> Binding:

@@ -1,0 +1,48 @@
+"""What counts as an array among the arguments and outputs of a call (A1, A5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxlayer_core.shapes import ArraySpec
+
+__all__ = ["is_array"]
+
+_ARRAYS = (jax.Array, jax.ShapeDtypeStruct, ArraySpec)
+# By its class, not by the object: an object of nnx has an attribute for any name.
+_PROTOCOLS = ("__array__", "__jax_array__", "__dlpack__", "__tf_tracing_type__")
+_NO_NUMBERS = "OSUMm"
+
+
+def is_array(value: Any) -> bool:
+    """Tells whether a leaf is an array: concrete, traced, or abstract.
+
+    Args:
+        value: Any leaf of a call's arguments.
+
+    Returns:
+        True for arrays of numbers or keys: those of JAX and NumPy, NumPy's scalars, tracers,
+        `ShapeDtypeStruct`, and what other libraries make to be read as an array (Keras tensors and
+        variables, tensors of TensorFlow); False for dtypes, Python's numbers, and objects that
+        only have a `shape` and a `dtype`.
+
+    Example:
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> is_array(jnp.ones(3)), is_array(3.0), is_array(jnp.float32)
+    (True, False, False)
+
+    ```
+    """
+    if isinstance(value, _ARRAYS):
+        return True
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind not in _NO_NUMBERS and value.dtype.names is None
+    kind = type(value)
+    if isinstance(value, type) or not any(hasattr(kind, name) for name in _PROTOCOLS):
+        return False
+    return hasattr(value, "shape") and hasattr(value, "dtype")

@@ -1,0 +1,151 @@
+"""Values that JAX has no tree for, taken apart and put together again (A1, A5)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+__all__ = ["Container", "is_container", "plain_container", "register_plain_container"]
+
+_BUILTIN = (OrderedDict, defaultdict, dict, list, tuple, object)
+_plain: dict[type, Callable[[Any], Any]] = {}
+
+
+def register_plain_container(kind: type, plain: Callable[[Any], Any]) -> None:
+    """Declares a class of lists or dicts that stands for plain ones wherever it appears (A1).
+
+    Args:
+        kind: The class, such as the one that Keras makes of a list that is an attribute of a model.
+        plain: Makes the plain list or dict of an instance.
+
+    Example:
+
+    ```python
+    >>> class Watched(list):
+    ...     pass
+    >>> register_plain_container(Watched, list)
+    >>> type(plain_container(Watched([1])))
+    <class 'list'>
+
+    ```
+    """
+    _plain[kind] = plain
+
+
+def plain_container(value: Any) -> Any:
+    """Returns the plain list or dict that a registered class stands for, else the value itself.
+
+    Args:
+        value: Anything; what is in a container stays as it is.
+    """
+    plain = _plain.get(type(value))
+    return value if plain is None else plain(value)
+
+
+def is_container(value: Any) -> bool:
+    """Tells whether a value holds others: a mapping, a sequence, or an object of declared fields.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        True for subclasses of list, tuple and dict, mappings, dataclasses, classes of attrs and
+        `SimpleNamespace`; False for Flax modules, which are settings.
+    """
+    if isinstance(value, type | nn.Module):
+        return False
+    if isinstance(value, list | tuple | Mapping | SimpleNamespace):
+        return True
+    return dataclasses.is_dataclass(value) or hasattr(type(value), "__attrs_attrs__")
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclass(frozen=True, eq=False)
+class Container:
+    """An object by its parts; it is made again without its constructor, which may look at them.
+
+    Attributes:
+        kind: Its class.
+        keys: The keys of a dict, the length of a list or tuple, None for another object.
+        names: The names of its attributes.
+        children: The items, then the values of the attributes.
+    """
+
+    kind: type
+    keys: tuple[Any, ...] | int | None
+    names: tuple[str, ...]
+    children: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, value: Any) -> Container:
+        """Takes an object apart, one level deep."""
+        keys, items = _items(value)
+        attributes = _attributes(value)
+        return cls(type(value), keys, tuple(attributes), (*items, *attributes.values()))
+
+    def build(self) -> Any:
+        """Makes the object again of its parts."""
+        count = len(self.children) - len(self.names)
+        items = self.children[:count]
+        if issubclass(self.kind, tuple):
+            value = tuple.__new__(self.kind, items)
+        else:
+            base = next(base for base in _BUILTIN if issubclass(self.kind, base))
+            value = base.__new__(self.kind)  # type: ignore[call-overload]
+            _fill(value, self.keys, items)
+        for name, part in zip(self.names, self.children[count:], strict=True):
+            object.__setattr__(value, name, part)
+        return value
+
+    def with_children(self, children: Sequence[Any]) -> Container:
+        """Returns the same object of other parts."""
+        return dataclasses.replace(self, children=tuple(children))
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Has the parts as children."""
+        return self.children, (self.kind, self.keys, self.names)
+
+    @classmethod
+    def tree_unflatten(cls, form: tuple[Any, ...], children: Sequence[Any]) -> Container:
+        """Makes the node again."""
+        return cls(*form, tuple(children))
+
+
+def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
+    # By the base class: what a subclass gives for an item need not be what it holds.
+    if isinstance(value, OrderedDict):
+        return tuple(OrderedDict.keys(value)), list(OrderedDict.values(value))
+    if isinstance(value, dict):
+        return tuple(dict.keys(value)), list(dict.values(value))
+    for base in (list, tuple):
+        if isinstance(value, base):
+            return len(value), list(base.__iter__(value))
+    return None, []
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    if isinstance(value, defaultdict):
+        found["default_factory"] = value.default_factory
+    return found
+
+
+def _fill(value: Any, keys: Any, items: Sequence[Any]) -> None:
+    if isinstance(value, list):
+        list.extend(value, items)
+    elif isinstance(value, dict):
+        put = OrderedDict.__setitem__ if isinstance(value, OrderedDict) else dict.__setitem__
+        for key, item in zip(keys, items, strict=True):
+            put(value, key, item)

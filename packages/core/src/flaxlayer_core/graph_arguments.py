@@ -1,0 +1,78 @@
+"""Objects of nnx among the arguments of a call, by Flax's graph protocol (A1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from flax import nnx
+
+__all__ = ["GraphPart", "is_graph_object", "merge_graph", "split_graph"]
+
+# Flax 0.12 calls it Pytree; `nnx.Rngs` is one.
+_NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Object, nnx.Variable)
+
+
+def is_graph_object(value: Any) -> bool:
+    """Tells whether a value is an object or a variable of nnx.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        True for modules, `nnx.Rngs`, and variables; False for `nnx.State`, which is a tree of them.
+    """
+    return isinstance(value, _NODES)
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclass(eq=False)
+class GraphPart:
+    """The place of an object of nnx; the first of a call holds the arrays of all of them.
+
+    Attributes:
+        index: Which of the objects it is.
+        form: The graph of all objects and the tree of its state, in the first one.
+        leaves: The arrays of that state.
+    """
+
+    index: int
+    form: Any = None
+    leaves: Sequence[Any] = ()
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """Has the arrays as children."""
+        return tuple(self.leaves), (self.index, self.form)
+
+    @classmethod
+    def tree_unflatten(cls, form: Any, leaves: Sequence[Any]) -> GraphPart:
+        """Makes the node again."""
+        return cls(*form, tuple(leaves))
+
+
+def split_graph(objects: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Takes objects of nnx apart together, so that what they share is one thing again.
+
+    Args:
+        objects: Modules, `nnx.Rngs`, variables; they are not changed.
+
+    Returns:
+        What is static, hashable, and the arrays.
+    """
+    graph, state = nnx.split(list(objects))
+    leaves, treedef = jax.tree_util.tree_flatten(state)
+    return (graph, treedef), leaves
+
+
+def merge_graph(form: Any, leaves: Sequence[Any]) -> list[Any]:
+    """Makes new objects of what `split_graph` returned.
+
+    Args:
+        form: What is static.
+        leaves: Arrays.
+    """
+    graph, treedef = form
+    objects: list[Any] = nnx.merge(graph, jax.tree_util.tree_unflatten(treedef, list(leaves)))
+    return objects
