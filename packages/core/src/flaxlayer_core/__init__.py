@@ -52,6 +52,7 @@ from flaxlayer_core.nnx import NnxModule
 from flaxlayer_core.outputs import (
     Outline,
     StaticLeaf,
+    has_sealed,
     outline_outputs,
     unwrap_statics,
     wrap_statics,
@@ -68,6 +69,7 @@ from flaxlayer_core.plans import Discovery, ModePlan, Probe
 from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
 from flaxlayer_core.signatures import MethodCall
+from flaxlayer_core.taking_apart import KeyData, has_parts, take_apart
 from flaxlayer_core.wrapping import wrap_module
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "ImportBackendError",
     "ImportExtraError",
     "InspectMethodError",
+    "KeyData",
     "LinenModule",
     "LowerModuleError",
     "MatchPathPatternError",
@@ -121,6 +124,8 @@ __all__ = [
     "flatten_with_paths",
     "forget_trace",
     "format_path",
+    "has_parts",
+    "has_sealed",
     "init_rngs",
     "initial_variables",
     "is_array",
@@ -139,6 +144,7 @@ __all__ = [
     "split_arguments",
     "split_collections",
     "stream_rngs",
+    "take_apart",
     "unwrap_statics",
     "wrap_module",
     "wrap_statics",

@@ -6,7 +6,7 @@ import dataclasses
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import BuiltinFunctionType, SimpleNamespace
 from typing import Any
 
 import flax.linen as nn
@@ -14,7 +14,6 @@ import jax
 
 __all__ = ["Container", "is_container", "plain_container", "register_plain_container"]
 
-_BUILTIN = (OrderedDict, defaultdict, dict, list, tuple, object)
 _plain: dict[type, Callable[[Any], Any]] = {}
 
 
@@ -95,10 +94,9 @@ class Container:
         count = len(self.children) - len(self.names)
         items = self.children[:count]
         if issubclass(self.kind, tuple):
-            value = tuple.__new__(self.kind, items)
+            value: Any = tuple.__new__(self.kind, items)
         else:
-            base = next(base for base in _BUILTIN if issubclass(self.kind, base))
-            value = base.__new__(self.kind)  # type: ignore[call-overload]
+            value = _allocate(self.kind)
             _fill(value, self.keys, items)
         for name, part in zip(self.names, self.children[count:], strict=True):
             object.__setattr__(value, name, part)
@@ -115,7 +113,8 @@ class Container:
     @classmethod
     def tree_unflatten(cls, form: tuple[Any, ...], children: Sequence[Any]) -> Container:
         """Makes the node again."""
-        return cls(*form, tuple(children))
+        kind, keys, names = form
+        return cls(kind, keys, names, tuple(children))
 
 
 def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
@@ -124,9 +123,10 @@ def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
         return tuple(OrderedDict.keys(value)), list(OrderedDict.values(value))
     if isinstance(value, dict):
         return tuple(dict.keys(value)), list(dict.values(value))
-    for base in (list, tuple):
-        if isinstance(value, base):
-            return len(value), list(base.__iter__(value))
+    if isinstance(value, list):
+        return len(value), list(list.__iter__(value))
+    if isinstance(value, tuple):
+        return len(value), list(tuple.__iter__(value))
     return None, []
 
 
@@ -140,6 +140,12 @@ def _attributes(value: Any) -> dict[str, Any]:
     if isinstance(value, defaultdict):
         found["default_factory"] = value.default_factory
     return found
+
+
+def _allocate(kind: type) -> Any:
+    # By the nearest base that is no class of Python's: the others may ask for arguments.
+    made = (base.__dict__.get("__new__") for base in kind.__mro__)
+    return next(new for new in made if isinstance(new, BuiltinFunctionType))(kind)
 
 
 def _fill(value: Any, keys: Any, items: Sequence[Any]) -> None:

@@ -49,7 +49,8 @@ class GraphPart:
     @classmethod
     def tree_unflatten(cls, form: Any, leaves: Sequence[Any]) -> GraphPart:
         """Makes the node again."""
-        return cls(*form, tuple(leaves))
+        index, graph = form
+        return cls(index, graph, tuple(leaves))
 
 
 def split_graph(objects: Sequence[Any]) -> tuple[Any, list[Any]]:

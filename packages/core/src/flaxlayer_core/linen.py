@@ -164,7 +164,7 @@ class LinenModule:
 
 
 # Arguments of `Module.init` and `Module.apply` themselves.
-_TAKEN = frozenset({"variables", "rngs", "method", "mutable", "capture_intermediates"})
+_TAKEN = frozenset({"capture_intermediates", "method", "mutable", "rngs", "self", "variables"})
 
 
 def _keep_apart(
@@ -173,7 +173,7 @@ def _keep_apart(
     if not _TAKEN & kwargs.keys():
         return method, kwargs
 
-    def call(module: nn.Module, *args: Any) -> Any:
+    def call(module: nn.Module, /, *args: Any) -> Any:
         if isinstance(method, str):
             return getattr(module, method)(*args, **kwargs)
         return method(module, *args, **kwargs)

@@ -17,9 +17,15 @@ from flaxlayer_core.array_types import is_array
 from flaxlayer_core.containers import Container, is_container
 from flaxlayer_core.taking_apart import KeyData, put_together, take_apart
 
-_LEAF = jax.tree_util.tree_structure(0)
-
-__all__ = ["Outline", "Sealed", "StaticLeaf", "outline_outputs", "unwrap_statics", "wrap_statics"]
+__all__ = [
+    "Outline",
+    "Sealed",
+    "StaticLeaf",
+    "has_sealed",
+    "outline_outputs",
+    "unwrap_statics",
+    "wrap_statics",
+]
 
 
 @jax.tree_util.register_pytree_node_class
@@ -103,7 +109,7 @@ def wrap_statics(outputs: Any) -> Any:
         return {key: wrap_statics(value) for key, value in outputs.items()}
     taken = take_apart(outputs)
     leaves, treedef = jax.tree_util.tree_flatten(taken)
-    if treedef == _LEAF:
+    if jax.tree_util.treedef_is_leaf(treedef):
         return taken if is_array(taken) else StaticLeaf(taken)
     if isinstance(taken, KeyData):
         return taken
@@ -129,6 +135,12 @@ def unwrap_statics(outputs: Any) -> Any:
     if kind is KeyData:
         return put_together(outputs)
     return outputs.open() if kind is Sealed else outputs
+
+
+def has_sealed(wrapped: Any) -> bool:
+    """Tells whether there is an object of a user's class in outputs that `wrap_statics` gave."""
+    nodes = jax.tree_util.tree_leaves(wrapped, is_leaf=lambda node: isinstance(node, Sealed))
+    return any(isinstance(node, Sealed) for node in nodes)
 
 
 @dataclass(frozen=True)

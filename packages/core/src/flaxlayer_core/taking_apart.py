@@ -6,7 +6,7 @@ for their items and attributes. What a tree is then made of again is new, and no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,12 @@ class KeyData:
         return cls(impl, children[0])
 
 
-def take_apart(tree: Any) -> Any:
+def take_apart(tree: Any, *, held: Callable[[Any], bool] = is_array) -> Any:
     """Returns a tree whose leaves are arrays without typed keys, and static values.
 
     Args:
         tree: Any pytree, of registered classes and of others that hold arrays.
+        held: Tells what counts as an array: an object that holds none is a static value.
 
     Returns:
         What `put_together` makes the tree of again.
@@ -65,14 +66,15 @@ def take_apart(tree: Any) -> Any:
 
     ```
     """
-    taking = _TakingApart()
+    taking = _TakingApart(held)
     taken = taking.run(tree)
     taking.finish()
     return taken
 
 
 class _TakingApart:
-    def __init__(self) -> None:
+    def __init__(self, held: Callable[[Any], bool]) -> None:
+        self._held = held
         self._objects: list[Any] = []
         self._first: GraphPart | None = None
 
@@ -101,7 +103,7 @@ class _TakingApart:
         before = len(self._objects)
         parts = Container.of(value)
         taken = parts.with_children([self.run(child) for child in parts.children])
-        holds = any(map(is_array, jax.tree_util.tree_leaves(taken)))
+        holds = any(map(self._held, jax.tree_util.tree_leaves(taken)))
         # A setting that holds no array is static as a whole.
         return taken if holds or len(self._objects) > before or not _is_hashable(value) else value
 
@@ -128,10 +130,9 @@ def _is_hashable(value: Any) -> bool:
 
 
 def _without_key(leaf: Any) -> Any:
-    dtype = getattr(leaf, "dtype", None)
-    if isinstance(dtype, np.dtype) or not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct):
+    if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) or isinstance(leaf.dtype, np.dtype):
         return leaf
-    if not jax.numpy.issubdtype(dtype, jax.dtypes.prng_key):
+    if not jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
     spec = VariableSpec.from_leaf((), leaf)
     assert spec.key_impl is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,18 +13,24 @@ import keras
 
 from flaxlayer import compat
 from flaxlayer.backends import current_backend, unconverted
-from flaxlayer.call_state import array_specs, arrays_of, keras_tensor, replace_arrays
+from flaxlayer.call_state import array_specs
+from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
 from flaxlayer.running import ModuleRunner
+from flaxlayer.tracked import register_tracked
 from flaxlayer_core import (
     ArgumentStructure,
     FlaxLayerError,
-    output_specs,
+    has_sealed,
+    is_array,
     split_arguments,
     stream_rngs,
+    unwrap_statics,
 )
 
 __all__ = ["ModuleLayer"]
+
+register_tracked()
 
 
 def _name_input(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,7 +55,7 @@ class ModuleLayer(ModuleRunner):
     # Calls.
 
     @unconverted
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls the method; arguments reach it unchanged (A1).
 
         Args:
@@ -60,9 +67,10 @@ class ModuleLayer(ModuleRunner):
         """
         if self._takes_shortcut(args, kwargs):
             arrays, structure = split_arguments(args, {})
-            return self._execute(arrays, structure, bool(kwargs.get("training")))
+            return unwrap_statics(self._execute(arrays, structure, bool(kwargs.get("training"))))
         own = {name: kwargs.pop(name) for name in ("training", "mask") if name in kwargs}
-        if "flax_arguments" in kwargs:  # a functional model calls with what it recorded
+        if isinstance(kwargs.get("flax_arguments"), PackedArguments):
+            # A functional model calls with what it recorded.
             if not self.built:  # as in clone_model
                 self._build_call(*self._unpack(args, {}, kwargs["flax_arguments"], own.get("mask")))
             return super().__call__(*args, **kwargs, **own)
@@ -71,14 +79,21 @@ class ModuleLayer(ModuleRunner):
             self._build_call(*self._split(args, kwargs, own["mask"]))
         arrays, structure = split_arguments(args, kwargs)
         if any(isinstance(array, keras.KerasTensor) for array in arrays):
-            outputs = self.compute_output_spec(*args, **kwargs, **own)
-            if not all(isinstance(t, keras.KerasTensor) for t in keras.tree.flatten(outputs)):
+            form = self._output_form(*self._split(args, kwargs, own["mask"]), own.get("training"))
+            if not form.is_plain:
                 packed = PackedArguments(structure, flat_outputs=True)
                 tensors = super().__call__(*arrays, flax_arguments=packed, **own)
-                return replace_arrays(outputs, tensors)
-        if needs_packing(args, kwargs, arrays, structure):
-            return super().__call__(*arrays, flax_arguments=PackedArguments(structure), **own)
+                return form.outline.fill(tensors)
+        sealed = self._returns_objects(structure, bool(own.get("training")))
+        if self._takes_packed and (sealed or needs_packing(args, kwargs, structure)):
+            packed = PackedArguments(structure, flat_outputs=sealed)
+            return packed.assemble(super().__call__(*arrays, flax_arguments=packed, **own))
         return super().__call__(*args, **kwargs, **own)
+
+    def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
+        # Keras would take an object of a user's class for a tensor, and write its mask on it.
+        found = self._call_state.discoveries.get(structure)
+        return found is not None and has_sealed(found.plan(training).output)
 
     def _takes_shortcut(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         backend = current_backend()
@@ -94,11 +109,20 @@ class ModuleLayer(ModuleRunner):
             and backend.is_outermost()
         )
 
+    @functools.cached_property
+    def _takes_packed(self) -> bool:
+        # A subclass may override `call` with the arguments of its own method.
+        parameters = inspect.signature(type(self).call).parameters.values()
+        return any(p.name == "flax_arguments" or p.kind is p.VAR_KEYWORD for p in parameters)
+
     def _incoming_mask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Any) -> Any:
         if given is not None:
             return given
         first = args[0] if args else next(iter(kwargs.values()), None)
-        masks = keras.tree.map_structure(compat.get_mask, first)
+        # An object of nnx has an attribute for any name.
+        masks = keras.tree.map_structure(
+            lambda leaf: compat.get_mask(leaf) if is_array(leaf) else None, first
+        )
         return masks if any(m is not None for m in keras.tree.flatten(masks)) else None
 
     def _split(
@@ -109,10 +133,12 @@ class ModuleLayer(ModuleRunner):
     def _unpack(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], packed: Any, mask: Any
     ) -> tuple[list[Any], ArgumentStructure]:
-        if packed is not None:
-            args, kwargs = packed.structure.merge(args)
         if mask is not None and all(m is None for m in keras.tree.flatten(mask)):
             mask = None
+        if packed is not None:
+            if mask is None or not self._method_call.takes_mask:
+                return list(args), packed.structure
+            args, kwargs = packed.structure.merge(args)
         return self._split(args, kwargs, mask)
 
     @_name_input
@@ -142,7 +168,9 @@ class ModuleLayer(ModuleRunner):
         except FlaxLayerError as error:
             compat.keep_message(error)
             raise
-        return arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
+        if flax_arguments is not None and flax_arguments.flat_outputs:
+            return flax_arguments.flatten(outputs)
+        return unwrap_statics(outputs)
 
     def compute_output_spec(
         self,
@@ -157,23 +185,30 @@ class ModuleLayer(ModuleRunner):
         if not self.built:
             self._build_call(arrays, structure)
 
+        form = self._output_form(arrays, structure, training)
+        tensors = form.tensors()
+        flat = flax_arguments is not None and flax_arguments.flat_outputs
+        return tensors if flat else form.outline.fill(tensors)
+
+    def _output_form(
+        self, arrays: Sequence[Any], structure: ArgumentStructure, training: bool | None
+    ) -> OutputForm:
         inputs = array_specs(arrays)
         key = (structure, tuple(inputs), bool(training), self._compute_cast)
-        specs = self._call_state.output_specs.get(key)
-        if specs is None:
-            specs = output_specs(
+        form = self._call_state.output_forms.get(key)
+        if form is None:
+            form = OutputForm.of(
                 inputs, lambda abstract: self._evaluate(structure, abstract, key[2])
             )
-            self._call_state.output_specs[key] = specs
-        outputs = jax.tree_util.tree_map(keras_tensor, specs)
-        return arrays_of(outputs) if flax_arguments and flax_arguments.flat_outputs else outputs
+            self._call_state.output_forms[key] = form
+        return form
 
     def _evaluate(self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool) -> Any:
         program = self._program(structure, arrays, training)
         values = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in program.layout.specs]
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
         outputs, _, transient, _, _ = jax.eval_shape(program, values, seed, arrays)
-        return self._assemble(outputs, transient)
+        return self._with_sown(outputs, transient)
 
     # What a caller can look at.
 

@@ -9,17 +9,22 @@ import jax
 import keras
 
 from flaxlayer.backends import current_backend
+from flaxlayer.backends.dtypes import number_spec
 from flaxlayer.execution import Program
+from flaxlayer.recent import RecentlyUsed
 from flaxlayer.storing import CallInputs
 from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
 
-__all__ = ["CallState", "array_specs", "arrays_of", "keras_tensor", "replace_arrays"]
+__all__ = ["CallState", "array_specs", "arrays_of", "keras_tensor"]
 
 
 def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
     """Describes arrays, Keras tensors or `ShapeDtypeStruct` as build and discovery take them."""
     describe = current_backend().describe
-    return [describe(array) for array in arrays]
+    return [
+        number_spec(array) if type(array) in (float, complex) else describe(array)
+        for array in arrays
+    ]
 
 
 def keras_tensor(spec: Any) -> Any:
@@ -32,30 +37,24 @@ def arrays_of(outputs: Any) -> list[Any]:
     return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]
 
 
-def replace_arrays(outputs: Any, arrays: Sequence[Any]) -> Any:
-    """Returns the outputs with other arrays in the places of theirs."""
-    leaves, treedef = jax.tree_util.tree_flatten(outputs)
-    following = iter(arrays)
-    replaced = [next(following) if is_array(leaf) else leaf for leaf in leaves]
-    return jax.tree_util.tree_unflatten(treedef, replaced)
-
-
 class CallState:
     """What a layer keeps between calls that is neither weight nor configuration.
 
     Attributes:
         discoveries: What was found for each static structure of arguments.
+        fixed: Structures whose numbers of Python the module cannot be traced with.
         programs: The calls that run compiled, by what makes two calls need different code.
         sown: Transient collections of the last eager call.
-        output_specs: The outputs of each symbolic call.
+        output_forms: The `OutputForm` of each symbolic call.
         latest: The discovery of the latest call.
         inputs: The inputs that the layer was built with.
     """
 
     def __init__(self) -> None:
-        self.discoveries: dict[ArgumentStructure, Discovery] = {}
-        self.output_specs: dict[Any, Any] = {}
+        self.discoveries: RecentlyUsed[ArgumentStructure, Discovery] = RecentlyUsed()
+        self.fixed: RecentlyUsed[ArgumentStructure, bool] = RecentlyUsed()
+        self.output_forms: RecentlyUsed[Any, Any] = RecentlyUsed()
         self.latest: Discovery | None = None
-        self.programs: dict[Any, Program] = {}
+        self.programs: RecentlyUsed[Any, Program] = RecentlyUsed()
         self.sown: dict[str, Any] = {}
         self.inputs: CallInputs | None = None

@@ -70,7 +70,7 @@ class Program:
         outputs, updates = self.probe.apply(
             variables,
             rngs,
-            [self._cast(array) for array in arrays],
+            self._cast_arguments(arrays),
             training=self.plan.training,
             mutable=self.plan.mutable,
             optional_keys=self.plan.optional_keys,
@@ -90,6 +90,13 @@ class Program:
         if self.compute_dtype and jnp.issubdtype(value.dtype, jnp.floating):
             return jnp.asarray(value, self.compute_dtype)
         return value
+
+    def _cast_arguments(self, arrays: Sequence[Any]) -> list[Any]:
+        # A number of Python gives way to the dtypes that it meets: it needs no cast.
+        numbers = self.probe.structure.number_positions()
+        return [
+            array if index in numbers else self._cast(array) for index, array in enumerate(arrays)
+        ]
 
     def _cast_params(self, values: Sequence[Any]) -> list[Any]:
         if not self.compute_dtype:
@@ -158,7 +165,7 @@ class Outcome:
     """What one call gave, before anything is written.
 
     Attributes:
-        outputs: The outputs of the method; non-arrays in a `StaticLeaf`.
+        outputs: The outputs of the method, as `wrap_statics` gives them.
         changed: New state by position in the layout.
         transient: Transient collections.
         loss: The sum of the loss collections, None without one.

@@ -266,12 +266,15 @@ class FlaxLayer(WeightAccess):
         ```
         """
         if isinstance(input_shape, storing.CallInputs):  # from model.summary()
-            args, kwargs = input_shape.structure.merge(input_shape.specs)
+            specs, structure = input_shape.specs, input_shape.structure
         else:
-            args, kwargs = storing.arguments_from_shapes(input_shape, self._method_call), {}
-        args, kwargs = jax.tree_util.tree_map(keras_tensor, (args, kwargs))
-        outputs = self.compute_output_spec(*args, **kwargs)
-        return jax.tree_util.tree_map(lambda tensor: tensor.shape, outputs)
+            shapes = storing.arguments_from_shapes(input_shape, self._method_call)
+            specs, structure = split_arguments(shapes, {})
+        tensors = list(map(keras_tensor, specs))
+        if not self.built:
+            self._build_call(tensors, structure)
+        form = self._output_form(tensors, structure, False)
+        return form.outline.fill([spec.shape for spec in form.specs])
 
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
         backend = current_backend()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,14 @@ import keras
 
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.resolving import resolve_name
-from flaxlayer_core import ArgumentStructure, is_array
+from flaxlayer_core import (
+    ArgumentStructure,
+    KeyData,
+    has_parts,
+    is_array,
+    take_apart,
+    unwrap_statics,
+)
 from flaxlayer_core.config import decode_value, encode_value, register
 
 __all__ = ["PackedArguments", "decode_structure", "encode_structure", "needs_packing"]
@@ -27,6 +34,9 @@ class Slot:
     """
 
     index: int
+
+
+register(KeyData, package="flaxlayer", name="KeyData")
 
 
 def encode_structure(structure: ArgumentStructure) -> Any:
@@ -61,6 +71,7 @@ def decode_structure(config: Any) -> ArgumentStructure:
     call = decode_value(config, path="arguments", resolve=resolve_name)
     if not _is_call(call):
         raise refuse("arguments", expected="positional and keyword arguments", found=config)
+    call = take_apart(call, held=lambda value: isinstance(value, Slot))
     leaves, treedef = jax.tree_util.tree_flatten(call)
     slots = [leaf.index for leaf in leaves if isinstance(leaf, Slot)]
     if slots != list(range(len(slots))):
@@ -68,7 +79,7 @@ def decode_structure(config: Any) -> ArgumentStructure:
     statics = [(i, leaf) for i, leaf in enumerate(leaves) if not isinstance(leaf, Slot)]
     if any(is_array(leaf) for _, leaf in statics):
         raise refuse("arguments", expected="static values that are no arrays", found=statics)
-    return ArgumentStructure(treedef, tuple(statics))
+    return ArgumentStructure(treedef, tuple(statics), apart=has_parts(call))
 
 
 def _is_call(call: Any) -> bool:
@@ -91,6 +102,18 @@ class PackedArguments:
     def __init__(self, structure: ArgumentStructure, flat_outputs: bool = False) -> None:
         self.structure = structure
         self.flat_outputs = flat_outputs
+        self._form: Any = None
+
+    def flatten(self, outputs: Any) -> list[Any]:
+        """Returns the arrays of outputs as `wrap_statics` gives them, and keeps their form."""
+        leaves, self._form = jax.tree_util.tree_flatten(outputs)
+        return leaves
+
+    def assemble(self, outputs: Any) -> Any:
+        """Undoes `flatten` after Keras has seen the arrays."""
+        if not self.flat_outputs:
+            return outputs
+        return unwrap_statics(jax.tree_util.tree_unflatten(self._form, outputs))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration, which a functional model stores for each call."""
@@ -105,16 +128,24 @@ class PackedArguments:
         return cls(structure, flat_outputs=bool(known.get("flat_outputs")))
 
 
+# Names of arguments that Keras, or `Layer.call` of ours, would take for its own.
+_TAKEN = frozenset({"args", "flax_arguments", "inputs", "kwargs", "self"})
+
+
 def needs_packing(
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    arrays: Sequence[Any],
-    structure: ArgumentStructure,
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], structure: ArgumentStructure
 ) -> bool:
-    """Tells whether Keras would refuse or misread these arguments."""
-    if structure.statics:
+    """Tells whether Keras would refuse, misread or lose the form of these arguments."""
+    if structure.statics or structure.apart or not _TAKEN.isdisjoint(kwargs):
         return True
-    if all(map(is_array, args)) and all(map(is_array, kwargs.values())):
-        return False
-    seen = [leaf for leaf in keras.tree.flatten((args, dict(kwargs))) if leaf is not None]
-    return len(seen) != len(arrays) or not all(map(is_array, seen))
+    return not all(map(_is_kept, (*args, *kwargs.values())))
+
+
+def _is_kept(value: Any) -> bool:
+    # What a file of Keras gives back as it was.
+    kind = type(value)
+    if kind in (list, tuple):
+        return all(map(_is_kept, value))
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(_is_kept, value.values()))
+    return value is None or is_array(value)

@@ -26,7 +26,7 @@ from flaxlayer_core import (
     Probe,
     VariableLayout,
     discover,
-    unwrap_statics,
+    wrap_statics,
 )
 from flaxlayer_core.compat import prng_impl
 
@@ -114,7 +114,10 @@ class ModuleRunner(keras.layers.Layer):
         )
 
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
+        """Runs a call; returns its outputs as `wrap_statics` gives them."""
         clean = current_backend().is_outermost()
+        if clean and structure.statics:
+            arrays, structure = self._trace_numbers(arrays, structure)
         try:
             outcome = self._run(arrays, structure, training, clean)
         except FlaxLayerError:
@@ -127,7 +130,25 @@ class ModuleRunner(keras.layers.Layer):
             self._call_state.sown = outcome.transient
         if outcome.loss is not None:
             self.add_loss(outcome.loss)
-        return self._assemble(outcome.outputs, outcome.transient)
+        return self._with_sown(outcome.outputs, outcome.transient)
+
+    def _trace_numbers(
+        self, arrays: list[Any], structure: ArgumentStructure
+    ) -> tuple[list[Any], ArgumentStructure]:
+        """Lets one program serve all values of a number of Python, where that is possible (A1)."""
+        leaves, traced = structure.trace_numbers(arrays)
+        state = self._call_state
+        if traced is structure or state.fixed.get(traced) or not self._source().discovery.traceable:
+            return arrays, structure
+        if state.discoveries.get(traced) is not None:
+            return leaves, traced
+        try:
+            self._discovery_for(traced, leaves)
+        except Exception:  # a module may need the number in any way; a real fault comes again
+            self._discovery_for(structure, arrays)
+            state.fixed[traced] = True
+            return arrays, structure
+        return leaves, traced
 
     def _run(
         self, arrays: list[Any], structure: ArgumentStructure, training: bool, clean: bool
@@ -202,10 +223,9 @@ class ModuleRunner(keras.layers.Layer):
                 law="A1",
             ) from error
 
-    def _assemble(self, outputs: Any, transient: Mapping[str, Any]) -> Any:
-        if not current_backend().is_value(outputs):
-            outputs = unwrap_statics(outputs)
+    def _with_sown(self, outputs: Any, transient: Mapping[str, Any]) -> Any:
         names = self._source().return_sown
         if not names:
             return outputs
-        return outputs, {name: transient[name] for name in names if name in transient}
+        sown = {name: transient[name] for name in names if name in transient}
+        return outputs, wrap_statics(sown)

@@ -6,8 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-__all__ = ["canonical_dtype"]
+from flaxlayer_core import ArraySpec
+
+__all__ = ["canonical_dtype", "number_spec"]
 
 
 def canonical_dtype(dtype: Any) -> Any:
@@ -28,3 +31,17 @@ def canonical_dtype(dtype: Any) -> Any:
     if not isinstance(dtype, str) and jnp.issubdtype(dtype, jax.dtypes.extended):
         return dtype
     return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def number_spec(number: float | complex) -> ArraySpec:
+    """Describes a number of Python as `jax.jit` takes it: of the default dtype, weakly typed (A1).
+
+    Example:
+
+    ```python
+    >>> str(number_spec(0.5)), number_spec(0.5).weak
+    ('float32[]', True)
+
+    ```
+    """
+    return ArraySpec((), canonical_dtype(np.dtype(type(number))), weak=True)

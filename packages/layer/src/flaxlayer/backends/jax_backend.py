@@ -32,8 +32,8 @@ class JaxBackend:
         return trace_state_clean()
 
     def is_value(self, array: Any) -> bool:
-        """Tells whether this is an array of JAX or NumPy."""
-        return isinstance(array, jax.Array | np.ndarray)
+        """Tells whether this is an array of JAX or NumPy, and no typed key."""
+        return isinstance(array, jax.Array | np.ndarray) and isinstance(array.dtype, np.dtype)
 
     def has_values(self, arrays: Sequence[Any]) -> bool:
         """Tells whether none of them is abstract or traced."""

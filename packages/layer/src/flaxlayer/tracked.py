@@ -1,0 +1,31 @@
+"""What Keras makes of lists and dicts that are attributes of a model: the plain ones (A1)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import keras
+
+from flaxlayer_core import register_plain_container
+
+__all__ = ["register_tracked"]
+
+_PLAIN: tuple[type, ...] = (list, dict, OrderedDict, tuple)
+
+
+def register_tracked() -> None:
+    """Declares the classes that Keras, and TensorFlow under it, put in place of containers."""
+    _register_attributes(keras.layers.Layer())
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        _register_attributes(tensorflow.Module())
+
+
+def _register_attributes(owner: Any) -> None:
+    for plain in _PLAIN:
+        owner.attribute = plain()
+        kind = type(owner.attribute)
+        if kind is not plain:
+            register_plain_container(kind, plain)
