@@ -13,7 +13,7 @@ import keras
 
 from flaxlayer import compat
 from flaxlayer.backends import current_backend, unconverted
-from flaxlayer.call_state import array_specs
+from flaxlayer.call_state import array_specs, constant
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
 from flaxlayer.running import ModuleRunner
@@ -82,11 +82,12 @@ class ModuleLayer(ModuleRunner):
             form = self._output_form(*self._split(args, kwargs, own["mask"]), own.get("training"))
             if not form.is_plain:
                 packed = PackedArguments(structure, flat_outputs=True)
-                tensors = super().__call__(*arrays, flax_arguments=packed, **own)
+                tensors = super().__call__(*map(constant, arrays), flax_arguments=packed, **own)
                 return form.outline.fill(tensors)
         sealed = self._returns_objects(structure, bool(own.get("training")))
         if self._takes_packed and (sealed or needs_packing(args, kwargs, structure)):
             packed = PackedArguments(structure, flat_outputs=sealed)
+            arrays = list(map(constant, arrays))
             return packed.assemble(super().__call__(*arrays, flax_arguments=packed, **own))
         return super().__call__(*args, **kwargs, **own)
 

@@ -15,7 +15,7 @@ from flaxlayer.recent import RecentlyUsed
 from flaxlayer.storing import CallInputs
 from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
 
-__all__ = ["CallState", "array_specs", "arrays_of", "keras_tensor"]
+__all__ = ["CallState", "array_specs", "arrays_of", "constant", "keras_tensor"]
 
 
 def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
@@ -25,6 +25,12 @@ def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
         number_spec(array) if type(array) in (float, complex) else describe(array)
         for array in arrays
     ]
+
+
+def constant(array: Any) -> Any:
+    """Returns a value of JAX, such as the data of a key, as Keras can store it in a model."""
+    is_value = isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer)
+    return current_backend().to_backend(array) if is_value else array
 
 
 def keras_tensor(spec: Any) -> Any:
