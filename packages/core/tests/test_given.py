@@ -70,11 +70,18 @@ def test_a_frozen_dict_is_taken_like_a_dict(probe):
     assert equal(built(probe, freeze(raw())), stored(raw()))
 
 
-def test_unboxed_variables_go_into_the_boxes_of_the_module(probe):
-    given = nn.unbox(raw())
+def test_unboxed_variables_of_a_part_go_into_the_boxes_of_the_module(probe):
+    given = without(raw(), "batch_stats")
     result = built(probe, given)
-    assert equal(result, stored(given))
+    assert equal(result["params"], given["params"])
     assert result["params"]["Dense_0"]["kernel"].names == ("in", "out")
+
+
+def test_complete_variables_keep_the_structure_that_they_are_given_in(probe):
+    given = {name: tree for name, tree in nn.unbox(raw()).items() if name != "losses"}
+    result = built(probe, given)
+    assert jax.tree_util.tree_structure(result) == jax.tree_util.tree_structure(given)
+    assert equal(result, given)
 
 
 def test_a_flax_state_dict_writes_a_box_as_its_value(probe):
@@ -163,6 +170,8 @@ def test_unknown_paths_and_wrong_shapes_are_listed_all(probe):
     failed, expected, found, fix, law = str(caught.value).splitlines()
     assert failed == "Layer 'it' (module Net) does not take the given variables."
     assert "params/Dense_0/kernel [3,4]" in expected
+    assert "missing: batch_stats/BatchNorm_0/mean [4], " in expected
+    assert "params/Dense_0/bias [4]" in expected
     assert found == (
         "Found: cache/n: unknown; params/Dense_0/b: unknown; params/Dense_0/kernel: shape [4,3]"
     )

@@ -43,8 +43,14 @@ from flaxlayer_core.errors import (
     StateStructureError,
     StoreDtypeError,
 )
-from flaxlayer_core.given import fit_variables, merge_missing, override_variables
-from flaxlayer_core.initialising import forget_trace, initial_variables
+from flaxlayer_core.given import (
+    fit_variables,
+    is_form,
+    merge_missing,
+    override_variables,
+    refuse_given,
+)
+from flaxlayer_core.initialising import forget_trace, initial_variables, partition_axes
 from flaxlayer_core.key_arguments import find_key_arguments
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
@@ -129,6 +135,7 @@ __all__ = [
     "init_rngs",
     "initial_variables",
     "is_array",
+    "is_form",
     "match_paths",
     "merge_collections",
     "merge_missing",
@@ -138,7 +145,9 @@ __all__ = [
     "output_specs",
     "override_variables",
     "parse_path",
+    "partition_axes",
     "plain_container",
+    "refuse_given",
     "register_plain_container",
     "same_structure",
     "split_arguments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,11 +13,13 @@ from jax import export
 
 from flaxlayer_core.array_types import is_array
 from flaxlayer_core.collections import VariableLayout
-from flaxlayer_core.discovery import UNTRACEABLE, discover, refuse_late
-from flaxlayer_core.errors import BuildModuleError, FlaxLayerError
+from flaxlayer_core.discovery import discover
+from flaxlayer_core.errors import BuildModuleError, FlaxLayerError, MatchVariablesError
 from flaxlayer_core.late import LateModule
 from flaxlayer_core.plans import Discovery, Probe
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
+from flaxlayer_core.state_forms import refuse_late
+from flaxlayer_core.tracing import UNTRACEABLE
 
 __all__ = ["Blueprint", "examine", "ones", "output_specs"]
 
@@ -80,17 +83,30 @@ def examine(
     ```
     """
     failure: Exception | None = None
+    refused: MatchVariablesError | None = None
     reported = False
     for binding in bindings(specs):
         try:
             return _examine_binding(probe, binding, values, applied, prepare)
+        except MatchVariablesError as error:
+            # B4: sizes may fit what was given where symbols do not.
+            refused = refused or error
+            if not _names_symbol(error.expected, binding):
+                break
         except FlaxLayerError:
             raise
         except Exception as error:  # any module may fail in any way on symbolic sizes
             if not reported:
                 # The first failure on sizes says most: it has no symbols in it.
                 failure, reported = error, bool(binding.varied)
+    if refused is not None:
+        raise refused
     raise _refusal(probe, specs, failure) from failure
+
+
+def _names_symbol(shapes: str, binding: Binding) -> bool:
+    names = "|".join(binding.symbols) if not binding.varied else ""
+    return bool(names) and re.search(rf"\[[^\]]*\b({names})\b", shapes) is not None
 
 
 def _examine_binding(

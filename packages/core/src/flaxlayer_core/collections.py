@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.core import FrozenDict, unfreeze
+from flax.core import FrozenDict
 
 from flaxlayer_core.compat import key_impl
 from flaxlayer_core.errors import MatchVariablesError
@@ -25,6 +25,7 @@ __all__ = [
     "normalize_variables",
     "same_structure",
     "split_collections",
+    "wider_dtypes",
 ]
 
 
@@ -211,7 +212,14 @@ def normalize_variables(variables: Any, *, where: str = "variables") -> dict[str
             fix="Pass the whole result of `Module.init`.",
             law="C1",
         )
-    return dict(unfreeze(dict(variables)))
+    return {name: _plain(tree) for name, tree in variables.items()}
+
+
+def _plain(tree: Any) -> Any:
+    # Whatever mapping a tree is kept in, such as the dict that Keras makes of an attribute.
+    if isinstance(tree, Mapping | FrozenDict):
+        return {name: _plain(part) for name, part in tree.items()}
+    return tree
 
 
 def split_collections(
@@ -285,6 +293,53 @@ def same_structure(left: Any, right: Any) -> bool:
         return False
     pairs = zip(jax.tree_util.tree_leaves(left), jax.tree_util.tree_leaves(right), strict=True)
     return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
+
+
+def wider_dtypes(stored: Any, changed: Any) -> Any | None:
+    """Widens the dtypes of a tree to those that a call returned (C2).
+
+    Args:
+        stored: A tree of arrays or of `ShapeDtypeStruct`.
+        changed: The same tree after a call.
+
+    Returns:
+        The stored tree in dtypes that hold both; None where there is nothing to widen, or where
+        the trees differ in more.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> wider_dtypes({"n": np.zeros(2, np.int32)}, {"n": np.ones(2, np.float32)})["n"].dtype
+    dtype('float32')
+
+    ```
+    """
+    structures: list[Any] = [jax.tree_util.tree_structure(tree) for tree in (stored, changed)]
+    before, treedef = jax.tree_util.tree_flatten(stored)
+    after = jax.tree_util.tree_leaves(changed)
+    if structures[0] != structures[1] or any(
+        a.shape != b.shape for a, b in zip(before, after, strict=True)
+    ):
+        return None
+    wider = [_wider(a, b) for a, b in zip(before, after, strict=True)]
+    if all(leaf is known for leaf, known in zip(wider, before, strict=True)):
+        return None
+    return jax.tree_util.tree_unflatten(treedef, wider)
+
+
+def _wider(stored: Any, changed: Any) -> Any:
+    numbers = (np.number, np.bool_)
+    for dtype in (stored.dtype, changed.dtype):
+        if not any(jax.numpy.issubdtype(dtype, kind) for kind in numbers):
+            return stored  # a key has one dtype
+    if stored.dtype == changed.dtype:
+        return stored
+    if jax.numpy.promote_types(stored.dtype, changed.dtype) != changed.dtype:
+        return stored
+    if isinstance(stored, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(stored.shape, changed.dtype)
+    return jax.numpy.asarray(stored, changed.dtype)
 
 
 def decide_role(*, stable: bool) -> Role:

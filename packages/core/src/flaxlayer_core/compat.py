@@ -25,7 +25,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,15 +185,18 @@ def quiet_sow() -> Iterator[None]:
         yield
 
 
-def cut_to_needs(traced: extend_core.ClosedJaxpr) -> tuple[extend_core.ClosedJaxpr, list[bool]]:
+def cut_to_needs(
+    traced: extend_core.ClosedJaxpr, wanted: Sequence[bool] | None = None
+) -> tuple[extend_core.ClosedJaxpr, list[bool]]:
     """Cuts a traced function down to what its results need.
 
     Args:
         traced: The traced function.
+        wanted: Which of its results to keep, None for all.
 
     Returns:
         The function of the arguments that are needed, and which those are.
     """
-    needed = [True] * len(traced.jaxpr.outvars)
+    needed = [True] * len(traced.jaxpr.outvars) if wanted is None else list(wanted)
     jaxpr, used = partial_eval.dce_jaxpr(traced.jaxpr, needed)
     return extend_core.ClosedJaxpr(jaxpr, traced.consts), list(used)

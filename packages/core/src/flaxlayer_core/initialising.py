@@ -18,15 +18,25 @@ import jax
 import jax.numpy as jnp
 
 from flaxlayer_core.building import Blueprint, ones
+from flaxlayer_core.collections import VariableSpec
 from flaxlayer_core.compat import trace_state_clean
-from flaxlayer_core.given import merge_missing, override_variables
+from flaxlayer_core.given import (
+    describe_variable,
+    holds_forms,
+    is_form,
+    match_given,
+    override_variables,
+    refuse_given,
+)
 from flaxlayer_core.keys import init_rngs
 from flaxlayer_core.paths import Path, flatten_with_paths
+from flaxlayer_core.planning import Planner
 from flaxlayer_core.plans import Discovery, abstract_keys, trace_init
+from flaxlayer_core.searching import Search
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 from flaxlayer_core.tracing import TracedFunction
 
-__all__ = ["forget_trace", "initial_variables"]
+__all__ = ["forget_trace", "initial_variables", "partition_axes"]
 
 
 def initial_variables(
@@ -67,30 +77,74 @@ def initial_variables(
 
     ```
     """
-    probe, discovery = blueprint.probe, blueprint.discovery
+    discovery = blueprint.discovery
     # Inside a trace the values must be values all the same (B3).
     with contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval():
-        # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
-        fitted = probe.fit_given(discovery.variables, transient=discovery.layout.transient)
-        given = {path: jnp.array(leaf) for path, leaf in fitted.items()}
-        if len(given) == len(discovery.layout.specs):
+        given = _given_values(blueprint)
+        missing = [path for path in discovery.layout.paths if path not in given]
+        if not missing:
             return override_variables(discovery.variables, given)
-        run = partial(_init, blueprint, seed, values, shardings)
-        variables = run(training=True)
-        if discovery.extra_init:
-            extra = run(training=False)
-            variables = merge_missing(variables, extra)
-    return override_variables({name: variables[name] for name in discovery.variables}, given)
+        _refuse_valueless(blueprint, missing)
+        made = _made(blueprint, frozenset(missing), seed, values, shardings)
+    leaves = dict(flatten_with_paths(dict(discovery.variables))[0])
+    filled = {path: _formed(made.get(path), leaves[path]) for path in missing}
+    return override_variables(discovery.variables, {**given, **filled})
+
+
+def _given_values(blueprint: Blueprint) -> dict[Path, Any]:
+    discovery = blueprint.discovery
+    fitted, _ = match_given(discovery.variables, blueprint.probe.given_tree())
+    # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
+    return {path: jnp.array(leaf) for path, leaf in fitted.items() if not is_form(leaf)}
+
+
+def _refuse_valueless(blueprint: Blueprint, missing: Sequence[Path]) -> None:
+    probe = blueprint.probe
+    absent = [path for path in missing if path in probe.flax_module.valueless]
+    if absent:
+        leaves = dict(flatten_with_paths(dict(blueprint.discovery.variables))[0])
+        raise refuse_given(
+            probe.title,
+            expected=["values for all variables of a module that has none itself"],
+            found=[f"no value for {describe_variable(path, leaves[path])}" for path in absent],
+            fix="Give variables=, or the module itself in place of the result of nnx.eval_shape.",
+        )
+
+
+def _formed(made: Any, wanted: Any) -> Any:
+    # Of another shape, or unknown to init: only the form of what was given once is known.
+    if made is not None and made.shape == wanted.shape:
+        return made
+    spec = VariableSpec.from_leaf((), wanted)
+    return spec.restore(jnp.zeros(spec.shape, spec.dtype))
+
+
+def _made(
+    blueprint: Blueprint,
+    missing: frozenset[Path],
+    seed: int,
+    values: Sequence[Any] | None,
+    shardings: Mapping[Path, Any],
+) -> dict[Path, Any]:
+    discovery = blueprint.discovery
+    if not discovery.init_streams and holds_forms(blueprint.probe.given):
+        return {}  # where not even the form can be initialised
+    run = partial(_init, blueprint, missing, seed, values, shardings)
+    variables = run(training=True)
+    if discovery.extra_init:
+        variables = {**run(training=False), **variables}
+    return variables
 
 
 def _init(
     blueprint: Blueprint,
+    missing: frozenset[Path],
     seed: int,
     values: Sequence[Any] | None,
     shardings: Mapping[Path, Any],
     *,
     training: bool,
-) -> dict[str, Any]:
+) -> dict[Path, Any]:
     if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
         values = None
     probe, streams = blueprint.probe, blueprint.discovery.init_streams
@@ -101,26 +155,34 @@ def _init(
         except Exception as error:  # a size may not fit the module: try the next
             failure = error
             continue
+        paths: list[Path] = []
+        if traced is not None:
+            traced, paths = _cut(traced, missing)
         if traced is not None and not traced.needs(1):
             rngs = init_rngs(seed, streams) if traced.needs(0) else abstract_keys(streams)
-            places = _places(traced.result, shardings) if shardings else None
-            variables: dict[str, Any] = traced.evaluate(
-                rngs, list(binding.arrays), shardings=places
-            )
-            return variables
+            places = _places(traced.result, paths, shardings) if shardings else None
+            leaves = traced.evaluate(rngs, list(binding.arrays), shardings=places)
+            return dict(zip(paths, leaves, strict=True))
         concrete = values if values is not None else ones(binding)
-        return probe.init(init_rngs(seed, streams), concrete, training=training)
+        variables = probe.init(init_rngs(seed, streams), concrete, training=training)
+        return dict(flatten_with_paths(variables)[0])
     assert failure is not None
     raise failure
 
 
-def _places(variables: dict[str, Any], shardings: Mapping[Path, Any]) -> list[Any]:
-    pairs = flatten_with_paths(variables)[0]
-    keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for _, leaf in pairs]
+def _cut(traced: TracedFunction, missing: frozenset[Path]) -> tuple[TracedFunction, list[Path]]:
+    # B6: what was given is not made first.
+    paths = [path for path, _ in flatten_with_paths(traced.result)[0]]
+    wanted = {index for index, path in enumerate(paths) if path in missing}
+    return traced.select(wanted), [paths[index] for index in sorted(wanted)]
+
+
+def _places(
+    leaves: Sequence[Any], paths: Sequence[Path], shardings: Mapping[Path, Any]
+) -> list[Any]:
+    keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
     # What is stored of a key has a dimension more.
-    return [
-        None if key else shardings.get(path) for (path, _), key in zip(pairs, keys, strict=True)
-    ]
+    return [None if key else shardings.get(path) for path, key in zip(paths, keys, strict=True)]
 
 
 def _known(blueprint: Blueprint, training: bool) -> TracedFunction | None:
@@ -148,6 +210,28 @@ def _sized(binding: Binding) -> Iterator[Binding]:
         return iter([binding])
     specs = [ArraySpec(drop_symbols(array.shape), array.dtype) for array in binding.arrays]
     return (choice for choice in bindings(specs) if choice.varied)
+
+
+def partition_axes(blueprint: Blueprint) -> dict[Path, tuple[Any, ...]]:
+    """Returns the mesh axes that partition metadata names for variables (B5).
+
+    Args:
+        blueprint: What `examine` found.
+
+    Returns:
+        For each dimension a name, several, or None; by path, for variables with metadata. Where
+        whole variables were given without their boxes, the boxes are those that init would make.
+    """
+    probe, discovery = blueprint.probe, blueprint.discovery
+    named = probe.flax_module.axis_names(discovery.variables)
+    if named or probe.given is None or discovery.init_streams or not discovery.traceable:
+        return named
+    search = Search(Planner(probe, blueprint.binding.arrays, abstract=True))
+    try:
+        made, _ = search.init(training=True)
+    except Exception:  # in any way: what was given whole needs no init that works
+        return named
+    return probe.flax_module.axis_names(made)
 
 
 def forget_trace(discovery: Discovery) -> Discovery:

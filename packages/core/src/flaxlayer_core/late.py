@@ -111,6 +111,16 @@ class LateModule:
         """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
         return self._inner.has_modes
 
+    @property
+    def has_own_variables(self) -> bool:
+        """Whether its variables are its own, whatever it is called with and given (B4)."""
+        return self._inner.has_own_variables
+
+    @property
+    def valueless(self) -> frozenset[Path]:
+        """Paths of variables that it describes only, so that init makes no values of them (B4)."""
+        return self._inner.valueless
+
     def is_mode(self, name: str) -> bool:
         """Tells whether an attribute of the module may be set to tell the mode (A2)."""
         return self._inner.is_mode(name)

@@ -91,6 +91,16 @@ class LinenModule:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
         return self._methods.fixed_keywords(method)
 
+    @property
+    def has_own_variables(self) -> bool:
+        """False: init makes its variables."""
+        return False
+
+    @property
+    def valueless(self) -> frozenset[Path]:
+        """Nothing: init makes all values."""
+        return frozenset()
+
     def is_mode(self, name: str) -> bool:
         """Returns False: a linen module has no mode of its own."""
         del name

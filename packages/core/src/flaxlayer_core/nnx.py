@@ -17,8 +17,15 @@ from flax.errors import ModifyScopeVariableError
 from flaxlayer_core import compat
 from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
+from flaxlayer_core.given import is_form
 from flaxlayer_core.nnx_draws import CallStreams, count_quickly
-from flaxlayer_core.nnx_graph import GraphForm, GraphVariable, rng_streams, role_of
+from flaxlayer_core.nnx_graph import (
+    GraphForm,
+    GraphVariable,
+    placeholder,
+    rng_streams,
+    role_of,
+)
 from flaxlayer_core.nnx_making import class_of, describe_module, init_streams, make_module
 from flaxlayer_core.nnx_modes import has_mode, set_modes
 from flaxlayer_core.paths import Path, flatten_with_paths
@@ -90,6 +97,16 @@ class NnxModule:
         """True: attributes of the module tell training from inference (A2)."""
         return True
 
+    @property
+    def has_own_variables(self) -> bool:
+        """True: they are attributes."""
+        return True
+
+    @property
+    def valueless(self) -> frozenset[Path]:
+        """Paths of an abstract object, as `nnx.eval_shape` makes it."""
+        return frozenset(p for p, leaf in self._values.items() if is_form(leaf))
+
     def is_mode(self, name: str) -> bool:
         """Tells whether an attribute of the module may be set to tell the mode (A2)."""
         return has_mode(self._module if self._exists else describe_module(self._module), name)
@@ -139,6 +156,8 @@ class NnxModule:
             values = self._take_apart(make_module(self._module, keys))
         # The first: that of the module before a call has made anything.
         form = next(iter(self._forms.values()))
+        # An abstract object has forms in the places of values.
+        values = {path: placeholder(v) if is_form(v) else v for path, v in values.items()}
         record = _record.get()
         if record is not None:
             record.drawn.update(rngs)
@@ -181,7 +200,8 @@ class NnxModule:
 
     def _merge(self, values: Mapping[Path, Any]) -> Any:
         form = self._forms[frozenset(values)]
-        return form.merge(values, self._values if self._exists else {})
+        own = {path: value for path, value in self._values.items() if not is_form(value)}
+        return form.merge(values, own)
 
     def _updates(
         self, module: Any, graph: Any, before: Mapping[Path, Any], mutable: Any

@@ -22,6 +22,7 @@ __all__ = [
     "GraphVariable",
     "collection_of",
     "inner_modules",
+    "placeholder",
     "rng_streams",
     "role_of",
 ]
@@ -189,9 +190,9 @@ class GraphForm:
         Returns:
             A new module.
         """
-        placeholder = functools.cache(_placeholder)
+        made = functools.cache(placeholder)
         arrays = [
-            (rng_values[path] if path in rng_values else placeholder(self.rng_specs[path]))
+            (rng_values[path] if path in rng_values else made(self.rng_specs[path]))
             if variable.is_rng
             else values[path]
             for variable in self.variables
@@ -237,6 +238,7 @@ def _parts(entry: Any) -> Sequence[str]:
     return [str(part) for part in key] if isinstance(key, tuple) else [key_name(entry)]
 
 
-def _placeholder(described: jax.ShapeDtypeStruct) -> Any:
+def placeholder(described: jax.ShapeDtypeStruct) -> Any:
+    """Returns zeros, or a key of zeros, in the place of a value that is not known."""
     spec = VariableSpec.from_leaf((), described)
     return spec.restore(jnp.zeros(spec.shape, spec.dtype))

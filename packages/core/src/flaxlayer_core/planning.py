@@ -8,9 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+from flax import errors as flax_errors
 from flax.core import DenyList
 
-from flaxlayer_core.collections import Role, VariableLayout, decide_role, same_structure
+from flaxlayer_core.collections import (
+    Role,
+    VariableLayout,
+    decide_role,
+    same_structure,
+    wider_dtypes,
+)
 from flaxlayer_core.key_arguments import KeyArgument
 from flaxlayer_core.plans import Discovery, ModePlan, Probe, abstract_keys
 from flaxlayer_core.streams import find_streams
@@ -18,6 +25,14 @@ from flaxlayer_core.supplied_rngs import noted_keys
 from flaxlayer_core.tracing import TracedFunction
 
 __all__ = ["Planner"]
+
+# From bool over integers and floats to complex numbers.
+_WIDENINGS = 4
+_ABSENT = (
+    flax_errors.ScopeCollectionNotFound,
+    flax_errors.ScopeVariableNotFoundError,
+    flax_errors.ScopeParamNotFoundError,
+)
 
 
 @dataclass(frozen=True)
@@ -28,11 +43,14 @@ class Planner:
         probe: The module and its call.
         arrays: Abstract arrays; concrete ones if `abstract` is False.
         abstract: Whether to evaluate by `jax.eval_shape`, or op by op.
+        kept: Collections that are stored, whatever the policy or their kind says: those that a
+            layer stores already, and given ones that a call reads (B4).
     """
 
     probe: Probe
     arrays: tuple[Any, ...]
     abstract: bool
+    kept: frozenset[str] = frozenset()
 
     def evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
         """Returns the result of a function, abstract or not."""
@@ -70,6 +88,31 @@ class Planner:
         return result
 
     def _plan(self, variables: Mapping[str, Any], training: bool, denied: set[str]) -> ModePlan:
+        try:
+            return self._plan_denied(variables, training, denied)
+        except _ABSENT:
+            # `nn.map_variables(init=True)` refuses params that may not change beside state that may
+            opened = self._plan_opened(variables, training, denied)
+            if opened is None:
+                raise
+        return opened
+
+    def _plan_opened(
+        self, variables: Mapping[str, Any], training: bool, denied: set[str]
+    ) -> ModePlan | None:
+        try:
+            plan = self._plan_denied(variables, training, set())
+        except Exception:  # in any way: then it is the first failure that counts
+            return None
+        updates = dict(plan.updates)
+        made = {name: updates.pop(name) for name in denied if name in updates}
+        if all(same_structure(variables.get(name), tree) for name, tree in made.items()):
+            return replace(plan, updates=updates)  # C3: what it makes of params is not kept
+        return None
+
+    def _plan_denied(
+        self, variables: Mapping[str, Any], training: bool, denied: set[str]
+    ) -> ModePlan:
         if not training and any(not argument.required for argument in self.probe.keys):
             # R5: at inference a method gets keys that it can do without only if it cannot.
             with contextlib.suppress(Exception):  # a real fault comes again
@@ -154,8 +197,17 @@ class Planner:
             init_streams: The streams that init draws from.
 
         Returns:
-            What was found.
+            What was found; state whose dtype calls widen is in the wider dtype (C2).
         """
+        found = self._run(variables, init_streams)
+        for _ in range(_WIDENINGS):
+            wider = _widened(found)
+            if wider is None:
+                break
+            found = self._run({**variables, **wider}, init_streams)
+        return found
+
+    def _run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> Discovery:
         policy = self.probe.policy
         trainable = {name for name in variables if self.named_role(name) is Role.TRAINABLE}
         trainable |= set(policy.trainable) - set(policy.state)
@@ -184,7 +236,8 @@ class Planner:
             The role; None where calls must tell.
         """
         named = self.probe.policy.role(collection)
-        return named or self.probe.flax_module.default_role(collection)
+        named = named or self.probe.flax_module.default_role(collection)
+        return Role.STATE if named is Role.TRANSIENT and collection in self.kept else named
 
     def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
         moved = [
@@ -233,3 +286,13 @@ class Planner:
             return self._plan(stored, False, denied)
         except Exception:  # a module may insist in any way; a real fault comes again
             return None
+
+
+def _widened(found: Discovery) -> dict[str, Any] | None:
+    wider: dict[str, Any] = {}
+    for plan in (found.training, found.inference):
+        for name, tree in plan.updates.items():
+            if name in found.variables and found.layout.role(name) is Role.STATE:
+                widened = wider_dtypes(wider.get(name, found.variables[name]), tree)
+                wider |= {} if widened is None else {name: widened}
+    return wider or None

@@ -14,10 +14,9 @@ from flax.core import DenyList
 
 from flaxlayer_core.arguments import ArgumentStructure
 from flaxlayer_core.collections import CollectionPolicy, VariableLayout
-from flaxlayer_core.given import fit_variables
+from flaxlayer_core.given import as_arrays
 from flaxlayer_core.key_arguments import KeyArgument, make_keys
 from flaxlayer_core.outputs import wrap_statics
-from flaxlayer_core.paths import Path
 from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
 from flaxlayer_core.tracing import TracedFunction
@@ -97,7 +96,8 @@ class Probe:
         structure: The static side of the arguments.
         policy: Roles by name.
         rngs: Streams that the user listed; None to find them (R1).
-        given: Variables that the user gave, whose dtypes stand (B4).
+        given: Variables that the user gave, whose shapes and dtypes stand (B4); where only their
+            form is known, abstract.
         label: The layer as messages name it.
     """
 
@@ -115,16 +115,9 @@ class Probe:
         """The layer and its module, for messages."""
         return f"{self.label} (module {self.flax_module.class_name})"
 
-    def fit_given(
-        self, variables: Mapping[str, Any], *, transient: frozenset[str] = frozenset()
-    ) -> dict[Path, Any]:
-        """Fits the given variables to those that the module makes, but for the transient ones."""
-        return fit_variables(
-            variables,
-            self.flax_module.stored_variables(self.given or {}),
-            ignored=transient.union(self.policy.transient),
-            where=self.title,
-        )
+    def given_tree(self) -> dict[str, Any]:
+        """Returns the given variables as the module stores them, arrays all of them (B4)."""
+        return as_arrays(self.flax_module.stored_variables(self.given or {}), where=self.title)
 
     @functools.cached_property
     def keys(self) -> tuple[KeyArgument, ...]:

@@ -41,6 +41,14 @@ class FlaxModule(Protocol):
     def has_modes(self) -> bool:
         """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
 
+    @property
+    def has_own_variables(self) -> bool:
+        """Whether its variables are its own, whatever it is called with and given (B4)."""
+
+    @property
+    def valueless(self) -> frozenset[Path]:
+        """Paths of variables that it describes only, so that init makes no values of them (B4)."""
+
     def is_mode(self, name: str) -> bool:
         """Tells whether an attribute of the module may be set to tell the mode (A2)."""
 

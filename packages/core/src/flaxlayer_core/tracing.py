@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +13,15 @@ from flaxlayer_core.compat import cut_to_needs
 from flaxlayer_core.evaluating import EagerProgram
 from flaxlayer_core.shapes import is_symbolic
 
-__all__ = ["TracedFunction", "equations"]
+__all__ = ["UNTRACEABLE", "TracedFunction", "equations"]
+
+# What a module raises in a trace where it branches on values (A6).
+UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
 
 
 class TracedFunction:
@@ -42,9 +51,8 @@ class TracedFunction:
 
     def __init__(self, function: Any, *args: Any) -> None:
         closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
-        cut, self._used = cut_to_needs(closed)
-        self._program = EagerProgram(cut)
-        self._jaxpr = cut.jaxpr
+        self._cut, self._used = cut_to_needs(closed)
+        self._program = EagerProgram(self._cut)
         self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
         self.dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(args)]
 
@@ -53,10 +61,32 @@ class TracedFunction:
         start = sum(self._sizes[:position])
         return any(self._used[start : start + self._sizes[position]])
 
+    def select(self, indices: Collection[int]) -> TracedFunction:
+        """Returns the function with some leaves of its result alone, as a list.
+
+        Args:
+            indices: Their positions among the leaves.
+
+        Returns:
+            A function of the same arguments, which computes no more than these.
+        """
+        leaves = jax.tree_util.tree_leaves(self.result)
+        chosen = copy.copy(self)
+        chosen.result = [leaf for index, leaf in enumerate(leaves) if index in indices]
+        if len(chosen.result) == len(leaves):
+            return chosen  # what is prepared already serves
+        chosen.__dict__.pop("sized", None)
+        chosen._cut, used = cut_to_needs(self._cut, [i in indices for i in range(len(leaves))])
+        chosen._program, still = EagerProgram(chosen._cut), iter(used)
+        chosen._used = [needed and next(still) for needed in self._used]
+        return chosen
+
     @cached_property
     def sized(self) -> bool:
         """Whether what the result needs has no symbolic size in it, so that it can run."""
-        made = (variable for equation in equations(self._jaxpr) for variable in equation.outvars)
+        made = (
+            variable for equation in equations(self._cut.jaxpr) for variable in equation.outvars
+        )
         return not any(is_symbolic(getattr(variable.aval, "shape", ())) for variable in made)
 
     def prepare(self) -> None:

@@ -22,6 +22,7 @@ from flaxlayer_core import (
     flatten_with_paths,
     format_path,
     next_seed,
+    split_collections,
     stream_rngs,
 )
 
@@ -108,8 +109,8 @@ class Program:
     def _sort(
         self, variables: Mapping[str, Any], updates: Mapping[str, Any]
     ) -> tuple[dict[int, Any], dict[str, Any]]:
-        transient = {n: t for n, t in updates.items() if self.layout.role(n) is Role.TRANSIENT}
-        state = {n: t for n, t in updates.items() if n not in transient}
+        by_role = split_collections(updates, {n: self.layout.role(n) for n in updates})
+        state, transient = by_role[Role.STATE], by_role[Role.TRANSIENT]
         changed = self._changed_state(variables, state)
         return changed, {name: tree for name, tree in transient.items() if tree}
 

@@ -30,10 +30,14 @@ from flaxlayer_core import (
     FlaxModule,
     Probe,
     examine,
+    flatten_with_paths,
     forget_trace,
+    format_path,
     init_rngs,
     initial_variables,
+    is_form,
     normalize_variables,
+    refuse_given,
     split_arguments,
     wrap_module,
 )
@@ -137,7 +141,7 @@ class FlaxLayer(WeightAccess):
             seed=_checked_seed(seed),
             collections=collections or CollectionPolicy(),
             native_serialization_platforms=_as_tuple(native_serialization_platforms),
-            variables=None if variables is None else normalize_variables(variables),
+            variables=None if variables is None else _with_values(variables),
         )
         call, init_call = settings.method_calls(flax_module)
         super().__init__(**kwargs)
@@ -417,6 +421,19 @@ class FlaxLayer(WeightAccess):
 
 def _as_tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
+
+
+def _with_values(variables: Mapping[str, Any]) -> dict[str, Any]:
+    given = normalize_variables(variables)
+    absent = [format_path(path) for path, leaf in flatten_with_paths(given)[0] if is_form(leaf)]
+    if absent:
+        raise refuse_given(
+            "FlaxLayer",
+            expected=["arrays, which have values"],
+            found=[f"{path}: a ShapeDtypeStruct" for path in absent],
+            fix="Give the result of `Module.init` itself, not of `jax.eval_shape`.",
+        )
+    return given
 
 
 def _checked_seed(seed: Any) -> int | None:

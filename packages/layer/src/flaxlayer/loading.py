@@ -54,7 +54,8 @@ def checked_assignments(
     expected = weights.layout.unflatten(weights.jax_values())
     raw = normalize_variables(_collections(tree), where=where)
     given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
-    ignored = weights.layout.transient.union(policy.transient)
+    stored = {spec.path[0] for spec in weights.layout.specs}
+    ignored = weights.layout.transient.union(policy.transient).difference(stored)
     fitted = fit_variables(expected, given, ignored=ignored, where=where)
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()

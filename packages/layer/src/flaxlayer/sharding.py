@@ -8,7 +8,14 @@ from typing import Any
 import jax
 import keras
 
-from flaxlayer_core import Blueprint, BuildModuleError, Path, escape_part, format_path
+from flaxlayer_core import (
+    Blueprint,
+    BuildModuleError,
+    Path,
+    escape_part,
+    format_path,
+    partition_axes,
+)
 
 __all__ = ["current_distribution", "shardings_of", "variable_layouts"]
 
@@ -39,7 +46,7 @@ def variable_layouts(blueprint: Blueprint, *, prefix: str, where: str) -> dict[P
     if distribution is None:
         return {}
     discovery, layouts = blueprint.discovery, {}
-    axes = blueprint.probe.flax_module.axis_names(discovery.variables)
+    axes = partition_axes(blueprint)
     for spec in discovery.layout.specs:
         path = "/".join((prefix, *map(escape_part, spec.path)))
         found = distribution.get_tensor_layout(path)
