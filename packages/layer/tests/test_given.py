@@ -192,7 +192,7 @@ def test_sown_values_of_init_are_records_of_another_call_and_are_left_out(same_b
     params = {"params": Perturbed().init(jax.random.key(0), X)["params"]}
     given = params | Perturbed().apply(params, X, mutable=["intermediates", "losses"])[1]
     layer = FlaxLayer(Perturbed(), variables=given, return_sown=("intermediates",))
-    y, sown = layer(X)
+    _, sown = layer(X)
     assert len(sown["intermediates"]["y"]) == 1
     same_bits(layer.flax_variables(), params)
 
@@ -229,7 +229,7 @@ def test_a_tree_without_values_is_refused():
 @pytest.mark.parametrize("leaf", [np.array("text"), np.array([object()]), "text"], ids=repr)
 def test_a_leaf_without_numbers_is_named(leaf):
     layer = FlaxLayer(AutoEncoder(), variables={"params": {"e": {"bias": leaf}}})
-    with pytest.raises(MatchVariablesError, match="params/e/bias: .*, no numbers"):
+    with pytest.raises(MatchVariablesError, match=r"params/e/bias: .*, no numbers"):
         layer(X)
 
 

@@ -12,11 +12,11 @@ import jax
 from flax import nnx
 
 from flaxlayer_core.compat import trace_state_clean
-from flaxlayer_core.discovery import UNTRACEABLE
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
 from flaxlayer_core.nnx_attributes import hides_traced_arrays, mark_traced_arrays
 from flaxlayer_core.nnx_draws import count_quickly
 from flaxlayer_core.nnx_graph import rng_streams
+from flaxlayer_core.tracing import UNTRACEABLE
 
 __all__ = [
     "Remade",

@@ -96,6 +96,42 @@ class ModuleLayer(ModuleRunner):
         found = self._call_state.discoveries.get(structure)
         return found is not None and has_sealed(found.plan(training).output)
 
+    @unconverted
+    def build_on(self, /, *args: Any, **kwargs: Any) -> None:
+        """Builds the layer as a call on these arguments would, without the call.
+
+        No seed is drawn, and no state moves. A layer that is built stays as it is.
+
+        Args:
+            *args: Positional arguments of the method: arrays, Keras tensors or
+                `jax.ShapeDtypeStruct`, in pytrees, and static values.
+            **kwargs: Keyword arguments of the method, and Keras's `training` and `mask`.
+
+        Raises:
+            BuildModuleError: If the module cannot be built for such arguments.
+            MatchVariablesError: If given variables do not fit.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn, jax, jax.numpy as jnp
+        >>> from flaxlayer import FlaxLayer
+        >>> layer = FlaxLayer(nn.Embed(5, 2), name="embed")
+        >>> layer.build_on(jax.ShapeDtypeStruct((1, 3), jnp.int32))
+        >>> [variable.path for variable in layer.weights]
+        ['embed/params/embedding']
+
+        ```
+        """
+        if not self.built:
+            self._build_call(*self._split_call(args, kwargs))
+
+    def _split_call(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[list[Any], ArgumentStructure]:
+        own = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
+        return self._split(args, own, self._incoming_mask(args, own, kwargs.get("mask")))
+
     def _takes_shortcut(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         backend = current_backend()
         # A6: an outermost eager call needs nothing of what Layer.__call__ does for other calls.
@@ -218,11 +254,14 @@ class ModuleLayer(ModuleRunner):
         """The transient collections of the last eager call (C7)."""
         return self._call_state.sown
 
-    def peek_rngs(self, *, training: bool) -> dict[str, jax.Array]:
+    def peek_rngs(self, /, *args: Any, training: bool, **kwargs: Any) -> dict[str, jax.Array]:
         """Returns the keys that the next call will use, and draws nothing (R4).
 
         Args:
+            *args: The positional arguments of that call; without arguments it has the form of the
+                latest one.
             training: The mode of that call.
+            **kwargs: The keyword arguments of that call.
 
         Returns:
             A typed key for each stream that the call draws from, as `Module.apply(rngs=...)`
@@ -238,8 +277,8 @@ class ModuleLayer(ModuleRunner):
         >>> from flaxlayer import FlaxLayer
         >>> layer = FlaxLayer(nn.Dropout(0.5), seed=1)
         >>> x = jnp.ones((2, 4))
-        >>> _ = layer(x)
-        >>> rngs = layer.peek_rngs(training=True)
+        >>> layer.build_on(x)
+        >>> rngs = layer.peek_rngs(x, training=True)
         >>> raw = nn.Dropout(0.5).apply({}, x, deterministic=False, rngs=rngs)
         >>> bool((layer(x, training=True) == raw).all())
         True
@@ -247,7 +286,11 @@ class ModuleLayer(ModuleRunner):
         ```
         """
         self._source().require_built("peek_rngs")
-        latest = self._call_state.latest or self._source().discovery
-        streams = latest.plan(training).streams
+        if args or kwargs:
+            arrays, structure = self._split_call(args, kwargs)
+            asked = self._find_discovery(structure, arrays)
+        else:
+            asked = self._call_state.latest or self._source().discovery
+        streams = asked.plan(training).streams
         seed = current_backend().to_jax(self._source().seed_generator.state.value)
         return stream_rngs(seed.astype(jnp.uint32), streams) if streams else {}

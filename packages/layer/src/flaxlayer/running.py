@@ -69,11 +69,14 @@ class ModuleRunner(keras.layers.Layer):
     # Execution.
 
     def _discovery_for(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> Discovery:
+        known = self._call_state.latest = self._find_discovery(structure, arrays)
+        return known
+
+    def _find_discovery(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> Discovery:
         known = self._call_state.discoveries.get(structure)
         if known is None:
             known = self._discover(self._probe(structure), arrays)
             self._call_state.discoveries[structure] = known
-        self._call_state.latest = known
         return known
 
     def _discover(self, probe: Probe, arrays: Sequence[Any]) -> Discovery:
