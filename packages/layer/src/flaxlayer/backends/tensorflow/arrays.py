@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flaxlayer.backends.dtypes import canonical_dtype
+from flaxlayer.backends.dtypes import canonical_dtype, number_spec
 from flaxlayer_core import ArraySpec, CallArgumentError
 
 __all__ = ["describe", "to_jax", "to_tensor"]
@@ -22,6 +22,8 @@ def describe(array: Any) -> ArraySpec:
     Raises:
         CallArgumentError: If not even the number of dimensions is known, or it is no dense array.
     """
+    if type(array) in (float, complex):
+        return number_spec(array)
     if isinstance(array.shape, tf.TensorShape) and array.shape.rank is None:
         raise CallArgumentError(
             "A FlaxLayer got a tensor of unknown rank.",
@@ -46,6 +48,8 @@ def to_tensor(array: Any) -> tf.Tensor:
     """Returns a tensor of the dtype that JAX gives the array."""
     if isinstance(array, jax.Array):
         array = np.asarray(array)
+    if type(array) in (float, complex):
+        return tf.constant(array, tf.as_dtype(number_spec(array).dtype))
     tensor = tf.convert_to_tensor(array)
     dtype = tf.as_dtype(describe(tensor).dtype)
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)

@@ -48,8 +48,11 @@ class EagerProgram:
         count = len(values)
         seeded = None if seed is None else to_jax(seed).astype(jnp.uint32)
 
+        numbers = {i: value for i, value in enumerate(arrays) if type(value) in (float, complex)}
+
         def flat(*given: Any) -> list[Any]:
-            result = self._program(given[:count], seeded, given[count:])
+            inputs = [numbers.get(index, value) for index, value in enumerate(given[count:])]
+            result = self._program(given[:count], seeded, inputs)
             leaves, self._structure = jax.tree_util.tree_flatten(result)
             return [jnp.asarray(leaf) for leaf in leaves]
 

@@ -48,7 +48,7 @@ def symbolic_forms(specs: Sequence[ArraySpec]) -> Iterator[list[jax.ShapeDtypeSt
     ```
     """
     if not any(spec.unknown_axes for spec in specs):
-        yield [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in specs]
+        yield [_struct(spec, spec.shape) for spec in specs]
         return
     seen = set()
     for minimum in _MINIMA:
@@ -113,5 +113,9 @@ def _form(
         shape: list[Any] = list(spec.shape)
         for axis, name in zip(spec.unknown_axes, own, strict=True):
             shape[axis] = symbols[name]
-        form.append(jax.ShapeDtypeStruct(tuple(shape), spec.dtype))
+        form.append(_struct(spec, shape))
     return form
+
+
+def _struct(spec: ArraySpec, shape: Sequence[Any]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(tuple(shape), spec.dtype, weak_type=spec.weak)

@@ -16,6 +16,7 @@ from flaxlayer.backends.tensorflow.compat import jit_is_disabled, trace_context
 from flaxlayer.backends.tensorflow.eager import EagerProgram
 from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
+from flaxlayer.recent import RecentlyUsed
 from flaxlayer_core import ArraySpec, LowerModuleError, bindings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TensorProgram:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._lowered: dict[Any, _LoweredProgram] = {}
+        self._lowered: RecentlyUsed[Any, _LoweredProgram] = RecentlyUsed()
 
     def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
         """Runs the program; see `Program.__call__`.
@@ -50,7 +51,8 @@ class TensorProgram:
             return EagerProgram(self._program)(values, seed, arrays)
         seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
         tensors = [*map(to_tensor, values), *map(to_tensor, arrays), *seeds]
-        specs = list(map(describe, tensors))
+        specs = [*map(describe, tensors[: len(values)]), *map(describe, arrays)]
+        specs += map(describe, seeds)
         try:
             lowered = self._lower(specs, len(values))
         except NoFormError as error:
