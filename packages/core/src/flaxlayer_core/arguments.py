@@ -185,9 +185,7 @@ def split_arguments(
     """
     call: Any = (args, dict(kwargs))
     apart = False
-    if kwargs or not all(
-        isinstance(arg, _PLAIN) and isinstance(arg.dtype, np.dtype) for arg in args
-    ):
+    if kwargs or _need_a_look(args):
         call = take_apart(call)
         apart = has_parts(call)
     leaves, treedef = jax.tree_util.tree_flatten(call)
@@ -199,3 +197,7 @@ def split_arguments(
         else:
             statics.append((index, leaf))
     return arrays, ArgumentStructure(treedef, tuple(statics), apart=apart)
+
+
+def _need_a_look(args: tuple[Any, ...]) -> bool:
+    return not all(isinstance(arg, _PLAIN) and isinstance(arg.dtype, np.dtype) for arg in args)
