@@ -1,6 +1,7 @@
 """One Hypothesis profile, and the figures of the generated modules at the end of a session."""
 
 import importlib
+import importlib.util
 import pathlib
 import pkgutil
 import time
@@ -21,7 +22,7 @@ STARTED = pytest.StashKey[float]()
 
 
 # What needs TensorFlow, which takes seconds to import, and nnx modules on a Flax without them.
-_ELSEWHERE = (".backends.tensorflow", ".exports.endpoints", ".exports.litert")
+_ELSEWHERE = (".backends.tensorflow", ".exports.endpoints", ".exports.litert", ".keras_suite")
 if not hasattr(nnx, "data"):
     _ELSEWHERE += (".zoo.nnx", ".faults.nnx")
 
@@ -36,7 +37,10 @@ def _import_all(package):
             importlib.import_module(found.name)
 
 
+# Packages of other people are in an environment of their own (./dev field).
+_FIELD = all(importlib.util.find_spec(name) for name in ("ml_collections", "transformers"))
 collect_ignore = ["test_tensorflow.py" if keras.backend.backend() == "tensorflow" else "tensorflow"]
+collect_ignore += [] if _FIELD else ["field"]
 
 for _package in (flaxlayer_core, flaxlayer, flaxlayer_testing, conformance):
     _import_all(_package)
