@@ -43,6 +43,7 @@ from flaxlayer_core.errors import (
     StateStructureError,
     StoreDtypeError,
 )
+from flaxlayer_core.factories import is_factory
 from flaxlayer_core.given import (
     fit_variables,
     is_form,
@@ -135,6 +136,7 @@ __all__ = [
     "init_rngs",
     "initial_variables",
     "is_array",
+    "is_factory",
     "is_form",
     "match_paths",
     "merge_collections",

@@ -102,6 +102,11 @@ class LateModule:
         return self._inner.module
 
     @property
+    def origin(self) -> Any:
+        """The user's module object, or what makes it."""
+        return self._inner.origin
+
+    @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
         return self._inner.class_name

@@ -27,6 +27,7 @@ class LinenModule:
 
     Args:
         module: An unbound instance of `flax.linen.Module`.
+        origin: What made it, where that was given in its place.
 
     Raises:
         AcceptModuleError: If it is a class, bound, an nnx module, or no module at all.
@@ -44,9 +45,10 @@ class LinenModule:
     ```
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, origin: Any = None) -> None:
         _accept(module)
         self._module = module
+        self._origin = module if origin is None else origin
         find = functools.partial(_find_attribute, module)
         self._methods = PublicMethods(type(module), nn.Module, find, applied=True)
 
@@ -54,6 +56,11 @@ class LinenModule:
     def module(self) -> nn.Module:
         """The user's module object."""
         return self._module
+
+    @property
+    def origin(self) -> Any:
+        """The user's module object, or what makes it."""
+        return self._origin
 
     @property
     def class_name(self) -> str:

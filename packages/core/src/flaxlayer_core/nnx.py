@@ -48,6 +48,7 @@ class NnxModule:
 
     Args:
         module: An instance of `nnx.Module`, or what makes one.
+        origin: What made the instance, where that was given in its place.
 
     Raises:
         AcceptModuleError: If it makes no module, or its variables have no names of their own.
@@ -65,9 +66,10 @@ class NnxModule:
     ```
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, *, origin: Any = None) -> None:
         _refuse_old_flax()
         self._module = module
+        self._origin = module if origin is None else origin
         self._exists = isinstance(module, nnx.Module)
         self._class = type(module) if self._exists else class_of(module)
         find = self._find_attribute
@@ -86,6 +88,11 @@ class NnxModule:
     def module(self) -> Any:
         """The user's module object, or what makes one."""
         return self._module
+
+    @property
+    def origin(self) -> Any:
+        """The user's module object, or what makes it."""
+        return self._origin
 
     @property
     def class_name(self) -> str:

@@ -12,7 +12,8 @@ import jax
 from flax import nnx
 
 from flaxlayer_core.compat import trace_state_clean
-from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError
+from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError, FlaxLayerError
+from flaxlayer_core.factories import innermost
 from flaxlayer_core.nnx_attributes import hides_traced_arrays, mark_traced_arrays
 from flaxlayer_core.nnx_draws import count_quickly
 from flaxlayer_core.nnx_graph import rng_streams
@@ -92,7 +93,8 @@ def makes_nnx(value: Any) -> bool:
         value: Any value.
 
     Returns:
-        True for a subclass of `nnx.Module`, a function of `rngs`, and a `functools.partial` of one.
+        True for a subclass of `nnx.Module`, a function or a method with an argument `rngs`, and a
+        `functools.partial` of one that does not bind it.
 
     Example:
 
@@ -102,11 +104,17 @@ def makes_nnx(value: Any) -> bool:
 
     ```
     """
-    while isinstance(value, functools.partial):
-        value = value.func
-    if isinstance(value, type):
-        return issubclass(value, nnx.Module)
-    return inspect.isfunction(value) and "rngs" in inspect.signature(value).parameters
+    made = innermost(value)
+    if isinstance(made, type):
+        return issubclass(made, nnx.Module) and not _has_rngs(value)
+    if not (inspect.isfunction(made) or inspect.ismethod(made)) or _has_rngs(value):
+        return False
+    return "rngs" in inspect.signature(made).parameters
+
+
+def _has_rngs(factory: Any) -> bool:
+    # Streams that were bound make the module at once, as they are.
+    return isinstance(factory, functools.partial) and "rngs" in factory.keywords
 
 
 def factory_of(module: Any) -> Any:
@@ -232,13 +240,22 @@ def class_of(factory: Callable[..., Any]) -> type:
     """
     bound = factory if isinstance(factory, functools.partial) else functools.partial(factory)
     if not isinstance(bound.func, type):
-        return type(describe_module(factory))
+        return _class_of_made(factory)
     given = {**bound.keywords, **({"rngs": None} if _takes_rngs(factory) else {})}
     try:
         _constructor(bound.func).bind(None, *bound.args, **given)
     except TypeError as error:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     return bound.func
+
+
+def _class_of_made(factory: Callable[..., Any]) -> type:
+    try:
+        return type(describe_module(factory))
+    except FlaxLayerError:
+        raise
+    except Exception as error:  # what a user wrote may fail in any way
+        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
 
 
 def _constructor(cls: type) -> inspect.Signature:

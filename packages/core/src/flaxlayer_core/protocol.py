@@ -34,6 +34,10 @@ class FlaxModule(Protocol):
         """The user's module object."""
 
     @property
+    def origin(self) -> Any:
+        """What the user gave: the module, or what makes it, which a file holds then (S5)."""
+
+    @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flax import nnx
 
+from flaxlayer_core.factories import is_factory, make_from_factory
 from flaxlayer_core.linen import LinenModule
 from flaxlayer_core.nnx import NnxModule
 from flaxlayer_core.nnx_making import makes_nnx
@@ -19,7 +20,8 @@ def wrap_module(module: Any) -> FlaxModule:
 
     Args:
         module: An unbound instance of `flax.linen.Module`; an instance of `flax.nnx.Module`, a
-            subclass of it, a function of `rngs` that makes one, or a `functools.partial` of these.
+            subclass of it, or a function of `rngs` that makes one; a function, method or class that
+            makes a module of either kind when it is called; or a `functools.partial` of these.
 
     Returns:
         The module behind the protocol.
@@ -35,8 +37,16 @@ def wrap_module(module: Any) -> FlaxModule:
     'Dense'
     >>> wrap_module(functools.partial(nnx.Linear, 3, 2)).class_name
     'Linear'
+    >>> wrap_module(functools.partial(nn.Dense, 2)).module.features
+    2
 
     ```
     """
-    is_nnx = isinstance(module, nnx.Module) or makes_nnx(module)
-    return NnxModule(module) if is_nnx else LinenModule(module)
+    if isinstance(module, nnx.Module) or makes_nnx(module):
+        return NnxModule(module)
+    if not is_factory(module):
+        return LinenModule(module)
+    made = make_from_factory(module)
+    if isinstance(made, nnx.Module):
+        return NnxModule(made, origin=module)
+    return LinenModule(made, origin=module)

@@ -89,7 +89,7 @@ def layer_config(layer: FlaxLayer) -> dict[str, Any]:
     settings = layer._settings
     init_method = settings.init_method
     return {
-        "module": encode_module(layer.module),
+        "module": encode_module(layer.flax_module.origin),
         "method": encode_method(settings.method, layer._method_call.method, path="method"),
         "init_method": encode_method(init_method, layer._init_call.method, path="init_method"),
         **{name: _plain(getattr(settings, name)) for name in _PLAIN},

@@ -35,13 +35,14 @@ from flaxlayer_core import (
     format_path,
     init_rngs,
     initial_variables,
+    is_factory,
     is_form,
     normalize_variables,
     refuse_given,
     split_arguments,
     wrap_module,
 )
-from flaxlayer_core.config import remember
+from flaxlayer_core.config import remember, remember_maker
 
 __all__ = ["FlaxLayer"]
 
@@ -146,6 +147,8 @@ class FlaxLayer(WeightAccess):
         call, init_call = settings.method_calls(flax_module)
         super().__init__(**kwargs)
         remember(module)
+        if is_factory(module):
+            remember_maker(module)
         self._flax_module = flax_module
         self._settings = settings
         self._method_call, self._init_call = call, init_call

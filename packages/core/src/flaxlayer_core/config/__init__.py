@@ -12,9 +12,11 @@ __all__ = [
     "encode_value",
     "register",
     "remember",
+    "remember_maker",
 ]
 
 from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
 from flaxlayer_core.config.limits import Limits, check_bounds
+from flaxlayer_core.config.makers import remember_maker
 from flaxlayer_core.config.remembering import remember
 from flaxlayer_core.config.world import Resolver, register

@@ -17,11 +17,13 @@ from flaxlayer_core.config.containers import CONTAINER_KINDS
 from flaxlayer_core.config.functions import FUNCTION_KINDS, GIVEN_FUNCTION
 from flaxlayer_core.config.leaves import LEAF_KINDS
 from flaxlayer_core.config.limits import Limits, check_bounds
+from flaxlayer_core.config.makers import MAKER_KINDS, check_maker
 from flaxlayer_core.config.records import RECORD_KINDS
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
 from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
+from flaxlayer_core.factories import innermost, is_factory
 from flaxlayer_core.nnx_making import Remade, factory_of, makes_nnx
 
 _FORMAT = "flaxlayer.module"
@@ -36,6 +38,7 @@ _KINDS: tuple[Kind, ...] = (
     *CONTAINER_KINDS,
     *RECORD_KINDS,
     *CLASS_KINDS,
+    *MAKER_KINDS,
     *FUNCTION_KINDS,
 )
 _BY_TAG: Mapping[str, Kind] = MappingProxyType({kind.tag: kind for kind in _KINDS})
@@ -57,7 +60,7 @@ def encode_module(
 
     Args:
         module: An unbound linen module; an nnx module whose class has a `get_config()` that
-            returns the keyword arguments of its constructor; or what makes an nnx module.
+            returns the keyword arguments of its constructor; or what makes a module.
         namer: Asked first for the stored name of a class or function, such as its name in Keras's
             registry.
         limits: Bounds on what is written.
@@ -85,7 +88,7 @@ def encode_module(
     ```
     """
     stored = factory_of(module)
-    if not (isinstance(stored, nn.Module) or makes_nnx(stored)):
+    if not (isinstance(stored, nn.Module) or makes_nnx(stored) or is_factory(stored)):
         raise AcceptModuleError(
             "Cannot store a configuration.",
             expected="an instance of a flax.linen.Module class, or a module of flax.nnx",
@@ -93,9 +96,12 @@ def encode_module(
             fix="Call the class: pass Dense(3), not Dense." if isinstance(module, type) else "",
             law="S1",
         )
+    if isinstance(stored, functools.partial) and "rngs" in stored.keywords:
+        fix = "Leave rngs out: the layer gives them, from its seed."
+        raise cannot_store(_label(stored), found="random streams that were bound", fix=fix)
     streams = {"streams": list(stored.streams)} if isinstance(stored, Remade) else {}
     plain = stored.plain if isinstance(stored, Remade) else stored
-    root = encode_value(plain, path=type(module).__name__, namer=namer, limits=limits)
+    root = encode_value(plain, path=_label(module), namer=namer, limits=limits)
     return {"$type": _FORMAT, "version": _VERSION, "root": root, **streams}
 
 
@@ -105,7 +111,7 @@ def decode_module(
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
 ) -> Any:
-    """The linen module, or what makes the nnx module, that `encode_module` stored (S2, S3).
+    """The linen module, or what makes the module, that `encode_module` stored (S2, S3).
 
     Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and
     bounds are checked before anything is made. The modules have no parent, even inside a method of
@@ -139,7 +145,9 @@ def decode_module(
     """
     root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
-    if streams is None and (isinstance(module, nn.Module) or makes_nnx(module)):
+    if not isinstance(module, nn.Module):
+        check_maker(module, "module", resolve)
+    if streams is None and (isinstance(module, nn.Module) or is_factory(module)):
         return module
     if streams is not None and _binds_keywords(module):
         check_bounds(streams, limits)
@@ -147,6 +155,11 @@ def decode_module(
     raise refuse(
         "module", expected="an instance of Module, or what makes an nnx one", found=describe(module)
     )
+
+
+def _label(module: Any) -> str:
+    made = innermost(module)
+    return str(made.__qualname__ if hasattr(made, "__qualname__") else type(made).__name__)
 
 
 def _open_envelope(config: object) -> tuple[object, list[str] | None]:
