@@ -192,33 +192,37 @@ def test_the_arguments_of_the_caller_reach_the_method_unchanged():
 
 
 @pytest.mark.law("A4")
-def test_a_method_without_a_mask_argument_gets_no_mask():
-    assert call_of(method("x")).add_mask(("x",), {}, "mask") == {}
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [("x", None), ("x, mask", "mask"), ("x, *, mask=None", "mask"), ("x, **kwargs", None)],
+)
+def test_the_argument_of_a_mask_is_found_by_its_name(parameters, found):
+    assert call_of(method(parameters)).mask_arg == found
 
 
 @pytest.mark.law("A4")
-@pytest.mark.parametrize("parameters", ["x, mask", "x, mask=None", "x, *, mask=None"])
-def test_a_mask_argument_gets_the_mask(parameters):
-    assert call_of(method(parameters)).add_mask(("x",), {}, "m") == {"mask": "m"}
+def test_the_user_may_name_another_argument_or_none():
+    assert call_of(method("x, padding=None"), mask_arg="padding").mask_arg == "padding"
+    assert call_of(method("x, **kwargs"), mask_arg="padding").takes("padding")
+    assert call_of(method("x, mask=None"), mask_arg=None).mask_arg is None
 
 
 @pytest.mark.law("A4")
-def test_a_mask_that_the_caller_gives_wins_by_keyword():
+def test_a_mask_argument_that_does_not_exist_is_explained():
+    with pytest.raises(CallArgumentError) as caught:
+        call_of(method("x, mask=None"), mask_arg="padding")
+    assert str(caught.value).splitlines() == [
+        "Dense.forward has no argument for mask_arg='padding'.",
+        "Expected: one of: x, mask",
+        "Found: 'padding'",
+        "Fix: Name an argument of the method, or pass None to hand it no mask.",
+        "Law: A4",
+    ]
+
+
+@pytest.mark.law("A4")
+def test_a_positional_none_is_a_mask_and_a_keyword_none_asks_for_one_as_in_keras():
     call = call_of(method("x, mask=None"))
-    assert call.add_mask(("x",), {"mask": "mine"}, "m") == {"mask": "mine"}
-
-
-@pytest.mark.law("A4")
-@pytest.mark.parametrize("mine", ["mine", None])
-def test_a_mask_that_the_caller_gives_wins_by_position(mine):
-    assert call_of(method("x, mask=None")).add_mask(("x", mine), {}, "m") == {}
-
-
-@pytest.mark.law("A4")
-def test_a_keyword_mask_of_none_asks_for_the_mask_as_in_keras():
-    assert call_of(method("x, mask=None")).add_mask(("x",), {"mask": None}, "m") == {"mask": "m"}
-
-
-@pytest.mark.law("A4")
-def test_inputs_without_a_mask_add_none():
-    assert call_of(method("x, mask=None")).add_mask(("x",), {}, None) == {}
+    assert call.given_names(("x", None), {}) == {"x", "mask"}
+    assert call.given_names(("x",), {"mask": None}) == {"x"}
+    assert call.given_names(("x",), {"mask": "mine"}) == {"x", "mask"}

@@ -55,8 +55,8 @@ class Negates(FlaxLayer):
 class DropsMasks(FlaxLayer):
     """A layer that lets the mask travel on, and keeps it from the method."""
 
-    def _unpack(self, args, kwargs, packed, mask):
-        return super()._unpack(args, kwargs, packed, None)
+    def _with_masks(self, args, kwargs, masks):
+        return super()._with_masks(args, kwargs, {})
 
 
 class DecodesOnly(FlaxLayer):

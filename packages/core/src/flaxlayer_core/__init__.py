@@ -55,6 +55,8 @@ from flaxlayer_core.initialising import forget_trace, initial_variables, partiti
 from flaxlayer_core.key_arguments import find_key_arguments
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
+from flaxlayer_core.mask_arguments import MaskForm, MaskUse, add_masks, argument_names
+from flaxlayer_core.masks import MaskPlan, MaskQuestion, plan_masks
 from flaxlayer_core.nnx import NnxModule
 from flaxlayer_core.outputs import (
     Outline,
@@ -75,11 +77,12 @@ from flaxlayer_core.paths import (
 from flaxlayer_core.plans import Discovery, ModePlan, Probe
 from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
-from flaxlayer_core.signatures import MethodCall
+from flaxlayer_core.signatures import AUTO_MASK, MethodCall
 from flaxlayer_core.taking_apart import KeyData, has_parts, take_apart
 from flaxlayer_core.wrapping import wrap_module
 
 __all__ = [
+    "AUTO_MASK",
     "AcceptModuleError",
     "ArgumentStructure",
     "ArraySpec",
@@ -102,6 +105,10 @@ __all__ = [
     "KeyData",
     "LinenModule",
     "LowerModuleError",
+    "MaskForm",
+    "MaskPlan",
+    "MaskQuestion",
+    "MaskUse",
     "MatchPathPatternError",
     "MatchVariablesError",
     "MatchWeightsFileError",
@@ -120,6 +127,8 @@ __all__ = [
     "StoreDtypeError",
     "VariableLayout",
     "VariableSpec",
+    "add_masks",
+    "argument_names",
     "bindings",
     "decide_role",
     "discover",
@@ -149,6 +158,7 @@ __all__ = [
     "parse_path",
     "partition_axes",
     "plain_container",
+    "plan_masks",
     "refuse_given",
     "register_plain_container",
     "same_structure",

@@ -134,9 +134,14 @@ class Probe:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments that a method gets for these arrays."""
         args, kwargs = self.structure.merge(arrays)
-        if call is not self.call and not call.takes_mask:
-            kwargs.pop("mask", None)
+        if call is not self.call:
+            kwargs = {name: kwargs[name] for name in kwargs if not self._is_mask(name, call)}
         return call.bind(args, kwargs, training=training, keys=keys)
+
+    def _is_mask(self, name: str, call: MethodCall) -> bool:
+        # One that only the other method takes.
+        masks = name in ("mask", self.call.mask_arg) or name.endswith("_mask")
+        return masks and name not in call.signature.parameters
 
     def init(
         self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool

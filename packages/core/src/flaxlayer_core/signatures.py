@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -12,10 +13,18 @@ from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.key_arguments import KeyArgument, find_key_arguments
 from flaxlayer_core.protocol import FlaxModule
 
-__all__ = ["NEGATED_FLAGS", "TRAINING_FLAGS", "MethodCall"]
+__all__ = ["AUTO_MASK", "NEGATED_FLAGS", "TRAINING_FLAGS", "MethodCall"]
+
+# Finds the argument that takes a Keras mask by itself.
+AUTO_MASK = "auto"
 
 TRAINING_FLAGS = ("training", "train", "is_training")
 NEGATED_FLAGS = ("deterministic", "eval", "use_running_average")
+
+_NAMING = {
+    "training_arg": "Name an argument of the method, with ~ in front if it gets the negated flag.",
+    "mask_arg": "Name an argument of the method, or pass None to hand it no mask.",
+}
 
 
 @dataclass(frozen=True)
@@ -26,20 +35,24 @@ class MethodCall:
         method: The name of the method, or a function of the module.
         signature: Its signature without the module.
         flags: Arguments that get the training flag, and whether they get its negation.
-        takes_mask: Whether it has an argument `mask`.
+        mask_arg: The argument that may get a Keras mask (A4), None for none.
         label: The method as messages name it.
         attribute: An attribute of the module, and whether it gets the negated flag, where it and no
             argument tells the mode.
         keys: Arguments that get random keys (R5).
+        mask_named: Whether the user named the argument of the mask.
+        takes_masks: Whether it may get masks at all, under other names too.
     """
 
     method: str | Callable[..., Any]
     signature: inspect.Signature
     flags: tuple[tuple[str, bool], ...]
-    takes_mask: bool
+    mask_arg: str | None
     label: str
     attribute: tuple[str, bool] | None = None
     keys: tuple[KeyArgument, ...] = ()
+    mask_named: bool = False
+    takes_masks: bool = True
 
     @classmethod
     def from_method(
@@ -49,6 +62,7 @@ class MethodCall:
         *,
         training_arg: str | None = None,
         rng_args: Mapping[str, str] = MappingProxyType({}),
+        mask_arg: str | None = AUTO_MASK,
     ) -> MethodCall:
         """Inspects a method of a module.
 
@@ -59,13 +73,15 @@ class MethodCall:
                 None to find it by the names that are customary in Flax.
             rng_args: Further arguments that get a random key, and its stream; those that the method
                 has not are passed over.
+            mask_arg: The argument that takes a Keras mask; None for none; `"auto"` for `mask`,
+                where the method takes an array of its form there.
 
         Returns:
             How to call it.
 
         Raises:
             InspectMethodError: If there is no such public method.
-            CallArgumentError: If the method has no argument `training_arg`.
+            CallArgumentError: If the method has no argument `training_arg` or `mask_arg`.
 
         Example:
 
@@ -82,16 +98,21 @@ class MethodCall:
         name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
         label = f"{flax_module.class_name}.{name}"
         fixed = flax_module.fixed_keywords(resolved)
-        takes_mask = "mask" in signature.parameters.keys() - fixed
+        takes, named = mask_arg is not None, mask_arg not in (None, AUTO_MASK)
+        if named:
+            _check_argument(signature, "mask_arg", mask_arg, label)
+        elif mask_arg is not None:
+            mask_arg = "mask" if "mask" in signature.parameters.keys() - fixed else None
+        make = partial(cls, resolved, signature, mask_named=named, takes_masks=takes)
         keys = tuple(k for k in find_key_arguments(signature, rng_args) if k.name not in fixed)
         if training_arg is None:
             flags = _customary_flags(flax_module, signature, resolved)
-            return cls(resolved, signature, flags, takes_mask, label, keys=keys)
+            return make(flags, mask_arg, label, keys=keys)
         flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
         if flag[0] not in signature.parameters and flax_module.is_mode(flag[0]):
-            return cls(resolved, signature, (), takes_mask, label, flag, keys)
-        _check_argument(signature, training_arg, label)
-        return cls(resolved, signature, (flag,), takes_mask, label, keys=keys)
+            return make((), mask_arg, label, flag, keys)
+        _check_argument(signature, "training_arg", training_arg, label)
+        return make((flag,), mask_arg, label, keys=keys)
 
     def modes(self, training: bool) -> dict[str, bool]:
         """Returns the attributes that tell a module of its own mode which it is (A2).
@@ -140,28 +161,41 @@ class MethodCall:
         self._check(args, completed)
         return args, completed
 
-    def add_mask(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], mask: Any
-    ) -> dict[str, Any]:
-        """Completes the keyword arguments of a call with the Keras mask (A4).
+    # What masks need to know (A4).
 
-        Args:
-            args: Positional arguments of the caller.
-            kwargs: Keyword arguments of the caller.
-            mask: The mask of the inputs, None if they have none.
+    def takes(self, name: str) -> bool:
+        """Tells whether an argument can be given by this keyword."""
+        parameter = self.signature.parameters.get(name)
+        if parameter is None:
+            return name == self.mask_arg  # one that the user named, among **kwargs
+        return parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
 
-        Returns:
-            The keyword arguments, with `mask` if the method takes one that nobody gave.
+    def accepts(self, name: str) -> bool:
+        """Tells whether the method takes an argument of this name, among `**kwargs` too."""
+        kinds = {parameter.kind for parameter in self.signature.parameters.values()}
+        return name in self.signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
-        Raises:
-            CallArgumentError: If the arguments do not fit the signature.
+    def given_names(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[str]:
+        """Returns the arguments that a caller gives a mask for himself, if they take one.
+
+        As in Keras, `mask=None` asks for the mask of the inputs; a positional None is a value.
         """
-        if mask is None or not self.takes_mask:
-            return dict(kwargs)
-        # As in Keras, mask=None asks for the mask of the inputs; a positional None is a value.
-        if "mask" in self.given(args, kwargs) and kwargs.get("mask", args) is not None:
-            return dict(kwargs)
-        return {**kwargs, "mask": mask}
+        by_keyword = {name for name, value in kwargs.items() if value is not None}
+        return by_keyword | (self.given(args, kwargs).keys() - kwargs.keys())
+
+    def positional_name(self, position: int) -> str:
+        """Returns the name of a positional argument."""
+        names = [
+            name
+            for name, parameter in self.signature.parameters.items()
+            if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD)
+        ]
+        return names[min(position, len(names) - 1)] if names else ""
+
+    def first_of(self, names: Sequence[str]) -> str:
+        """Returns which of some arguments comes first in the signature."""
+        order = {name: place for place, name in enumerate(self.signature.parameters)}
+        return min(names, key=lambda name: order.get(name, len(order)))
 
     def given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arguments of the caller by the names that they have in the method.
@@ -210,14 +244,14 @@ def _customary_flags(
     return tuple(found)
 
 
-def _check_argument(signature: inspect.Signature, training_arg: str, label: str) -> None:
-    name = training_arg.removeprefix("~")
+def _check_argument(signature: inspect.Signature, setting: str, value: Any, label: str) -> None:
+    name = value.removeprefix("~")
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     if name not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
         raise CallArgumentError(
-            f"{label} has no argument for training_arg={training_arg!r}.",
+            f"{label} has no argument for {setting}={value!r}.",
             expected=f"one of: {', '.join(signature.parameters)}",
             found=repr(name),
-            fix="Name an argument of the method, with ~ in front if it gets the negated flag.",
-            law="A2",
+            fix=_NAMING[setting],
+            law="A2" if setting == "training_arg" else "A4",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,16 +12,15 @@ import keras
 
 from flaxlayer import compat
 from flaxlayer.backends import current_backend, unconverted
-from flaxlayer.call_state import array_specs, constant
+from flaxlayer.call_state import array_specs, arrays_of, constant
+from flaxlayer.masks import MaskingLayer, masks_of
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
-from flaxlayer.running import ModuleRunner
 from flaxlayer.tracked import register_tracked
 from flaxlayer_core import (
     ArgumentStructure,
     FlaxLayerError,
     has_sealed,
-    is_array,
     split_arguments,
     stream_rngs,
     unwrap_statics,
@@ -44,7 +42,7 @@ def _name_input(call: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class ModuleLayer(ModuleRunner):
+class ModuleLayer(MaskingLayer):
     """A Keras layer that calls one method of a Flax module; see `ModuleRunner` for subclasses."""
 
     # What subclasses provide besides.
@@ -68,28 +66,60 @@ class ModuleLayer(ModuleRunner):
         if self._takes_shortcut(args, kwargs):
             arrays, structure = split_arguments(args, {})
             return unwrap_statics(self._execute(arrays, structure, bool(kwargs.get("training"))))
-        own = {name: kwargs.pop(name) for name in ("training", "mask") if name in kwargs}
+        # Never empty: else Keras would record in a functional model the mask that it fills in.
+        own = {"training": kwargs.pop("training", None)}
+        if not self._calls_as_flax():
+            return self._call_as_keras(args, kwargs, own)
         if isinstance(kwargs.get("flax_arguments"), PackedArguments):
-            # A functional model calls with what it recorded.
-            if not self.built:  # as in clone_model
-                self._build_call(*self._unpack(args, {}, kwargs["flax_arguments"], own.get("mask")))
-            return super().__call__(*args, **kwargs, **own)
-        own["mask"] = self._incoming_mask(args, kwargs, own.get("mask"))
-        if not self.built:
-            self._build_call(*self._split(args, kwargs, own["mask"]))
+            return self._call_recorded(args, kwargs, own)
+        kwargs = self._given_mask(args, kwargs)
         arrays, structure = split_arguments(args, kwargs)
+        with self._recording_masks(arrays, given="mask" in kwargs):
+            if not self.built:
+                self._build_call(*self._with_masks(arrays, structure, masks_of(arrays)))
+            return self._call_method(args, kwargs, own, arrays, structure)
+
+    def _call_method(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        own: dict[str, Any],
+        arrays: list[Any],
+        structure: ArgumentStructure,
+    ) -> Any:
+        masked = self._with_masks(arrays, structure, masks_of(arrays))
         if any(isinstance(array, keras.KerasTensor) for array in arrays):
-            form = self._output_form(*self._split(args, kwargs, own["mask"]), own.get("training"))
+            form = self._output_form(*masked, own["training"])
             if not form.is_plain:
                 packed = PackedArguments(structure, flat_outputs=True)
                 tensors = super().__call__(*map(constant, arrays), flax_arguments=packed, **own)
                 return form.outline.fill(tensors)
-        sealed = self._returns_objects(structure, bool(own.get("training")))
-        if self._takes_packed and (sealed or needs_packing(args, kwargs, structure)):
+        sealed = self._returns_objects(masked[1], bool(own["training"]))
+        if sealed or needs_packing(args, kwargs, structure):
             packed = PackedArguments(structure, flat_outputs=sealed)
-            arrays = list(map(constant, arrays))
-            return packed.assemble(super().__call__(*arrays, flax_arguments=packed, **own))
+            constants = map(constant, arrays)
+            return packed.assemble(super().__call__(*constants, flax_arguments=packed, **own))
         return super().__call__(*args, **kwargs, **own)
+
+    def _call_recorded(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], own: dict[str, Any]
+    ) -> Any:
+        # A functional model calls with what it recorded.
+        with self._recording_masks(args):
+            if not self.built:  # as in clone_model
+                structure = kwargs["flax_arguments"].structure
+                self._build_call(*self._with_masks(args, structure, masks_of(args)))
+            return super().__call__(*args, **kwargs, **own)
+
+    def _call_as_keras(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], own: dict[str, Any]
+    ) -> Any:
+        # W5: a subclass has a `call` of its own, and gets what Keras passes to such a one.
+        arrays, structure = split_arguments(args, kwargs)
+        with self._recording_masks(arrays, given=kwargs.get("mask") is not None):
+            if not self.built:
+                self._build_call(arrays, structure)
+            return super().__call__(*args, **kwargs, **own)
 
     def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
         # Keras would take an object of a user's class for a tensor, and write its mask on it.
@@ -129,8 +159,9 @@ class ModuleLayer(ModuleRunner):
     def _split_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[list[Any], ArgumentStructure]:
-        own = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
-        return self._split(args, own, self._incoming_mask(args, own, kwargs.get("mask")))
+        own = {name: value for name, value in kwargs.items() if name != "training"}
+        arrays, structure = split_arguments(args, self._given_mask(args, own))
+        return self._with_masks(arrays, structure, masks_of(arrays))
 
     def _takes_shortcut(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         backend = current_backend()
@@ -142,41 +173,30 @@ class ModuleLayer(ModuleRunner):
             and all(backend.is_value(arg) and compat.get_mask(arg) is None for arg in args)
             and compat.is_plain_call(self)
             and not self._source().losses_collections
-            and type(self).call is ModuleLayer.call
+            and self._calls_as_flax()
+            and type(self).compute_mask is MaskingLayer.compute_mask
             and backend.is_outermost()
         )
 
-    @functools.cached_property
-    def _takes_packed(self) -> bool:
-        # A subclass may override `call` with the arguments of its own method.
-        parameters = inspect.signature(type(self).call).parameters.values()
-        return any(p.name == "flax_arguments" or p.kind is p.VAR_KEYWORD for p in parameters)
+    def _calls_as_flax(self) -> bool:
+        return type(self).call is ModuleLayer.call
 
-    def _incoming_mask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Any) -> Any:
-        if given is not None:
-            return given
-        first = args[0] if args else next(iter(kwargs.values()), None)
-        # An object of nnx has an attribute for any name.
-        masks = keras.tree.map_structure(
-            lambda leaf: compat.get_mask(leaf) if is_array(leaf) else None, first
-        )
-        return masks if any(m is not None for m in keras.tree.flatten(masks)) else None
-
-    def _split(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], mask: Any
-    ) -> tuple[list[Any], ArgumentStructure]:
-        return split_arguments(args, self._method_call.add_mask(args, kwargs, mask))
-
-    def _unpack(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], packed: Any, mask: Any
-    ) -> tuple[list[Any], ArgumentStructure]:
-        if mask is not None and all(m is None for m in keras.tree.flatten(mask)):
-            mask = None
+    def _method_arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], packed: Any, mask: Any
+    ) -> tuple[list[Any], ArgumentStructure, dict[int, Any]]:
+        """Returns the arguments of the method without masks, and the masks of its arrays."""
+        record = self._mask_record()
         if packed is not None:
-            if mask is None or not self._method_call.takes_mask:
-                return list(args), packed.structure
-            args, kwargs = packed.structure.merge(args)
-        return self._split(args, kwargs, mask)
+            return list(args), packed.structure, dict(record.masks) if record else {}
+        if record is not None and record.given and mask is not None:
+            # That of the caller reaches the method unchanged.
+            kwargs = self._given_mask(args, {**kwargs, "mask": mask})
+        arrays, structure = split_arguments(args, kwargs)
+        if record is not None and (self._calls_as_flax() or record.given):
+            return arrays, structure, dict(record.masks) if self._calls_as_flax() else {}
+        # Keras's own containers, and subclasses, pass the masks of the first argument.
+        flat = keras.tree.flatten(mask)
+        return arrays, structure, {i: part for i, part in enumerate(flat) if part is not None}
 
     @_name_input
     def call(
@@ -199,15 +219,20 @@ class ModuleLayer(ModuleRunner):
         Returns:
             What the method returns; with `return_sown`, `(outputs, sown)`.
         """
-        arrays, structure = self._unpack(args, kwargs, flax_arguments, mask)
+        arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         try:
-            outputs = self._execute(arrays, structure, bool(training))
+            masked = self._with_masks(arrays, structure, masks)
+            outputs = self._execute(*masked, bool(training))
         except FlaxLayerError as error:
             compat.keep_message(error)
             raise
+        leaves = arrays_of(outputs)
         if flax_arguments is not None and flax_arguments.flat_outputs:
-            return flax_arguments.flatten(outputs)
-        return unwrap_statics(outputs)
+            outputs = flax_arguments.flatten(outputs)
+        else:
+            outputs = unwrap_statics(outputs)
+        self._carry(arrays, structure, masks, leaves, outputs)
+        return outputs
 
     def compute_output_spec(
         self,
@@ -218,14 +243,21 @@ class ModuleLayer(ModuleRunner):
         **kwargs: Any,
     ) -> Any:
         """Returns the outputs of a symbolic call as Keras tensors, with no array made."""
-        arrays, structure = self._unpack(args, kwargs, flax_arguments, mask)
+        if not self._calls_as_flax():
+            given = {"training": training, "mask": mask, **kwargs}
+            given = {name: value for name, value in given.items() if value is not None}
+            return keras.Operation.compute_output_spec(self, *args, **given)
+        arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
+        masked = self._with_masks(arrays, structure, masks)
         if not self.built:
-            self._build_call(arrays, structure)
+            self._build_call(*masked)
 
-        form = self._output_form(arrays, structure, training)
+        form = self._output_form(*masked, training)
         tensors = form.tensors()
         flat = flax_arguments is not None and flax_arguments.flat_outputs
-        return tensors if flat else form.outline.fill(tensors)
+        outputs = tensors if flat else form.outline.fill(tensors)
+        self._carry(arrays, structure, masks, tensors, outputs)
+        return outputs
 
     def _output_form(
         self, arrays: Sequence[Any], structure: ArgumentStructure, training: bool | None

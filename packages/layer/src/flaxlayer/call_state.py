@@ -13,7 +13,7 @@ from flaxlayer.backends.dtypes import number_spec
 from flaxlayer.execution import Program
 from flaxlayer.recent import RecentlyUsed
 from flaxlayer.storing import CallInputs
-from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, is_array
+from flaxlayer_core import ArgumentStructure, ArraySpec, Discovery, MaskPlan, is_array
 
 __all__ = ["CallState", "array_specs", "arrays_of", "constant", "keras_tensor"]
 
@@ -54,6 +54,7 @@ class CallState:
         output_forms: The `OutputForm` of each symbolic call.
         latest: The discovery of the latest call.
         inputs: The inputs that the layer was built with.
+        mask_plans: What becomes of masks, by the form of the call that has them (A4).
     """
 
     def __init__(self) -> None:
@@ -64,3 +65,4 @@ class CallState:
         self.programs: RecentlyUsed[Any, Program] = RecentlyUsed()
         self.sown: dict[str, Any] = {}
         self.inputs: CallInputs | None = None
+        self.mask_plans: RecentlyUsed[Any, MaskPlan] = RecentlyUsed()

@@ -43,6 +43,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "explicit_dtype": (_is_flag, "true or false"),
         "training_arg": (_or_none(_is_text), "a string or null"),
         "rng_args": (_is_name_mapping, "an object of strings"),
+        "mask_arg": (_or_none(_is_text), "a string or null"),
         "sharing": (_or_none(_is_text), "a string or null"),
         "state_updates": (_is_text, "a string"),
         "seed": (_is_seed, "an integer or null"),

@@ -2,8 +2,11 @@
 
 Checked with the versions of docs/versions.md.
 
-- `keras.src.backend.in_stateless_scope`, `get_keras_mask`: Keras has no public question for "is a
-  StatelessScope open?" nor for the mask that travels on a tensor; a layer needs both (A4, A6).
+- `keras.src.backend.in_stateless_scope`, `get_keras_mask`, `set_keras_mask`: Keras has no public
+  question for "is a StatelessScope open?" nor a way to the mask that travels on a tensor; a layer
+  needs both, and outputs in pytrees that Keras does not know need their mask set (A4, A6).
+- `Layer._call_has_mask_arg`: Keras finds it in the signature of `call`, which is one for all
+  modules; `TimeDistributed` and `Sequential` pass a mask to those layers that have it set (A4).
 - the `current_call_ctx` and `distribution` attributes of Keras's global state, and
   `Layer._remat_mode` (since Keras 3.9): they tell whether this call is the outermost one and a
   plain one, which may then skip what `Layer.__call__` does for the others (A6).
@@ -33,6 +36,7 @@ from keras.src import backend as keras_backend
 from keras.src.backend.common import global_state
 
 __all__ = [
+    "announce_mask",
     "get_mask",
     "in_jax2tf",
     "in_stateless_scope",
@@ -42,6 +46,7 @@ __all__ = [
     "model_signature",
     "objects_in_loading",
     "raw_values",
+    "set_mask",
     "thread_table",
 ]
 
@@ -71,6 +76,16 @@ def is_plain_call(layer: keras.layers.Layer) -> bool:
 def get_mask(tensor: Any) -> Any:
     """Returns the mask that travels on a tensor, None if there is none."""
     return keras_backend.get_keras_mask(tensor)
+
+
+def set_mask(tensor: Any, mask: Any) -> None:
+    """Lets a mask travel on a tensor."""
+    keras_backend.set_keras_mask(tensor, mask)
+
+
+def announce_mask(layer: keras.layers.Layer, *, takes: bool) -> None:
+    """Tells Keras's containers whether a layer takes a mask."""
+    layer._call_has_mask_arg = takes
 
 
 def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:

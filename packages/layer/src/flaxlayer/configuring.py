@@ -24,6 +24,7 @@ _PLAIN = (
     "rngs",
     "training_arg",
     "rng_args",
+    "mask_arg",
     "state_updates",
     "return_sown",
     "losses",

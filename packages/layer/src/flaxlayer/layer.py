@@ -21,6 +21,7 @@ from flaxlayer.sharding import current_distribution, shardings_of, variable_layo
 from flaxlayer.sharing import new_token
 from flaxlayer.weights import FlaxWeights, create_weights
 from flaxlayer_core import (
+    AUTO_MASK,
     ArgumentStructure,
     Blueprint,
     BuildModuleError,
@@ -78,6 +79,9 @@ class FlaxLayer(WeightAccess):
         rng_args: Arguments of the method that get a random key, by name, and the stream of each:
             `{"key": "noise"}`. One that is annotated as `nnx.Rngs` or `nnx.RngStream`, or is called
             `rngs`, gets its streams without it. What the caller gives wins.
+        mask_arg: The argument of the method that takes a Keras mask; None for none. `"auto"` is
+            `mask`, where the method takes an array of `[batch, time]` there, or, as attention does,
+            one over keys, `[batch, 1, 1, time]`. A mask that the caller gives reaches it unchanged.
         init_method: The method that initialises, where it is another than `method`.
         state_updates: When changed state is kept: `"always"`, in `"training"`, or `"never"`.
         return_sown: Transient collections to return: the layer then returns `(outputs, sown)`.
@@ -91,7 +95,7 @@ class FlaxLayer(WeightAccess):
     Raises:
         AcceptModuleError: If `module` is none of these.
         InspectMethodError: If it has no such public method.
-        CallArgumentError: If the method has no argument `training_arg`.
+        CallArgumentError: If the method has no argument `training_arg` or `mask_arg`.
         MatchVariablesError: If `variables` is not a tree of collections.
         DrawKeysError: If `seed` is out of range.
         SelectBackendError: If Keras runs on a backend that is not supported.
@@ -119,6 +123,7 @@ class FlaxLayer(WeightAccess):
         rngs: Sequence[str] | None = None,
         training_arg: str | None = None,
         rng_args: Mapping[str, str] | None = None,
+        mask_arg: str | None = AUTO_MASK,
         init_method: str | Callable[..., Any] | None = None,
         state_updates: str = "always",
         return_sown: Sequence[str] = (),
@@ -135,6 +140,7 @@ class FlaxLayer(WeightAccess):
             rngs=_as_tuple(rngs),
             training_arg=training_arg,
             rng_args=checked_rng_args(rng_args),
+            mask_arg=mask_arg,
             init_method=init_method,
             state_updates=state_updates,
             return_sown=tuple(return_sown),
@@ -152,6 +158,7 @@ class FlaxLayer(WeightAccess):
         self._flax_module = flax_module
         self._settings = settings
         self._method_call, self._init_call = call, init_call
+        self._announce_mask()
         self._explicit_dtype = kwargs.get("dtype") is not None
         self._revived = False
         self._sharing_token: str | None = None
@@ -347,12 +354,20 @@ class FlaxLayer(WeightAccess):
         """Lets configurations tell that another layer uses these weights (S4)."""
         self._sharing_token = self._sharing_token or new_token()
 
-    def method(self, method: Any, *, training_arg: str | None = None, **kwargs: Any) -> Any:
+    def method(
+        self,
+        method: Any,
+        *,
+        training_arg: str | None = None,
+        mask_arg: str | None = AUTO_MASK,
+        **kwargs: Any,
+    ) -> Any:
         """Returns a second Keras layer that calls another method on the same weights (A3).
 
         Args:
             method: A name, a bound or unbound method, or a function of the module.
             training_arg: As for `FlaxLayer`.
+            mask_arg: As for `FlaxLayer`.
             **kwargs: Keyword arguments of `keras.layers.Layer`.
 
         Returns:
@@ -373,7 +388,7 @@ class FlaxLayer(WeightAccess):
 
         ```
         """
-        return FlaxMethod(self, method, training_arg=training_arg, **kwargs)
+        return FlaxMethod(self, method, training_arg=training_arg, mask_arg=mask_arg, **kwargs)
 
     # Saving.
 

@@ -16,7 +16,7 @@ from flaxlayer.resolving import find_known
 from flaxlayer.sharing import revive_shared
 from flaxlayer.storing import CallInputs
 from flaxlayer.weights import FlaxWeights
-from flaxlayer_core import ArgumentStructure, MethodCall, Probe
+from flaxlayer_core import AUTO_MASK, ArgumentStructure, MethodCall, Probe
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer
@@ -33,6 +33,7 @@ class FlaxMethod(ModuleLayer):
             built by this layer's first call through its `init_method`.
         method: A name, a bound or unbound method, or a function of the module.
         training_arg: As for `FlaxLayer`.
+        mask_arg: As for `FlaxLayer`.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Raises:
@@ -40,19 +41,27 @@ class FlaxMethod(ModuleLayer):
     """
 
     def __init__(
-        self, layer: FlaxLayer, method: Any, *, training_arg: str | None = None, **kwargs: Any
+        self,
+        layer: FlaxLayer,
+        method: Any,
+        *,
+        training_arg: str | None = None,
+        mask_arg: str | None = AUTO_MASK,
+        **kwargs: Any,
     ) -> None:
         call = MethodCall.from_method(
             layer.flax_module,
             method,
             training_arg=training_arg,
             rng_args=layer._settings.rng_args,
+            mask_arg=mask_arg,
         )
         super().__init__(**kwargs)
         layer.share()
         self.layer = layer
         self._method_call = call
-        self._training_arg = training_arg
+        self._training_arg, self._mask_arg = training_arg, mask_arg
+        self._announce_mask()
 
     def _source(self) -> FlaxLayer:
         return self.layer
@@ -91,6 +100,7 @@ class FlaxMethod(ModuleLayer):
             "layer": _layer_config(self.layer),
             "method": configuring.encode_method(method, method, path="method"),
             "training_arg": self._training_arg,
+            "mask_arg": self._mask_arg,
         }
 
     @classmethod

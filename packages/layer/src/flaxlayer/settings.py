@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flaxlayer_core import (
+    AUTO_MASK,
     CallArgumentError,
     CollectionPolicy,
     FlaxModule,
@@ -49,6 +50,7 @@ class Settings:
     rngs: tuple[str, ...] | None = None
     training_arg: str | None = None
     rng_args: Mapping[str, str] = field(default_factory=dict)
+    mask_arg: str | None = AUTO_MASK
     init_method: str | Callable[..., Any] | None = None
     state_updates: str = "always"
     return_sown: tuple[str, ...] = ()
@@ -85,7 +87,11 @@ class Settings:
     def method_calls(self, flax_module: FlaxModule) -> tuple[MethodCall, MethodCall]:
         """Returns how the method and the initialising method are called."""
         call = MethodCall.from_method(
-            flax_module, self.method, training_arg=self.training_arg, rng_args=self.rng_args
+            flax_module,
+            self.method,
+            training_arg=self.training_arg,
+            rng_args=self.rng_args,
+            mask_arg=self.mask_arg,
         )
         find_key_arguments(call.signature, self.rng_args, label=call.label)
         if self.init_method is None:
