@@ -20,7 +20,7 @@ from flaxlayer_core.collections import (
     split_collections,
 )
 from flaxlayer_core.containers import plain_container, register_plain_container
-from flaxlayer_core.discovery import discover
+from flaxlayer_core.discovery import UNTRACEABLE, discover
 from flaxlayer_core.errors import (
     AcceptModuleError,
     BuildModuleError,
@@ -39,6 +39,7 @@ from flaxlayer_core.errors import (
     MatchVariablesError,
     MatchWeightsFileError,
     ReadVariablesError,
+    RunModuleError,
     SelectBackendError,
     StateStructureError,
     StoreDtypeError,
@@ -83,6 +84,7 @@ from flaxlayer_core.wrapping import wrap_module
 
 __all__ = [
     "AUTO_MASK",
+    "UNTRACEABLE",
     "AcceptModuleError",
     "ArgumentStructure",
     "ArraySpec",
@@ -121,6 +123,7 @@ __all__ = [
     "ReadVariablesError",
     "Rngs",
     "Role",
+    "RunModuleError",
     "SelectBackendError",
     "StateStructureError",
     "StaticLeaf",

@@ -179,10 +179,38 @@ def quiet_sow() -> Iterator[None]:
     Yields:
         Nothing.
     """
-    with warnings.catch_warnings():
-        for method in ("sow", "perturb"):
-            warnings.filterwarnings("ignore", rf"\s*Using 'Module.{method}", DeprecationWarning)
+    _enter_quiet()
+    try:
         yield
+    finally:
+        _leave_quiet()
+
+
+# Python has one list of filters for all threads: the first sets them, the last restores them (A8).
+_quiet_lock = threading.Lock()
+_quiet: list[warnings.catch_warnings[None]] = []
+_quiet_depth = 0
+
+
+def _enter_quiet() -> None:
+    global _quiet_depth
+    with _quiet_lock:
+        if not _quiet_depth:
+            context = warnings.catch_warnings()
+            context.__enter__()
+            _quiet.append(context)
+            for method in ("sow", "perturb"):
+                text = rf"\s*Using 'Module.{method}"
+                warnings.filterwarnings("ignore", text, DeprecationWarning)
+        _quiet_depth += 1
+
+
+def _leave_quiet() -> None:
+    global _quiet_depth
+    with _quiet_lock:
+        _quiet_depth -= 1
+        if not _quiet_depth:
+            _quiet.pop().__exit__(None, None, None)
 
 
 def cut_to_needs(

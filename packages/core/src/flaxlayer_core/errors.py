@@ -16,6 +16,7 @@ FlaxLayerError(Exception)
 ├── EscapeTraceError(RuntimeError)      state that would leak out of a JAX trace (A6)
 ├── DrawKeysError(ValueError)           random streams or seeds that cannot be used (R1-R4)
 ├── StoreDtypeError(TypeError)          a dtype that Keras cannot hold (C6)
+├── RunModuleError(RuntimeError)        an error of a module that cannot be passed on itself (A9)
 ├── SelectBackendError(RuntimeError)    a Keras backend that is not supported
 ├── ImportBackendError(ImportError)     a Keras backend that is unknown or not installed
 ├── LowerModuleError(ValueError)        a module that the Keras backend cannot run (K4)
@@ -46,6 +47,7 @@ __all__ = [
     "MatchVariablesError",
     "MatchWeightsFileError",
     "ReadVariablesError",
+    "RunModuleError",
     "SelectBackendError",
     "StateStructureError",
     "StoreDtypeError",
@@ -156,6 +158,10 @@ class DrawKeysError(FlaxLayerError, ValueError):
 
 class StoreDtypeError(FlaxLayerError, TypeError):
     """A variable has a dtype that a Keras variable cannot hold (C6)."""
+
+
+class RunModuleError(FlaxLayerError, RuntimeError):
+    """A module raised an error whose class and words Keras would lose (A9)."""
 
 
 class SelectBackendError(FlaxLayerError, RuntimeError):

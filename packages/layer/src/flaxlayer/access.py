@@ -96,8 +96,7 @@ class WeightAccess(ModuleLayer):
             self._settings.policy,
             where=f"Layer {self.name!r}",
         )
-        for variable, value in pairs:
-            variable.assign(value)
+        self._flax_weights.assign(pairs)
 
     def to_module(self) -> Any:
         """Returns the module bound to the current values (W2).

@@ -16,10 +16,10 @@ from flaxlayer.call_state import array_specs, arrays_of, constant
 from flaxlayer.masks import MaskingLayer, masks_of
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
+from flaxlayer.raising import explaining
 from flaxlayer.tracked import register_tracked
 from flaxlayer_core import (
     ArgumentStructure,
-    FlaxLayerError,
     has_sealed,
     split_arguments,
     stream_rngs,
@@ -76,7 +76,7 @@ class ModuleLayer(MaskingLayer):
         arrays, structure = split_arguments(args, kwargs)
         with self._recording_masks(arrays, given="mask" in kwargs):
             if not self.built:
-                self._build_call(*self._with_masks(arrays, structure, masks_of(arrays)))
+                self._build_once(*self._with_masks(arrays, structure, masks_of(arrays)))
             return self._call_method(args, kwargs, own, arrays, structure)
 
     def _call_method(
@@ -108,7 +108,7 @@ class ModuleLayer(MaskingLayer):
         with self._recording_masks(args):
             if not self.built:  # as in clone_model
                 structure = kwargs["flax_arguments"].structure
-                self._build_call(*self._with_masks(args, structure, masks_of(args)))
+                self._build_once(*self._with_masks(args, structure, masks_of(args)))
             return super().__call__(*args, **kwargs, **own)
 
     def _call_as_keras(
@@ -154,7 +154,7 @@ class ModuleLayer(MaskingLayer):
         ```
         """
         if not self.built:
-            self._build_call(*self._split_call(args, kwargs))
+            self._build_once(*self._split_call(args, kwargs))
 
     def _split_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -220,12 +220,7 @@ class ModuleLayer(MaskingLayer):
             What the method returns; with `return_sown`, `(outputs, sown)`.
         """
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
-        try:
-            masked = self._with_masks(arrays, structure, masks)
-            outputs = self._execute(*masked, bool(training))
-        except FlaxLayerError as error:
-            compat.keep_message(error)
-            raise
+        outputs = self._execute(*self._with_masks(arrays, structure, masks), bool(training))
         leaves = arrays_of(outputs)
         if flax_arguments is not None and flax_arguments.flat_outputs:
             outputs = flax_arguments.flatten(outputs)
@@ -250,8 +245,7 @@ class ModuleLayer(MaskingLayer):
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         masked = self._with_masks(arrays, structure, masks)
         if not self.built:
-            self._build_call(*masked)
-
+            self._build_once(*masked)
         form = self._output_form(*masked, training)
         tensors = form.tensors()
         flat = flax_arguments is not None and flax_arguments.flat_outputs
@@ -259,6 +253,7 @@ class ModuleLayer(MaskingLayer):
         self._carry(arrays, structure, masks, tensors, outputs)
         return outputs
 
+    @explaining
     def _output_form(
         self, arrays: Sequence[Any], structure: ArgumentStructure, training: bool | None
     ) -> OutputForm:
@@ -271,6 +266,12 @@ class ModuleLayer(MaskingLayer):
             )
             self._call_state.output_forms[key] = form
         return form
+
+    @explaining
+    def _build_once(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+        with self._source().locks.build:  # A8
+            if not self.built:
+                self._build_call(arrays, structure)
 
     def _evaluate(self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool) -> Any:
         program = self._program(structure, arrays, training)

@@ -43,6 +43,7 @@ __all__ = [
     "is_plain_call",
     "keep_build_shape",
     "keep_message",
+    "keeps_message",
     "model_signature",
     "objects_in_loading",
     "raw_values",
@@ -107,9 +108,18 @@ def model_signature(model: keras.Model) -> Any:
     return get_input_signature(model)
 
 
-def keep_message(error: Exception) -> None:
-    """Marks an error that explains itself, so that Keras does not wrap its message."""
-    error._keras_call_info_injected = True  # type: ignore[attr-defined]
+def keep_message(error: Exception) -> bool:
+    """Marks an error, so that Keras passes it on as it is; False if it takes no mark."""
+    try:
+        error._keras_call_info_injected = True  # type: ignore[attr-defined]
+    except AttributeError:  # a class without a `__dict__`, as those of compiled extensions
+        return False
+    return True
+
+
+def keeps_message(error: Exception) -> bool:
+    """Tells whether Keras passes an error on as it is."""
+    return hasattr(error, "_keras_call_info_injected")
 
 
 def in_jax2tf() -> bool:

@@ -85,6 +85,12 @@ class Program:
         """The same call as a function of the backend's arrays, compiled (A6)."""
         return current_backend().compile(self)
 
+    @functools.cached_property
+    def moves(self) -> bool:
+        """Whether a call may draw a seed or change state."""
+        roles = map(self.layout.role, self.plan.updates)
+        return bool(self.plan.streams) or any(role is Role.STATE for role in roles)
+
     def _cast(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
             value = jnp.asarray(value)  # NumPy would promote half precision in its own way

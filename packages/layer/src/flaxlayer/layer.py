@@ -15,6 +15,7 @@ from flaxlayer.access import WeightAccess
 from flaxlayer.backends import current_backend
 from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
+from flaxlayer.locking import LayerLocks
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
@@ -155,6 +156,7 @@ class FlaxLayer(WeightAccess):
         remember(module)
         if is_factory(module):
             remember_maker(module)
+        self.locks = LayerLocks()
         self._flax_module = flax_module
         self._settings = settings
         self._method_call, self._init_call = call, init_call

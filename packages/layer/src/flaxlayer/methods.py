@@ -83,7 +83,7 @@ class FlaxMethod(ModuleLayer):
 
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
         if not self.layer.built and self.layer._settings.init_method is not None:
-            self.layer._build_call(arrays, structure)
+            self.layer._build_once(arrays, structure)
         self.layer.require_built("weights for its methods")
         inputs = CallInputs(array_specs(arrays), structure, None)
         if self._source().discovery.traceable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from flaxlayer import compat
 from flaxlayer.backends import current_backend
 from flaxlayer.call_state import CallState, array_specs
 from flaxlayer.execution import Outcome, Program
+from flaxlayer.raising import JAX_ERRORS, explaining
 from flaxlayer.sizes import try_sizes
 from flaxlayer.storing import CallInputs
 from flaxlayer.weights import FlaxWeights
@@ -31,6 +33,8 @@ from flaxlayer_core import (
 from flaxlayer_core.compat import prng_impl
 
 __all__ = ["ModuleRunner"]
+
+_NO_LOCK = contextlib.nullcontext()
 
 
 class ModuleRunner(keras.layers.Layer):
@@ -75,8 +79,10 @@ class ModuleRunner(keras.layers.Layer):
     def _find_discovery(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> Discovery:
         known = self._call_state.discoveries.get(structure)
         if known is None:
-            known = self._discover(self._probe(structure), arrays)
-            self._call_state.discoveries[structure] = known
+            with self._source().locks.build:  # A8
+                known = self._call_state.discoveries.get(structure)
+                known = known or self._discover(self._probe(structure), arrays)
+                self._call_state.discoveries[structure] = known
         return known
 
     def _discover(self, probe: Probe, arrays: Sequence[Any]) -> Discovery:
@@ -99,8 +105,8 @@ class ModuleRunner(keras.layers.Layer):
         if program is None:
             layout = self._source().discovery.layout
             program = self._make_program(structure, discovery.plan(training), layout)
-            if key is not None:
-                self._call_state.programs[key] = program
+            if key is not None:  # A8: the first of several threads that made it
+                program = self._call_state.programs.setdefault(key, program)
         return program
 
     def _make_program(
@@ -116,6 +122,7 @@ class ModuleRunner(keras.layers.Layer):
             source.platforms,
         )
 
+    @explaining
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
         """Runs a call; returns its outputs as `wrap_statics` gives them."""
         clean = current_backend().is_outermost()
@@ -123,12 +130,10 @@ class ModuleRunner(keras.layers.Layer):
             arrays, structure = self._trace_numbers(arrays, structure)
         try:
             outcome = self._run(arrays, structure, training, clean)
-        except FlaxLayerError:
-            raise
         except (FlaxError, TypeError, ValueError) as error:
-            self._explain_misfit(arrays, error)
+            if not isinstance(error, (FlaxLayerError, *JAX_ERRORS)):
+                self._explain_misfit(arrays, error)
             raise
-        self._commit(outcome, training)
         if clean:
             self._call_state.sown = outcome.transient
         if outcome.loss is not None:
@@ -162,10 +167,14 @@ class ModuleRunner(keras.layers.Layer):
         backend, traceable = current_backend(), self._source().discovery.traceable
         compiled = traceable and context is not None and (clean or backend.compiles_traces)
         program = self._program(structure, arrays, training, key if compiled else None)
-        seed = self._source().seed_generator.state.value if program.plan.streams else None
         inline = None if compiled else backend.run_inline(program, traceable=traceable)
         run = inline or program.compiled
-        return Outcome(*run(weights.values(), seed, arrays))
+        # A8: calls of several threads that draw or change state come one after the other.
+        with self._source().locks.calls if clean and program.moves else _NO_LOCK:
+            seed = self._source().seed_generator.state.value if program.plan.streams else None
+            outcome = Outcome(*run(weights.values(), seed, arrays))
+            self._commit(outcome, training)
+        return outcome
 
     def _program_key(self, structure: ArgumentStructure, training: bool, context: Any) -> Any:
         # JAX does not count the key implementation as context of a compiled function.
@@ -192,8 +201,7 @@ class ModuleRunner(keras.layers.Layer):
             return
         if not compat.in_stateless_scope():
             self._refuse_tracers(writes)
-        for variable, value in writes:
-            variable.assign(value)
+        self._flax_weights.assign(writes)
 
     def _refuse_tracers(self, writes: Sequence[tuple[keras.Variable, Any]]) -> None:
         for variable, value in writes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -34,20 +35,31 @@ class FlaxWeights:
     Attributes:
         layout: What the module stores.
         variables: A Keras variable for each of `layout.specs`.
+        lock: Held while values are read or written, so that a thread sees all of a write or
+            nothing of it (A8).
     """
 
     layout: VariableLayout
     variables: tuple[keras.Variable, ...]
+    lock: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def values(self) -> list[Any]:
         """Returns the current arrays; inside a `StatelessScope`, those of the scope."""
         if compat.in_stateless_scope():
             return [variable.value for variable in self.variables]
-        return compat.raw_values(self.variables)
+        with self.lock:
+            return compat.raw_values(self.variables)
+
+    def assign(self, writes: Iterable[tuple[keras.Variable, Any]]) -> None:
+        """Gives variables new values, all at once for other threads."""
+        with self.lock:
+            for variable, value in writes:
+                variable.assign(value)
 
     def jax_values(self) -> list[Any]:
         """Returns the current values as arrays of JAX."""
-        return list(map(current_backend().to_jax, self.values()))
+        with self.lock:  # on TensorFlow what holds a value is read here
+            return list(map(current_backend().to_jax, self.values()))
 
     def tree(self, role: Role) -> dict[str, Any]:
         """Returns the collections of one role as a tree of Keras variables."""
