@@ -20,7 +20,7 @@ from flaxlayer_core.collections import (
     split_collections,
 )
 from flaxlayer_core.containers import plain_container, register_plain_container
-from flaxlayer_core.discovery import UNTRACEABLE, discover
+from flaxlayer_core.discovery import discover
 from flaxlayer_core.errors import (
     AcceptModuleError,
     BuildModuleError,
@@ -80,6 +80,7 @@ from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
 from flaxlayer_core.signatures import AUTO_MASK, MethodCall
 from flaxlayer_core.taking_apart import KeyData, has_parts, take_apart
+from flaxlayer_core.tracing import UNTRACEABLE
 from flaxlayer_core.wrapping import wrap_module
 
 __all__ = [

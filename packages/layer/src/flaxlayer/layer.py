@@ -288,7 +288,7 @@ class FlaxLayer(WeightAccess):
             specs, structure = split_arguments(shapes, {})
         tensors = list(map(keras_tensor, specs))
         if not self.built:
-            self._build_call(tensors, structure)
+            self._build_once(tensors, structure)
         form = self._output_form(tensors, structure, False)
         return form.outline.fill([spec.shape for spec in form.specs])
 

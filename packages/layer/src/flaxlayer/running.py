@@ -105,8 +105,9 @@ class ModuleRunner(keras.layers.Layer):
         if program is None:
             layout = self._source().discovery.layout
             program = self._make_program(structure, discovery.plan(training), layout)
-            if key is not None:  # A8: the first of several threads that made it
-                program = self._call_state.programs.setdefault(key, program)
+            if key is not None:
+                with self._source().locks.build:  # A8: that of the first thread
+                    program = self._call_state.programs.setdefault(key, program)
         return program
 
     def _make_program(
