@@ -8,6 +8,7 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 from flax.core.scope import Scope
 from flax.errors import InvalidRngError
 
@@ -200,3 +201,14 @@ def test_a_descriptor_of_a_class_is_what_the_user_wrote(descriptor):
 
     assert compat.wrapped_descriptor(vars(Module)["held"]) is written
     assert compat.wrapped_descriptor(3) == 3
+
+
+@pytest.mark.law("C3")
+@pytest.mark.parametrize("jit", [nnx.jit, functools.partial(nnx.jit, static_argnums=0)])
+def test_what_nnx_jit_made_tells_its_function(jit):
+    def function(module):
+        return module
+
+    assert compat.without_jit(jit(function)) is function
+    assert compat.without_jit(nnx.remat(function)) is not function
+    assert compat.without_jit(function) is function

@@ -13,7 +13,10 @@ from flaxlayer_core import (
     LinenModule,
     MethodCall,
     NnxModule,
+    Probe,
+    discover,
     flatten_with_paths,
+    split_arguments,
 )
 
 X = jnp.linspace(-1.0, 1.0, 6).reshape(2, 3)
@@ -251,8 +254,8 @@ def test_a_mask_that_a_partial_method_binds_is_left_alone():
         return x
 
     linen = LinenModule(make())
-    assert MethodCall.from_method(linen, forward).takes_mask
-    assert not MethodCall.from_method(linen, functools.partial(forward, mask=1)).takes_mask
+    assert MethodCall.from_method(linen, forward).mask_arg == "mask"
+    assert MethodCall.from_method(linen, functools.partial(forward, mask=1)).mask_arg is None
 
 
 @pytest.mark.law("A2")
@@ -397,3 +400,22 @@ def test_nnx_flags_are_found_through_wrappers():
     for name in ("encode", "jitted", "encoder", "inner"):
         assert MethodCall.from_method(module, name).flags == (("train", False),)
     assert MethodCall.from_method(module, "bound").flags == ()
+
+
+@pytest.mark.law("C3")
+def test_a_jitted_nnx_method_leaves_state_alone_as_a_plain_one_does():
+    class Norm(nnx.Module):
+        def __init__(self, *, rngs):
+            self.norm = nnx.BatchNorm(3, rngs=rngs)
+
+        @nnx.jit
+        def __call__(self, x):
+            return self.norm(x)
+
+    module = NnxModule(Norm)
+    call = MethodCall.from_method(module, None)
+    x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    arrays, structure = split_arguments((x,), {})
+    found = discover(Probe(module, call, call, structure), arrays)
+    assert "batch_stats" in found.inference.denied
+    assert "batch_stats" in found.training.updates

@@ -15,6 +15,8 @@ Checked with the versions of docs/versions.md.
   the names of arguments and results that it keeps for debugging must be dropped with them (B2).
 - the `wrapped` attribute of what linen puts in the place of a descriptor of a class: it is what the
   user wrote there, such as a `property` or a `functools.partialmethod` (A3).
+- the classes of what `flax.nnx.jit` returns, with the user's function in `__wrapped__`: each value
+  that goes through one is another afterwards, so that a call seems to change all state (C3).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -47,6 +49,7 @@ __all__ = [
     "single_operation",
     "trace_state_clean",
     "variable_value",
+    "without_jit",
     "wrapped_descriptor",
 ]
 
@@ -84,6 +87,13 @@ def wrapped_descriptor(attribute: Any) -> Any:
     """Returns the descriptor that a class was written with, and anything else as it is."""
     is_linen = type(attribute).__module__ == linen_module.__name__
     return getattr(attribute, "wrapped", attribute) if is_linen else attribute
+
+
+def without_jit(function: Any) -> Any:
+    """Returns the function that `nnx.jit` was given, for what it made; anything else as it is."""
+    cls = type(function)
+    jitted = cls.__module__.startswith("flax.nnx") and cls.__name__.startswith("Jit")
+    return getattr(function, "__wrapped__", function) if jitted else function
 
 
 @dataclass

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from flaxlayer_core.compat import wrapped_descriptor
+from flaxlayer_core.compat import without_jit, wrapped_descriptor
 from flaxlayer_core.errors import InspectMethodError
 from flaxlayer_core.method_forms import (
     fixed_keywords,
@@ -84,8 +84,11 @@ class PublicMethods:
 
     def function(self, method: str | Callable[..., Any]) -> str | Callable[..., Any]:
         """Returns what takes the module first: a name only where `Module.apply` knows it."""
-        if not isinstance(method, str):
-            return method
+        # A call is compiled as a whole: `nnx.jit` inside it would only hide what it leaves alone.
+        given = self._static(method) if isinstance(method, str) else method
+        function: Callable[..., Any] = without_jit(given)
+        if not isinstance(method, str) or function is not given:
+            return function
         plain = self._is_method(method) and not isinstance(self._static(method), _ON_INSTANCES)
         return method if plain and self._applied else through_module(method)
 
