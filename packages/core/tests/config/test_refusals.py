@@ -14,7 +14,8 @@ from flaxlayer_core.config import Limits, encode_module, encode_value, register,
 
 NAMED_FIX = (
     "Fix: Write it as a named function of a module file, or flaxlayer.register(f, name='...'), "
-    "before loading too."
+    "before loading too; or give the layer what makes the module: "
+    "FlaxLayer(functools.partial(build, ...))."
 )
 
 

@@ -222,8 +222,8 @@ def test_an_unknown_name_says_how_to_make_it_known():
         "Expected: a linen module class known to this process: stock Flax, registered, or handed "
         "to a layer",
         "Found: 'gone:Thing'",
-        "Fix: Import and flaxlayer.register() it before loading, or pass it as custom_objects "
-        "under 'gone:Thing'.",
+        "Fix: Before loading, import what you trust of these and run: "
+        "flaxlayer.register(gone.Thing). Or load with custom_objects={'Thing': gone.Thing}.",
         "Law: S2",
     ]
 

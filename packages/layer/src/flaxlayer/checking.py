@@ -48,6 +48,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "state_updates": (_is_text, "a string"),
         "seed": (_is_seed, "an integer or null"),
         "rngs": (_or_none(_is_names), f"{_NAMES} or null"),
+        "native_serialization_platforms": (_or_none(_is_names), f"{_NAMES} or null"),
         "return_sown": (_is_names, _NAMES),
         "losses": (_is_names, _NAMES),
         "frozen": (_is_names, _NAMES),

@@ -10,7 +10,7 @@ import keras
 
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.reference import is_reference_config, reference_arguments
-from flaxlayer.resolving import resolve_name
+from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.sharing import revive_shared
 from flaxlayer_core import CollectionPolicy, EncodeModuleError, InspectMethodError
 from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
@@ -51,7 +51,7 @@ def encode_method(method: Any, resolved: Any, *, path: str) -> Any:
     if method is None:
         return None
     if not isinstance(resolved, str):
-        return encode_value(resolved, path=path)
+        return encode_value(resolved, path=path, namer=name_in_keras, resolve=resolve_name)
     if _is_private(resolved):
         raise EncodeModuleError(
             f"Cannot store {path}.",
@@ -90,7 +90,9 @@ def layer_config(layer: FlaxLayer) -> dict[str, Any]:
     settings = layer._settings
     init_method = settings.init_method
     return {
-        "module": encode_module(layer.flax_module.origin),
+        "module": encode_module(
+            layer.flax_module.origin, namer=name_in_keras, resolve=resolve_name
+        ),
         "method": encode_method(settings.method, layer._method_call.method, path="method"),
         "init_method": encode_method(init_method, layer._init_call.method, path="init_method"),
         **{name: _plain(getattr(settings, name)) for name in _PLAIN},

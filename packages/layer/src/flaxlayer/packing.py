@@ -10,7 +10,7 @@ import jax
 import keras
 
 from flaxlayer.checking import check_mapping, refuse
-from flaxlayer.resolving import resolve_name
+from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer_core import (
     ArgumentStructure,
     KeyData,
@@ -53,7 +53,8 @@ def encode_structure(structure: ArgumentStructure) -> Any:
     """
     count = structure.treedef.num_leaves - len(structure.statics)
     args, kwargs = structure.merge([Slot(index) for index in range(count)])
-    return encode_value((args, kwargs), path="arguments")
+    stored = (args, kwargs)
+    return encode_value(stored, path="arguments", namer=name_in_keras, resolve=resolve_name)
 
 
 def decode_structure(config: Any) -> ArgumentStructure:

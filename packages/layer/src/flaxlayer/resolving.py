@@ -1,33 +1,83 @@
-"""Names in stored configurations: what Keras's registry and scopes know (S2)."""
+"""Names in stored configurations: what Keras's registry, its scopes and Keras itself know (S2)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from types import FunctionType, MappingProxyType
+
 import keras
 
-from flaxlayer_core.config.world import look_up
+from flaxlayer_core.config.world import find_defined, latest, look_up
 
-__all__ = ["find_known", "resolve_name"]
+__all__ = ["find_known", "name_in_keras", "resolve_name"]
+
+# Names in these modules that take configurations apart instead of being stored in one.
+_NOT_STORED = frozenset({"deserialize", "get", "serialize"})
+_POLICIES = ("DTypePolicy", "FloatDTypePolicy", "QuantizedDTypePolicy")
+
+
+def _own_names() -> Iterator[tuple[str, object]]:
+    rooms = ("initializers", "regularizers", "constraints", "activations")
+    for room in rooms:
+        for name, value in vars(getattr(keras, room)).items():
+            if isinstance(value, (type, FunctionType)) and name not in _NOT_STORED:
+                yield f"keras.{room}:{name}", value
+    for name in _POLICIES:
+        if hasattr(keras.dtype_policies, name):
+            yield f"keras.dtype_policies:{name}", getattr(keras.dtype_policies, name)
+    yield "keras:DTypePolicy", keras.DTypePolicy  # as Keras itself stores it
+
+
+_OWN: Mapping[str, object] = MappingProxyType(dict(_own_names()))
+_NAMES: Mapping[int, str] = MappingProxyType(
+    {id(value): name for name, value in reversed([*_OWN.items()])}
+)
 
 
 def resolve_name(name: str) -> object | None:
-    """Looks a name up in `custom_objects` and in Keras's registry; never imports.
+    """Looks a name up in `custom_objects`, Keras's registry and Keras's own; never imports.
 
     Args:
-        name: A registered name such as `"package>Model"`, or a class name.
+        name: A registered name such as `"package>Model"`, the module and name of what is
+            registered, or a class name.
 
     Returns:
-        What is registered under it, None if nothing is.
+        What is known under it, None if nothing is.
 
     Example:
 
     ```python
     >>> resolve_name("nothing>Registered") is None
     True
+    >>> resolve_name("keras.initializers:Zeros").__name__
+    'Zeros'
 
     ```
     """
     found: object | None = keras.saving.get_registered_object(name)
-    return found
+    if found is not None or ":" not in name:
+        return found
+    return _OWN.get(name) or latest(find_defined(name, keras.saving.get_custom_objects().values()))
+
+
+def name_in_keras(obj: object) -> str | None:
+    """Returns the name that Keras knows a class or function by, None if it knows none.
+
+    Args:
+        obj: A class or a function.
+
+    Example:
+
+    ```python
+    >>> name_in_keras(keras.activations.relu)
+    'keras.activations:relu'
+
+    ```
+    """
+    if id(obj) in _NAMES:
+        return _NAMES[id(obj)]
+    registered = keras.saving.get_custom_objects().items()
+    return next((name for name, known in registered if known is obj and ">" in name), None)
 
 
 def find_known(*names: object) -> object | None:

@@ -18,5 +18,6 @@ __all__ = [
 from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
 from flaxlayer_core.config.limits import Limits, check_bounds
 from flaxlayer_core.config.makers import remember_maker
+from flaxlayer_core.config.registering import register
 from flaxlayer_core.config.remembering import remember
-from flaxlayer_core.config.world import Resolver, register
+from flaxlayer_core.config.world import Resolver

@@ -20,7 +20,6 @@ from flaxlayer_core.config.definitions import (
     closure_variables,
     is_lifted_class,
     is_module_class,
-    is_storable_class,
     public_methods,
 )
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
@@ -58,7 +57,7 @@ def encode_class(value: type, path: str, walk: Encoder) -> str | Node:
         return name
     if is_lifted_class(value):
         return {"$type": "lifted", **_encode_lifted(value, path, walk)}
-    expected = "a module class, dataclass, enum or named tuple class"
+    expected = "a module class, class of configurations, dataclass, enum or named tuple class"
     raise cannot_store(
         path, expected=expected, found=describe(value), fix="Hold the name of it instead."
     )
@@ -85,7 +84,9 @@ def _decode_named(node: Node, path: str, walk: Decoder) -> Any:
 
 
 def _is_known_kind(value: object) -> bool:
-    return isinstance(value, type) and (is_storable_class(value) or stock_name(value) is not None)
+    return isinstance(value, type) and (
+        world.is_nameable_class(value) or stock_name(value) is not None
+    )
 
 
 def _is_class(value: object) -> bool:

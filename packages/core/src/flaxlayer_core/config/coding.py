@@ -13,11 +13,13 @@ import flax.linen as nn
 
 from flaxlayer_core.config.arrays import ARRAY_KINDS
 from flaxlayer_core.config.classes import CLASS_KINDS, GIVEN_CLASS
+from flaxlayer_core.config.config_dicts import CONFIG_DICT_KINDS
 from flaxlayer_core.config.containers import CONTAINER_KINDS
 from flaxlayer_core.config.functions import FUNCTION_KINDS, GIVEN_FUNCTION
 from flaxlayer_core.config.leaves import LEAF_KINDS
 from flaxlayer_core.config.limits import Limits, check_bounds
 from flaxlayer_core.config.makers import MAKER_KINDS, check_maker
+from flaxlayer_core.config.objects import GIVEN_OBJECT, OBJECT_KINDS
 from flaxlayer_core.config.records import RECORD_KINDS
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
@@ -31,11 +33,14 @@ _VERSION = 1
 _LIMITS = Limits()
 # The first that matches a value stores it, so what is explicitly registered goes by its name.
 _KINDS: tuple[Kind, ...] = (
+    GIVEN_OBJECT,
     GIVEN_CLASS,
     GIVEN_FUNCTION,
     *LEAF_KINDS,
     *ARRAY_KINDS,
     *CONTAINER_KINDS,
+    *CONFIG_DICT_KINDS,
+    *OBJECT_KINDS,
     *RECORD_KINDS,
     *CLASS_KINDS,
     *MAKER_KINDS,
@@ -48,6 +53,7 @@ def encode_module(
     module: Any,
     *,
     namer: Callable[[object], str | None] | None = None,
+    resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
 ) -> dict[str, Any]:
     """The configuration of a module as JSON (S1).
@@ -63,6 +69,7 @@ def encode_module(
             returns the keyword arguments of its constructor; or what makes a module.
         namer: Asked first for the stored name of a class or function, such as its name in Keras's
             registry.
+        resolve: Asked what a name stands for, where the stored form of an object is tried out.
         limits: Bounds on what is written.
 
     Returns:
@@ -101,7 +108,8 @@ def encode_module(
         raise cannot_store(_label(stored), found="random streams that were bound", fix=fix)
     streams = {"streams": list(stored.streams)} if isinstance(stored, Remade) else {}
     plain = stored.plain if isinstance(stored, Remade) else stored
-    root = encode_value(plain, path=_label(module), namer=namer, limits=limits)
+    label = _label(module)
+    root = encode_value(plain, path=label, namer=namer, resolve=resolve, limits=limits)
     return {"$type": _FORMAT, "version": _VERSION, "root": root, **streams}
 
 
@@ -194,6 +202,7 @@ def encode_value(
     *,
     path: str,
     namer: Callable[[object], str | None] | None = None,
+    resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
 ) -> Any:
     """The JSON form of a single value, such as a static argument of a call.
@@ -202,6 +211,7 @@ def encode_value(
         value: Any value that may stand in a module's field.
         path: How messages name it.
         namer: As in `encode_module`.
+        resolve: As in `encode_module`.
         limits: Bounds on what is written.
 
     Raises:
@@ -217,7 +227,7 @@ def encode_value(
     ```
     """
     try:
-        stored = Encoder(_KINDS, limits, namer).encode(value, path)
+        stored = Encoder(_KINDS, limits, namer, resolve).encode(value, path)
         check_bounds(stored, limits)
     except DecodeModuleError as error:
         raise _too_large(path, error.expected) from None
@@ -257,7 +267,7 @@ def decode_value(
     """
     check_bounds(config, limits)
     try:
-        return Decoder(_BY_TAG, limits, resolve).decode(config, path)
+        return Decoder(_BY_TAG, limits, resolve, config).decode(config, path)
     except RecursionError:
         # The depth is bounded, but the caller's own stack may have left less than that.
         expected = "room on the stack to load it"

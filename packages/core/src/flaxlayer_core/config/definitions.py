@@ -12,6 +12,7 @@ __all__ = [
     "is_nnx_class",
     "is_record_class",
     "is_storable_class",
+    "latest",
     "public_methods",
     "qualified_name",
     "same_definition",
@@ -23,10 +24,12 @@ import functools
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from types import CellType, FunctionType, MappingProxyType, MethodType
+from types import BuiltinFunctionType, CellType, FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 import flax.linen as nn
+import jax
+import numpy as np
 from flax import nnx
 from flax.linen import transforms
 
@@ -77,7 +80,8 @@ def is_named_function(value: object) -> bool:
     A function that captures variables is not, unless it is what its module holds under its name (a
     decorated function): the name says nothing about what was captured.
     """
-    if isinstance(value, (type, nn.Module, functools.partial, MethodType)) or not callable(value):
+    excluded = (type, nn.Module, functools.partial, MethodType, BuiltinFunctionType)
+    if isinstance(value, excluded) or not callable(value):
         return False
     if "<lambda>" in (qualified_name(value) or "<lambda>"):
         return False
@@ -87,16 +91,32 @@ def is_named_function(value: object) -> bool:
 
 def qualified_name(value: object) -> str | None:
     """`module:qualname` of a class or function, None where it has none."""
-    module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    try:
+        module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    except Exception:  # a user's __getattr__ may raise anything: it has no such attribute
+        return None
     return f"{module}:{qualname}" if isinstance(module, str) and isinstance(qualname, str) else None
 
 
 def _is_reachable(value: object) -> bool:
+    return _in_its_module(value) is value
+
+
+def _in_its_module(value: object) -> object:
+    """What the module of `value` holds under its name, if it is imported."""
     module, _, qualname = str(qualified_name(value)).partition(":")
     found: object = sys.modules.get(module)
     for part in qualname.split("."):
         found = inspect.getattr_static(found, part, None)
-    return found is value
+    return found
+
+
+def latest(value: Any) -> Any:
+    """What a class or function became: a module is reloaded, the cell of a notebook runs again."""
+    found = _in_its_module(value)
+    is_class = isinstance(value, type)
+    same_kind = callable(found) and isinstance(found, type) == is_class
+    return found if same_kind and qualified_name(found) == qualified_name(value) else value
 
 
 def public_methods(cls: type) -> Mapping[str, FunctionType]:
@@ -143,7 +163,7 @@ class _Comparison:
             qualified_name(left) == qualified_name(right)
             and len(left.__bases__) == len(right.__bases__)
             and all(map(self.same, left.__bases__, right.__bases__))
-            and _field_names(left) == _field_names(right)
+            and self.same(_field_defaults(left), _field_defaults(right))
             and first.keys() == second.keys()
             and all(self.same(first[name], second[name]) for name in first)
         )
@@ -170,6 +190,8 @@ class _Comparison:
         ):
             return self.same(left.__func__, right.__func__)
         try:
+            if isinstance(left, (np.ndarray, jax.Array)):
+                return np.array_equal(left, right)  # type: ignore[arg-type]
             return bool(left == right)
         except Exception:  # a user's __eq__ may do anything; not comparable means not the same
             return False
@@ -194,8 +216,15 @@ def _field_names(cls: type) -> list[str]:
     )
 
 
+def _field_defaults(cls: type) -> dict[str, object]:
+    # They count, since a configuration leaves out the fields that have them.
+    if not dataclasses.is_dataclass(cls):
+        return {}
+    return {f.name: (f.init, f.default, f.default_factory) for f in dataclasses.fields(cls)}
+
+
 def _own_attributes(cls: type) -> Iterator[tuple[str, object]]:
-    # Without field defaults, since a configuration stores every field, and what dataclass makes.
+    # Without field defaults, which are compared apart, and what dataclass makes.
     skipped = {*_FLAX_ATTRIBUTES, *_field_names(cls)}
     for name, value in vars(cls).items():
         plain = inspect.unwrap(value) if isinstance(value, FunctionType) else value

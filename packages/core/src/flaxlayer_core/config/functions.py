@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FUNCTION_KINDS", "GIVEN_FUNCTION"]
+__all__ = ["FUNCTION_KINDS", "GIVEN_FUNCTION", "factory_arguments"]
 
 import functools
 import inspect
@@ -23,7 +23,8 @@ from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
 _FIX = (
     "Write it as a named function of a module file, or flaxlayer.register(f, name='...'), "
-    "before loading too."
+    "before loading too; or give the layer what makes the module: "
+    "FlaxLayer(functools.partial(build, ...))."
 )
 _init, _policies = jax.nn.initializers, jax.checkpoint_policies
 _FACTORIES: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]] = MappingProxyType(
@@ -66,6 +67,11 @@ def _captured(function: FunctionType) -> dict[str, Any]:
 def _is_closure(value: object) -> bool:
     """Whether a stock factory made `value`."""
     return isinstance(value, FunctionType) and value.__code__ in _FACTORY_OF_CODE
+
+
+def factory_arguments(value: object) -> tuple[object, ...]:
+    """What was given to the stock factory that made `value`; nothing of any other function."""
+    return tuple(_captured(value).values()) if _is_closure(value) else ()  # type: ignore[arg-type]
 
 
 def _encode_closure(value: FunctionType, path: str, walk: Encoder) -> Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RECORD_KINDS"]
+__all__ = ["DATACLASS", "RECORD_KINDS", "construct"]
 
 import dataclasses
 import enum
@@ -14,6 +14,7 @@ from typing import Any
 import flax.linen as nn
 
 from flaxlayer_core.config.classes import decode_class, encode_class
+from flaxlayer_core.config.defaults import has_default
 from flaxlayer_core.config.definitions import (
     is_enum_class,
     is_module_class,
@@ -21,7 +22,7 @@ from flaxlayer_core.config.definitions import (
     is_record_class,
     same_definition,
 )
-from flaxlayer_core.config.reports import cannot_store, refuse, shorten
+from flaxlayer_core.config.reports import cannot_store, explain, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
 _Fields = tuple[dataclasses.Field[Any], ...]
@@ -34,12 +35,7 @@ def _is_module(value: object) -> bool:
 def _encode_module(value: nn.Module, path: str, walk: Encoder) -> Node:
     if value.scope is not None:
         raise cannot_store(path, found="a module bound to variables", fix="Use module.unbind()[0].")
-    fields = [
-        field
-        for field in _init_fields(type(value))
-        if field.name != "name" or value.name is not None
-    ]
-    return _encode_fields(value, fields, path, walk)
+    return _encode_fields(value, [*_init_fields(type(value))], path, walk)
 
 
 def _decode_module(node: Node, path: str, walk: Decoder) -> Any:
@@ -48,7 +44,8 @@ def _decode_module(node: Node, path: str, walk: Decoder) -> Any:
     fields = _init_fields(cls)
     _check_names(cls, arguments, fields, path)
     # parent=None: else Flax would make it a child of a module whose method happens to be running.
-    return _construct(cls, _with_defaults(fields, arguments) | {"parent": None}, path)
+    given = _with_defaults(fields, arguments) | {"parent": None}
+    return construct(cls, lambda: cls(**given), path)
 
 
 def _is_concrete(value: object) -> bool:
@@ -78,7 +75,12 @@ def _encode_fields(
     value: Any, fields: list[dataclasses.Field[Any]], path: str, walk: Encoder
 ) -> Node:
     _check_constructor(type(value), path)
-    pairs = [[f.name, walk.encode(getattr(value, f.name), f"{path}.{f.name}")] for f in fields]
+    held = [(f, getattr(value, f.name), f"{path}.{f.name}") for f in fields]
+    pairs = [
+        [field.name, walk.encode(item, place)]
+        for field, item, place in held
+        if not has_default(field, item, place, walk)
+    ]
     return {"class": encode_class(type(value), path, walk), "fields": pairs}
 
 
@@ -111,14 +113,13 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is field.default_factory is dataclasses.MISSING
 
 
-def _construct(cls: Callable[..., Any], arguments: dict[str, Any], path: str) -> Any:
+def construct(cls: Callable[..., Any], make: Callable[[], Any], path: str) -> Any:
+    """What `make` gives, or the error that `cls` does not accept what is stored."""
     try:
-        return cls(**arguments)
-    except Exception as error:  # a user's __post_init__ may raise anything
-        found = f"{type(error).__name__}: {shorten(str(error))}"
-        raise refuse(
-            path, expected=f"fields that {cls.__qualname__} accepts", found=found
-        ) from error
+        return make()
+    except Exception as error:  # a user's constructor may raise anything
+        expected = f"fields that {cls.__qualname__} accepts"
+        raise refuse(path, expected=expected, found=explain(error)) from error
 
 
 def _is_record(value: object) -> bool:
@@ -133,7 +134,7 @@ def _decode_record(node: Node, path: str, walk: Decoder) -> Any:
     cls = decode_class(node["class"], path, walk, is_record_class, "a dataclass")
     arguments = walk.arguments(node["fields"], path)
     _check_names(cls, arguments, tuple(f for f in dataclasses.fields(cls) if f.init), path)
-    return _construct(cls, arguments, path)
+    return construct(cls, lambda: cls(**arguments), path)
 
 
 def _is_namedtuple(value: object) -> bool:
@@ -150,7 +151,8 @@ def _encode_namedtuple(value: Any, path: str, walk: Encoder) -> Node:
 
 def _decode_namedtuple(node: Node, path: str, walk: Decoder) -> Any:
     cls = decode_class(node["class"], path, walk, is_namedtuple_class, "a named tuple class")
-    return _construct(cls, walk.arguments(node["fields"], path), path)
+    arguments = walk.arguments(node["fields"], path)
+    return construct(cls, lambda: cls(**arguments), path)
 
 
 def _is_member(value: object) -> bool:
@@ -179,9 +181,10 @@ def _decode_member(node: Node, path: str, walk: Decoder) -> enum.Enum:
 
 _FIELDS = frozenset({"class", "fields"})
 
+DATACLASS = Kind("dataclass", _FIELDS, _is_record, _encode_record, _decode_record, shared=True)
 RECORD_KINDS = (
     Kind("module", _FIELDS, _is_module, _encode_module, _decode_module, shared=True),
     Kind("enum", frozenset({"class", "member"}), _is_member, _encode_member, _decode_member),
     Kind("namedtuple", _FIELDS, _is_namedtuple, _encode_namedtuple, _decode_namedtuple),
-    Kind("dataclass", _FIELDS, _is_record, _encode_record, _decode_record),
+    DATACLASS,
 )

@@ -7,10 +7,13 @@ __all__ = ["remember"]
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
+from flaxlayer_core.config.config_dicts import config_dict_items
 from flaxlayer_core.config.definitions import closure_variables, is_lifted_class
+from flaxlayer_core.config.functions import factory_arguments
+from flaxlayer_core.config.protocols import attributes_of, has_protocol
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.world import adopt
 
@@ -19,9 +22,9 @@ def remember(value: object) -> None:
     """Makes every class and named function in `value` known to stored configurations.
 
     A layer does this with the module that it is given: its class, the classes of its submodules,
-    dataclasses, enums and named tuples, and the named functions in its fields. Lambdas and
-    functions that capture variables are passed over; `register` names those. Where two definitions
-    have one qualified name, the latest is meant.
+    of configurations, dataclasses, enums and named tuples, and the named functions in its fields.
+    Lambdas and functions that capture variables are passed over, with what they capture; `register`
+    names those. Where two definitions have one qualified name, the latest is meant.
 
     Args:
         value: A module, or any value that stands in one.
@@ -61,16 +64,17 @@ def _parts(value: object) -> Iterable[object]:
         return (type(value), *value)
     if isinstance(value, functools.partial):
         return (value.func, *value.args, *value.keywords.values())
-    return (type(value), *_attributes(value))
+    if isinstance(value, (FunctionType, MethodType)):
+        # What a function captures is not named by anybody; what a stock factory was given is.
+        return factory_arguments(value)
+    held = config_dict_items(value)
+    return (type(value), *(_attributes(value) if held is None else held))
 
 
 def _attributes(value: Any) -> Iterable[object]:
-    if isinstance(value, FunctionType):
-        return closure_variables(value).values()
-    if isinstance(value, MethodType):
-        return (value.__self__, value.__func__)
     if not dataclasses.is_dataclass(value):
-        return ()
+        is_told = type(value) is SimpleNamespace or has_protocol(type(value))
+        return attributes_of(value) if is_told else ()
     names = [
         field.name for field in dataclasses.fields(value) if field.init and field.name != "parent"
     ]

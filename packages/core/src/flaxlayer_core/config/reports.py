@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cannot_store", "describe", "refuse", "shorten"]
+__all__ = ["cannot_store", "describe", "explain", "how_to_store", "in_full", "refuse", "shorten"]
 
 import reprlib
 from types import FunctionType, MethodType
@@ -13,6 +13,7 @@ import jax
 from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError
 
 _STORABLE = "a value that JSON can hold: a module, a number, a container, a named function, ..."
+_LONGEST_NAME = 512
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2
 _REPR.maxstring = _REPR.maxother = 60
@@ -38,6 +39,26 @@ def refuse(
 def shorten(value: object) -> str:
     """A repr of bounded length of a JSON value."""
     return _REPR.repr(value)
+
+
+def in_full(name: str) -> str:
+    """The repr of a name, whole, so that it can be pasted; of a file's junk as much as is read."""
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
+
+
+def explain(error: BaseException) -> str:
+    """The words of an error that a user's code raised, of bounded length."""
+    text = str(error)
+    return f"{type(error).__name__}: {text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME]}"
+
+
+def how_to_store(value: object) -> str:
+    """What to do about a value that has no stored form."""
+    name = type(value).__name__
+    return (
+        f"flaxlayer.register({name}, encode=..., decode=...), before loading too; or give the "
+        "layer what makes the module: FlaxLayer(functools.partial(build, ...))."
+    )
 
 
 def describe(value: object) -> str:

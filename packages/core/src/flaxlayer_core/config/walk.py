@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["Decoder", "Encoder", "Kind", "Node"]
+__all__ = ["Decoder", "Encoder", "Kind", "Memory", "Node"]
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.limits import Limits
-from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.missing import refuse_unknown
+from flaxlayer_core.config.protocols import Protocol
+from flaxlayer_core.config.reports import (
+    cannot_store,
+    describe,
+    how_to_store,
+    in_full,
+    refuse,
+    shorten,
+)
 
 Node = dict[str, Any]
 _REFERENCE = "ref"
@@ -42,6 +51,21 @@ class Kind:
 
 
 @dataclass
+class Memory:
+    """What a walk to JSON and the walks that check it know in common.
+
+    Args:
+        names: What each name stands for that was given.
+        chosen: The protocol of a class, as its latest object was stored; None for its fields.
+        verified: Objects by id, with the protocol that is known to make them again.
+    """
+
+    names: dict[str, object] = field(default_factory=dict)
+    chosen: dict[type, Protocol | None] = field(default_factory=dict)
+    verified: dict[int, tuple[object, Protocol | None]] = field(default_factory=dict)
+
+
+@dataclass
 class Encoder:
     """One walk from a value to JSON.
 
@@ -49,11 +73,17 @@ class Encoder:
         kinds: The kinds, the first that matches is used.
         limits: Bounds on what is written.
         namer: Asked first for the stored name of a class or function.
+        resolve: Asked first what a name stands for, where a stored form is tried out.
+        memory: Shared with the walks that try it out.
+        checks: Whether each object is tried out, not only the first of its class.
     """
 
     kinds: Sequence[Kind]
     limits: Limits
     namer: Callable[[object], str | None] | None = None
+    resolve: world.Resolver | None = None
+    memory: Memory = field(default_factory=Memory)
+    checks: bool = True
     _shared: dict[int, Node] = field(default_factory=dict)
     _open: dict[int, object] = field(default_factory=dict)
     _references: int = 0
@@ -81,21 +111,40 @@ class Encoder:
                 if kind.shared:
                     self._shared[id(value)] = node
                 return node
-        fix = "Hold a name, a number or a dataclass instead, and make the object in setup()."
-        raise cannot_store(path, found=describe(value), fix=fix)
+        raise cannot_store(path, found=describe(value), fix=how_to_store(value))
 
     def items(self, values: Sequence[object], path: str) -> list[Any]:
         """The JSON forms of `values`, which stand at `path[0]`, `path[1]`, ..."""
         return [self.encode(value, f"{path}[{index}]") for index, value in enumerate(values)]
 
     def name(self, obj: object, path: str) -> str | None:
-        """The name that stands for `obj`."""
-        return (self.namer(obj) if self.namer else None) or world.name_of(obj, path)
+        """The name that stands for `obj`.
+
+        Raises:
+            EncodeModuleError: It stands for another definition, too.
+        """
+        name = (self.namer(obj) if self.namer else None) or world.name_of(obj, path)
+        if name is not None:
+            world.check_same(self.memory.names.setdefault(name, obj), obj, path)
+        return name
+
+    def fresh(self) -> Encoder:
+        """A walk that stores apart from this one, to try something out."""
+        return replace(self, checks=False, _shared={}, _open=dict(self._open), _references=0)
+
+    def decoder(self) -> Decoder:
+        """A walk back from what this one stores."""
+        kinds = {kind.tag: kind for kind in self.kinds}
+        return Decoder(kinds, self.limits, self._stands_for)
+
+    def _stands_for(self, name: str) -> object | None:
+        found = self.memory.names.get(name)
+        return self.resolve(name) if found is None and self.resolve else found
 
     def canonical(self, value: object, path: str) -> str:
         """JSON text that is equal for equal values, whatever was stored before."""
-        walk = Encoder(self.kinds, self.limits, self.namer)
-        return json.dumps(walk.encode(value, path), sort_keys=True)
+        apart = replace(self.fresh(), memory=Memory())
+        return json.dumps(apart.encode(value, path), sort_keys=True)
 
     def _number(self, node: Node) -> int:
         # Only what is referred to gets a number, at the first reference.
@@ -127,11 +176,13 @@ class Decoder:
         kinds: The kinds by tag.
         limits: Bounds on what is read.
         resolve: Asked first for what a name stands for.
+        root: All that is read, in which an error looks for further names that are not known.
     """
 
     kinds: Mapping[str, Kind]
     limits: Limits
     resolve: world.Resolver | None = None
+    root: Any = None
     size: int = 0
     _shared: dict[int, tuple[object, int]] = field(default_factory=dict)
 
@@ -196,11 +247,9 @@ class Decoder:
             raise refuse(path, expected=f"the name of {expected}", found=shorten(name))
         found = world.look_up(name, self.resolve)
         if found is None:
-            raise refuse(
-                path, expected=_known(expected), found=shorten(name), fix=_fix_unknown(name)
-            )
+            raise refuse_unknown(path, expected, name, self.root, self.resolve)
         if not accepts(found):
-            raise refuse(path, expected=expected, found=f"{shorten(name)}, {describe(found)}")
+            raise refuse(path, expected=expected, found=f"{in_full(name)}, {describe(found)}")
         return found
 
     def grow(self, amount: int, path: str) -> None:
@@ -222,12 +271,3 @@ class Decoder:
                 path, expected=f"the keys {sorted(kind.keys)}", found=shorten(sorted(keys))
             )
         return kind
-
-
-def _known(expected: str) -> str:
-    return f"{expected} known to this process: stock Flax, registered, or handed to a layer"
-
-
-def _fix_unknown(name: str) -> str:
-    asked = f"pass it as custom_objects under {shorten(name)}"
-    return f"Import and flaxlayer.register() it before loading, or {asked}."

@@ -2,118 +2,42 @@
 
 from __future__ import annotations
 
-__all__ = ["Resolver", "adopt", "is_registered", "known_classes", "look_up", "name_of", "register"]
+__all__ = [
+    "Resolver",
+    "adopt",
+    "adopt_as",
+    "check_same",
+    "find_defined",
+    "holder_of",
+    "is_nameable_class",
+    "is_registered",
+    "known_classes",
+    "latest",
+    "look_up",
+    "name_of",
+    "plain_name",
+]
 
-from collections.abc import Callable, Iterator
-from types import MethodType
-from typing import TypeVar, overload
-
-import flax.linen as nn
+from collections.abc import Callable, Iterable, Iterator
 
 from flaxlayer_core.config.definitions import (
     is_lifted_class,
     is_named_function,
     is_storable_class,
+    latest,
     qualified_name,
     same_definition,
 )
+from flaxlayer_core.config.optional import optional_class, optional_name
+from flaxlayer_core.config.protocols import has_protocol
 from flaxlayer_core.config.reports import cannot_store, describe
 from flaxlayer_core.config.stock import STOCK, stock_name
-from flaxlayer_core.errors import AcceptModuleError
 
 Resolver = Callable[[str], object | None]
-_T = TypeVar("_T")
 
+_PACKAGE = "flaxlayer"  # under which `register` stores by default
 _registered: dict[str, object] = {}
 _remembered: dict[str, object] = {}
-
-
-@overload
-def register(
-    obj: None = None, *, package: str = ..., name: str | None = ...
-) -> Callable[[_T], _T]: ...
-@overload
-def register(obj: _T, *, package: str = ..., name: str | None = ...) -> _T: ...
-def register(
-    obj: _T | None = None, *, package: str = "flaxlayer", name: str | None = None
-) -> _T | Callable[[_T], _T]:
-    """Lets stored configurations name a class or a function, as a decorator or a call.
-
-    Classes and named functions that stand in the fields of a module handed to a layer are known
-    without it. It is for a process that loads before it has made such a layer, and for what has no
-    name of its own: a lambda, a function that captures variables, a class made by a transform.
-
-    Args:
-        obj: A module class, dataclass, enum, named tuple class or function.
-        package: The first half of the stored name `package>name`.
-        name: The second half; the object's own `__name__` by default.
-
-    Returns:
-        `obj` itself, or a decorator where `obj` is not given.
-
-    Raises:
-        AcceptModuleError: `obj` is of another kind, has no name, or the name belongs to something
-            else.
-
-    Example:
-
-    ```python
-    >>> import jax.numpy as jnp
-    >>> from flaxlayer_core.config import decode_value, encode_value, register
-    >>> halve = register(lambda x: x / 2, package="docs", name="halve")
-    >>> encode_value(halve, path="act")
-    {'$type': 'function', 'name': 'docs>halve'}
-    >>> decode_value({"$type": "function", "name": "docs>halve"}, path="act") is halve
-    True
-
-    ```
-    """
-    if obj is None:
-        return lambda given: register(given, package=package, name=name)
-    _check_kind(obj)
-    key = f"{package}>{name or _own_name(obj)}"
-    _check_free(key, obj)
-    _registered[key] = obj
-    return obj
-
-
-def _check_kind(obj: object) -> None:
-    is_function = callable(obj) and not isinstance(obj, (type, nn.Module, MethodType))
-    if not (is_function or is_storable_class(obj)):
-        raise AcceptModuleError(
-            f"Cannot register {describe(obj)}.",
-            expected="a module class, dataclass, enum, named tuple class or function",
-            found=describe(obj),
-            fix="Register the class of an instance, or a plain function.",
-            law="S2",
-        )
-
-
-def _own_name(obj: object) -> str:
-    name = getattr(obj, "__name__", "<none>")
-    if "<" not in name:
-        return str(name)
-    raise AcceptModuleError(
-        f"Cannot register {describe(obj)}.",
-        expected="a name to store it under",
-        found="none of its own",
-        fix="Pass register(..., name='...').",
-        law="S2",
-    )
-
-
-def _check_free(key: str, obj: object) -> None:
-    # A notebook cell runs again: the same definition, made anew, takes the name over.
-    holder = _registered.get(key)
-    if holder is None or holder is obj or qualified_name(holder) == qualified_name(obj) is not None:
-        return
-    raise AcceptModuleError(
-        f"Cannot register {describe(obj)} as {key!r}.",
-        expected="a name that is free",
-        found=f"{describe(holder)} under that name",
-        fix="Pass another name= or package=.",
-        law="S2",
-    )
 
 
 def adopt(obj: object) -> None:
@@ -136,10 +60,26 @@ def adopt(obj: object) -> None:
         _remembered[name] = obj
 
 
+def adopt_as(name: str, obj: object) -> None:
+    """Makes an object known by the name that it is registered under, and by its own."""
+    _registered[name] = obj
+    adopt(obj)
+
+
+def holder_of(name: str) -> object | None:
+    """What is registered under a name, None where the name is free."""
+    return _registered.get(name)
+
+
+def is_nameable_class(value: object) -> bool:
+    """Whether `value` is a class that a configuration may name, once it is known."""
+    return is_storable_class(value) or has_protocol(value)
+
+
 def _has_own_name(obj: object) -> bool:
-    if stock_name(obj) or is_lifted_class(obj):
+    if stock_name(obj) or optional_name(obj) or is_lifted_class(obj):
         return False
-    return is_storable_class(obj) or is_named_function(obj)
+    return is_nameable_class(obj) or is_named_function(obj)
 
 
 def is_registered(obj: object) -> bool:
@@ -164,18 +104,29 @@ def name_of(obj: object, path: str) -> str | None:
     ```
     """
     explicit = next((name for name, held in list(_registered.items()) if held is obj), None)
-    name = explicit or stock_name(obj)
+    name = explicit or stock_name(obj) or optional_name(obj)
     if name or not _has_own_name(obj):
         return name
     name = str(qualified_name(obj))
-    holder = _remembered.setdefault(name, obj)
-    if not same_definition(holder, obj):
-        raise _shadowed(obj, path)
+    newest = latest(obj)
+    if newest is not obj or name not in _remembered:
+        _remembered.setdefault(name, newest)
+    elif latest(_remembered[name]) is obj:
+        _remembered[name] = obj  # defined anew since the name was last used
+    else:
+        check_same(_remembered[name], obj, path)
     return name
 
 
-def _shadowed(obj: object, path: str) -> Exception:
-    return cannot_store(
+def check_same(holder: object, obj: object, path: str) -> None:
+    """Raises where a name stands for `holder`, and `obj` is another definition.
+
+    Raises:
+        EncodeModuleError: They are different.
+    """
+    if same_definition(holder, obj):
+        return
+    raise cannot_store(
         path,
         expected="a name that stands for one definition",
         found=f"{describe(obj)}, whose name another definition has by now",
@@ -198,16 +149,55 @@ def look_up(name: str, resolve: Resolver | None) -> object | None:
 
     ```
     """
-    asked = (
-        [name]
-        if name in STOCK
-        else [name, name.rpartition(">")[2].rpartition(":")[2].rpartition(".")[2]]
-    )
+    asked = [name] if name in STOCK else [name, plain_name(name)]
     answers = (resolve(each) for each in asked) if resolve else iter(())
     found = next((answer for answer in answers if answer is not None), None)
     if found is not None:
         return found
-    return next((table[name] for table in (_registered, STOCK, _remembered) if name in table), None)
+    held = _known_as(name)
+    return None if held is None else latest(held)
+
+
+def _known_as(name: str) -> object | None:
+    tables = (_registered, STOCK, _remembered)
+    exact: object | None = next((table[name] for table in tables if name in table), None)
+    if exact is not None:
+        return exact
+    registered = [*_registered.values()]
+    return optional_class(name) or find_defined(name, registered) or _find_moved(name)
+
+
+def plain_name(name: str) -> str:
+    """The last part of a stored name, such as `Net` of `models.net:Net`."""
+    return name.rpartition(">")[2].rpartition(":")[2].rpartition(".")[2]
+
+
+def find_defined(name: str, known: Iterable[object]) -> object | None:
+    """The one of `known` whose module and qualified name are `name`."""
+    return next((each for each in known if qualified_name(each) == name), None)
+
+
+def _find_moved(name: str) -> object | None:
+    """What was stored under a name that depends on the process.
+
+    The main program names a class otherwise than a program that imports it: there the registered
+    one is meant. A process that registered a class names it otherwise than one that only handed it
+    to a layer. Where several could be meant, none is.
+    """
+    package, separator, own = name.partition(">")
+    if separator:
+        handed = [*_remembered.values()] if package == _PACKAGE else []
+        found = [each for each in handed if getattr(each, "__name__", None) == own]
+    else:
+        found = [each for each in _registered.values() if _is_moved(name, each)]
+    alone = {id(each): each for each in found}
+    return next(iter(alone.values())) if len(alone) == 1 else None
+
+
+def _is_moved(name: str, known: object) -> bool:
+    module, _, qualname = name.partition(":")
+    home, _, own = str(qualified_name(known)).partition(":")
+    return qualname == own and "__main__" in (module, home)
 
 
 def known_classes() -> Iterator[type]:

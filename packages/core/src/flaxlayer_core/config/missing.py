@@ -1,0 +1,91 @@
+"""The error of names that are not known, which lists all of them at once (S2)."""
+
+from __future__ import annotations
+
+__all__ = ["refuse_unknown"]
+
+from collections.abc import Iterator
+from typing import Any
+
+from flaxlayer_core.config import world
+from flaxlayer_core.config.reports import in_full, refuse
+
+_MOST = 32
+# Where the objects of each kind have the name of a class or a function.
+_PLACES = {
+    **dict.fromkeys(
+        ("module", "enum", "namedtuple", "dataclass", "lifted", "method", "object", "config_dict"),
+        "class",
+    ),
+    "class": "name",
+    "function": "name",
+}
+
+
+def refuse_unknown(
+    path: str, expected: str, name: str, root: Any, resolve: world.Resolver | None
+) -> Exception:
+    """The error of a name at `path`, with every other name in `root` that is not known either."""
+    others = (each for each in _names(root) if world.look_up(each, resolve) is None)
+    missing = [*dict.fromkeys([name, *others])]
+    listed = missing[:_MOST]
+    more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
+    known = "known to this process: stock Flax, registered, or handed to a layer"
+    return refuse(
+        path,
+        expected=f"{expected} {known}",
+        found=", ".join(map(in_full, listed)) + more,
+        fix=_fix(listed),
+    )
+
+
+def _names(root: Any) -> Iterator[str]:
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            pending.extend(reversed(node.values()))
+            tag = node.get("$type")
+            name = node.get(_PLACES.get(tag, "")) if isinstance(tag, str) else None
+            if isinstance(name, str):
+                yield name
+        elif isinstance(node, list):
+            pending.extend(reversed(node))
+
+
+def _fix(names: list[str]) -> str:
+    calls = "; ".join(map(_registration, names))
+    objects = ", ".join(f"{_key(name, names)!r}: {_expression(name)}" for name in names)
+    return (
+        f"Before loading, import what you trust of these and run: {calls}. "
+        f"Or load with custom_objects={{{objects}}}."
+    )
+
+
+def _registration(name: str) -> str:
+    package, separator, own = name.partition(">")
+    if not separator:
+        return f"flaxlayer.register({_expression(name)})"
+    if package == "flaxlayer":
+        return f"flaxlayer.register({_short(own)}, name={_short(own)!r})"
+    return f"flaxlayer.register({_short(own)}, package={_short(package)!r}, name={_short(own)!r})"
+
+
+def _expression(name: str) -> str:
+    """What stands for the class in a program that imported its module."""
+    if ">" in name:
+        return _short(name.partition(">")[2])
+    module, _, qualname = name.partition(":")
+    if module == "__main__" or "<" in qualname:
+        return _short(world.plain_name(name))
+    return _short(f"{module}.{qualname}")
+
+
+def _key(name: str, names: list[str]) -> str:
+    plain = world.plain_name(name)
+    is_alone = [world.plain_name(each) for each in names].count(plain) == 1
+    return _short(plain if is_alone else name)
+
+
+def _short(text: str) -> str:
+    return in_full(text)[1:-1]
