@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import flax.linen as nn
 import hypothesis.strategies as st
@@ -14,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
+from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections.config_dict import placeholder
 
 from flaxlayer_core import DecodeModuleError
 from flaxlayer_core.config import Limits, check_bounds, decode_module, decode_value, encode_module
@@ -427,6 +430,14 @@ class Rich(nn.Module):
     parts: object
 
 
+class Settings:
+    def __init__(self, held):
+        self.held = held
+
+    def get_config(self):
+        return {"held": self.held}
+
+
 def rich():
     shared = nn.Dense(2, kernel_init=nn.with_partitioning(nn.initializers.normal(), ("a", None)))
     lifted = nn.vmap(nn.Dense, {"params": 0}, {"params": True})
@@ -442,6 +453,11 @@ def rich():
                 jnp.bfloat16,
             ],
             "sets": [{1, "a"}, frozenset([2])],
+            "configurations": [
+                Settings(SimpleNamespace(a=1)),
+                ConfigDict({"a": 1, "b": {"c": placeholder(int)}}).lock(),
+                FrozenConfigDict({"a": [1]}),
+            ],
         }
     )
 
@@ -493,6 +509,8 @@ def mutated(draw):
             parent[path[-1]]
         except (KeyError, IndexError, TypeError):
             continue
+        if isinstance(parent, str):
+            continue  # which stands in the place of a list by now
         action = draw(st.sampled_from(["replace", "delete", "transplant", "duplicate"]))
         if action == "delete":
             del parent[path[-1]]

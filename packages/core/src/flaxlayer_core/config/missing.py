@@ -63,8 +63,8 @@ def _fix(names: list[str]) -> str:
 
 
 def _registration(name: str) -> str:
-    package, separator, own = name.partition(">")
-    if not separator:
+    package, own = world.split_registered(name)
+    if not own:
         return f"flaxlayer.register({_expression(name)})"
     if package == "flaxlayer":
         return f"flaxlayer.register({_short(own)}, name={_short(own)!r})"
@@ -73,8 +73,9 @@ def _registration(name: str) -> str:
 
 def _expression(name: str) -> str:
     """What stands for the class in a program that imported its module."""
-    if ">" in name:
-        return _short(name.partition(">")[2])
+    own = world.split_registered(name)[1]
+    if own:
+        return _short(own)
     module, _, qualname = name.partition(":")
     if module == "__main__" or "<" in qualname:
         return _short(world.plain_name(name))

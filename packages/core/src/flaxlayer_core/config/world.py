@@ -16,6 +16,7 @@ __all__ = [
     "look_up",
     "name_of",
     "plain_name",
+    "split_registered",
 ]
 
 from collections.abc import Callable, Iterable, Iterator
@@ -172,6 +173,13 @@ def plain_name(name: str) -> str:
     return name.rpartition(">")[2].rpartition(":")[2].rpartition(".")[2]
 
 
+def split_registered(name: str) -> tuple[str, str]:
+    """The package and the name of `package>name`, two empty texts for other names."""
+    package, separator, own = name.partition(">")
+    # `module:make.<locals>.Net` has that sign too.
+    return (package, own) if separator and ":" not in package else ("", "")
+
+
 def find_defined(name: str, known: Iterable[object]) -> object | None:
     """The one of `known` whose module and qualified name are `name`."""
     return next((each for each in known if qualified_name(each) == name), None)
@@ -184,8 +192,8 @@ def _find_moved(name: str) -> object | None:
     one is meant. A process that registered a class names it otherwise than one that only handed it
     to a layer. Where several could be meant, none is.
     """
-    package, separator, own = name.partition(">")
-    if separator:
+    package, own = split_registered(name)
+    if own:
         handed = [*_remembered.values()] if package == _PACKAGE else []
         found = [each for each in handed if getattr(each, "__name__", None) == own]
     else:
