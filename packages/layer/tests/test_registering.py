@@ -346,11 +346,11 @@ class Seeded:
 
 class Holder(nn.Module):
     held: object = None
-    init: object = nn.initializers.ones
+    filled: object = jnp.ones
 
     @nn.compact
     def __call__(self, x):
-        return x * self.param("scale", self.init, (4,), jnp.float32)
+        return x * self.param("scale", lambda key: jnp.asarray(self.filled((4,), jnp.float32)))
 
 
 @pytest.mark.law("S1")
@@ -363,7 +363,7 @@ def test_objects_of_keras_stand_in_fields(tmp_path):
     assert isinstance(again.held[0].init, keras.initializers.HeNormal)
     assert again.held[1].get_config() == {"max_value": 2, "axis": 0}
     assert again.held[2] is keras.activations.silu
-    assert again.init.get_config() == {"value": 2.0}
+    assert again.filled.get_config() == {"value": 2.0}
 
 
 @pytest.mark.law("S2")
