@@ -1,5 +1,8 @@
 """Each private API of Keras that `flaxlayer.compat` uses still does what it is used for."""
 
+import copy
+import pickle
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -148,3 +151,39 @@ def test_the_signature_of_a_model_has_its_inputs_of_any_batch_size():
         ("a", (None, 3), "float32"),
         ("b", (None, None), "int32"),
     ]
+
+
+def test_copies_and_pickles_are_told_from_saving(tmp_path):
+    seen = []
+
+    @keras.saving.register_keras_serializable(package="compat-test")
+    class Watched(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+        def get_config(self):
+            seen.append((compat.is_copying(), compat.is_pickling(), compat.is_unpickling()))
+            return super().get_config()
+
+        @classmethod
+        def from_config(cls, config):
+            seen.append((compat.is_copying(), compat.is_pickling(), compat.is_unpickling()))
+            return super().from_config(config)
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Watched()(inputs))
+    ways = {
+        (False, False): lambda: model.save(tmp_path / "model.keras"),
+        (True, False): lambda: keras.models.clone_model(model),
+        (False, True): lambda: pickle.dumps(model),
+        (True, True): lambda: copy.deepcopy(model),
+    }
+    for (copies, pickles), way in ways.items():
+        seen.clear()
+        way()
+        assert seen[0] == (copies, pickles, False)
+        assert {copied for copied, _, _ in seen} == {copies}
+    pickled = pickle.dumps(model)
+    seen.clear()
+    pickle.loads(pickled)
+    assert seen[0] == (False, False, True)

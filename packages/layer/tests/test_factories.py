@@ -62,9 +62,9 @@ import numpy as np
 import flaxlayer
 import factories
 
-names = ("build", "Net", "Small", "small")
-known = {f"factories:{name}": getattr(factories, name) for name in names}
-model = keras.saving.load_model("model.keras", custom_objects=known)
+for name in ("build", "Net", "Small", "small"):
+    flaxlayer.register(getattr(factories, name))
+model = keras.saving.load_model("model.keras")
 np.save("loaded.npy", np.asarray(model(np.load("x.npy"))))
 """
 

@@ -20,12 +20,16 @@ Checked with the versions of docs/versions.md.
   for the signature of a model; it knows a subclassed one by its first call (S4).
 - `_thread_local_state` of `jax.experimental.jax2tf.jax2tf`: `Model.export` on the JAX backend
   converts by it, and then TensorFlow has to read what JAX writes (S4).
+- `keras.src.saving.keras_saveable.KerasSaveable`: Keras copies and pickles by archives, and only
+  the functions that run tell that from saving; a copy can hold what a file cannot (S4).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -34,13 +38,17 @@ import jax
 import keras
 from keras.src import backend as keras_backend
 from keras.src.backend.common import global_state
+from keras.src.saving.keras_saveable import KerasSaveable
 
 __all__ = [
     "announce_mask",
     "get_mask",
     "in_jax2tf",
     "in_stateless_scope",
+    "is_copying",
+    "is_pickling",
     "is_plain_call",
+    "is_unpickling",
     "keep_build_shape",
     "keep_message",
     "keeps_message",
@@ -140,3 +148,26 @@ def thread_table(name: str) -> dict[Any, Any]:
     """Returns a dict of this thread, which `keras.utils.clear_session` empties."""
     table: dict[Any, Any] = global_state.get_global_attribute(name, {}, set_to_default=True)
     return table
+
+
+def is_copying() -> bool:
+    """Tells whether this thread copies a model or a layer: by `copy`, or `clone_model`."""
+    return _is_running(copy.copy, copy.deepcopy, keras.models.clone_model)
+
+
+def is_pickling() -> bool:
+    """Tells whether Keras writes an archive for a pickle in this thread."""
+    return _is_running(KerasSaveable.__reduce__)
+
+
+def is_unpickling() -> bool:
+    """Tells whether Keras reads an archive out of a pickle in this thread."""
+    return _is_running(KerasSaveable._unpickle_model)
+
+
+def _is_running(*functions: Any) -> bool:
+    codes = {inspect.unwrap(function).__code__ for function in functions}
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code not in codes:
+        frame = frame.f_back
+    return frame is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from flaxlayer.carrying import bring, carry
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.reference import is_reference_config, reference_arguments
 from flaxlayer.resolving import name_in_keras, resolve_name
@@ -90,17 +92,28 @@ def layer_config(layer: FlaxLayer) -> dict[str, Any]:
     settings = layer._settings
     init_method = settings.init_method
     return {
-        "module": encode_module(
-            layer.flax_module.origin, namer=name_in_keras, resolve=resolve_name
+        "module": carry(layer, "module", lambda: _encode_origin(layer)),
+        "method": carry(
+            layer,
+            "method",
+            lambda: encode_method(settings.method, layer._method_call.method, path="method"),
         ),
-        "method": encode_method(settings.method, layer._method_call.method, path="method"),
-        "init_method": encode_method(init_method, layer._init_call.method, path="init_method"),
+        "init_method": carry(
+            layer,
+            "init_method",
+            lambda: encode_method(init_method, layer._init_call.method, path="init_method"),
+        ),
         **{name: _plain(getattr(settings, name)) for name in _PLAIN},
         "collections": {name: list(v) for name, v in asdict(settings.collections).items()},
         "frozen": layer._frozen.to_config(),
         "explicit_dtype": layer._explicit_dtype,
         "sharing": layer._sharing_token,
     }
+
+
+def _encode_origin(layer: FlaxLayer) -> dict[str, Any]:
+    origin = layer.flax_module.origin
+    return encode_module(origin, namer=name_in_keras, resolve=resolve_name)
 
 
 def _plain(value: Any) -> Any:
@@ -122,9 +135,14 @@ def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
     if is_reference_config(known):
         known |= reference_arguments(known)
     else:
-        known["module"] = decode_module(known.get("module", {}), resolve=resolve_name)
+        known["module"] = bring(
+            known.get("module", {}),
+            "module",
+            lambda stored: decode_module(stored, resolve=resolve_name),
+        )
         for name in ("method", "init_method"):
-            known[name] = decode_method(known.get(name), path=name)
+            decode = partial(decode_method, path=name)
+            known[name] = bring(known.get(name), name, decode)
         known["collections"] = _decode_policy(known.get("collections"))
     layer = cls(**known)
     layer._explicit_dtype = explicit

@@ -11,6 +11,7 @@ import keras
 from flaxlayer import configuring
 from flaxlayer.base import ModuleLayer
 from flaxlayer.call_state import array_specs
+from flaxlayer.carrying import bring, carry
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.resolving import find_known
 from flaxlayer.sharing import revive_shared
@@ -98,7 +99,11 @@ class FlaxMethod(ModuleLayer):
         return {
             **super().get_config(),
             "layer": _layer_config(self.layer),
-            "method": configuring.encode_method(method, method, path="method"),
+            "method": carry(
+                self,
+                "method",
+                lambda: configuring.encode_method(method, method, path="method"),
+            ),
             "training_arg": self._training_arg,
             "mask_arg": self._mask_arg,
         }
@@ -112,7 +117,11 @@ class FlaxMethod(ModuleLayer):
         """
         known = configuring.decode_base(check_fields(config))
         stored = check_mapping(known.pop("layer", None), "layer")
-        method = configuring.decode_method(known.pop("method", None), path="method")
+        method = bring(
+            known.pop("method", None),
+            "method",
+            lambda stored: configuring.decode_method(stored, path="method"),
+        )
         token = check_fields(stored.get("config")).get("sharing")
         member = f"{known.get('name')}.{cls.__name__}"
         layer = revive_shared(token, member, lambda: _revive_layer(stored))
