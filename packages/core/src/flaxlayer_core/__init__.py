@@ -59,14 +59,8 @@ from flaxlayer_core.linen import LinenModule
 from flaxlayer_core.mask_arguments import MaskForm, MaskUse, add_masks, argument_names
 from flaxlayer_core.masks import MaskPlan, MaskQuestion, plan_masks
 from flaxlayer_core.nnx import NnxModule
-from flaxlayer_core.outputs import (
-    Outline,
-    StaticLeaf,
-    has_sealed,
-    outline_outputs,
-    unwrap_statics,
-    wrap_statics,
-)
+from flaxlayer_core.outlines import Outline, exchange_leaves, outline_outputs
+from flaxlayer_core.outputs import StaticLeaf, has_sealed, unwrap_statics, wrap_statics
 from flaxlayer_core.paths import (
     Path,
     escape_part,
@@ -139,6 +133,7 @@ __all__ = [
     "drop_symbols",
     "escape_part",
     "examine",
+    "exchange_leaves",
     "find_key_arguments",
     "fit_variables",
     "flatten_with_paths",

@@ -50,12 +50,16 @@ class ArgumentStructure:
         numbers: `(position, type)` of each leaf that is a number of Python and stands among the
             arrays, to be traced.
         apart: Whether there are values in the tree that were taken apart.
+        positional: How many positional arguments there are.
+        names: The names of the keyword arguments.
     """
 
     treedef: jax.tree_util.PyTreeDef
     statics: tuple[tuple[int, Any], ...]
     numbers: tuple[tuple[int, type], ...] = ()
     apart: bool = False
+    positional: int = 0
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         identity = tuple((index, *_identity(value)) for index, value in self.statics)
@@ -82,9 +86,8 @@ class ArgumentStructure:
         return same and self.numbers == other.numbers and bool(self.treedef == other.treedef)
 
     def skeleton(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Returns the arguments with None for each of their leaves."""
-        args, kwargs = jax.tree_util.tree_unflatten(self.treedef, [None] * self.treedef.num_leaves)
-        return args, kwargs
+        """Returns the arguments with None for each of them."""
+        return (None,) * self.positional, dict.fromkeys(self.names)
 
     def merge(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Puts arrays back into their places.
@@ -95,12 +98,16 @@ class ArgumentStructure:
         Returns:
             The positional and the keyword arguments of the call.
         """
+        call = self.unflatten(arrays)
+        args, kwargs = put_together(call) if self.apart else call
+        return args, kwargs
+
+    def unflatten(self, arrays: Sequence[Any]) -> Any:
+        """Puts arrays back into their places; what was taken apart stays so."""
         leaves = list(arrays)
         for index, value in self.statics:
             leaves.insert(index, value)
-        call = jax.tree_util.tree_unflatten(self.treedef, leaves)
-        args, kwargs = put_together(call) if self.apart else call
-        return args, kwargs
+        return jax.tree_util.tree_unflatten(self.treedef, leaves)
 
     def number_positions(self) -> tuple[int, ...]:
         """Returns where the traced numbers stand among the arrays."""
@@ -196,7 +203,10 @@ def split_arguments(
             arrays.append(leaf)
         else:
             statics.append((index, leaf))
-    return arrays, ArgumentStructure(treedef, tuple(statics), apart=apart)
+    structure = ArgumentStructure(
+        treedef, tuple(statics), apart=apart, positional=len(args), names=tuple(kwargs)
+    )
+    return arrays, structure
 
 
 def _need_a_look(args: tuple[Any, ...]) -> bool:

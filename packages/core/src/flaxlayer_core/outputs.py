@@ -14,15 +14,12 @@ from typing import Any
 import jax
 
 from flaxlayer_core.array_types import is_array
-from flaxlayer_core.containers import Container, is_container
-from flaxlayer_core.taking_apart import KeyData, put_together, take_apart
+from flaxlayer_core.taking_apart import KeyData, put_outputs_together, take_apart
 
 __all__ = [
-    "Outline",
     "Sealed",
     "StaticLeaf",
     "has_sealed",
-    "outline_outputs",
     "unwrap_statics",
     "wrap_statics",
 ]
@@ -70,7 +67,7 @@ class Sealed:
 
     def open(self) -> Any:
         """Makes the object of its leaves."""
-        return put_together(self.flat_object())
+        return put_outputs_together(self.flat_object())
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         """Has the leaves as children."""
@@ -133,7 +130,7 @@ def unwrap_statics(outputs: Any) -> Any:
     if kind is StaticLeaf:
         return outputs.value
     if kind is KeyData:
-        return put_together(outputs)
+        return put_outputs_together(outputs)
     return outputs.open() if kind is Sealed else outputs
 
 
@@ -141,127 +138,3 @@ def has_sealed(wrapped: Any) -> bool:
     """Tells whether there is an object of a user's class in outputs that `wrap_statics` gave."""
     nodes = jax.tree_util.tree_leaves(wrapped, is_leaf=lambda node: isinstance(node, Sealed))
     return any(isinstance(node, Sealed) for node in nodes)
-
-
-@dataclass(frozen=True)
-class _Place:
-    index: int
-
-
-@dataclass(frozen=True)
-class Outline:
-    """The form of outputs: what is in them but the arrays.
-
-    Attributes:
-        form: The outputs without objects of users' classes, a place for each array.
-        wrapped: The outputs as `wrap_statics` gives them, a place for each array.
-    """
-
-    form: Any
-    wrapped: Any
-
-    def fill(self, arrays: Sequence[Any]) -> Any:
-        """Returns outputs of this form; no constructor of a user's class runs.
-
-        Args:
-            arrays: One for each array, in the order of `jax.tree_util`.
-        """
-        if self.form is None:
-            treedef = jax.tree_util.tree_structure(self.wrapped)
-            return unwrap_statics(jax.tree_util.tree_unflatten(treedef, list(arrays)))
-        return _filled(self.form, arrays)
-
-
-def outline_outputs(wrapped: Any) -> Outline:
-    """Returns the form of outputs.
-
-    Args:
-        wrapped: What `wrap_statics` returned, abstract or not.
-
-    Example:
-
-    ```python
-    >>> import numpy as np
-    >>> outline = outline_outputs(wrap_statics((np.ones(2), "relu")))
-    >>> outline.fill([7])
-    (7, 'relu')
-
-    ```
-    """
-    leaves, treedef = jax.tree_util.tree_flatten(wrapped)
-    forms: list[Any] = []
-
-    def trace(leaves: list[Any]) -> None:
-        # A class of the user's gets what it gets from the module when that is traced.
-        forms.append(_Outlining(leaves).run(jax.tree_util.tree_unflatten(treedef, leaves)))
-
-    jax.eval_shape(trace, leaves)
-    count = len(leaves)
-    complete = sorted(_places(forms[0])) == list(range(count))
-    # Else an object does not hold what it was made of, and has to be made of the arrays.
-    places = jax.tree_util.tree_unflatten(treedef, [_Place(index) for index in range(count)])
-    return Outline(forms[0] if complete else None, places)
-
-
-class _Outlining:
-    def __init__(self, leaves: Sequence[Any]) -> None:
-        self._places = {id(leaf): _Place(index) for index, leaf in enumerate(leaves)}
-        self._above: list[int] = []
-
-    def run(self, value: Any) -> Any:
-        if id(value) in self._places:
-            return self._places[id(value)]
-        kind = type(value)
-        if kind is StaticLeaf:
-            return value.value
-        if kind is KeyData:
-            return self.run(value.data)
-        if kind is Sealed:
-            return self.run(value.flat_object())
-        if kind in (list, tuple):
-            return kind(map(self.run, value))
-        if kind is dict:
-            return {key: self.run(part) for key, part in value.items()}
-        if kind is not Container and not _is_object(value):
-            return value
-        return self._object(value)
-
-    def _object(self, value: Any) -> Any:
-        if id(value) in self._above:  # in itself
-            return value
-        parts = value if isinstance(value, Container) else Container.of(value)
-        self._above.append(id(value))
-        children = [self.run(part) for part in parts.children]
-        self._above.pop()
-        return parts.with_children(children)
-
-
-def _is_object(value: Any) -> bool:
-    if value is None or isinstance(value, type):
-        return False
-    return is_container(value) or not jax.tree_util.all_leaves([value])
-
-
-def _parts_of(form: Any) -> Sequence[Any]:
-    if isinstance(form, Container):
-        return form.children
-    if type(form) is dict:
-        return list(form.values())
-    return form if type(form) in (list, tuple) else ()
-
-
-def _places(form: Any) -> set[int]:
-    if isinstance(form, _Place):
-        return {form.index}
-    return set().union(*map(_places, _parts_of(form)))
-
-
-def _filled(form: Any, arrays: Sequence[Any]) -> Any:
-    if isinstance(form, _Place):
-        return arrays[form.index]
-    parts = [_filled(part, arrays) for part in _parts_of(form)]
-    if isinstance(form, Container):
-        return form.with_children(parts).build()
-    if type(form) is dict:
-        return dict(zip(form, parts, strict=True))
-    return type(form)(parts) if type(form) in (list, tuple) else form

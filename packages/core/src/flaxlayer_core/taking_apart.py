@@ -18,7 +18,7 @@ from flaxlayer_core.collections import VariableSpec
 from flaxlayer_core.containers import Container, is_container, plain_container
 from flaxlayer_core.graph_arguments import GraphPart, is_graph_object, merge_graph, split_graph
 
-__all__ = ["KeyData", "has_parts", "put_together", "take_apart"]
+__all__ = ["Apart", "KeyData", "has_parts", "put_outputs_together", "put_together", "take_apart"]
 
 
 @jax.tree_util.register_pytree_node_class
@@ -42,6 +42,29 @@ class KeyData:
     def tree_unflatten(cls, impl: str, children: Sequence[Any]) -> KeyData:
         """Makes the node again."""
         return cls(impl, children[0])
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """A tree some of whose leaves were taken apart; its classes are made again with the leaves.
+
+    Attributes:
+        treedef: The structure of the tree.
+        leaves: What stands for its leaves.
+    """
+
+    treedef: jax.tree_util.PyTreeDef
+    leaves: Sequence[Any]
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """Has the leaves as children."""
+        return tuple(self.leaves), self.treedef
+
+    @classmethod
+    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Any]) -> Apart:
+        """Makes the node again; the tree stays apart."""
+        return cls(treedef, tuple(leaves))
 
 
 def take_apart(tree: Any, *, held: Callable[[Any], bool] = is_array) -> Any:
@@ -79,7 +102,11 @@ class _TakingApart:
         self._first: GraphPart | None = None
 
     def run(self, tree: Any) -> Any:
-        return jax.tree_util.tree_map(self._leaf, tree, is_leaf=_is_whole)
+        leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=_is_whole)
+        taken = [self._leaf(leaf) for leaf in leaves]
+        if all(new is old for new, old in zip(taken, leaves, strict=True)):
+            return tree
+        return taken[0] if jax.tree_util.treedef_is_leaf(treedef) else Apart(treedef, taken)
 
     def finish(self) -> None:
         if self._first is not None:
@@ -156,22 +183,35 @@ def put_together(tree: Any) -> Any:
     Returns:
         The tree, of new objects.
     """
-    return _PuttingTogether().run(tree)
+    return _PuttingTogether(open_keys=False).run(tree)
+
+
+def put_outputs_together(tree: Any) -> Any:
+    """Undoes `take_apart` for outputs: a key whose data is no array of JAX is its data."""
+    return _PuttingTogether(open_keys=True).run(tree)
 
 
 class _PuttingTogether:
-    def __init__(self) -> None:
+    def __init__(self, *, open_keys: bool) -> None:
+        self._open_keys = open_keys
         self._objects: list[Any] | None = None
 
     def run(self, tree: Any) -> Any:
-        return jax.tree_util.tree_map(self._part, tree, is_leaf=_is_part)
+        leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=_is_part)
+        made = [self._part(leaf) for leaf in leaves]
+        if all(new is old for new, old in zip(made, leaves, strict=True)):
+            return tree
+        return jax.tree_util.tree_unflatten(treedef, made)
 
     def _part(self, value: Any) -> Any:
         if isinstance(value, Container):
             return value.with_children([self.run(child) for child in value.children]).build()
+        if isinstance(value, Apart):
+            return jax.tree_util.tree_unflatten(value.treedef, [self.run(v) for v in value.leaves])
         if isinstance(value, KeyData):
-            wrapped = _is_concrete(value.data)
-            return jax.random.wrap_key_data(value.data, impl=value.impl) if wrapped else value
+            if _is_concrete(value.data):
+                return jax.random.wrap_key_data(value.data, impl=value.impl)
+            return value.data if self._open_keys else value
         return self._object(value) if isinstance(value, GraphPart) else value
 
     def _object(self, part: GraphPart) -> Any:
@@ -183,7 +223,7 @@ class _PuttingTogether:
 
 
 def _is_part(value: Any) -> bool:
-    return isinstance(value, Container | KeyData | GraphPart)
+    return isinstance(value, Apart | Container | KeyData | GraphPart)
 
 
 def _is_concrete(value: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 
 from flaxlayer.checking import check_mapping, refuse
@@ -14,6 +15,7 @@ from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer_core import (
     ArgumentStructure,
     KeyData,
+    exchange_leaves,
     has_parts,
     is_array,
     take_apart,
@@ -51,10 +53,17 @@ def encode_structure(structure: ArgumentStructure) -> Any:
     Raises:
         EncodeModuleError: If a static value cannot be stored.
     """
-    count = structure.treedef.num_leaves - len(structure.statics)
-    args, kwargs = structure.merge([Slot(index) for index in range(count)])
-    stored = (args, kwargs)
+    stored = _with_slots(structure)
     return encode_value(stored, path="arguments", namer=name_in_keras, resolve=resolve_name)
+
+
+def _with_slots(structure: ArgumentStructure) -> Any:
+    count = structure.treedef.num_leaves - len(structure.statics)
+    slots = [Slot(index) for index in range(count)]
+    # A class of the user's may look at what it is made of: arrays.
+    arrays = [jnp.zeros(()) for _ in slots]
+    filled = exchange_leaves(structure.unflatten(arrays), arrays, slots)
+    return structure.merge(slots) if filled is None else filled
 
 
 def decode_structure(config: Any) -> ArgumentStructure:
@@ -72,6 +81,7 @@ def decode_structure(config: Any) -> ArgumentStructure:
     call = decode_value(config, path="arguments", resolve=resolve_name)
     if not _is_call(call):
         raise refuse("arguments", expected="positional and keyword arguments", found=config)
+    positional, names = len(call[0]), tuple(call[1])
     call = take_apart(call, held=lambda value: isinstance(value, Slot))
     leaves, treedef = jax.tree_util.tree_flatten(call)
     slots = [leaf.index for leaf in leaves if isinstance(leaf, Slot)]
@@ -80,7 +90,9 @@ def decode_structure(config: Any) -> ArgumentStructure:
     statics = [(i, leaf) for i, leaf in enumerate(leaves) if not isinstance(leaf, Slot)]
     if any(is_array(leaf) for _, leaf in statics):
         raise refuse("arguments", expected="static values that are no arrays", found=statics)
-    return ArgumentStructure(treedef, tuple(statics), apart=has_parts(call))
+    return ArgumentStructure(
+        treedef, tuple(statics), apart=has_parts(call), positional=positional, names=names
+    )
 
 
 def _is_call(call: Any) -> bool:
