@@ -16,6 +16,7 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import EncodeModuleError
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
 SEEN = set()
@@ -194,10 +195,11 @@ def test_arguments_come_back_in_their_class_after_loading(kind, tmp_path):
     model.set_weights([weight + 1 for weight in model.get_weights()])
     expected = model([X, X[:, :2]])
     assert {"jax", "tensorflow"} >= SEEN
+    if kind is ModelOutput:  # it cannot be made before the tensors are there
+        with pytest.raises(EncodeModuleError, match="register"):
+            model.save(tmp_path / "model.keras")
+        return
     model.save(tmp_path / "model.keras")
-    assert {"jax", "tensorflow", "numpy"} >= SEEN
-    if kind is ModelOutput:
-        return  # its constructor takes no placeholder: `register` says how to store it
     again = keras.models.load_model(tmp_path / "model.keras")
     for left, right in zip(again([X, X[:, :2]]), expected, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -261,6 +263,7 @@ sys.path.insert(0, {str(tmp_path)!r})
 import keras, numpy, jax
 import flax.linen as nn, flax.struct
 from flaxlayer import FlaxLayer
+from flaxlayer_core import EncodeModuleError
 from flaxlayer_core import EncodeModuleError
 
 @flax.struct.dataclass
