@@ -46,6 +46,8 @@ from flaxlayer_core.errors import (
 )
 from flaxlayer_core.factories import is_factory
 from flaxlayer_core.given import (
+    as_arrays,
+    as_form,
     fit_variables,
     is_form,
     merge_missing,
@@ -127,6 +129,8 @@ __all__ = [
     "VariableSpec",
     "add_masks",
     "argument_names",
+    "as_arrays",
+    "as_form",
     "bindings",
     "decide_role",
     "discover",

@@ -12,6 +12,7 @@ from flaxlayer_core.collections import Role
 from flaxlayer_core.dependence import find_touched
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.given import (
+    as_form,
     describe_variable,
     find_misfits,
     is_form,
@@ -44,9 +45,10 @@ class Completion:
     @classmethod
     def from_planner(cls, planner: Planner) -> Completion:
         """Takes what was given from the planner's probe."""
-        convert = _described if planner.abstract else _with_values
-        tree = jax.tree_util.tree_map(convert, planner.probe.given_tree())
-        return cls(planner, tree)
+        tree = planner.probe.given_tree()
+        if planner.abstract:
+            return cls(planner, as_form(tree))
+        return cls(planner, jax.tree_util.tree_map(_with_values, tree))
 
     def fill(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what init made with all that was given in it, of whatever shape."""
@@ -156,12 +158,6 @@ def holds_tuples(tree: Any) -> bool:
     if isinstance(tree, Mapping):
         return any(map(holds_tuples, tree.values()))
     return type(tree) is tuple
-
-
-def _described(leaf: Any) -> jax.ShapeDtypeStruct:
-    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.extended):
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
 def _with_values(leaf: Any) -> Any:

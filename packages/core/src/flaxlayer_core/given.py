@@ -13,6 +13,7 @@ from flaxlayer_core.paths import Path, flatten_with_paths, format_path
 
 __all__ = [
     "as_arrays",
+    "as_form",
     "describe_variable",
     "find_misfits",
     "fit_variables",
@@ -69,6 +70,32 @@ def is_form(leaf: Any) -> bool:
 def holds_forms(tree: Any) -> bool:
     """Tells whether a leaf of a tree has no value."""
     return any(map(is_form, jax.tree_util.tree_leaves(tree)))
+
+
+def as_form(tree: Any) -> Any:
+    """Returns a tree of arrays without their values.
+
+    Args:
+        tree: A tree of arrays or of `ShapeDtypeStruct`.
+
+    Returns:
+        The same tree of `ShapeDtypeStruct`, in dtypes that JAX has.
+
+    Example:
+
+    ```python
+    >>> as_form({"params": {"bias": np.ones(2)}})
+    {'params': {'bias': ShapeDtypeStruct(shape=(2,), dtype=float32)}}
+
+    ```
+    """
+    return jax.tree_util.tree_map(_described, tree)
+
+
+def _described(leaf: Any) -> jax.ShapeDtypeStruct:
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
 def _as_array(leaf: Any) -> Any:

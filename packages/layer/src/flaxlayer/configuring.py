@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.reference import is_reference_config, reference_arguments
 from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.sharing import revive_shared
+from flaxlayer.storing import decode_given, encode_given
 from flaxlayer_core import CollectionPolicy, EncodeModuleError, InspectMethodError
 from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
 
@@ -105,6 +106,7 @@ def layer_config(layer: FlaxLayer) -> dict[str, Any]:
         ),
         **{name: _plain(getattr(settings, name)) for name in _PLAIN},
         "collections": {name: list(v) for name, v in asdict(settings.collections).items()},
+        **_encoded_given(layer._form_of_given()),
         "frozen": layer._frozen.to_config(),
         "explicit_dtype": layer._explicit_dtype,
         "sharing": layer._sharing_token,
@@ -114,6 +116,10 @@ def layer_config(layer: FlaxLayer) -> dict[str, Any]:
 def _encode_origin(layer: FlaxLayer) -> dict[str, Any]:
     origin = layer.flax_module.origin
     return encode_module(origin, namer=name_in_keras, resolve=resolve_name)
+
+
+def _encoded_given(form: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if form is None else {"given": encode_given(form)}
 
 
 def _plain(value: Any) -> Any:
@@ -132,6 +138,7 @@ def layer_from_config(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLa
 def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
     known = decode_base(config)
     frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
+    given = known.pop("given", None)
     if is_reference_config(known):
         known |= reference_arguments(known)
     else:
@@ -147,6 +154,8 @@ def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
     layer = cls(**known)
     layer._explicit_dtype = explicit
     layer._revived = True
+    if given is not None:
+        layer._settings = replace(layer._settings, given_form=decode_given(given))
     layer.freeze(*frozen)
     return layer
 

@@ -31,6 +31,8 @@ from flaxlayer_core import (
     DrawKeysError,
     FlaxModule,
     Probe,
+    as_arrays,
+    as_form,
     examine,
     flatten_with_paths,
     forget_trace,
@@ -234,6 +236,7 @@ class FlaxLayer(WeightAccess):
             )
 
     def _probe(self, structure: ArgumentStructure) -> Probe:
+        given = self._settings.variables
         return Probe(
             self._flax_module,
             self._method_call,
@@ -241,7 +244,7 @@ class FlaxLayer(WeightAccess):
             structure,
             policy=self._settings.policy,
             rngs=self._settings.rngs,
-            given=self._settings.variables,
+            given=self._settings.given_form if given is None else given,
             label=f"Layer {self.name!r}",
         )
 
@@ -300,6 +303,8 @@ class FlaxLayer(WeightAccess):
         compat.keep_build_shape(self, inputs.without_values())
 
     def _create(self, inputs: storing.CallInputs) -> None:
+        form = self._form_of_given()
+        self._settings = replace(self._settings, given_form=inputs.given if form is None else form)
         probe = self._probe(inputs.structure)
         if self._revived:
             storing.refuse_oversized(inputs.specs, where=probe.title)
@@ -337,8 +342,16 @@ class FlaxLayer(WeightAccess):
         self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
         self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
         self._frozen.apply(weights, trainable=self.trainable)
-        self._call_state.inputs = inputs.without_values()
+        self._call_state.inputs = replace(inputs.without_values(), given=self._settings.given_form)
         self._settings = replace(self._settings, variables=None)  # B4: not held twice
+
+    def _form_of_given(self) -> Mapping[str, Any] | None:
+        given = self._settings.variables
+        if given is None:
+            return self._settings.given_form
+        stored = self._flax_module.stored_variables(given)
+        form: Mapping[str, Any] = as_form(as_arrays(stored, where=f"Layer {self.name!r}"))
+        return form
 
     # Randomness.
 

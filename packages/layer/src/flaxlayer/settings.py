@@ -44,7 +44,10 @@ def checked_rng_args(rng_args: Any) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a user chose for a layer; see `FlaxLayer`."""
+    """What a user chose for a layer; see `FlaxLayer`.
+
+    The values of given variables are kept until the layer has them, their form for its files (B4).
+    """
 
     method: str | Callable[..., Any] | None = None
     rngs: tuple[str, ...] | None = None
@@ -59,6 +62,7 @@ class Settings:
     collections: CollectionPolicy = field(default_factory=CollectionPolicy)
     native_serialization_platforms: tuple[str, ...] | None = None
     variables: Mapping[str, Any] | None = None
+    given_form: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.state_updates not in STATE_UPDATES:

@@ -13,7 +13,7 @@ import jax
 import keras
 import numpy as np
 
-from flaxlayer.checking import refuse
+from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.packing import decode_structure, encode_structure
 from flaxlayer_core import (
     ArgumentStructure,
@@ -22,13 +22,16 @@ from flaxlayer_core import (
     MethodCall,
     VariableSpec,
     flatten_with_paths,
+    split_arguments,
 )
 
 __all__ = [
     "CallInputs",
     "InitialValues",
     "arguments_from_shapes",
+    "decode_given",
     "decode_inputs",
+    "encode_given",
     "encode_inputs",
     "refuse_oversized",
 ]
@@ -45,12 +48,14 @@ class CallInputs:
         structure: The static side of the call.
         values: The arrays themselves, where they are at hand.
         called: Whether a call follows, with the same inputs.
+        given: The form of the variables that were given, None where none were (B4).
     """
 
     specs: Sequence[ArraySpec]
     structure: ArgumentStructure
     values: Sequence[Any] | None
     called: bool = False
+    given: Mapping[str, Any] | None = None
 
     def without_values(self) -> CallInputs:
         """Returns the inputs without their arrays."""
@@ -137,7 +142,51 @@ def encode_inputs(inputs: CallInputs | None) -> dict[str, Any] | None:
     if inputs is None:
         return None
     arrays = [[list(spec.shape), _dtype_name(spec.dtype)] for spec in inputs.specs]
-    return {"arguments": encode_structure(inputs.structure), "arrays": arrays}
+    encoded = {"arguments": encode_structure(inputs.structure), "arrays": arrays}
+    return encoded if inputs.given is None else {**encoded, "given": encode_given(inputs.given)}
+
+
+def encode_given(form: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the form of given variables as JSON.
+
+    Args:
+        form: A tree of `ShapeDtypeStruct`.
+
+    Raises:
+        EncodeModuleError: If a class in the tree, such as that of a box, cannot be stored.
+    """
+    arrays, structure = split_arguments((form,), {})
+    specs = [ArraySpec(tuple(array.shape), array.dtype) for array in arrays]
+    return encode_inputs(CallInputs(specs, structure, None))
+
+
+def decode_given(config: Any) -> dict[str, Any]:
+    """Returns what `encode_given` stored.
+
+    Raises:
+        DecodeModuleError: If the configuration is not of that form.
+        BuildModuleError: If such variables do not fit into this machine.
+    """
+    specs, structure = _decode_arrays(_checked_names(config))
+    if structure.statics or any(spec.unknown_axes for spec in specs):
+        raise refuse("given", expected="arrays of known shapes alone", found=config)
+    refuse_oversized(specs, where="A layer")
+    arrays = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in specs]
+    try:
+        args, kwargs = jax.eval_shape(structure.merge, arrays)
+    except Exception as error:  # a class of the file may refuse what stands in it in any way
+        raise refuse("given", expected="a tree of variables", found=config) from error
+    if len(args) != 1 or kwargs:
+        raise refuse("given", expected="one tree of variables", found=config)
+    tree = check_mapping(args[0], "given")
+    return {name: check_mapping(part, f"given.{name}") for name, part in tree.items()}
+
+
+def _checked_names(config: Any) -> dict[str, Any]:
+    stored = check_mapping(config, "given")
+    if set(stored) == {"arguments", "arrays"}:
+        return stored
+    raise refuse("given", expected="arguments and arrays", found=sorted(stored))
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -149,12 +198,20 @@ def decode_inputs(config: Mapping[str, Any]) -> CallInputs:
 
     Raises:
         DecodeModuleError: If the configuration is not of that form.
+        BuildModuleError: If it has given variables that do not fit into this machine.
     """
-    structure = decode_structure(config["arguments"])
+    specs, structure = _decode_arrays(config)
+    given = config.get("given")
+    form = None if given is None else decode_given(given)
+    return CallInputs(specs, structure, None, given=form)
+
+
+def _decode_arrays(config: Mapping[str, Any]) -> tuple[list[ArraySpec], ArgumentStructure]:
+    structure = decode_structure(config.get("arguments"))
     arrays, count = config.get("arrays"), structure.treedef.num_leaves - len(structure.statics)
     if not isinstance(arrays, list | tuple) or len(arrays) != count:
         raise refuse("arrays", expected=f"[shape, dtype name] for {count} arrays", found=arrays)
-    return CallInputs([_decode_spec(entry) for entry in arrays], structure, None)
+    return [_decode_spec(entry) for entry in arrays], structure
 
 
 def _decode_spec(entry: Any) -> ArraySpec:
