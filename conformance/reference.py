@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from flax import nnx
 
 __all__ = ["CASES", "Case", "LayerFactory", "readme_table", "table"]
 
@@ -36,6 +38,7 @@ class Case:
         reference: What happens with the reference, as the README says it.
         ours: What happens with our layer.
         since: The first minor version of Keras whose reference fails so.
+        flax: The first minor version of Flax that has what the program uses.
     """
 
     title: str
@@ -45,6 +48,7 @@ class Case:
     reference: str
     ours: str = "works"
     since: tuple[int, int] = (3, 6)
+    flax: tuple[int, int] = (0, 10)
 
 
 class Tokens(nn.Module):
@@ -123,6 +127,27 @@ class TwoDense(nn.Module):
         return nn.Dense(4, name=self.second)(nn.Dense(4, name=self.first)(inputs))
 
 
+@flax.struct.dataclass
+class Moments:
+    mean: jax.Array
+    spread: jax.Array
+
+
+class Summarises(nn.Module):
+    @nn.compact
+    def __call__(self, inputs):
+        hidden = nn.Dense(3)(inputs)
+        return Moments(hidden.mean(-1), hidden.std(-1))
+
+
+class Affine(nnx.Module):
+    def __init__(self, *, rngs):
+        self.linear = nnx.Linear(4, 3, rngs=rngs)
+
+    def __call__(self, inputs):
+        return self.linear(inputs)
+
+
 class Counts(nn.Module):
     runs = 0
 
@@ -172,6 +197,27 @@ def saving(make: LayerFactory) -> None:
         model.save(path)
         loaded = keras.models.load_model(path)
     np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def nnx_module(make: LayerFactory) -> None:
+    module = Affine(rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(np.asarray(make(module)(X)), module(X), rtol=1e-5, atol=1e-6)
+
+
+def class_of_outputs(make: LayerFactory) -> None:
+    tensor = keras.Input((4,))
+    outputs = make(Summarises())(tensor)
+    assert keras.Model(tensor, [outputs.mean, outputs.spread])(X)[1].shape == (2,)
+
+
+def padded_attention(make: LayerFactory) -> None:
+    tokens = np.array([[1, 2, 0], [3, 0, 0], [1, 1, 1]])
+    embedded = keras.layers.Embedding(5, 4, mask_zero=True)(tokens)
+    module = nn.MultiHeadDotProductAttention(2)
+    variables = module.init(jax.random.key(0), np.asarray(embedded))
+    attended = module.apply(variables, np.asarray(embedded), mask=(tokens != 0)[:, None, None])
+    outputs = np.asarray(make(module, variables=variables)(embedded))
+    assert np.allclose(outputs, attended, rtol=1e-5, atol=1e-5), "padding was attended to"
 
 
 def half_precision(make: LayerFactory) -> None:
@@ -247,12 +293,14 @@ def seeded(make: LayerFactory) -> None:
 
 
 CASES = (
+    Case("modules of `flax.nnx`", nnx_module, AttributeError, "init", "fails", flax=(0, 11)),
     Case("integer tokens", tokens, ValueError, "integer", "fails: `init` sends floats"),
     Case("`sow`", sow, ValueError, "", "fails: the state changes its structure"),
     Case("rng streams besides `dropout`", stream, Exception, "noise", "fails"),
     Case("randomness at inference", inference_randomness, Exception, "dropout", "fails"),
     Case("`train=` with a default", default_flag, AssertionError, "not trained", "never trains it"),
     Case("several inputs", two_inputs, TypeError, "", "fails"),
+    Case("outputs of a class", class_of_outputs, ValueError, "must be tensors", "fails"),
     Case("`method` by name", named_method, TypeError, "", "fails"),
     Case("saving a module as it is", saving, Exception, "", "fails"),
     Case("bfloat16 params", half_precision, AssertionError, "bfloat16", "stores float32"),
@@ -264,6 +312,7 @@ CASES = (
         "casts state",
     ),
     Case("Keras masks", mask, AssertionError, "did not reach", "drops them"),
+    Case("padding in attention", padded_attention, AssertionError, "attended to", "attends to it"),
     Case(
         "weight paths of the module", weight_paths, AssertionError, "say nothing", "`variable_10`"
     ),
