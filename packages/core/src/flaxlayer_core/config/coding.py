@@ -15,6 +15,7 @@ from flaxlayer_core.config.arrays import ARRAY_KINDS
 from flaxlayer_core.config.classes import CLASS_KINDS, GIVEN_CLASS
 from flaxlayer_core.config.config_dicts import CONFIG_DICT_KINDS
 from flaxlayer_core.config.containers import CONTAINER_KINDS
+from flaxlayer_core.config.equal_forms import check_remade
 from flaxlayer_core.config.functions import FUNCTION_KINDS, GIVEN_FUNCTION
 from flaxlayer_core.config.leaves import LEAF_KINDS
 from flaxlayer_core.config.limits import Limits, check_bounds
@@ -106,6 +107,8 @@ def encode_module(
     if isinstance(stored, functools.partial) and "rngs" in stored.keywords:
         fix = "Leave rngs out: the layer gives them, from its seed."
         raise cannot_store(_label(stored), found="random streams that were bound", fix=fix)
+    if isinstance(stored, Remade) and stored is not module:
+        check_remade(module, stored)
     streams = {"streams": list(stored.streams)} if isinstance(stored, Remade) else {}
     plain = stored.plain if isinstance(stored, Remade) else stored
     label = _label(module)
