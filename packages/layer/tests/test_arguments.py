@@ -366,3 +366,23 @@ def test_no_argument_none_and_numbers_of_numpy_are_arguments():
     np.testing.assert_array_equal(layer(X, scale=np.float64(2)), layer(X))
     np.testing.assert_array_equal(layer(X, scale=np.int64(2)), layer(X))
     np.testing.assert_array_equal(FlaxLayer(Sums())([X, 1, 2]), X + 3)
+
+
+@pytest.mark.law("S1")
+@pytest.mark.parametrize("make", [WithRngs, WithRngsNnx], ids=["linen", "nnx"])
+def test_a_model_whose_layer_was_called_with_streams_is_saved(make, tmp_path, close):
+    x = keras.Input((3,))
+    streams = nnx.Rngs(noise=5, default=jax.random.key(1, impl="rbg"))
+    module = make() if make is WithRngs else functools.partial(_no_rngs, make)
+    model = keras.Model(x, FlaxLayer(module)(x, streams=streams))
+    rngs = nnx.Rngs(noise=5)
+    expected = X * np.asarray(jax.random.uniform(rngs.noise()))
+    expected = expected + np.asarray(jax.random.uniform(rngs.noise()))
+    close(np.asarray(model(X)), expected, rtol=1e-6, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    close(np.asarray(again(X)), expected, rtol=1e-6, atol=1e-6)
+
+
+def _no_rngs(make, rngs):
+    return make()

@@ -263,8 +263,6 @@ sys.path.insert(0, {str(tmp_path)!r})
 import keras, numpy, jax
 import flax.linen as nn, flax.struct
 from flaxlayer import FlaxLayer
-from flaxlayer_core import EncodeModuleError
-from flaxlayer_core import EncodeModuleError
 
 @flax.struct.dataclass
 class Output:

@@ -12,6 +12,7 @@ import keras
 
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.resolving import name_in_keras, resolve_name
+from flaxlayer.stored_rngs import register_rngs
 from flaxlayer_core import (
     ArgumentStructure,
     KeyData,
@@ -39,6 +40,7 @@ class Slot:
 
 
 register(KeyData, package="flaxlayer", name="KeyData")
+register_rngs()
 
 
 def encode_structure(structure: ArgumentStructure) -> Any:

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from flaxlayer import FlaxLayer
+from flaxlayer_core import CallArgumentError
 
 pytestmark = pytest.mark.law("K2")
 
@@ -364,3 +365,23 @@ def test_disable_jit_runs_a_module_op_by_op_with_its_gradient(close):
     close(found.numpy(), expected.numpy())
     gradient = tape.gradient(total, layer.params["params"]["Dense_0"]["kernel"].value)
     np.testing.assert_allclose(gradient, np.repeat(x.sum(0)[:, None], 2, 1), rtol=1e-5)
+
+
+@pytest.mark.law("A1")
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (tf.ragged.constant([[1.0], [2.0, 3.0]]), "not dense"),
+        (tf.sparse.from_dense([[1.0, 0.0]]), "not dense"),
+        (tf.constant(["a", "b"]), "of no numbers"),
+    ],
+    ids=["ragged", "sparse", "text"],
+)
+def test_tensors_that_are_no_dense_numbers_are_refused_by_name(value, message):
+    layer = FlaxLayer(nn.Dense(2))
+    for _ in range(2):
+        with pytest.raises(CallArgumentError, match=message):
+            layer(value)
+    layer(tf.ones((1, 2)))
+    with pytest.raises(CallArgumentError, match=message):
+        layer(value)

@@ -32,14 +32,7 @@ def describe(array: Any) -> ArraySpec:
             fix="Set it: tensor.set_shape([None, ...]) or tf.ensure_shape.",
             law="K2",
         )
-    if isinstance(array, tf.RaggedTensor | tf.SparseTensor):
-        raise CallArgumentError(
-            "A FlaxLayer got a tensor that is not dense.",
-            expected="a dense tensor",
-            found=type(array).__name__,
-            fix="Convert it: tensor.to_tensor() or tf.sparse.to_dense(tensor).",
-            law="A1",
-        )
+    _refuse_other(array)
     dtype = array.dtype.as_numpy_dtype if isinstance(array.dtype, tf.DType) else array.dtype
     return ArraySpec(tuple(array.shape), canonical_dtype(dtype))
 
@@ -57,7 +50,23 @@ def to_tensor(array: Any) -> tf.Tensor:
 
 def to_jax(array: Any) -> jax.Array:
     """Returns the value of an array of TensorFlow or NumPy."""
+    _refuse_other(array)
     if isinstance(array, keras.Variable):
         array = array.value
     # A scalar bfloat16 tensor has no array protocol; what `numpy` returns has.
     return jnp.asarray(array.numpy() if tf.is_tensor(array) else array)
+
+
+def _refuse_other(array: Any) -> None:
+    if isinstance(array, tf.RaggedTensor | tf.SparseTensor):
+        fix = "Convert it: tensor.to_tensor() or tf.sparse.to_dense(tensor)."
+        raise _no_input("that is not dense", "a dense tensor", type(array).__name__, fix)
+    if getattr(array, "dtype", None) in (tf.string, tf.resource, tf.variant):
+        fix = "Look its values up before: keras.layers.StringLookup, or tf.strings.to_number."
+        raise _no_input("of no numbers", "numbers", array.dtype.name, fix)
+
+
+def _no_input(which: str, expected: str, found: str, fix: str) -> CallArgumentError:
+    return CallArgumentError(
+        f"A FlaxLayer got a tensor {which}.", expected=expected, found=found, fix=fix, law="A1"
+    )
