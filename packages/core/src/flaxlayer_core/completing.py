@@ -63,7 +63,12 @@ class Completion:
         A given collection that passes by (C2) is stored all the same where a call reads it.
         """
         found = self.planner.run(variables, init_streams)
-        passing = {name for name in self.given if found.layout.role(name) is Role.TRANSIENT}
+        own = self.planner.probe.flax_module.has_own_variables
+        # What init makes of a module with variables of its own was given with it.
+        held = variables if own else self.given
+        passing = {
+            name for name in held if name in variables and found.layout.role(name) is Role.TRANSIENT
+        }
         read = self._read(found, variables, passing) if passing else frozenset()
         if read:
             found = replace(self.planner, kept=read).run(variables, init_streams)
@@ -72,13 +77,22 @@ class Completion:
     def unknown(self, found: Discovery, made: Mapping[str, Any]) -> list[Path]:
         """Returns the given variables that neither init nor the call knows."""
         late = {path for path, _ in flatten_with_paths(dict(found.late))[0]}
-        unknown = [path for path in match_given(made, self.given)[1] if path not in late]
+        unknown = [
+            path
+            for path in match_given(made, self.given)[1]
+            if path not in late and not self._is_record(path[0])
+        ]
         stored = dict(flatten_with_paths(dict(found.variables))[0])
         asked = [path for path in unknown if path in stored]
         if not asked or not self.planner.abstract:
             return unknown
         touched = self._touched(found, found.variables, asked)
         return [path for path in unknown if path not in touched]
+
+    def _is_record(self, collection: str) -> bool:
+        # C2: what another call sowed.
+        passes = self.planner.named_role(collection) is Role.TRANSIENT
+        return passes and holds_tuples(self.given[collection])
 
     def refuse(
         self,
@@ -104,7 +118,9 @@ class Completion:
         wanted = dict(flatten_with_paths(dict(made))[0])
         absent = [p for p in wanted if p not in known and role(p[0]) is not Role.TRANSIENT]
         if unknown is None:
-            unknown = others if absent else []
+            own = self.planner.probe.flax_module.has_own_variables
+            unknown = [path for path in others if not self._is_record(path[0])]
+            unknown = unknown if absent or own else []
         if not (misfits or unknown):
             return None
         problems = {**misfits, **dict.fromkeys(unknown, "unknown")}

@@ -19,6 +19,7 @@ from flaxlayer_core.collections import Role
 from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
 from flaxlayer_core.given import is_form
 from flaxlayer_core.nnx_draws import CallStreams, count_quickly
+from flaxlayer_core.nnx_given import by_collection
 from flaxlayer_core.nnx_graph import (
     GraphForm,
     GraphVariable,
@@ -206,7 +207,10 @@ class NnxModule:
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
     def _merge(self, values: Mapping[Path, Any]) -> Any:
-        form = self._forms[frozenset(values)]
+        paths = frozenset(values)
+        if paths not in self._forms:
+            self._forms[paths] = self._first_form().without(paths)
+        form = self._forms[paths]
         own = {path: value for path, value in self._values.items() if not is_form(value)}
         return form.merge(values, own)
 
@@ -249,8 +253,13 @@ class NnxModule:
         return dict(stored)
 
     def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a tree with text for the keys of mappings, as it is stored."""
-        return {str(name): _with_text_keys(tree) for name, tree in raw.items()}
+        """Returns a tree, or the state of a module, as it is stored (B4)."""
+        return by_collection(raw, self._first_form)
+
+    def _first_form(self) -> GraphForm:
+        # That of the module before a call has made anything.
+        form = next(iter(self._forms.values()), None)
+        return form or GraphForm.from_module(describe_module(self._module))[0]
 
     def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
         """Returns the mesh axes that metadata of the module's variables names, by path (B5)."""
@@ -281,12 +290,6 @@ class NnxModule:
     def call_context(self) -> tuple[Any, ...] | None:
         """Returns nothing: no ambient setting of nnx changes a call."""
         return ()
-
-
-def _with_text_keys(tree: Any) -> Any:
-    if not isinstance(tree, Mapping):
-        return tree
-    return {str(name): _with_text_keys(part) for name, part in tree.items()}
 
 
 def _refuse_old_flax() -> None:

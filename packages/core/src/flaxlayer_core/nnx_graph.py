@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +158,26 @@ class GraphForm:
     def paths(self) -> frozenset[Path]:
         """Paths of the arrays that are stored or pass by."""
         return frozenset(path for v in self.variables if not v.is_rng for path in v.paths)
+
+    def without(self, paths: Container[Path]) -> GraphForm:
+        """Returns the form of the same module without some variables.
+
+        A module that was called before it was handed over holds what that call sowed.
+
+        Args:
+            paths: Paths of the arrays that it keeps, those of random streams aside.
+        """
+        kept = [v for v in self.variables if v.is_rng or all(p in paths for p in v.paths)]
+        names = {variable.path for variable in kept}
+        nothing = jax.ShapeDtypeStruct((), jnp.uint8)
+        module = self.merge(dict.fromkeys(self.paths, nothing), {})
+
+        def leaves_out(path: Sequence[Any], variable: Any) -> bool:
+            parts = [part for key in path for part in (key if isinstance(key, tuple) else (key,))]
+            return (collection_of(type(variable)), *map(str, parts)) not in names
+
+        nnx.pop(module, leaves_out)
+        return GraphForm.from_module(module)[0]
 
     def nest(
         self, values: Mapping[Path, Any], variables: Iterable[GraphVariable]
