@@ -1,5 +1,6 @@
 """What is known to a process that loads: saved by one process, loaded by another (S1, S2)."""
 
+import enum
 import importlib
 import json
 import os
@@ -12,10 +13,12 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from flax import struct
 
 import flaxlayer
 from flaxlayer import FlaxLayer
 from flaxlayer_core import DecodeModuleError
+from flaxlayer_core.config import decode_value
 
 NET = """
     import dataclasses, enum, typing
@@ -364,6 +367,32 @@ def test_objects_of_keras_stand_in_fields(tmp_path):
     assert again.held[1].get_config() == {"max_value": 2, "axis": 0}
     assert again.held[2] is keras.activations.silu
     assert again.filled.get_config() == {"value": 2.0}
+
+
+@pytest.mark.law("S2")
+def test_classes_and_functions_in_the_arguments_of_a_call_become_known():
+    class Mode(enum.Enum):
+        FAST = 1
+
+    def shift(x):
+        return x + 1
+
+    @struct.dataclass
+    class Pair:
+        first: object
+        second: object
+
+    class Takes(nn.Module):
+        @nn.compact
+        def __call__(self, pair, mode, act):
+            return act(pair.first) * nn.Dense(4)(pair.second) * mode.value
+
+    FlaxLayer(Takes())(Pair(X, X), mode=Mode.FAST, act=shift)
+    names = [f"{each.__module__}:{each.__qualname__}" for each in (Mode, shift, Pair)]
+    member = decode_value({"$type": "enum", "class": names[0], "member": "FAST"}, path="mode")
+    assert member is Mode.FAST
+    assert decode_value({"$type": "function", "name": names[1]}, path="act") is shift
+    assert decode_value({"$type": "class", "name": names[2]}, path="pair") is Pair
 
 
 @pytest.mark.law("S2")

@@ -3,13 +3,16 @@
 import dataclasses
 import enum
 import functools
+import math
+import operator
+import os
 import typing
 
 import flax.linen as nn
 import jax
 import pytest
 
-from flaxlayer_core import AcceptModuleError, DecodeModuleError
+from flaxlayer_core import AcceptModuleError, DecodeModuleError, EncodeModuleError
 from flaxlayer_core.config import (
     decode_module,
     decode_value,
@@ -312,3 +315,123 @@ def test_nothing_stock_touches_files_or_the_interpreter():
         "frompyfunc",
     }
     assert {name.partition(":")[2] for name in STOCK} & forbidden == set()
+
+
+def _helper(x):
+    return x
+
+
+def test_what_a_function_or_a_method_captures_is_not_known():
+    def make(inner):
+        def act(x):
+            return inner(x)
+
+        return act
+
+    class Owner(nn.Module):
+        def method(self, x):
+            return x
+
+    remember([make(_helper), Owner().method, functools.partial(make(double))])
+    assert world._remembered == {}
+
+
+def test_what_a_stock_factory_was_given_is_known():
+    def mine(key, shape, dtype=None):
+        return jax.numpy.zeros(shape, dtype)
+
+    remember(nn.Dense(2, kernel_init=nn.with_partitioning(mine, ("a", None))))
+    assert [*world._remembered.values()] == [mine]
+
+
+@pytest.mark.parametrize("builtin", [abs, max, math.sqrt, operator.add, os.system, eval])
+def test_a_builtin_is_never_known(builtin):
+    remember([builtin, functools.partial(builtin)])
+    assert world._remembered == {}
+    with pytest.raises(EncodeModuleError, match="a function that its name stands for"):
+        encode_value(builtin, path="act")
+    with pytest.raises(AcceptModuleError):
+        register(builtin)
+
+
+@pytest.mark.parametrize("stored", ["{module}:Net", "flaxlayer>Net"])
+@pytest.mark.parametrize("loader", ["registered", "handed"])
+def test_the_same_class_is_found_whichever_way_it_was_made_known(stored, loader):
+    class Net(nn.Module):
+        pass
+
+    Net.__qualname__ = "Net"
+    register(Net) if loader == "registered" else remember(Net())
+    root = {"$type": "module", "class": stored.format(module=__name__), "fields": []}
+    assert type(decode_module(wrap(root))) is Net
+
+
+def test_the_main_program_and_its_importers_name_a_registered_class_alike():
+    class Net(nn.Module):
+        pass
+
+    Net.__qualname__ = "Net"
+    for home, stored in (("__main__", "net:Net"), ("net", "__main__:Net")):
+        Net.__module__ = home
+        root = {"$type": "module", "class": stored, "fields": []}
+        with pytest.raises(DecodeModuleError):
+            decode_module(wrap(root))
+        register(Net)
+        assert type(decode_module(wrap(root))) is Net
+        world._registered.clear()
+        world._remembered.clear()
+
+
+def test_of_two_registered_classes_that_could_be_meant_none_is_taken():
+    for home in ("one", "two"):
+        made = type("Net", (nn.Module,), {"__module__": home, "__qualname__": "Net"})
+        register(made, package=home)
+    with pytest.raises(DecodeModuleError, match="'__main__:Net'"):
+        decode_module(wrap({"$type": "module", "class": "__main__:Net", "fields": []}))
+
+
+def test_all_unknown_names_are_listed_once_in_their_order():
+    act = {"$type": "function", "name": "gone:act"}
+    inner = {"$type": "module", "class": "mine>Inner", "fields": [["act", act], ["again", act]]}
+    stock = {"$type": "function", "name": "jax.nn:relu"}
+    root = {**CLASS, "fields": [["inner", inner], ["stock", stock], ["list", [inner]]]}
+    with pytest.raises(DecodeModuleError) as caught:
+        decode_module(wrap(root))
+    assert caught.value.found == "'gone:Thing', 'mine>Inner', 'gone:act'"
+    assert caught.value.fix == (
+        "Before loading, import what you trust of these and run: flaxlayer.register(gone.Thing); "
+        "flaxlayer.register(Inner, package='mine', name='Inner'); flaxlayer.register(gone.act). "
+        "Or load with custom_objects={'Thing': gone.Thing, 'Inner': Inner, 'act': gone.act}."
+    )
+
+
+def test_names_that_share_their_last_part_are_told_apart_in_custom_objects():
+    root = {**CLASS, "fields": [["x", {"$type": "class", "name": "other:Thing"}]]}
+    with pytest.raises(DecodeModuleError) as caught:
+        decode_module(wrap(root))
+    assert caught.value.fix.endswith(
+        "custom_objects={'gone:Thing': gone.Thing, 'other:Thing': other.Thing}."
+    )
+
+
+def test_the_error_of_a_file_of_junk_names_stays_short():
+    nodes = [{"$type": "function", "name": f"{index}:" + "a" * 10_000} for index in range(1000)]
+    with pytest.raises(DecodeModuleError) as caught:
+        decode_value(nodes, path="value")
+    assert "and 980 more" in caught.value.found
+    assert len(str(caught.value)) < 40_000
+
+
+def test_classes_that_differ_in_a_default_are_different_definitions():
+    def make(size):
+        class Net(nn.Module):
+            width: int = size
+
+        return Net
+
+    first, second = make(1), make(2)
+    remember(first)
+    remember(second)
+    with pytest.raises(EncodeModuleError, match="another definition"):
+        encode_module(first())
+    assert decode_module(encode_module(make(2)())).width == 2

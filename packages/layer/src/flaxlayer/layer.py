@@ -17,6 +17,7 @@ from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.locking import LayerLocks
 from flaxlayer.methods import FlaxMethod
+from flaxlayer.packing import remember_arguments
 from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
 from flaxlayer.sharing import new_token
@@ -155,7 +156,7 @@ class FlaxLayer(WeightAccess):
         )
         call, init_call = settings.method_calls(flax_module)
         super().__init__(**kwargs)
-        remember(module)
+        remember([module, method, init_method])
         if is_factory(module):
             remember_maker(module)
         self.locks = LayerLocks()
@@ -236,6 +237,7 @@ class FlaxLayer(WeightAccess):
             )
 
     def _probe(self, structure: ArgumentStructure) -> Probe:
+        remember_arguments(structure)
         given = self._settings.variables
         return Probe(
             self._flax_module,

@@ -22,9 +22,15 @@ from flaxlayer_core import (
     take_apart,
     unwrap_statics,
 )
-from flaxlayer_core.config import decode_value, encode_value, register
+from flaxlayer_core.config import decode_value, encode_value, register, remember
 
-__all__ = ["PackedArguments", "decode_structure", "encode_structure", "needs_packing"]
+__all__ = [
+    "PackedArguments",
+    "decode_structure",
+    "encode_structure",
+    "needs_packing",
+    "remember_arguments",
+]
 
 
 @register(package="flaxlayer", name="Slot")
@@ -66,6 +72,22 @@ def _with_slots(structure: ArgumentStructure) -> Any:
     arrays = [jnp.zeros(()) for _ in slots]
     filled = exchange_leaves(structure.unflatten(arrays), arrays, slots)
     return structure.merge(slots) if filled is None else filled
+
+
+def remember_arguments(structure: ArgumentStructure) -> None:
+    """Makes the classes and functions in a call's arguments known to stored configurations (S2).
+
+    Args:
+        structure: What `split_arguments` returned.
+    """
+    remember([value for _, value in structure.statics])
+    pending = [structure.treedef]
+    while pending:
+        treedef = pending.pop()
+        node = treedef.node_data()
+        if node is not None:
+            remember(node[0])
+            pending.extend(treedef.children())
 
 
 def decode_structure(config: Any) -> ArgumentStructure:

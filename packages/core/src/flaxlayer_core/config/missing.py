@@ -10,7 +10,7 @@ from typing import Any
 from flaxlayer_core.config import world
 from flaxlayer_core.config.reports import in_full, refuse
 
-_MOST = 32
+_MOST = 20
 # Where the objects of each kind have the name of a class or a function.
 _PLACES = {
     **dict.fromkeys(
@@ -26,7 +26,7 @@ def refuse_unknown(
     path: str, expected: str, name: str, root: Any, resolve: world.Resolver | None
 ) -> Exception:
     """The error of a name at `path`, with every other name in `root` that is not known either."""
-    others = (each for each in _names(root) if world.look_up(each, resolve) is None)
+    others = (each for each in dict.fromkeys(_names(root)) if world.look_up(each, resolve) is None)
     missing = [*dict.fromkeys([name, *others])]
     listed = missing[:_MOST]
     more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from flaxlayer_core.config.classes import decode_class, encode_class
-from flaxlayer_core.config.definitions import is_record_class
+from flaxlayer_core.config.definitions import is_record_class, same_definition
 from flaxlayer_core.config.nested_keras import check_nested
 from flaxlayer_core.config.protocols import (
     Protocol,
@@ -136,7 +136,7 @@ def _check(
 def _compare(
     protocol: Protocol | None, value: object, copy: object, path: str, walk: Encoder
 ) -> None:
-    if type(copy) is not type(value):
+    if not same_definition(type(copy), type(value)):
         raise _UnfaithfulError(f"what it stores makes {describe(copy)}")
     nodes = [_encode_by(protocol, each, path, walk.fresh()) for each in (value, copy)]
     if _text(nodes[0]) != _text(nodes[1]):

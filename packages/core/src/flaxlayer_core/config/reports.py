@@ -13,7 +13,7 @@ import jax
 from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError
 
 _STORABLE = "a value that JSON can hold: a module, a number, a container, a named function, ..."
-_LONGEST_NAME = 512
+_LONGEST_NAME = 256
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2
 _REPR.maxstring = _REPR.maxother = 60
