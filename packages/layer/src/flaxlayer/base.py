@@ -17,6 +17,7 @@ from flaxlayer.masks import MaskingLayer, masks_of
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
 from flaxlayer.raising import explaining
+from flaxlayer.subclasses import build_arguments, fits
 from flaxlayer.tracked import register_tracked
 from flaxlayer_core import (
     ArgumentStructure,
@@ -31,11 +32,11 @@ __all__ = ["ModuleLayer"]
 register_tracked()
 
 
-def _name_input(call: Callable[..., Any]) -> Callable[..., Any]:
-    # Keras's Sequential looks for it when a layer raises a TypeError, and hides the error if the
-    # signature has none.
+def _sign_for_keras(call: Callable[..., Any]) -> Callable[..., Any]:
+    # Keras's Sequential looks for an input when a layer raises a TypeError, and hides the error if
+    # the signature has none. A mask in it would be filled in by Keras, for every module (A4).
     signature = inspect.signature(call)
-    owner, *others = signature.parameters.values()
+    owner, *others = (p for p in signature.parameters.values() if p.name != "mask")
     only = inspect.Parameter.POSITIONAL_ONLY
     named = [owner.replace(kind=only), inspect.Parameter("inputs", only, default=None), *others]
     call.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
@@ -115,10 +116,13 @@ class ModuleLayer(MaskingLayer):
         self, args: tuple[Any, ...], kwargs: dict[str, Any], own: dict[str, Any]
     ) -> Any:
         # W5: a subclass has a `call` of its own, and gets what Keras passes to such a one.
-        arrays, structure = split_arguments(args, kwargs)
-        with self._recording_masks(arrays, given=kwargs.get("mask") is not None):
-            if not self.built:
-                self._build_call(arrays, structure)
+        arrays, structure = split_arguments(*build_arguments(self._method_call, args, kwargs))
+        mask = kwargs.get("mask")
+        with self._recording_masks(arrays, given=mask is not None) as record:
+            if hasattr(mask, "shape") and arrays:
+                record.masks = {0: mask}
+            if not self.built and fits(self.call, args, kwargs):
+                self._build_once(arrays, structure)
             return super().__call__(*args, **kwargs, **own)
 
     def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
@@ -198,7 +202,7 @@ class ModuleLayer(MaskingLayer):
         flat = keras.tree.flatten(mask)
         return arrays, structure, {i: part for i, part in enumerate(flat) if part is not None}
 
-    @_name_input
+    @_sign_for_keras
     def call(
         self,
         *args: Any,

@@ -21,6 +21,7 @@ from flaxlayer.packing import remember_arguments
 from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
 from flaxlayer.sharing import new_token
+from flaxlayer.subclasses import first_shape, reshaped
 from flaxlayer.weights import FlaxWeights, create_weights
 from flaxlayer_core import (
     AUTO_MASK,
@@ -170,6 +171,7 @@ class FlaxLayer(WeightAccess):
         self._frozen = FrozenPaths()
         self._weights_by_path: FlaxWeights | None = None
         self._blueprint: Blueprint | None = None
+        self._build_inputs: storing.CallInputs | None = None
         self._filled_losses: tuple[str, ...] = ()
         # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
         self._seed = random.randint(1, int(1e9)) if seed is None else seed
@@ -267,6 +269,9 @@ class FlaxLayer(WeightAccess):
         if isinstance(input_shape, storing.CallInputs):
             self._create(input_shape)
             return
+        if self._build_inputs is not None:  # from an overridden build
+            self._create(reshaped(self._build_inputs, input_shape, self._method_call))
+            return
         arguments = storing.arguments_from_shapes(input_shape, self._method_call)
         arrays, structure = split_arguments(arguments, {})
         self._create(storing.CallInputs(array_specs(arrays), structure, None))
@@ -300,9 +305,21 @@ class FlaxLayer(WeightAccess):
     def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
         backend = current_backend()
         values = list(map(backend.to_jax, arrays)) if backend.has_values(arrays) else None
-        inputs = storing.CallInputs(array_specs(arrays), structure, values, called=True)
-        self.build(inputs)
-        compat.keep_build_shape(self, inputs.without_values())
+        self._build_for(storing.CallInputs(array_specs(arrays), structure, values, called=True))
+
+    def _build_for(self, inputs: storing.CallInputs) -> None:
+        if type(self).build is FlaxLayer.build:
+            self.build(inputs)
+            compat.keep_build_shape(self, inputs.without_values())
+            return
+        # W5: a build of the subclass gets what Keras passes to such a one.
+        self._build_inputs = inputs
+        try:
+            self.build(first_shape(inputs))
+        finally:
+            self._build_inputs = None
+        if self._call_state.inputs is not None:
+            self._call_state.inputs = inputs.without_values()  # what a file builds it for
 
     def _create(self, inputs: storing.CallInputs) -> None:
         form = self._form_of_given()
@@ -434,7 +451,7 @@ class FlaxLayer(WeightAccess):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config`, or from Keras's own `input_shape`."""
         if config and "arguments" in config:
-            self.build(storing.decode_inputs(config))
+            self._build_for(storing.decode_inputs(config))
         elif config:
             super().build_from_config(config)
 

@@ -15,6 +15,7 @@ from flaxlayer.call_state import array_specs
 from flaxlayer.running import ModuleRunner
 from flaxlayer_core import (
     ArgumentStructure,
+    ArraySpec,
     CallArgumentError,
     MaskForm,
     MaskPlan,
@@ -58,7 +59,8 @@ class MaskRecord:
         """
         assert self.carried is not None
         flat, masks = keras.tree.flatten(previous_mask), dict(self.masks)
-        if not self.given and len(flat) == len(self.first):
+        changed = not self.given or not self.layer._calls_as_flax()
+        if changed and len(flat) == len(self.first):
             masks |= dict(zip(self.first, flat, strict=True))
         return [None if place is None else masks.get(place) for place in self.carried]
 
@@ -69,10 +71,10 @@ _record: contextvars.ContextVar[MaskRecord | None] = contextvars.ContextVar(
 
 
 @contextlib.contextmanager
-def _recording(record: MaskRecord) -> Iterator[None]:
+def _recording(record: MaskRecord) -> Iterator[MaskRecord]:
     token = _record.set(record)
     try:
-        yield
+        yield record
     finally:
         _record.reset(token)
 
@@ -98,7 +100,7 @@ class MaskingLayer(ModuleRunner):
 
     def _recording_masks(
         self, arrays: Sequence[Any], *, given: bool = False
-    ) -> contextlib.AbstractContextManager[None]:
+    ) -> contextlib.AbstractContextManager[MaskRecord]:
         return _recording(MaskRecord(self, masks_of(arrays), given))
 
     def _given_mask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +144,7 @@ class MaskingLayer(ModuleRunner):
     def _mask_plan(
         self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks
     ) -> MaskPlan:
-        specs = tuple(array_specs(arrays))
+        specs = tuple(map(_without_symbols, array_specs(arrays)))
         ranks = {
             i: len(m.shape) for i, m in masks.items() if 0 < len(m.shape) <= len(specs[i].shape)
         }
@@ -178,6 +180,9 @@ class MaskingLayer(ModuleRunner):
         if record is None:
             return
         flat = keras.tree.flatten(outputs)
+        if not self._calls_as_flax():
+            # What travels on the inputs of a subclass, handed to the method or not.
+            masks = {i: mask for i, mask in record.masks.items() if i < len(arrays)}
         if not masks and not record.given:
             record.masks, record.carried = {}, [None] * len(flat)
             return
@@ -247,6 +252,12 @@ class MaskingLayer(ModuleRunner):
 
     def _calls_as_flax(self) -> bool:
         raise NotImplementedError
+
+
+def _without_symbols(spec: ArraySpec) -> ArraySpec:
+    # Keras traces the `call` of a subclass with symbolic sizes.
+    dims = (dim if isinstance(dim, int) else None for dim in spec.shape)
+    return ArraySpec(tuple(dims), spec.dtype)
 
 
 def _in_form(mask: Any, form: MaskForm) -> Any:
