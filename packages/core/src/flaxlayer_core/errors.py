@@ -8,6 +8,7 @@ FlaxLayerError(Exception)
 ├── InspectMethodError(ValueError)      a method that does not exist or cannot be used (A3)
 ├── AcceptModuleError(TypeError)        something that is not a linen module instance
 ├── BuildModuleError(ValueError)        a module that cannot be built from these inputs (B1-B3)
+├── ReadUnbuiltError(AttributeError)    a look at what a layer has only once it is built (B1, A11)
 ├── MatchVariablesError(ValueError)     given variables that do not fit the module (B4, W2)
 ├── ReadVariablesError(ValueError)      a checkpoint that cannot be read (W2)
 ├── MatchWeightsFileError(ValueError)   a weights file that does not fit the layer (W3)
@@ -46,6 +47,7 @@ __all__ = [
     "MatchPathPatternError",
     "MatchVariablesError",
     "MatchWeightsFileError",
+    "ReadUnbuiltError",
     "ReadVariablesError",
     "RunModuleError",
     "SelectBackendError",
@@ -126,6 +128,13 @@ class AcceptModuleError(FlaxLayerError, TypeError):
 
 class BuildModuleError(FlaxLayerError, ValueError):
     """The module cannot be built from these inputs (B1-B3)."""
+
+
+class ReadUnbuiltError(BuildModuleError, AttributeError):
+    """Something is read of a layer that has none of it before it is built (B1, A11).
+
+    An `AttributeError` too, so that `hasattr` and `inspect.getmembers` take it for what it is.
+    """
 
 
 class MatchVariablesError(FlaxLayerError, ValueError):

@@ -27,12 +27,12 @@ from flaxlayer_core import (
     AUTO_MASK,
     ArgumentStructure,
     Blueprint,
-    BuildModuleError,
     CollectionPolicy,
     Discovery,
     DrawKeysError,
     FlaxModule,
     Probe,
+    ReadUnbuiltError,
     as_arrays,
     as_form,
     examine,
@@ -228,9 +228,9 @@ class FlaxLayer(WeightAccess):
         return None
 
     def require_built(self, what: str) -> None:
-        """Raises a `BuildModuleError` if the layer has no weights yet."""
+        """Raises a `ReadUnbuiltError` if the layer has no weights yet."""
         if self._weights_by_path is None:
-            raise BuildModuleError(
+            raise ReadUnbuiltError(
                 f"Layer {self.name!r} ({self._method_call.label}) is not built: no {what} yet.",
                 expected="a layer that was called or built",
                 found="a layer without weights",
