@@ -163,13 +163,15 @@ class ArgumentStructure:
 
 
 def split_arguments(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], *, trace_numbers: bool = False
 ) -> tuple[list[Any], ArgumentStructure]:
     """Splits the arguments of a call into arrays and static structure (A1).
 
     Args:
         args: Positional arguments, any pytrees.
         kwargs: Keyword arguments, any pytrees.
+        trace_numbers: Whether numbers of Python stand among the arrays, as
+            `ArgumentStructure.trace_numbers` puts them there.
 
     Returns:
         The arrays in the order of the tree, and the hashable rest; `structure.merge(arrays)`
@@ -198,16 +200,23 @@ def split_arguments(
     leaves, treedef = jax.tree_util.tree_flatten(call)
     arrays: list[Any] = []
     statics: list[tuple[int, Any]] = []
+    numbers: list[tuple[int, type]] = []
     for index, leaf in enumerate(leaves):
         if is_array(leaf):
             arrays.append(leaf)
+        elif trace_numbers and type(leaf) in _NUMBERS:
+            arrays.append(leaf)
+            numbers.append((index, type(leaf)))
         else:
             statics.append((index, leaf))
     structure = ArgumentStructure(
-        treedef, tuple(statics), apart=apart, positional=len(args), names=tuple(kwargs)
+        treedef, tuple(statics), tuple(numbers), apart, len(args), tuple(kwargs)
     )
     return arrays, structure
 
 
 def _need_a_look(args: tuple[Any, ...]) -> bool:
-    return not all(isinstance(arg, _PLAIN) and isinstance(arg.dtype, np.dtype) for arg in args)
+    return not all(
+        (isinstance(arg, _PLAIN) and isinstance(arg.dtype, np.dtype)) or type(arg) is float
+        for arg in args
+    )

@@ -65,7 +65,8 @@ class ModuleLayer(MaskingLayer):
             What the method returns; with `return_sown`, `(outputs, sown)`.
         """
         if self._takes_shortcut(args, kwargs):
-            arrays, structure = split_arguments(args, {})
+            named = {name: kwargs[name] for name in kwargs if name != "training"} if kwargs else {}
+            arrays, structure = split_arguments(args, named, trace_numbers=True)
             return unwrap_statics(self._execute(arrays, structure, bool(kwargs.get("training"))))
         # Never empty: else Keras would record in a functional model the mask that it fills in.
         own = {"training": kwargs.pop("training", None)}
@@ -173,13 +174,29 @@ class ModuleLayer(MaskingLayer):
         return (
             bool(args)
             and self.built
-            and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
-            and all(backend.is_value(arg) and compat.get_mask(arg) is None for arg in args)
+            and "mask" not in kwargs
+            and all(
+                (backend.is_value(arg) and compat.get_mask(arg) is None)
+                or type(arg) is float
+                or arg is None
+                for arg in args
+            )
+            and (not kwargs or self._are_simple(kwargs))
             and compat.is_plain_call(self)
             and not self._source().losses_collections
             and self._calls_as_flax()
             and type(self).compute_mask is MaskingLayer.compute_mask
             and backend.is_outermost()
+        )
+
+    def _are_simple(self, kwargs: Mapping[str, Any]) -> bool:
+        is_value = current_backend().is_value
+        return all(
+            name == "training"
+            or (is_value(value) and compat.get_mask(value) is None)
+            or type(value) is float
+            or value is None
+            for name, value in kwargs.items()
         )
 
     def _calls_as_flax(self) -> bool:

@@ -127,7 +127,7 @@ class ModuleRunner(keras.layers.Layer):
     def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
         """Runs a call; returns its outputs as `wrap_statics` gives them."""
         clean = current_backend().is_outermost()
-        if clean and structure.statics:
+        if clean and (structure.statics or structure.numbers):
             arrays, structure = self._trace_numbers(arrays, structure)
         try:
             outcome = self._run(arrays, structure, training, clean)
@@ -146,17 +146,20 @@ class ModuleRunner(keras.layers.Layer):
     ) -> tuple[list[Any], ArgumentStructure]:
         """Lets one program serve all values of a number of Python, where that is possible (A1)."""
         leaves, traced = structure.trace_numbers(arrays)
-        state = self._call_state
-        if traced is structure or state.fixed.get(traced) or not self._source().discovery.traceable:
+        if not traced.numbers:
             return arrays, structure
+        state = self._call_state
+        if state.fixed.get(traced) or not self._source().discovery.traceable:
+            return traced.fix_numbers(leaves)
         if state.discoveries.get(traced) is not None:
             return leaves, traced
         try:
             self._discovery_for(traced, leaves)
         except Exception:  # a module may need the number in any way; a real fault comes again
-            self._discovery_for(structure, arrays)
+            fixed, static = traced.fix_numbers(leaves)
+            self._discovery_for(static, fixed)
             state.fixed[traced] = True
-            return arrays, structure
+            return fixed, static
         return leaves, traced
 
     def _run(
