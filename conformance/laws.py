@@ -36,6 +36,7 @@ LAWS = {
     "A5": "outputs",
     "A6": "eager is compiled",
     "A7": "dtype policy",
+    "A8": "threads",
     "B1": "abstract first",
     "B2": "init parity",
     "B3": "anywhere",
@@ -51,12 +52,18 @@ LAWS = {
 
 
 ELSEWHERE = {
+    "R5": "keys as arguments",
+    "A9": "errors of JAX",
+    "A11": "a native layer's manners",
     "B5": "sharded",
+    "S5": "factories",
+    "S6": "refused or loaded",
     "K1": "one semantics",
     "K2": "TensorFlow",
     "K4": "preflight",
 }
-"""Laws of one backend or of several devices, which a module of the zoo cannot show without."""
+"""Laws that a module of the zoo cannot show: they are about a backend, several devices, what stands
+in the module's place or around the layer, a mistake, or a file."""
 
 
 _LAYER = "packages/layer/tests/"

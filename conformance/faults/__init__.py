@@ -14,6 +14,7 @@ from conformance.faults import (
     randomness,
     refusals,
     state,
+    threads,
     weights,
 )
 from conformance.faults.entry import FAULTS, Fault
@@ -33,5 +34,6 @@ __all__ = [
     "randomness",
     "refusals",
     "state",
+    "threads",
     "weights",
 ]

@@ -42,9 +42,9 @@ def _real(tree):
 
 @fault("check_returned_sown", "ParityError", "outputs and sown values")
 class ReturnsZerosForSownValues(FlaxLayer):
-    def _assemble(self, outputs, transient):
+    def _with_sown(self, outputs, transient):
         zeros = jax.tree.map(jnp.zeros_like, transient) if _real(transient) else transient
-        return super()._assemble(outputs, zeros)
+        return super()._with_sown(outputs, zeros)
 
 
 @fault("check_stateless_call", "ParityError", "state of stateless_call in training")

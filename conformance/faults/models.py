@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import jax
 import keras
 
 from conformance.faults.entry import fault, rounded
@@ -46,3 +49,14 @@ class KeepsTheFirstSizes(FlaxLayer):
             sizes = [tuple(map(slice, shape)) for shape in first]
             arrays = [array[size] for array, size in zip(arrays, sizes, strict=True)]
         return super()._execute(arrays, structure, training)
+
+
+@fault("check_masked_input", "KeepLawError", "whose dimensions it does not keep")
+class CarriesTheMaskToEveryOutput(FlaxLayer):
+    def __call__(self, *args, **kwargs):
+        outputs = super().__call__(*args, **kwargs)
+        mask = getattr(args[0], "_keras_mask", None) if args else None
+        for leaf in jax.tree.leaves(outputs) if mask is not None else ():
+            with contextlib.suppress(AttributeError):  # an array of NumPy takes no mask
+                leaf._keras_mask = mask
+        return outputs

@@ -47,3 +47,9 @@ class SwapsTwoEqualShapedWeights(FlaxLayer):
     def _flax_weights(self):
         weights = super()._flax_weights
         return _Swapped(weights.layout, weights.variables)
+
+
+@fault("check_method_variables", "ParityError", "on given variables")
+class StartsAnewForAMethod(FlaxLayer):
+    def __init__(self, module, method=None, variables=None, **settings):
+        super().__init__(module, method, None if method else variables, **settings)

@@ -275,3 +275,27 @@ def test_an_error_that_takes_no_mark_is_told_in_its_words():
     told = explained(Slotted(), "Layer 'raising' (Raises.__call__)")
     assert isinstance(told, RunModuleError)
     assert "Layer 'raising' (Raises.__call__) raised Slotted: its words" in str(told)
+
+
+@pytest.mark.law("A9")
+@pytest.mark.law("A11")
+def test_a_plain_error_arrives_as_from_a_native_layer():
+    class Native(keras.layers.Layer):
+        def call(self, x):
+            raise ValueError("too hot")
+
+    class Fails(nn.Module):
+        @nn.compact
+        def __call__(self, x, fail=True):
+            if fail:
+                raise ValueError("too hot")
+            return nn.Dense(2)(x)
+
+    ours = FlaxLayer(Fails(), name="failing")
+    ours(X, fail=False)
+    texts = []
+    for layer in (Native(name="failing"), ours):
+        with pytest.raises(ValueError, match="too hot") as caught:
+            keras.layers.Layer.__call__(layer, X)
+        texts.append(str(caught.value).split("\n\n")[0].replace("Native", "FlaxLayer"))
+    assert texts[0] == texts[1]

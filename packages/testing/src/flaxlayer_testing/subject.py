@@ -110,17 +110,21 @@ class Subject:
         return bool(arrays) and all(array.ndim > 0 for array in arrays)
 
     @property
-    def fits_sequential(self) -> bool:
-        """Whether a `keras.Sequential` takes the arguments as they are, and gives the outputs."""
+    def fits_unbuilt(self) -> bool:
+        """Whether a `keras.Sequential` can hand the arguments over, and gives the outputs."""
         one = self.takes_arrays and not self.arguments and len(self.inputs) == 1
         if not one or not is_array(self.inputs[0]):
             return False
-        dtype = self.reference.raw.arrays[0].dtype
-        kept = not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
         # A dataclass is a leaf to Keras.
-        return kept and all(
-            leaf is True for leaf in keras.tree.flatten(self.reference.array_outputs)
-        )
+        return all(leaf is True for leaf in keras.tree.flatten(self.reference.array_outputs))
+
+    @property
+    def fits_sequential(self) -> bool:
+        """Whether a `keras.Sequential` takes the arguments as they are, and gives the outputs."""
+        if not self.fits_unbuilt:
+            return False
+        dtype = self.reference.raw.arrays[0].dtype
+        return not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
 
     def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
         """Returns a new layer that is not built.

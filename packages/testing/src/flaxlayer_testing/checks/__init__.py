@@ -17,6 +17,8 @@ from flaxlayer_testing.checks import (
     randomness,
     refusals,
     state,
+    surroundings,
+    threads,
     weights,
 )
 from flaxlayer_testing.checks.base import Check, CheckFunction, Errors, select_checks
@@ -53,7 +55,10 @@ _CHECKS = (
     _check(calls.check_stateless_call, "traceable"),
     _check(calls.check_op_by_op),
     _check(methods.check_methods),
+    _check(methods.check_method_variables, "variables"),
+    _check(threads.check_threads, "still"),
     _check(models.check_masks, "mask"),
+    _check(surroundings.check_masked_input, "no_mask"),
     _check(policies.check_mixed_policy, "traceable", "casts"),
     _check(policies.check_explicit_dtype, "params", "casts"),
     _check(models.check_functional_model, *_MODEL),

@@ -15,7 +15,7 @@ from flaxlayer_testing.parity import compare_runs
 from flaxlayer_testing.subject import Subject
 from flaxlayer_testing.under_test import call_rngs, variables_of
 
-__all__ = ["check_bound_module", "check_methods"]
+__all__ = ["check_bound_module", "check_method_variables", "check_methods"]
 
 
 def check_methods(subject: Subject) -> Errors:
@@ -62,6 +62,24 @@ def _refuse_other_weights(layer: Any, shared: Any, name: str) -> None:
             found=", ".join([*extra, *missing]),
             law="A3",
         )
+
+
+def check_method_variables(subject: Subject) -> Errors:
+    """A layer of one method takes the variables of the whole module, and keeps them (B4, A3)."""
+    names = subject.reference.other_methods or ("__call__",)
+    return largest(*(_compare_given(subject, name) for name in names))
+
+
+def _compare_given(subject: Subject, name: str) -> Errors:
+    given = distinct(variables_of(subject.shared_layer()))
+    layer = subject.new_layer(method=name, variables=given)
+    subject.build(layer)
+    path = f"of the method {name} on given variables"
+    held = compare_trees(given, variables_of(layer), bitwise=True, path=f"variables {path}")
+    reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
+    expected, _ = reference.apply(given, call_rngs(layer, training=False), training=False)
+    actual = subject.call(layer, training=False)
+    return largest(held, compare_runs(subject, expected, actual, path=f"outputs {path}"))
 
 
 def check_bound_module(subject: Subject) -> Errors:

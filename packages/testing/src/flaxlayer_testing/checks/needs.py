@@ -66,6 +66,21 @@ NEEDS: Mapping[str, tuple[str, Callable[[Subject], bool]]] = {
         "the arguments are not one array that Keras leaves as it is, or the outputs no arrays",
         lambda subject: subject.fits_sequential,
     ),
+    "still": (
+        "a call at inference changes state or draws random numbers",
+        lambda subject: (
+            subject.reference.state_collections <= subject.reference.denied
+            and not subject.reference.needs_rng(training=False)
+        ),
+    ),
+    "one_array": (
+        "the arguments are not one array, or the outputs no arrays",
+        lambda subject: subject.fits_unbuilt,
+    ),
+    "no_mask": (
+        "the method takes a mask, or its first input has no two dimensions",
+        lambda subject: mask_of(subject) is not None and not subject.reference.raw.takes_mask,
+    ),
     "sown": (
         "the module sows nothing in training",
         lambda subject: bool(subject.reference.sows),

@@ -1,0 +1,68 @@
+"""Checks of calls from several threads (§5)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.parity import compare_runs
+from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.under_test import call_rngs, variables_of, weight_paths
+
+__all__ = ["COUNT", "check_threads"]
+
+COUNT = 4
+"""How many threads make the first call of a layer."""
+
+
+def check_threads(subject: Subject) -> Errors:
+    """A layer that several threads call first is built once, and gives each its outputs (A8)."""
+    layer, twin = subject.new_layer(), subject.shared_layer()
+    found = _at_once(lambda: subject.call(layer, training=False))
+    expected, actual = sorted(weight_paths(twin)), sorted(v.path for v in layer.weights)
+    if [f"{layer.name}/{path}" for path in expected] != actual:
+        raise KeepLawError(
+            "A layer that several threads call first does not have its weights once.",
+            expected=", ".join(expected) or "no weights",
+            found=", ".join(actual) or "no weights",
+            law="A8",
+        )
+    variables = variables_of(twin)
+    held = compare_trees(
+        variables, variables_of(layer), bitwise=True, path="variables built by several threads"
+    )
+    rngs = call_rngs(twin, training=False)
+    outputs, _ = subject.reference.apply(variables, rngs, training=False)
+    path = "outputs in a thread"
+    return largest(held, *(compare_runs(subject, outputs, one, path=path) for one in found))
+
+
+def _at_once(call: Callable[[], Any]) -> list[Any]:
+    barrier = threading.Barrier(COUNT)
+    results: list[Any] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            results.append(call())
+        except Exception as error:  # told by the thread that checks
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(COUNT)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise KeepLawError(
+            "A layer cannot be called by several threads from its first call on.",
+            expected=f"{COUNT} calls that give their outputs",
+            found="; ".join(f"{type(error).__name__}: {error}" for error in errors),
+            law="A8",
+        ) from errors[0]
+    return results
