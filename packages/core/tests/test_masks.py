@@ -169,6 +169,20 @@ def test_a_structure_of_inputs_has_masks_in_its_structure():
 
 
 @pytest.mark.law("A4")
+def test_a_structure_of_one_input_has_its_mask_in_it():
+    def only(module, inputs, mask=None):
+        return inputs["x"] if mask is None else inputs["x"] * mask["x"][..., None]
+
+    plan = plan_of(nn.Dense(1), {"x": X}, method=only)
+    assert plan.uses == (MaskUse("mask", MaskForm.LEADING, None),)
+    assert plan_of(nn.Dense(1), {"x": X}, method=alone).uses == LEADING
+
+
+def alone(module, inputs, mask=None):
+    return inputs["x"] if mask is None else inputs["x"] * mask[..., None]
+
+
+@pytest.mark.law("A4")
 def test_arguments_named_after_an_input_take_its_mask_as_in_keras():
     plan = plan_of(nn.Dense(1), X, X, ranks={0: 2, 1: 2}, method=named)
     assert [(use.argument, use.source) for use in plan.uses] == [

@@ -13,7 +13,7 @@ from flaxlayer_core.arguments import ArgumentStructure, split_arguments
 from flaxlayer_core.array_types import is_array
 from flaxlayer_core.signatures import MethodCall
 
-__all__ = ["MaskForm", "MaskUse", "add_masks", "argument_names"]
+__all__ = ["MaskForm", "MaskUse", "add_masks", "argument_names", "array_paths"]
 
 
 class MaskForm(enum.Enum):
@@ -68,15 +68,19 @@ def argument_names(call: MethodCall, structure: ArgumentStructure) -> list[str]:
     Returns:
         Names in the order of the arrays.
     """
-    leaves = range(structure.treedef.num_leaves)
-    tree = jax.tree_util.tree_unflatten(structure.treedef, leaves)
-    owners = [path[1] for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    statics = {index for index, _ in structure.statics}
     return [
         owner.key if isinstance(owner, jax.tree_util.DictKey) else call.positional_name(owner.idx)
-        for index, owner in enumerate(owners)
-        if index not in statics
+        for _, owner, *_ in array_paths(structure)
     ]
+
+
+def array_paths(structure: ArgumentStructure) -> list[tuple[Any, ...]]:
+    """Returns JAX's path to each array in `(args, kwargs)`."""
+    leaves = range(structure.treedef.num_leaves)
+    tree = jax.tree_util.tree_unflatten(structure.treedef, leaves)
+    statics = {index for index, _ in structure.statics}
+    pairs = enumerate(jax.tree_util.tree_flatten_with_path(tree)[0])
+    return [tuple(path) for index, (path, _) in pairs if index not in statics]
 
 
 def _struct_in_form(mask: Any, form: MaskForm) -> Any:

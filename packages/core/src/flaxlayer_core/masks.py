@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from flaxlayer_core.mask_arguments import MaskForm, MaskUse, add_masks, argument_names
+from flaxlayer_core.mask_arguments import MaskForm, MaskUse, add_masks, argument_names, array_paths
 from flaxlayer_core.mask_sizes import Shapes, Sizes, different_sizes
 from flaxlayer_core.mask_trials import outputs_at
 from flaxlayer_core.plans import Discovery, Probe
@@ -144,8 +144,10 @@ class _Search:
         return [slot for slot in slots if slot[0] not in given and call.takes(slot[0])]
 
     def _nested_first(self) -> list[None]:
+        paths = array_paths(self.probe.structure)
+        within = [path for path, name in zip(paths, self.names, strict=True) if name == self.first]
         masked = any(self.names[index] == self.first for index in self.question.ranks)
-        return [None] if masked and self.names.count(self.first) > 1 else []
+        return [None] if masked and all(len(path) > 2 for path in within) else []
 
     def _candidates(self, name: str, sources: Sequence[int | None]) -> Iterator[MaskUse]:
         for source in sources:

@@ -89,14 +89,15 @@ class ModuleLayer(MaskingLayer):
         arrays: list[Any],
         structure: ArgumentStructure,
     ) -> Any:
-        masked = self._with_masks(arrays, structure, masks_of(arrays))
         if any(isinstance(array, keras.KerasTensor) for array in arrays):
+            masked = self._with_masks(arrays, structure, masks_of(arrays))
             form = self._output_form(*masked, own["training"])
             if not form.is_plain:
                 packed = PackedArguments(structure, flat_outputs=True)
                 tensors = super().__call__(*map(constant, arrays), flax_arguments=packed, **own)
                 return form.outline.fill(tensors)
-        sealed = self._returns_objects(masked[1], bool(own["training"]))
+        masked_structure = self._masked_structure(arrays, structure, masks_of(arrays))
+        sealed = self._returns_objects(masked_structure, bool(own["training"]))
         if sealed or needs_packing(args, kwargs, structure):
             packed = PackedArguments(structure, flat_outputs=sealed)
             constants = map(constant, arrays)

@@ -141,6 +141,17 @@ class MaskingLayer(ModuleRunner):
         completed = add_masks(self._method_call, args, kwargs, uses, masks, _in_form)
         return split_arguments(args, completed)
 
+    def _masked_structure(
+        self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks
+    ) -> ArgumentStructure:
+        uses = self._mask_plan(arrays, structure, masks).uses if masks else ()
+        if not uses:
+            return structure
+        args, kwargs = structure.merge(arrays)
+        # No mask is brought into its form for it.
+        completed = add_masks(self._method_call, args, kwargs, uses, masks, lambda mask, _: mask)
+        return split_arguments(args, completed)[1]
+
     def _mask_plan(
         self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks
     ) -> MaskPlan:
@@ -263,7 +274,6 @@ def _without_symbols(spec: ArraySpec) -> ArraySpec:
 def _in_form(mask: Any, form: MaskForm) -> Any:
     if isinstance(mask, keras.KerasTensor):
         return keras.KerasTensor(form.shape(mask.shape), "bool")
-    mask = keras.ops.cast(mask, "bool")
-    if form is MaskForm.LEADING:
-        return mask
-    return keras.ops.expand_dims(keras.ops.expand_dims(mask, -2), -2)
+    if keras.backend.standardize_dtype(mask.dtype) != "bool":
+        mask = keras.ops.cast(mask, "bool")
+    return mask if form is MaskForm.LEADING else mask[..., None, None, :]
