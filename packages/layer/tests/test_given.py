@@ -287,3 +287,108 @@ def test_variables_that_map_variables_transforms_are_initialised_and_applied(sam
     same_results(sown["intermediates"], updates["intermediates"])
     same_results(layer.flax_variables()["batch_stats"], updates["batch_stats"])
     same_results(layer.flax_variables()["params"], variables["params"])
+
+
+@pytest.mark.law("B6")
+@pytest.mark.parametrize("whole_tree", [True, False], ids=["whole", "a part"])
+def test_no_initial_values_are_made_of_what_was_given(whole_tree):
+    made = []
+
+    def slow(key, shape, dtype=np.float32):
+        del key
+        result = jax.ShapeDtypeStruct(shape, dtype)
+        return jax.pure_callback(lambda: made.append(shape) or np.zeros(shape, dtype), result)
+
+    class Slow(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.Dense(2, kernel_init=slow)(x)
+            return nn.Dense(3, kernel_init=slow)(x)
+
+    given = {
+        "Dense_0": {"kernel": np.ones((3, 2), np.float32), "bias": np.ones(2, np.float32)},
+        "Dense_1": {"kernel": np.ones((2, 3), np.float32), "bias": np.ones(3, np.float32)},
+    }
+    if not whole_tree:
+        del given["Dense_1"]
+    FlaxLayer(Slow(), variables={"params": given}).build_on(X)
+    assert made == ([] if whole_tree else [(2, 3)])
+
+
+@pytest.mark.jax_only
+@pytest.mark.law("B6")
+def test_given_arrays_are_copied_once():
+    given = {"params": {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}}
+    before = sum(array.nbytes for array in jax.live_arrays())
+    layer = FlaxLayer(nn.Dense(512), variables=given)
+    layer.build_on(jax.ShapeDtypeStruct((1, 512), jnp.float32))
+    held = sum(array.nbytes for array in jax.live_arrays()) - before
+    assert held < 1.1 * sum(leaf.nbytes for leaf in jax.tree.leaves(given))
+
+
+@pytest.mark.parametrize("length", [5, 1, 3])
+def test_a_decoder_that_is_built_from_a_shape_keeps_the_given_cache(length, decoding, same_results):
+    layer = FlaxLayer(Decoder(), variables=decoding)
+    layer.build((2, length, 4))
+    token = TOKENS[:, :1]
+    expected = jax.jit(lambda x: Decoder().apply(decoding, x, mutable=["cache"])[0])(token)
+    same_results(layer(token), expected)
+
+
+def test_a_misspelt_name_is_an_error_in_a_build_from_a_shape_too():
+    layer = FlaxLayer(nn.Dense(2), variables={"params": {"kernle": np.ones((3, 2), np.float32)}})
+    with pytest.raises(MatchVariablesError, match="params/kernle: unknown"):
+        layer.build((None, 3))
+
+
+@pytest.mark.law("C2")
+@pytest.mark.parametrize("given", ["params", "late", "both"])
+def test_state_that_only_calls_make_may_be_given(given, same_results):
+    class Late(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.Dense(2)(x)
+            if self.is_initializing():
+                return x
+            calls = self.variable("calls", "n", lambda: jnp.zeros((), jnp.int32))
+            calls.value += 1
+            return x * calls.value
+
+    params = {"params": Late().init(jax.random.key(0), X)["params"]}
+    calls = {"calls": {"n": jnp.asarray(5, jnp.int32)}}
+    tree = {"params": params, "late": calls, "both": params | calls}[given]
+    layer = FlaxLayer(Late(), variables=tree)
+    layer.build_on(X)
+    state = layer.flax_variables()
+    assert ("calls" in state) == (given != "params")
+    for _ in range(2):
+        expected, updates = jax.jit(lambda state: Late().apply(state, X, mutable=["calls"]))(state)
+        state |= updates
+        same_results(layer(X), expected)
+    same_results(layer.flax_variables(), state)
+
+
+def test_a_module_that_branches_on_values_takes_what_it_does_not_read(close):
+    class Branching(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            y = nn.Dense(2)(x)
+            return y * 2 if float(x.sum()) > 0 else y
+
+    given = Branching().init(jax.random.key(0), X) | {"kept": {"a": np.ones(3, np.float32)}}
+    layer = FlaxLayer(Branching(), variables=given)
+    close(np.asarray(layer(X)), np.asarray(Branching().apply(given, X)))
+    close(layer.flax_variables(), jax.tree.map(jnp.asarray, given))
+
+
+@pytest.mark.law("C6")
+def test_a_dtype_that_the_call_refuses_is_an_error_that_names_its_path():
+    class Draws(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            key = self.variable("state", "key", lambda: jax.random.key(0))
+            return x * jax.random.normal(key.value, x.shape)
+
+    layer = FlaxLayer(Draws(), variables={"state": {"key": np.float32(3)}})
+    with pytest.raises(MatchVariablesError, match="state/key: dtype float32, not key<fry>"):
+        layer(X)
