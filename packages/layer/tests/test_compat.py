@@ -187,3 +187,69 @@ def test_copies_and_pickles_are_told_from_saving(tmp_path):
     seen.clear()
     pickle.loads(pickled)
     assert seen[0] == (False, False, True)
+
+
+@pytest.mark.law("A10")
+def test_a_symbolic_scope_is_seen():
+    assert not compat.in_symbolic_scope()
+    with keras.SymbolicScope():
+        assert compat.in_symbolic_scope()
+
+
+@pytest.mark.law("A10")
+def test_a_sequential_model_says_what_it_is_called_on_while_it_is_built():
+    seen = []
+
+    class Look(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+        def compute_output_spec(self, x):
+            seen.extend(compat.sequential_builds())
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    look = Look()
+    model = keras.Sequential([keras.layers.Flatten(), look])
+    model(jnp.ones((2, 3), jnp.int32))
+    (build,) = seen
+    assert (build.model, build.layer, build.given.dtype) == (model, look, jnp.int32)
+    assert (build.tensor.dtype, build.passed_on("int32")) == ("float32", "int32")
+    build.retype("int32")
+    assert model.inputs[0].dtype == model.input_dtype == "int32"
+
+
+@pytest.mark.law("A10")
+def test_an_input_that_is_left_open_casts_nothing_until_it_is_closed():
+    class Open(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+        def compute_output_spec(self, x):
+            opened.extend(build.leave_open() for build in compat.sequential_builds())
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    opened = []
+    model = keras.Sequential([Open()])
+    model.build((None, 3))
+    assert model.inputs[0].dtype == "float32"
+    assert keras.backend.standardize_dtype(model(jnp.ones((2, 3), jnp.int32)).dtype) == "int32"
+    compat.close_input(opened[0], ["uint8"])
+    assert type(model.inputs[0]) is keras.KerasTensor
+    assert keras.backend.standardize_dtype(model(jnp.ones((2, 3), jnp.int32)).dtype) == "uint8"
+
+
+def test_a_locked_layer_takes_other_variables():
+    layer = keras.layers.Layer()
+    layer.old, new = keras.Variable(1.0), keras.Variable(2.0)
+    layer.build((None, 3))
+    with compat.retracking(layer, [layer.old]):
+        layer.new = new
+    assert [variable is new for variable in layer.trainable_variables] == [True]
+    with pytest.raises(ValueError, match="new elements of state"):
+        layer.other = keras.Variable(1.0)
+
+
+def test_variables_get_their_paths_in_the_scope_of_a_layer():
+    layer = keras.layers.Dense(2, name="dense")
+    with compat.scope_of(layer):
+        assert keras.Variable(1.0, name="kernel").path == "dense/kernel"

@@ -210,7 +210,7 @@ def test_a_file_keys_each_variable_by_its_path_as_one_flat_name(tmp_path):
     with h5py.File(tmp_path / "m.weights.h5") as file:
         keys = list(file["layers/flax_layer/vars"])
     assert "params.encoder.proj.kernel" in keys
-    assert len(keys) == 8
+    assert len(set(keys) - {"%inputs"}) == 8
 
 
 def edited(tmp_path, edit):
@@ -323,6 +323,7 @@ def test_a_reordered_file_loads_by_name(tmp_path, same_bits):
 def test_an_unbuilt_layer_says_that_it_has_no_place_for_the_weights():
     store = {}
     built().save_own_variables(store)
+    del store["%inputs"]  # as in older files
     with pytest.raises(MatchWeightsFileError, match="not built"):
         FlaxLayer(Net()).load_own_variables(store)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,10 +14,13 @@ import keras
 from flaxlayer import compat
 from flaxlayer.backends import current_backend, unconverted
 from flaxlayer.call_state import array_specs, arrays_of, constant
+from flaxlayer.guesses import cast_arrays, first_that_runs
 from flaxlayer.masks import MaskingLayer, masks_of
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
 from flaxlayer.raising import explaining
+from flaxlayer.sequentials import open_inputs
+from flaxlayer.storing import CallInputs
 from flaxlayer.subclasses import build_arguments, fits
 from flaxlayer.tracked import register_tracked
 from flaxlayer_core import (
@@ -48,8 +52,47 @@ class ModuleLayer(MaskingLayer):
 
     # What subclasses provide besides.
 
-    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+    def _build_for(self, inputs: CallInputs) -> None:
         raise NotImplementedError
+
+    # Build by a call.
+
+    @property
+    def _settled(self) -> bool:
+        return self.built and self._call_state.settled
+
+    @explaining
+    def _settle(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+        """Builds the layer for a call, or again where its dtypes were supposed wrongly (A10)."""
+        if self._settled:
+            return
+        with self._source().locks.build:  # A8
+            if not self._settled:
+                self._settle_for(arrays, structure)
+
+    def _settle_for(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
+        supposed = self._call_state.open_to(open_inputs()) or compat.in_symbolic_scope()
+        backend = current_backend()
+        values = list(map(backend.to_jax, arrays)) if backend.has_values(arrays) else None
+        specs = array_specs(arrays)
+        inputs = CallInputs(specs, structure, values, called=True, guessed=supposed)
+        if self._call_state.guessed:
+            self._correct(inputs)
+        elif supposed:
+            first_that_runs(
+                specs,
+                lambda dtypes: self._build_for(inputs.with_dtypes(dtypes) if dtypes else inputs),
+            )
+        else:
+            self._build_for(inputs)
+
+    def _correct(self, inputs: CallInputs) -> None:
+        known = self._call_state.inputs
+        assert known is not None
+        if known.structure != inputs.structure or known.allows(inputs):
+            self._call_state.take(replace(known, guessed=inputs.guessed))
+        else:
+            self._build_for(known.corrected(inputs))
 
     # Calls.
 
@@ -77,8 +120,8 @@ class ModuleLayer(MaskingLayer):
         kwargs = self._given_mask(args, kwargs)
         arrays, structure = split_arguments(args, kwargs)
         with self._recording_masks(arrays, given="mask" in kwargs):
-            if not self.built:
-                self._build_once(*self._with_masks(arrays, structure, masks_of(arrays)))
+            if not self._settled:
+                self._settle(*self._with_masks(arrays, structure, masks_of(arrays)))
             return self._call_method(args, kwargs, own, arrays, structure)
 
     def _call_method(
@@ -109,9 +152,9 @@ class ModuleLayer(MaskingLayer):
     ) -> Any:
         # A functional model calls with what it recorded.
         with self._recording_masks(args):
-            if not self.built:  # as in clone_model
+            if not self._settled:  # as in clone_model
                 structure = kwargs["flax_arguments"].structure
-                self._build_once(*self._with_masks(args, structure, masks_of(args)))
+                self._settle(*self._with_masks(args, structure, masks_of(args)))
             return super().__call__(*args, **kwargs, **own)
 
     def _call_as_keras(
@@ -123,8 +166,8 @@ class ModuleLayer(MaskingLayer):
         with self._recording_masks(arrays, given=mask is not None) as record:
             if hasattr(mask, "shape") and arrays:
                 record.masks = {0: mask}
-            if not self.built and fits(self.call, args, kwargs):
-                self._build_once(arrays, structure)
+            if not self._settled and fits(self.call, args, kwargs):
+                self._settle(arrays, structure)
             return super().__call__(*args, **kwargs, **own)
 
     def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
@@ -159,8 +202,8 @@ class ModuleLayer(MaskingLayer):
 
         ```
         """
-        if not self.built:
-            self._build_once(*self._split_call(args, kwargs))
+        if not self._settled:
+            self._settle(*self._split_call(args, kwargs))
 
     def _split_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -174,7 +217,7 @@ class ModuleLayer(MaskingLayer):
         # A6: an outermost eager call needs nothing of what Layer.__call__ does for other calls.
         return (
             bool(args)
-            and self.built
+            and self._settled
             and "mask" not in kwargs
             and all(
                 (backend.is_value(arg) and compat.get_mask(arg) is None)
@@ -242,7 +285,9 @@ class ModuleLayer(MaskingLayer):
             What the method returns; with `return_sown`, `(outputs, sown)`.
         """
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
-        outputs = self._execute(*self._with_masks(arrays, structure, masks), bool(training))
+        masked = self._with_masks(arrays, structure, masks)
+        self._settle(*masked)
+        outputs = self._execute_in_scope(*masked, bool(training))
         leaves = arrays_of(outputs)
         if flax_arguments is not None and flax_arguments.flat_outputs:
             outputs = flax_arguments.flatten(outputs)
@@ -250,6 +295,17 @@ class ModuleLayer(MaskingLayer):
             outputs = unwrap_statics(outputs)
         self._carry(arrays, structure, masks, leaves, outputs)
         return outputs
+
+    def _execute_in_scope(
+        self, arrays: list[Any], structure: ArgumentStructure, training: bool
+    ) -> Any:
+        if not compat.in_symbolic_scope():
+            return self._execute(arrays, structure, training)
+        specs = array_specs(arrays)
+        return first_that_runs(
+            specs,
+            lambda dtypes: self._execute(cast_arrays(arrays, specs, dtypes), structure, training),
+        )
 
     def compute_output_spec(
         self,
@@ -266,8 +322,7 @@ class ModuleLayer(MaskingLayer):
             return keras.Operation.compute_output_spec(self, *args, **given)
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         masked = self._with_masks(arrays, structure, masks)
-        if not self.built:
-            self._build_once(*masked)
+        self._settle(*masked)
         form = self._output_form(*masked, training)
         tensors = form.tensors()
         flat = flax_arguments is not None and flax_arguments.flat_outputs
@@ -279,7 +334,7 @@ class ModuleLayer(MaskingLayer):
     def _output_form(
         self, arrays: Sequence[Any], structure: ArgumentStructure, training: bool | None
     ) -> OutputForm:
-        inputs = array_specs(arrays)
+        inputs = self._call_state.meant(array_specs(arrays))
         key = (structure, tuple(inputs), bool(training), self._compute_cast)
         form = self._call_state.output_forms.get(key)
         if form is None:
@@ -288,12 +343,6 @@ class ModuleLayer(MaskingLayer):
             )
             self._call_state.output_forms[key] = form
         return form
-
-    @explaining
-    def _build_once(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        with self._source().locks.build:  # A8
-            if not self.built:
-                self._build_call(arrays, structure)
 
     def _evaluate(self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool) -> Any:
         program = self._program(structure, arrays, training)

@@ -22,29 +22,43 @@ Checked with the versions of docs/versions.md.
   converts by it, and then TensorFlow has to read what JAX writes (S4).
 - `keras.src.saving.keras_saveable.KerasSaveable`: Keras copies and pickles by archives, and only
   the functions that run tell that from saving; a copy can hold what a file cannot (S4).
+- `keras.src.backend.common.symbolic_scope.in_symbolic_scope`: in one nothing is computed, and a
+  float may stand for any dtype: Keras builds a model from shapes in one (A10).
+- `Layer._tracker`, `_untrack_variable`, `_open_name_scope`: a layer whose variables turn out wrong
+  at the first call, or in a file, gets others, after Keras has locked it (A10, W4).
+- the frames of `Sequential.build`, `Layer.__call__` and `Functional._convert_inputs_to_tensors`,
+  `Sequential._layers`, `KerasTensor._dtype` and `InputLayer._dtype`: a Sequential model that is
+  built by its first call takes the dtype of a layer for that of its inputs, casts all inputs to it,
+  and tells no layer what it was called with (A10).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any
 
 import jax
 import keras
 from keras.src import backend as keras_backend
-from keras.src.backend.common import global_state
+from keras.src.backend.common import global_state, symbolic_scope
 from keras.src.saving.keras_saveable import KerasSaveable
 
 __all__ = [
+    "SequentialBuild",
     "announce_mask",
+    "close_input",
     "get_mask",
     "in_jax2tf",
     "in_stateless_scope",
+    "in_symbolic_scope",
     "is_copying",
     "is_pickling",
     "is_plain_call",
@@ -55,6 +69,9 @@ __all__ = [
     "model_signature",
     "objects_in_loading",
     "raw_values",
+    "retracking",
+    "scope_of",
+    "sequential_builds",
     "set_mask",
     "thread_table",
 ]
@@ -63,6 +80,109 @@ __all__ = [
 def in_stateless_scope() -> bool:
     """Tells whether a `keras.StatelessScope` is open in this thread."""
     return bool(keras_backend.in_stateless_scope())
+
+
+def in_symbolic_scope() -> bool:
+    """Tells whether a `keras.SymbolicScope` is open in this thread."""
+    return bool(symbolic_scope.in_symbolic_scope())
+
+
+@contextlib.contextmanager
+def retracking(layer: keras.layers.Layer, old: Iterable[keras.Variable]) -> Iterator[None]:
+    """Lets a layer take new variables instead of old ones, locked or not."""
+    tracker = layer._tracker
+    locked = tracker.locked
+    tracker.unlock()
+    for variable in old:
+        layer._untrack_variable(variable)
+    try:
+        yield
+    finally:
+        if locked:
+            tracker.lock()
+
+
+def scope_of(layer: keras.layers.Layer) -> contextlib.AbstractContextManager[Any]:
+    """Opens the name scope in which the variables of a layer get their paths."""
+    scope: contextlib.AbstractContextManager[Any] = layer._open_name_scope()
+    return scope
+
+
+@dataclass(frozen=True)
+class SequentialBuild:
+    """A Sequential model that is being built at this moment.
+
+    Attributes:
+        model: The model.
+        layer: The layer that it has come to.
+        tensor: What that layer is called on.
+        given: What the model itself was called on, None where it got only a shape.
+    """
+
+    model: keras.Sequential
+    layer: keras.layers.Layer
+    tensor: Any
+    given: Any
+
+    def passed_on(self, dtype: str) -> str:
+        """Returns the dtype that inputs of a dtype have when they come to the layer."""
+        first, *others = self.model._layers
+        tensor = keras.KerasTensor(first.output.shape, dtype)
+        for layer in others[: others.index(self.layer)]:
+            tensor = layer.compute_output_spec(tensor)
+        return str(tensor.dtype)
+
+    def retype(self, dtype: str) -> None:
+        """Gives the inputs of the model a dtype, which reaches the layer as it is."""
+        first = self.model._layers[0]
+        first._dtype = first.output._dtype = dtype
+        self.tensor._dtype = dtype
+
+    def leave_open(self) -> Any:
+        """Lets the model pass its inputs on as they are; returns what shall get their dtype."""
+        first = self.model._layers[0]
+        first.output.__class__ = _OpenTensor
+        return first
+
+
+class _OpenTensor(keras.KerasTensor):
+    """The input of a Sequential model that casts nothing to its dtype."""
+
+    @property
+    def dtype(self) -> Any:
+        """None for the model that converts its inputs to it."""
+        callers = (sys._getframe(1), sys._getframe(1).f_back)  # it may ask in a comprehension
+        asked = any(f and f.f_code.co_name == "_convert_inputs_to_tensors" for f in callers)
+        return None if asked else self._dtype
+
+
+def close_input(layer: keras.layers.InputLayer, dtypes: Iterable[Any]) -> None:
+    """Gives an input layer that was left open the first of some dtypes."""
+    for dtype in dtypes:
+        layer.output.__class__ = keras.KerasTensor
+        layer._dtype = layer.output._dtype = keras.backend.standardize_dtype(dtype)
+
+
+def sequential_builds() -> list[SequentialBuild]:
+    """Returns the Sequential models that are being built at this moment, the outermost first."""
+    builds: list[SequentialBuild] = []
+    frame: FrameType | None = sys._getframe(1)
+    found = None
+    while frame is not None:
+        # Reading the locals of a frame keeps them alive as long as it runs: Keras's own alone.
+        name, module = frame.f_code.co_name, str(frame.f_globals.get("__name__"))
+        if name in ("build", "__call__") and module.startswith("keras."):
+            known = frame.f_locals
+            owner = known.get("self")
+            if isinstance(owner, keras.Sequential) and name == "build" and "x" in known:
+                found = SequentialBuild(owner, known["layer"], known["x"], None)
+                builds.insert(0, found)
+            elif found is not None and owner is found.model and name == "__call__":
+                args = known.get("original_args", known["args"])  # Keras has cast its `args`
+                builds[0] = replace(found, given=[*args, *known["kwargs"].values()][0])
+                found = None
+        frame = frame.f_back
+    return builds
 
 
 def is_plain_call(layer: keras.layers.Layer) -> bool:

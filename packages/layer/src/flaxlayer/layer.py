@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
 import keras
 
-from flaxlayer import compat, configuring, storing, weights_files
-from flaxlayer.access import WeightAccess
+from flaxlayer import configuring
 from flaxlayer.backends import current_backend
-from flaxlayer.call_state import array_specs, keras_tensor
+from flaxlayer.creation import WeightCreation
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.locking import LayerLocks
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.packing import remember_arguments
 from flaxlayer.settings import Settings, checked_rng_args
-from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
 from flaxlayer.sharing import new_token
-from flaxlayer.subclasses import first_shape, reshaped
-from flaxlayer.weights import FlaxWeights, create_weights
+from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     AUTO_MASK,
     ArgumentStructure,
@@ -33,19 +29,13 @@ from flaxlayer_core import (
     FlaxModule,
     Probe,
     ReadUnbuiltError,
-    as_arrays,
-    as_form,
-    examine,
     flatten_with_paths,
-    forget_trace,
     format_path,
     init_rngs,
-    initial_variables,
     is_factory,
     is_form,
     normalize_variables,
     refuse_given,
-    split_arguments,
     wrap_module,
 )
 from flaxlayer_core.config import remember, remember_maker
@@ -54,7 +44,7 @@ __all__ = ["FlaxLayer"]
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
-class FlaxLayer(WeightAccess):
+class FlaxLayer(WeightCreation):
     """Runs a module of `flax.linen` or `flax.nnx` as a Keras layer.
 
     It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the
@@ -171,7 +161,6 @@ class FlaxLayer(WeightAccess):
         self._frozen = FrozenPaths()
         self._weights_by_path: FlaxWeights | None = None
         self._blueprint: Blueprint | None = None
-        self._build_inputs: storing.CallInputs | None = None
         self._filled_losses: tuple[str, ...] = ()
         # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
         self._seed = random.randint(1, int(1e9)) if seed is None else seed
@@ -252,126 +241,6 @@ class FlaxLayer(WeightAccess):
             label=f"Layer {self.name!r}",
         )
 
-    # Build.
-
-    def build(self, input_shape: Any = None) -> None:
-        """Creates the weights.
-
-        Args:
-            input_shape: The shape of the only argument (None for unknown dimensions), or a
-                structure of shapes, for floating inputs of Keras's default dtype. Calling the
-                layer builds it from the inputs themselves, with their true dtypes.
-
-        Raises:
-            BuildModuleError: If the module cannot be built for such inputs.
-            MatchVariablesError: If given variables do not fit.
-        """
-        if isinstance(input_shape, storing.CallInputs):
-            self._create(input_shape)
-            return
-        if self._build_inputs is not None:  # from an overridden build
-            self._create(reshaped(self._build_inputs, input_shape, self._method_call))
-            return
-        arguments = storing.arguments_from_shapes(input_shape, self._method_call)
-        arrays, structure = split_arguments(arguments, {})
-        self._create(storing.CallInputs(array_specs(arrays), structure, None))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shapes of the outputs for the shapes that `build` takes.
-
-        Keras's wrappers, such as `TimeDistributed`, ask for them.
-
-        Example:
-
-        ```python
-        >>> import flax.linen as nn
-        >>> from flaxlayer import FlaxLayer
-        >>> FlaxLayer(nn.Dense(2)).compute_output_shape((None, 3))
-        (None, 2)
-
-        ```
-        """
-        if isinstance(input_shape, storing.CallInputs):  # from model.summary()
-            specs, structure = input_shape.specs, input_shape.structure
-        else:
-            shapes = storing.arguments_from_shapes(input_shape, self._method_call)
-            specs, structure = split_arguments(shapes, {})
-        tensors = list(map(keras_tensor, specs))
-        if not self.built:
-            self._build_once(tensors, structure)
-        form = self._output_form(tensors, structure, False)
-        return form.outline.fill([spec.shape for spec in form.specs])
-
-    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        backend = current_backend()
-        values = list(map(backend.to_jax, arrays)) if backend.has_values(arrays) else None
-        self._build_for(storing.CallInputs(array_specs(arrays), structure, values, called=True))
-
-    def _build_for(self, inputs: storing.CallInputs) -> None:
-        if type(self).build is FlaxLayer.build:
-            self.build(inputs)
-            compat.keep_build_shape(self, inputs.without_values())
-            return
-        # W5: a build of the subclass gets what Keras passes to such a one.
-        self._build_inputs = inputs
-        try:
-            self.build(first_shape(inputs))
-        finally:
-            self._build_inputs = None
-        if self._call_state.inputs is not None:
-            self._call_state.inputs = inputs.without_values()  # what a file builds it for
-
-    def _create(self, inputs: storing.CallInputs) -> None:
-        form = self._form_of_given()
-        self._settings = replace(self._settings, given_form=inputs.given if form is None else form)
-        probe = self._probe(inputs.structure)
-        if self._revived:
-            storing.refuse_oversized(inputs.specs, where=probe.title)
-        # A decode module may only take other inputs than those that it is built with.
-        blueprint = examine(
-            probe,
-            inputs.specs,
-            values=inputs.values,
-            applied=inputs.called,
-            prepare=current_distribution() is None,
-        )
-        layout = blueprint.discovery.layout
-        if self._revived:
-            storing.refuse_oversized(layout.specs, where=probe.title)
-        layouts = variable_layouts(blueprint, prefix=self.path, where=probe.title)
-        places = shardings_of(layouts)
-        initial = storing.InitialValues(
-            lambda: initial_variables(blueprint, self._seed, values=inputs.values, shardings=places)
-        )
-        weights = create_weights(
-            layout,
-            initial,
-            variable_dtype=self.variable_dtype if self._explicit_dtype else None,
-            where=probe.title,
-            layouts=layouts,
-        )
-        found = forget_trace(blueprint.discovery)
-        self._flax_module = blueprint.probe.flax_module
-        roles = dict(layout.roles)
-        self._filled_losses = tuple(name for name in self._settings.losses if name in roles)
-        if found.applied:
-            self._preflight(inputs, found, weights)
-            self._call_state.discoveries[inputs.structure] = found
-        self._frozen.resolve(weights, where=f"Layer {self.name!r}")
-        self._tracked_variables = list(weights.variables)  # Keras tracks lists of variables
-        self._weights_by_path, self._blueprint = weights, replace(blueprint, discovery=found)
-        self._frozen.apply(weights, trainable=self.trainable)
-        self._call_state.inputs = replace(inputs.without_values(), given=self._settings.given_form)
-        self._settings = replace(self._settings, variables=None)  # B4: not held twice
-
-    def _form_of_given(self) -> Mapping[str, Any] | None:
-        given = self._settings.variables
-        if given is None:
-            return self._settings.given_form
-        stored = self._flax_module.stored_variables(given)
-        form: Mapping[str, Any] = as_form(as_arrays(stored, where=f"Layer {self.name!r}"))
-        return form
-
     # Randomness.
 
     def init_rngs(self) -> dict[str, jax.Array]:
@@ -443,32 +312,6 @@ class FlaxLayer(WeightAccess):
             DecodeModuleError: If the configuration is refused; nothing is imported or executed.
         """
         return configuring.layer_from_config(cls, config)
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """Returns the inputs that the layer was built with: structure, shapes, dtypes."""
-        return storing.encode_inputs(self._call_state.inputs)
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds the layer from `get_build_config`, or from Keras's own `input_shape`."""
-        if config and "arguments" in config:
-            self._build_for(storing.decode_inputs(config))
-        elif config:
-            super().build_from_config(config)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Writes the variables by path (W3)."""
-        if self._weights_by_path is not None:
-            weights_files.write_weights(self._weights_by_path, store)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Reads the variables by path; files of `keras.layers.FlaxLayer` by their order (W3).
-
-        Raises:
-            MatchWeightsFileError: If the file does not hold exactly these variables; nothing is
-                changed then.
-        """
-        where = f"Layer {self.name!r}"
-        weights_files.read_weights(self._weights_by_path, store, where=where)
 
 
 def _as_tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ import keras
 
 from flaxlayer import configuring
 from flaxlayer.base import ModuleLayer
-from flaxlayer.call_state import array_specs
 from flaxlayer.carrying import bring, carry
 from flaxlayer.checking import check_fields, check_mapping, refuse
 from flaxlayer.resolving import find_known
@@ -82,15 +81,15 @@ class FlaxMethod(ModuleLayer):
     def build(self, input_shape: Any = None) -> None:
         """Has nothing to create: the weights are those of `layer`."""
 
-    def _build_call(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        if not self.layer.built and self.layer._settings.init_method is not None:
-            self.layer._build_once(arrays, structure)
+    def _build_for(self, inputs: CallInputs) -> None:
+        if self.layer._weights_by_path is None and self.layer._settings.init_method is not None:
+            self.layer._build_for(inputs)
         self.layer.require_built("weights for its methods")
-        inputs = CallInputs(array_specs(arrays), structure, None)
+        self._call_state.forget()
         if self._source().discovery.traceable:
-            found = self._discovery_for(structure, inputs.specs)
+            found = self._discovery_for(inputs.structure, inputs.specs)
             self._preflight(inputs, found, self._flax_weights)
-        self._call_state.inputs = inputs
+        self._call_state.take(inputs)
         self.build()
 
     def get_config(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from flaxlayer_core import (
     ArraySpec,
     BuildModuleError,
     MethodCall,
+    VariableLayout,
     VariableSpec,
     flatten_with_paths,
     split_arguments,
@@ -49,6 +50,8 @@ class CallInputs:
         values: The arrays themselves, where they are at hand.
         called: Whether a call follows, with the same inputs.
         given: The form of the variables that were given, None where none were (B4).
+        guessed: Whether the dtypes are only supposed, as where shapes are all that is known (A10).
+        stored: Whether they come from a file, so that nothing is allocated for them unchecked (S3).
     """
 
     specs: Sequence[ArraySpec]
@@ -56,6 +59,36 @@ class CallInputs:
     values: Sequence[Any] | None
     called: bool = False
     given: Mapping[str, Any] | None = None
+    guessed: bool = False
+    stored: bool = False
+
+    @property
+    def dtypes(self) -> list[Any]:
+        """The dtypes of the arrays."""
+        return [spec.dtype for spec in self.specs]
+
+    def with_dtypes(self, dtypes: Sequence[Any]) -> CallInputs:
+        """Returns inputs of the same shapes with other dtypes, without values."""
+        specs = [
+            ArraySpec(spec.shape, dtype) for spec, dtype in zip(self.specs, dtypes, strict=True)
+        ]
+        return replace(self, specs=specs, values=None)
+
+    def allows(self, inputs: CallInputs) -> bool:
+        """Tells whether a call with such inputs agrees with what was supposed here.
+
+        Where only shapes are known of a call itself, its dtype of Keras's default says nothing.
+        """
+        floatx = np.dtype(keras.config.floatx())
+        return all(
+            known == found or (inputs.guessed and found == floatx)
+            for known, found in zip(self.dtypes, inputs.dtypes, strict=True)
+        )
+
+    def corrected(self, inputs: CallInputs) -> CallInputs:
+        """Returns these inputs with the dtypes of a call: its sizes may be of one step alone."""
+        ranks = [len(spec.shape) for spec in self.specs] == [len(s.shape) for s in inputs.specs]
+        return replace(inputs, specs=self.with_dtypes(inputs.dtypes).specs) if ranks else inputs
 
     def without_values(self) -> CallInputs:
         """Returns the inputs without their arrays."""
@@ -72,6 +105,12 @@ class InitialValues:
     def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
         self._make = make
         self._leaves: list[Any] | None = None
+
+    @classmethod
+    def stored(cls, layout: VariableLayout, values: Mapping[str, Any]) -> InitialValues:
+        """Takes arrays in the order of a layout from a file."""
+        arrays = list(map(jax.numpy.asarray, values.values()))
+        return cls(lambda: layout.unflatten(arrays))
 
     def __call__(self) -> list[Any]:
         """Returns the arrays."""
@@ -203,7 +242,7 @@ def decode_inputs(config: Mapping[str, Any]) -> CallInputs:
     specs, structure = _decode_arrays(config)
     given = config.get("given")
     form = None if given is None else decode_given(given)
-    return CallInputs(specs, structure, None, given=form)
+    return CallInputs(specs, structure, None, given=form, stored=True)
 
 
 def _decode_arrays(config: Mapping[str, Any]) -> tuple[list[ArraySpec], ArgumentStructure]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import keras
 import numpy as np
+from jax import export
 
 from flaxlayer import compat
 from flaxlayer.backends.dtypes import canonical_dtype
@@ -42,7 +43,9 @@ class JaxBackend:
 
     def describe(self, array: Any) -> ArraySpec:
         """Returns shape and dtype; 64-bit types only under x64."""
-        return ArraySpec(tuple(array.shape), canonical_dtype(array.dtype))
+        # In Keras's symbolic traces unknown dimensions are symbols of JAX, which no file can hold.
+        shape = (None if export.is_symbolic_dim(dim) else dim for dim in array.shape)
+        return ArraySpec(tuple(shape), canonical_dtype(array.dtype))
 
     def compile(self, program: Program) -> Run:
         """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""

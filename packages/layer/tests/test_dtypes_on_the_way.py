@@ -1,0 +1,207 @@
+"""No surrounding of the layer changes the dtype of what the module sees (A10)."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from flax import nnx
+
+from flaxlayer import FlaxLayer
+from flaxlayer_core import BuildModuleError
+
+# A float32 has no place for 2**24 + 1.
+TOKENS = np.array([[2**24 + 1, 5, 6], [1, 2, 3]], np.int32)
+VALUES = {
+    "int32": TOKENS,
+    "complex64": (TOKENS * 1j).astype(np.complex64),
+    "float16": TOKENS[1:].astype(np.float16),
+    "bool": TOKENS > 4,
+    "uint8": TOKENS[1:].astype(np.uint8),
+    "float32": TOKENS[1:].astype(np.float32),
+}
+
+
+class Same(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return x
+
+
+class NnxSame(nnx.Module):
+    def __init__(self, rngs):
+        pass
+
+    def __call__(self, x):
+        return x
+
+
+class Inside(keras.layers.Layer):
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def call(self, x):
+        return self.layer(x)
+
+
+class Within(keras.Model):
+    def __init__(self, layer):
+        super().__init__()
+        self.part = keras.Sequential([layer])
+
+    def call(self, x):
+        return self.part(x)
+
+
+def wrapped(layer):
+    return keras.Sequential(
+        [keras.layers.Reshape((3, 1)), keras.layers.TimeDistributed(layer)], name="wrapped"
+    )
+
+
+def functional(layer):
+    tensor = keras.Input((3,), dtype="int32")
+    return keras.Model(tensor, keras.Sequential([layer])(tensor))
+
+
+SURROUNDINGS = {
+    "sequential": lambda layer: keras.Sequential([layer]),
+    "nested": lambda layer: keras.Sequential([keras.Sequential([layer])]),
+    "behind a native layer": lambda layer: keras.Sequential([keras.layers.Flatten(), layer]),
+    "deep": lambda layer: keras.Sequential(
+        [keras.layers.Flatten(), keras.Sequential([keras.layers.Reshape((3,)), layer])]
+    ),
+    "subclassed": Within,
+    "custom layer": lambda layer: keras.Sequential([Inside(layer)]),
+    "time distributed": wrapped,
+    "functional": functional,
+}
+MODULES = {"linen": Same(), "nnx": NnxSame}
+
+
+def same(found, expected):
+    found = np.asarray(found)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@pytest.mark.law("A10")
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_tokens_stay_whole_in_every_surrounding(name, module):
+    model = SURROUNDINGS[name](FlaxLayer(MODULES[module]))
+    same(model(TOKENS), TOKENS)
+    same(model.predict(TOKENS, verbose=0), TOKENS)
+
+
+@pytest.mark.law("A10")
+@pytest.mark.parametrize("dtype", VALUES)
+def test_an_unbuilt_sequential_model_keeps_every_dtype(dtype):
+    model = keras.Sequential([FlaxLayer(Same())])
+    same(model(VALUES[dtype]), VALUES[dtype])
+    assert model.inputs[0].dtype == dtype
+
+
+@pytest.mark.law("A10")
+@pytest.mark.parametrize("name", ["sequential", "behind a native layer", "nested"])
+def test_a_model_that_was_built_from_a_shape_takes_the_dtype_of_its_first_call(name):
+    model = SURROUNDINGS[name](FlaxLayer(Same()))
+    model.build((None, 3))
+    assert model.output_shape == (None, 3)
+    same(model(TOKENS), TOKENS)
+    assert model.inputs[0].dtype == "int32"
+    same(model(TOKENS), TOKENS)
+
+
+@pytest.mark.law("A10")
+def test_batches_of_a_generator_keep_their_dtype():
+    model = keras.Sequential([FlaxLayer(Same())])
+    same(model.predict(((TOKENS,) for _ in range(2)), steps=1, verbose=0), TOKENS)
+
+
+@pytest.mark.law("A10")
+def test_batches_of_tf_data_keep_their_dtype():
+    tf = pytest.importorskip("tensorflow")
+    model = keras.Sequential([FlaxLayer(Same())])
+    same(model.predict(tf.data.Dataset.from_tensor_slices(TOKENS).batch(2), verbose=0), TOKENS)
+
+
+@pytest.mark.law("A10")
+@pytest.mark.parametrize("first", ["fit", "evaluate", "predict", "build"])
+def test_a_token_model_runs_whatever_comes_first(first):
+    tokens, targets = TOKENS[1:], np.ones((1, 2), np.float32)
+    layers = [FlaxLayer(nn.Embed(10, 4)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    model.compile("adam", "mse")
+    if first == "build":
+        model.build((None, 3))
+        assert len(model.weights) == 3
+    elif first == "predict":
+        model.predict(tokens, verbose=0)
+    else:
+        getattr(model, first)(tokens, targets, verbose=0)
+    before = np.asarray(layers[0].weights[0])
+    model.fit(tokens, targets, verbose=0)
+    assert np.abs(np.asarray(layers[0].weights[0]) - before)[1:4].min() > 0
+    same(layers[0](tokens), np.asarray(layers[0].weights[0])[tokens])
+
+
+@pytest.mark.law("A10")
+def test_a_build_from_a_shape_supposes_tokens_where_floats_do_not_do():
+    layer = FlaxLayer(nn.Embed(10, 4))
+    assert layer.compute_output_shape((None, 3)) == (None, 3, 4)
+    layer = FlaxLayer(nn.Embed(10, 4))
+    layer.build((None, 3))
+    table = layer.weights[0]
+    same(layer(TOKENS[1:]), np.asarray(table)[TOKENS[1:]])
+    assert layer.weights[0] is table
+
+
+class Typed(nn.Module):
+    """Its weight has the dtype of its input."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x * self.param("scale", nn.initializers.ones, (3,), x.dtype)
+
+
+@pytest.mark.law("A10")
+def test_the_first_call_replaces_weights_that_were_supposed_of_another_dtype():
+    layer = FlaxLayer(Typed())
+    layer.build((None, 3))
+    assert [str(variable.dtype) for variable in layer.weights] == ["float32"]
+    value = VALUES["complex64"]
+    same(layer(value), value)
+    assert [str(variable.dtype) for variable in layer.weights] == ["complex64"]
+    assert len(layer.trainable_variables) == 1
+
+
+@pytest.mark.law("A10")
+def test_given_values_outlive_a_wrong_guess():
+    scale = np.array([2, 3, 4], np.complex64)
+    layer = FlaxLayer(Typed(), variables={"params": {"scale": jnp.asarray(scale)}})
+    value = VALUES["complex64"]
+    same(layer(value), value * scale)
+
+
+@pytest.mark.law("A10")
+def test_what_is_wrong_with_a_shape_is_an_error_whatever_the_dtype():
+    class Matrix(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            _, features = x.shape
+            return nn.Dense(features)(x)
+
+    for build in (FlaxLayer(Matrix()).build, keras.Sequential([FlaxLayer(Matrix())]).build):
+        with pytest.raises(BuildModuleError, match=r"float32\[\?,3,3\]"):
+            build((None, 3, 3))
+
+
+@pytest.mark.law("A10")
+def test_floats_for_tokens_are_still_an_error_in_the_call():
+    layer = FlaxLayer(nn.Embed(10, 4))
+    layer.build((None, 3))
+    with pytest.raises(BuildModuleError, match="must be an integer"):
+        layer(np.ones((2, 3), np.float32))
+    same(layer(TOKENS[1:]), np.asarray(layer.weights[0])[TOKENS[1:]])
