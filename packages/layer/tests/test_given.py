@@ -188,6 +188,22 @@ def test_given_perturbations_that_a_call_cannot_take_are_named():
         layer(np.ones((5, 3), np.float32))
 
 
+def test_perturbations_that_are_loaded_into_a_layer_without_a_place_for_them_are_named(same_bits):
+    variables = Perturbed().init(jax.random.key(0), X)
+    layer = FlaxLayer(Perturbed())
+    layer(X)
+    layer.load_flax_variables(variables)
+    same_bits(layer.flax_variables(), {"params": variables["params"]})
+    given = jax.tree.map(lambda leaf: leaf + 1, variables)
+    with pytest.raises(MatchVariablesError, match="perturbations/p: it has no place"):
+        layer.load_flax_variables(given)
+    same_bits(layer.flax_variables(), {"params": variables["params"]})
+    stored = FlaxLayer(Perturbed(), variables=variables)
+    stored(X)
+    stored.load_flax_variables(given)
+    same_bits(stored.flax_variables(), {name: given[name] for name in ("params", "perturbations")})
+
+
 def test_sown_values_of_init_are_records_of_another_call_and_are_left_out(same_bits):
     params = {"params": Perturbed().init(jax.random.key(0), X)["params"]}
     given = params | Perturbed().apply(params, X, mutable=["intermediates", "losses"])[1]

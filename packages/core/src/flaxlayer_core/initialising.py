@@ -80,7 +80,7 @@ def initial_variables(
     discovery = blueprint.discovery
     # Inside a trace the values must be values all the same (B3).
     with contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval():
-        given = _given_values(blueprint)
+        given = _given_values(blueprint, shardings)
         missing = [path for path in discovery.layout.paths if path not in given]
         if not missing:
             return override_variables(discovery.variables, given)
@@ -91,11 +91,23 @@ def initial_variables(
     return override_variables(discovery.variables, {**given, **filled})
 
 
-def _given_values(blueprint: Blueprint) -> dict[Path, Any]:
+def _given_values(blueprint: Blueprint, shardings: Mapping[Path, Any]) -> dict[Path, Any]:
     discovery = blueprint.discovery
     fitted, _ = match_given(discovery.variables, blueprint.probe.given_tree())
     # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
-    return {path: jnp.array(leaf) for path, leaf in fitted.items() if not is_form(leaf)}
+    return {
+        path: _copied(leaf, shardings.get(path))
+        for path, leaf in fitted.items()
+        if not is_form(leaf)
+    }
+
+
+def _copied(leaf: Any, sharding: Any) -> jax.Array:
+    if sharding is None or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jnp.array(leaf)
+    # B5: no device holds the whole of it on the way.
+    placed: jax.Array = jax.device_put(leaf, sharding, may_alias=False)
+    return placed
 
 
 def _refuse_valueless(blueprint: Blueprint, missing: Sequence[Path]) -> None:

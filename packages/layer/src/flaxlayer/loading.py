@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -19,7 +19,9 @@ from flaxlayer_core import (
     VariableLayout,
     fit_variables,
     flatten_with_paths,
+    format_path,
     normalize_variables,
+    refuse_given,
 )
 
 __all__ = ["checked_assignments"]
@@ -56,6 +58,7 @@ def checked_assignments(
     given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
     stored = {spec.path[0] for spec in weights.layout.specs}
     ignored = weights.layout.transient.union(policy.transient).difference(stored)
+    _refuse_lost(given, ignored, where)
     fitted = fit_variables(expected, given, ignored=ignored, where=where)
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
@@ -64,6 +67,21 @@ def checked_assignments(
         (variables[path], backend.to_backend(jnp.array(specs[path].store(leaf))))
         for path, leaf in fitted.items()
     ]
+
+
+def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str) -> None:
+    # What `perturb` finds is part of what a call computes; what was sown is a record of one.
+    if "perturbations" not in ignored:
+        return
+    leaves = flatten_with_paths({"perturbations": given.get("perturbations", {})})[0]
+    lost = [format_path(path) for path, leaf in leaves if jnp.any(jnp.asarray(leaf) != 0)]
+    if lost:
+        raise refuse_given(
+            where,
+            expected=["values that the layer stores"],
+            found=[f"{path}: it has no place" for path in lost],
+            fix="Give them to FlaxLayer(variables=...), which then stores the collection.",
+        )
 
 
 def _collections(tree: Any) -> Any:

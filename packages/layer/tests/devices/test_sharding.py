@@ -95,6 +95,24 @@ def test_metadata_says_where_a_weight_goes(kind):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.mark.law("B4")
+@pytest.mark.parametrize("boxed", [True, False], ids=["boxed", "plain"])
+def test_metadata_says_where_a_given_weight_goes(boxed):
+    given = MODULES["linen"].init(jax.random.key(0), np.ones((1, 4), np.float32))
+    given = given if boxed else nn.unbox(given)
+    keras.distribution.set_distribution(model_parallel())
+    layer = built(MODULES["linen"], variables=given)
+    assert shard_shapes(params(layer)["body/kernel"]) == {(4, 2)}
+    assert shard_shapes(params(layer)["head/kernel"]) == {(8, 1)}
+    for ours, theirs in zip(
+        jax.tree.leaves(layer.flax_variables()), jax.tree.leaves(given), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    for variable in layer.weights:
+        variable.value.delete()
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(given))
+
+
 @pytest.mark.law("B5")
 @each_kind
 def test_the_layout_map_comes_first(kind):
