@@ -107,7 +107,7 @@ def _copied(leaf: Any, sharding: Any) -> jax.Array:
         return jnp.array(leaf)
     # B5: no device holds the whole of it on the way.
     placed: jax.Array = jax.device_put(leaf, sharding, may_alias=False)
-    return placed
+    return jnp.copy(placed) if isinstance(leaf, jax.Array) else placed  # JAX aliases its own
 
 
 def _refuse_valueless(blueprint: Blueprint, missing: Sequence[Path]) -> None:
