@@ -22,7 +22,13 @@ STARTED = pytest.StashKey[float]()
 
 
 # What needs TensorFlow, which takes seconds to import, and nnx modules on a Flax without them.
-_ELSEWHERE = (".backends.tensorflow", ".exports.endpoints", ".exports.litert", ".keras_suite")
+_ELSEWHERE: tuple[str, ...] = (
+    ".backends.tensorflow",
+    ".exports.endpoints",
+    ".exports.litert",
+    ".from_tensorflow",
+    ".keras_suite",
+)
 if not hasattr(nnx, "data"):
     _ELSEWHERE += (".zoo.nnx", ".faults.nnx")
 
