@@ -9,7 +9,13 @@ import jax
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
-from flaxlayer.backends.tensorflow.pullbacks import inexact, pullback
+from flaxlayer.backends.tensorflow.pullbacks import (
+    NO_GRADIENT,
+    inexact,
+    pullback,
+    stop_gradients,
+    without_gradient,
+)
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.residuals import Linearized, linearize
 from flaxlayer_core import LowerModuleError
@@ -43,10 +49,11 @@ class DifferentiableFunction:
         self._function, self._inputs, self._where = function, tuple(inputs), where
         self._platforms = tuple(platforms)
         self._free = inexact(self._inputs)
+        self._blocked: frozenset[int] = frozenset()
+        self._missing = ""
         self._lowered = self._lower(keep_residuals=keep_residuals)
         self._bound = inexact(self._lowered.outputs)
         self._pullback: DifferentiableFunction | None = None
-        self._missing = ""
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs the function."""
@@ -79,7 +86,8 @@ class DifferentiableFunction:
                 for index in self._bound
             ]
             inputs = (*self._inputs, *cotangents)
-            gradients = pullback(self._function, len(self._inputs), self._free)
+            function = stop_gradients(self._function, self._blocked)
+            gradients = pullback(function, len(self._inputs), self._free)
             self._pullback = DifferentiableFunction(
                 gradients,
                 inputs,
@@ -89,20 +97,28 @@ class DifferentiableFunction:
         return self._pullback
 
     def has_gradient(self) -> bool:
-        """Tells whether JAX has a gradient of the function at all, and lowers it.
+        """Tells whether JAX has a gradient of any result of the function, and lowers it.
 
         Raises:
             LowerModuleError: If an operation in it cannot run in TensorFlow (K4).
         """
         if isinstance(self._lowered, Linearized):
             return True
+        if len(self._blocked) == len(self._bound):
+            return False
         try:
             self.lower_gradient()
         except LowerModuleError:
             raise
-        except (NotImplementedError, TypeError, ValueError) as error:  # as for a while_loop
-            self._missing = str(error).partition("\n")[0]
-        return not self._missing
+        except NO_GRADIENT as error:  # as for a while_loop
+            found = () if self._blocked else self._find_blocked()
+            self._missing = self._missing or str(error).partition("\n")[0]
+            return bool(found) and self.has_gradient()
+        return True
+
+    def _find_blocked(self) -> frozenset[int]:
+        self._blocked, self._missing = without_gradient(self._function, self._inputs, self._free)
+        return self._blocked
 
     def without_gradient(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs the function; a tape that asks for its gradient gets an error of TensorFlow."""
@@ -117,6 +133,10 @@ class DifferentiableFunction:
         found = None
         if keep_residuals and self._free:
             found = linearize(self._function, self._inputs, self._free, **options)
+            bound = inexact(jax.eval_shape(self._function, *self._inputs)) if found is None else ()
+            if 0 < len(self._find_blocked() if bound else ()) < len(bound):
+                function = stop_gradients(self._function, self._blocked)
+                found = linearize(function, self._inputs, self._free, **options)
         return found or lower(self._function, self._inputs, **options)
 
     def _pull(
@@ -126,11 +146,15 @@ class DifferentiableFunction:
         residuals: Sequence[tf.Tensor],
         cotangents: Sequence[tf.Tensor | None],
     ) -> list[tf.Tensor | None]:
+        # An error here would stop what only traces gradients, such as a SavedModel.
+        missing = f"{self._where} has no gradient in JAX: {self._missing}"
         if not self.has_gradient():
-            # An error here would stop what only traces gradients, such as a SavedModel.
-            missing = f"{self._where} has no gradient in JAX: {self._missing}"
             with tf.control_dependencies([tf.debugging.Assert(False, [missing])]):
                 return [tf.zeros_like(tensor) for tensor in tensors]
+        asked = [cotangents[i] for i in sorted(self._blocked) if cotangents[i] is not None]
+        unasked = [tf.reduce_all(tf.equal(cotangent, 0)) for cotangent in asked]
+        with tf.control_dependencies([tf.debugging.Assert(zero, [missing]) for zero in unasked]):
+            tensors = list(map(tf.identity, tensors))
         given = []
         for index in self._bound:
             cotangent = cotangents[index]

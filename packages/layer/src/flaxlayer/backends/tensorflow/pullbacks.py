@@ -8,7 +8,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["differentiate", "inexact", "pull_back", "pullback"]
+__all__ = [
+    "NO_GRADIENT",
+    "differentiate",
+    "inexact",
+    "pull_back",
+    "pullback",
+    "stop_gradients",
+    "without_gradient",
+]
+
+# What JAX raises for what it has no gradient of, such as a `while_loop`.
+NO_GRADIENT = (NotImplementedError, TypeError, ValueError)
 
 
 def differentiate(
@@ -58,6 +69,60 @@ def pullback(
         return pull_back(pull, arrays[count:])
 
     return gradients
+
+
+def without_gradient(
+    function: Callable[..., Sequence[Any]], inputs: Sequence[Any], free: Sequence[int]
+) -> tuple[frozenset[int], str]:
+    """Finds the results that JAX has no gradient of, where it has one of others.
+
+    JAX itself fails only on those that a loss depends on: state that is kept, and what nobody looks
+    at, may come from anything.
+
+    Args:
+        function: Takes and returns flat arrays.
+        inputs: Abstract arrays.
+        free: The positions of those that it is differentiated by.
+
+    Returns:
+        Their positions, and what JAX says of the last of them.
+    """
+    outputs = jax.eval_shape(function, *inputs)
+    cotangents = [outputs[position] for position in inexact(outputs)]
+    found, words = set(), ""
+    pending = [inexact(outputs)]
+    while pending:
+        asked = pending.pop()
+        others = frozenset(range(len(outputs))) - set(asked)
+        alone = pullback(stop_gradients(function, others), len(inputs), free)
+        try:
+            jax.eval_shape(alone, *inputs, *cotangents)
+        except NO_GRADIENT as error:
+            words = str(error).partition("\n")[0]
+            half = len(asked) // 2
+            pending += [asked[:half], asked[half:]] if half else []
+            found |= set() if half else set(asked)
+    return frozenset(found), words
+
+
+def stop_gradients(
+    function: Callable[..., Sequence[Any]], blocked: frozenset[int]
+) -> Callable[..., list[Any]]:
+    """Returns a function with no gradient of some of its results.
+
+    Args:
+        function: Takes and returns flat arrays.
+        blocked: The positions of those results.
+    """
+
+    def stopped(*arrays: Any) -> list[Any]:
+        outputs = function(*arrays)
+        return [
+            jax.lax.stop_gradient(output) if index in blocked else output
+            for index, output in enumerate(outputs)
+        ]
+
+    return stopped
 
 
 def inexact(arrays: Sequence[Any]) -> tuple[int, ...]:
