@@ -120,7 +120,7 @@ CASES = """
         "custom": lambda: FlaxLayer(net.Custom()),
         "keras": lambda: FlaxLayer(net.AtKeras()),
         "keras config": lambda: FlaxLayer(net.Net(held=net.KerasConfig("he_normal"))),
-        "keras own": lambda: FlaxLayer(net.Net(keras.activations.gelu, keras_own)),
+        "keras own": lambda: FlaxLayer(net.Net(held=[keras.activations.gelu, keras_own])),
         "config dict": lambda: FlaxLayer(net.Net(held=ConfigDict({"m": net.Mode.FAST}).lock())),
         "plain": lambda: FlaxLayer(net.Net(held=net.Plain("a b"))),
     }
@@ -171,7 +171,8 @@ LOAD = """
         if name == "plain":
             assert model.layers[0].module.held.rows == ["a", "b"]
         if name == "keras own":
-            held = model.layers[0].module.held
+            activation, held = model.layers[0].module.held
+            assert activation is keras.activations.gelu
             assert held["policy"] == keras.DTypePolicy("mixed_bfloat16")
             assert held["init"].get_config() == keras_own["init"].get_config()
 
@@ -367,6 +368,15 @@ def test_objects_of_keras_stand_in_fields(tmp_path):
     assert again.held[1].get_config() == {"max_value": 2, "axis": 0}
     assert again.held[2] is keras.activations.silu
     assert again.filled.get_config() == {"value": 2.0}
+
+
+@pytest.mark.law("S1")
+def test_lists_that_keras_tracks_are_stored_as_plain_ones():
+    model = keras.Sequential()
+    model.sizes, model.table = [1, [2]], {"a": [3]}
+    config = FlaxLayer(Holder((model.sizes, model.table))).get_config()
+    assert "keras" not in json.dumps(config["module"])
+    assert FlaxLayer.from_config(config).module.held == ([1, [2]], {"a": [3]})
 
 
 @pytest.mark.law("S2")

@@ -237,6 +237,23 @@ def test_a_registered_pair_stores_any_object():
     assert trip({"grid": Plain("a b")})["grid"].rows == ["a", "b"]
 
 
+@pytest.mark.law("S2")
+def test_what_a_registered_pair_stored_asks_for_the_pair(monkeypatch):
+    register(Plain, encode=lambda p: " ".join(p.rows), decode=Plain)
+    stored = encode_module(Holder(Plain("a b")))
+    monkeypatch.setattr(protocols, "_codecs", {})
+    for unknown in (True, False):
+        if unknown:
+            monkeypatch.setattr(world, "_registered", {})
+            monkeypatch.setattr(world, "_remembered", {"x": Holder})
+        with pytest.raises(DecodeModuleError) as caught:
+            decode_module(
+                stored, resolve=None if unknown else {"Plain": Plain, "Holder": Holder}.get
+            )
+        assert "flaxlayer.register(Plain" in caught.value.fix
+        assert "encode=..., decode=...)" in caught.value.fix
+
+
 def test_a_registered_pair_comes_before_every_protocol():
     register(Config, encode=lambda c: c.width, decode=lambda w: Config(w, double))
     assert trip(Config(3, double)).act is double
@@ -353,6 +370,52 @@ def test_of_several_protocols_the_first_that_loses_nothing_is_used():
     value = Keeping(3)
     value.note = "beyond its fields"
     assert trip(value).note == "beyond its fields"
+
+
+@dataclasses.dataclass
+class Growing:
+    width: int
+
+    def __post_init__(self):
+        self.width *= 2
+
+
+@dataclasses.dataclass
+class Settled:
+    sizes: object
+
+    def __post_init__(self):
+        self.sizes = tuple(self.sizes)
+
+
+class GrowingModule(nn.Module):
+    width: int
+
+    def __post_init__(self):
+        self.width = self.width * 2
+        super().__post_init__()
+
+
+class SettledModule(nn.Module):
+    sizes: object
+
+    def __post_init__(self):
+        self.sizes = tuple(self.sizes)
+        super().__post_init__()
+
+
+@pytest.mark.parametrize("kind", [Growing, GrowingModule])
+def test_fields_that_the_constructor_changes_each_time_are_refused_when_saving(kind):
+    with pytest.raises(EncodeModuleError, match="makes another object"):
+        encode_module(Holder(kind(1)))
+
+
+@pytest.mark.parametrize("kind", [Settled, SettledModule])
+def test_fields_that_the_constructor_settles_are_stored(kind):
+    assert trip(kind([1, 2])) == kind([1, 2])
+    shared = kind([1])
+    again = trip([shared, shared])
+    assert again[0] is again[1]
 
 
 def test_storing_draws_no_seeds():

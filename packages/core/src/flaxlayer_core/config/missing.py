@@ -26,7 +26,8 @@ def refuse_unknown(
     path: str, expected: str, name: str, root: Any, resolve: world.Resolver | None
 ) -> Exception:
     """The error of a name at `path`, with every other name in `root` that is not known either."""
-    others = (each for each in dict.fromkeys(_names(root)) if world.look_up(each, resolve) is None)
+    found = dict(_names(root))
+    others = (each for each in found if world.look_up(each, resolve) is None)
     missing = [*dict.fromkeys([name, *others])]
     listed = missing[:_MOST]
     more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
@@ -35,11 +36,12 @@ def refuse_unknown(
         path,
         expected=f"{expected} {known}",
         found=", ".join(map(in_full, listed)) + more,
-        fix=_fix(listed),
+        fix=_fix(listed, found),
     )
 
 
-def _names(root: Any) -> Iterator[str]:
+def _names(root: Any) -> Iterator[tuple[str, str]]:
+    """Each name, with what `register` must be given besides."""
     pending = [root]
     while pending:
         node = pending.pop()
@@ -48,13 +50,14 @@ def _names(root: Any) -> Iterator[str]:
             tag = node.get("$type")
             name = node.get(_PLACES.get(tag, "")) if isinstance(tag, str) else None
             if isinstance(name, str):
-                yield name
+                coded = node.get("protocol") == "registered"
+                yield name, ", encode=..., decode=..." if coded else ""
         elif isinstance(node, list):
             pending.extend(reversed(node))
 
 
-def _fix(names: list[str]) -> str:
-    calls = "; ".join(map(_registration, names))
+def _fix(names: list[str], besides: dict[str, str]) -> str:
+    calls = "; ".join(f"{_registration(name)}{besides.get(name, '')})" for name in names)
     objects = ", ".join(f"{_key(name, names)!r}: {_expression(name)}" for name in names)
     return (
         f"Before loading, import what you trust of these and run: {calls}. "
@@ -63,12 +66,12 @@ def _fix(names: list[str]) -> str:
 
 
 def _registration(name: str) -> str:
+    """The call that makes a name known, without the end."""
     package, own = world.split_registered(name)
     if not own:
-        return f"flaxlayer.register({_expression(name)})"
-    if package == "flaxlayer":
-        return f"flaxlayer.register({_short(own)}, name={_short(own)!r})"
-    return f"flaxlayer.register({_short(own)}, package={_short(package)!r}, name={_short(own)!r})"
+        return f"flaxlayer.register({_expression(name)}"
+    called = "" if package == "flaxlayer" else f"package={_short(package)!r}, "
+    return f"flaxlayer.register({_short(own)}, {called}name={_short(own)!r}"
 
 
 def _expression(name: str) -> str:

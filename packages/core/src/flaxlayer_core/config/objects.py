@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import flax.linen as nn
+
 from flaxlayer_core.config.classes import decode_class, encode_class
-from flaxlayer_core.config.definitions import is_record_class, same_definition
+from flaxlayer_core.config.definitions import is_module_class, is_record_class, same_definition
 from flaxlayer_core.config.nested_keras import check_nested
 from flaxlayer_core.config.protocols import (
     Protocol,
@@ -20,7 +22,7 @@ from flaxlayer_core.config.protocols import (
     protocol_named,
     protocols_of,
 )
-from flaxlayer_core.config.records import DATACLASS, construct
+from flaxlayer_core.config.records import DATACLASS, MODULE, construct
 from flaxlayer_core.config.reports import (
     cannot_store,
     describe,
@@ -41,7 +43,24 @@ class _UnfaithfulError(Exception):
 
 
 def _is_object(value: object) -> bool:
-    return not isinstance(value, type) and has_protocol(type(value))
+    return not isinstance(value, type) and (has_protocol(type(value)) or _may_change(value))
+
+
+def _may_change(value: object) -> bool:
+    """Whether the fields of a record or module may be others than those that it was made of."""
+    cls = type(value)
+    own = getattr(cls, "__post_init__", None)
+    return own not in (None, nn.Module.__post_init__) and _record_kind(cls) is not None
+
+
+def _record_kind(cls: type) -> Kind | None:
+    if is_module_class(cls):
+        return MODULE
+    return DATACLASS if is_record_class(cls) else None
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, type)
 
 
 def _has_codec(value: object) -> bool:
@@ -54,7 +73,9 @@ def _encode_object(value: Any, path: str, walk: Encoder) -> Node:
 
 def _encode_by(protocol: Protocol | None, value: Any, path: str, walk: Encoder) -> Node:
     if protocol is None:
-        return {**DATACLASS.encode(value, path, walk), "$type": DATACLASS.tag}
+        kind = _record_kind(type(value))
+        assert kind is not None  # only records are offered without a protocol
+        return {**kind.encode(value, path, walk), "$type": kind.tag}
     node = {"class": encode_class(type(value), path, walk), "protocol": protocol.name}
     try:
         config = protocol.take(value)
@@ -98,7 +119,7 @@ def _first_faithful(value: object, path: str, walk: Encoder) -> Protocol | None:
 def _offered(cls: type) -> tuple[Protocol | None, ...]:
     offered = protocols_of(cls)
     is_coded = codec_of(cls) is not None
-    return (*offered, None) if is_record_class(cls) and not is_coded else offered
+    return (*offered, None) if _record_kind(cls) and not is_coded else offered
 
 
 def _refusal(value: object, path: str, problems: list[Exception]) -> Exception:
@@ -178,7 +199,7 @@ def _can_encode(protocol: Protocol | None, value: object, path: str, walk: Encod
 
 
 def _decode_object(node: Node, path: str, walk: Decoder) -> Any:
-    cls = decode_class(node["class"], path, walk, has_protocol, "a class of configurations")
+    cls = decode_class(node["class"], path, walk, _is_class, "a class of configurations")
     protocol = protocol_named(node["protocol"], cls)
     if protocol is None:
         names = [each.name for each in protocols_of(cls)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DATACLASS", "RECORD_KINDS", "construct"]
+__all__ = ["DATACLASS", "MODULE", "RECORD_KINDS", "construct"]
 
 import dataclasses
 import enum
@@ -182,8 +182,9 @@ def _decode_member(node: Node, path: str, walk: Decoder) -> enum.Enum:
 _FIELDS = frozenset({"class", "fields"})
 
 DATACLASS = Kind("dataclass", _FIELDS, _is_record, _encode_record, _decode_record, shared=True)
+MODULE = Kind("module", _FIELDS, _is_module, _encode_module, _decode_module, shared=True)
 RECORD_KINDS = (
-    Kind("module", _FIELDS, _is_module, _encode_module, _decode_module, shared=True),
+    MODULE,
     Kind("enum", frozenset({"class", "member"}), _is_member, _encode_member, _decode_member),
     Kind("namedtuple", _FIELDS, _is_namedtuple, _encode_namedtuple, _decode_namedtuple),
     DATACLASS,

@@ -21,6 +21,7 @@ from flaxlayer_core.config.reports import (
     refuse,
     shorten,
 )
+from flaxlayer_core.containers import plain_container
 
 Node = dict[str, Any]
 _REFERENCE = "ref"
@@ -103,6 +104,7 @@ class Encoder:
             del self._open[id(value)]
 
     def _encode_open(self, value: object, path: str) -> Any:
+        value = plain_container(value)
         if type(value) is list:
             return self.items(value, path)
         for kind in self.kinds:
