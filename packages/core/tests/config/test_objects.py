@@ -114,6 +114,13 @@ class Sizes(tuple):
     pass
 
 
+class Named(typing.NamedTuple):
+    x: object
+
+    def to_dict(self):
+        return self._asdict()
+
+
 @attr.s(auto_attribs=True)
 class Old:
     width: int
@@ -168,6 +175,7 @@ EQUAL = {
     "attribute dict": lambda: AttributeDict(a=1, b=AttributeDict(c=(1, 2))),
     "diffusers": lambda: FrozenDict(a=1, b=[2]),
     "tuple": lambda: Sizes((1, Sizes((2,)))),
+    "named tuple": lambda: Named(Named((1, 2))),
 }
 
 

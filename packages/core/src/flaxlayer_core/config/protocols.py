@@ -122,9 +122,9 @@ def _is_collection(cls: type) -> bool:
 
 
 def _is_own(cls: type) -> bool:
-    # A named tuple has a kind of its own; what Python has built in is a kind, or none.
+    # What Python has built in is a kind, or none.
     outside = cls.__module__ not in ("builtins", "collections", "types")
-    return outside and not issubclass(cls, FrozenDict) and not _has(cls, "_fields")
+    return outside and not issubclass(cls, FrozenDict)
 
 
 def _take_items(value: Any) -> object:
@@ -172,10 +172,11 @@ def protocols_of(cls: type) -> tuple[Protocol, ...]:
     codec = codec_of(cls)
     if codec is not None:
         return (codec,)
-    # What has weights of its own, such as a layer of Keras, is more than its configuration.
+    # A layer of Keras, which has weights, is more than its configuration.
     if issubclass(cls, _NOT_CONFIGURATIONS) or _has(cls, "save_own_variables"):
         return ()
-    if cls.__module__ == "builtins":
+    # A named tuple has a kind of its own.
+    if cls.__module__ == "builtins" or (issubclass(cls, tuple) and _has(cls, "_fields")):
         return ()
     return tuple(protocol for protocol in _PROTOCOLS if protocol.offers(cls))
 
