@@ -7,7 +7,7 @@ from types import FunctionType, MappingProxyType
 
 import keras
 
-from flaxlayer_core.config.world import find_defined, latest, look_up
+from flaxlayer_core.config.world import add_registry, look_up
 
 __all__ = ["find_known", "name_in_keras", "resolve_name"]
 
@@ -32,14 +32,16 @@ _OWN: Mapping[str, object] = MappingProxyType(dict(_own_names()))
 _NAMES: Mapping[int, str] = MappingProxyType(
     {id(value): name for name, value in reversed([*_OWN.items()])}
 )
+# What a process that saved had not registered with Keras has another name in its files.
+add_registry(lambda: list(keras.saving.get_custom_objects().values()))
 
 
 def resolve_name(name: str) -> object | None:
     """Looks a name up in `custom_objects`, Keras's registry and Keras's own; never imports.
 
     Args:
-        name: A registered name such as `"package>Model"`, the module and name of what is
-            registered, or a class name.
+        name: A registered name such as `"package>Model"`, one of Keras's own such as
+            `"keras.initializers:Zeros"`, or a class name.
 
     Returns:
         What is known under it, None if nothing is.
@@ -55,9 +57,7 @@ def resolve_name(name: str) -> object | None:
     ```
     """
     found: object | None = keras.saving.get_registered_object(name)
-    if found is not None or ":" not in name:
-        return found
-    return _OWN.get(name) or latest(find_defined(name, keras.saving.get_custom_objects().values()))
+    return _OWN.get(name) if found is None else found
 
 
 def name_in_keras(obj: object) -> str | None:

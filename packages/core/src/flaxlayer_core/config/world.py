@@ -4,15 +4,14 @@ from __future__ import annotations
 
 __all__ = [
     "Resolver",
+    "add_registry",
     "adopt",
     "adopt_as",
     "check_same",
-    "find_defined",
     "holder_of",
     "is_nameable_class",
     "is_registered",
     "known_classes",
-    "latest",
     "look_up",
     "name_of",
     "plain_name",
@@ -39,6 +38,7 @@ Resolver = Callable[[str], object | None]
 _PACKAGE = "flaxlayer"  # under which `register` stores by default
 _registered: dict[str, object] = {}
 _remembered: dict[str, object] = {}
+_registries: list[Callable[[], Iterable[object]]] = []
 
 
 def adopt(obj: object) -> None:
@@ -65,6 +65,15 @@ def adopt_as(name: str, obj: object) -> None:
     """Makes an object known by the name that it is registered under, and by its own."""
     _registered[name] = obj
     adopt(obj)
+
+
+def add_registry(held: Callable[[], Iterable[object]]) -> None:
+    """Lets a class or function that another registry holds be found by its module and name.
+
+    Args:
+        held: Gives what the registry holds at the moment.
+    """
+    _registries.append(held)
 
 
 def holder_of(name: str) -> object | None:
@@ -164,8 +173,8 @@ def _known_as(name: str) -> object | None:
     exact: object | None = next((table[name] for table in tables if name in table), None)
     if exact is not None:
         return exact
-    registered = [*_registered.values()]
-    return optional_class(name) or find_defined(name, registered) or _find_moved(name)
+    registered = [*_registered.values(), *(each for held in _registries for each in held())]
+    return optional_class(name) or _find_defined(name, registered) or _find_moved(name)
 
 
 def plain_name(name: str) -> str:
@@ -180,7 +189,7 @@ def split_registered(name: str) -> tuple[str, str]:
     return (package, own) if separator and ":" not in package else ("", "")
 
 
-def find_defined(name: str, known: Iterable[object]) -> object | None:
+def _find_defined(name: str, known: Iterable[object]) -> object | None:
     """The one of `known` whose module and qualified name are `name`."""
     return next((each for each in known if qualified_name(each) == name), None)
 
