@@ -8,7 +8,8 @@ import dataclasses
 from typing import Any
 
 from flaxlayer_core.config.definitions import same_definition
-from flaxlayer_core.config.walk import Encoder, is_plain
+from flaxlayer_core.config.plain import is_plain
+from flaxlayer_core.config.walk import Encoder
 from flaxlayer_core.errors import EncodeModuleError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Decoder", "Encoder", "Kind", "Memory", "Node"]
+__all__ = ["Decoder", "Encoder", "Kind", "Node"]
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,9 @@ from typing import Any
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.limits import Limits
+from flaxlayer_core.config.memory import Memory
 from flaxlayer_core.config.missing import refuse_unknown
-from flaxlayer_core.config.protocols import Protocol
+from flaxlayer_core.config.plain import is_plain
 from flaxlayer_core.config.reports import (
     cannot_store,
     describe,
@@ -25,9 +26,6 @@ from flaxlayer_core.containers import plain_container
 
 Node = dict[str, Any]
 _REFERENCE = "ref"
-_PLAIN_TYPES = frozenset({bool, str, type(None)})
-# Beyond 64 bits JSON readers differ, and decimal digits cost quadratic time.
-_PLAIN_INT_BITS = 63
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,6 @@ class Kind:
     encode: Callable[[Any, str, Encoder], Node]
     decode: Callable[[Node, str, Decoder], object]
     shared: bool = False
-
-
-@dataclass
-class Memory:
-    """What a walk to JSON and the walks that check it know in common.
-
-    Args:
-        names: What each name stands for that was given.
-        chosen: The protocol of a class, as its latest object was stored; None for its fields.
-        verified: Objects by id, with the protocol that is known to make them again.
-    """
-
-    names: dict[str, object] = field(default_factory=dict)
-    chosen: dict[type, Protocol | None] = field(default_factory=dict)
-    verified: dict[int, tuple[object, Protocol | None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -159,15 +142,6 @@ class Encoder:
         found = "a value that contains itself" if id(value) in self._open else "deeper nesting"
         expected = f"at most {self.limits.depth} nested levels"
         return cannot_store(path, expected=expected, found=found, fix="Nest less deeply.", law="S3")
-
-
-def is_plain(value: object) -> bool:
-    """Whether `value` is its own JSON form."""
-    if type(value) is int:
-        return value.bit_length() <= _PLAIN_INT_BITS
-    if type(value) is float:
-        return value - value == 0.0
-    return type(value) in _PLAIN_TYPES
 
 
 @dataclass
