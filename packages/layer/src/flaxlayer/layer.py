@@ -60,10 +60,12 @@ class FlaxLayer(WeightCreation):
     `nnx.reseed(module, policy="match_shape", **layer.peek_rngs(training=...))` does it.
 
     Args:
-        module: An unbound instance of `flax.linen.Module`; an instance of `flax.nnx.Module`; or a
-            class or `functools.partial` that makes one, given `rngs`. A model with an nnx module
-            can be saved if it was given as the latter, or if its class has a `get_config()` that
-            returns the keyword arguments of its constructor.
+        module: An unbound instance of `flax.linen.Module`; an instance of `flax.nnx.Module`; or
+            what makes one: a function, a method, a class, or a `functools.partial` of these. It is
+            called when the layer is made; one of nnx that takes `rngs` at build. A file holds its
+            name and its arguments, so that a module with fields that no file can hold is saved all
+            the same. An nnx object is saved if its class has a `get_config()` that returns the
+            keyword arguments of its constructor.
         method: The method to call: a name, a bound or an unbound method, or a function whose
             first argument is the module. Defaults to `__call__`.
         variables: Initial values, as `Module.init` returns them; collections and leaves that are

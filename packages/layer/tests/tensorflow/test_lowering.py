@@ -300,3 +300,17 @@ def test_a_recorded_program_has_in_it_what_the_graph_knows():
     (program,) = record.programs.values()
     assert [array.shape for array in program.inputs] == [X.shape]
     np.testing.assert_allclose(program.function(X)[0], X @ weight)
+
+
+@pytest.mark.law("K4")
+def test_sizes_that_must_agree_are_named_where_they_do_not():
+    class Add(nn.Module):
+        def __call__(self, a, b):
+            return a + b
+
+    layer = FlaxLayer(Add())
+    unknown = tf.TensorSpec((None, None, 3), tf.float32)
+    run = tf.function(layer, input_signature=[unknown, unknown])
+    assert run(tf.ones((2, 4, 3)), tf.ones((2, 4, 3))).shape == (2, 4, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)Add.*axis 1 of array 0.*K4"):
+        run(tf.ones((2, 4, 3)), tf.ones((2, 5, 3)))

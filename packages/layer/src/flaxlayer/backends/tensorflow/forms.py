@@ -10,7 +10,7 @@ from jax import export
 
 from flaxlayer_core import ArraySpec, FlaxLayerError
 
-__all__ = ["NoFormError", "first_form", "symbolic_forms"]
+__all__ = ["NoFormError", "first_form", "symbolic_forms", "tied_axes"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,33 @@ def symbolic_forms(specs: Sequence[ArraySpec]) -> Iterator[list[jax.ShapeDtypeSt
             if key not in seen:
                 seen.add(key)
                 yield _form(specs, names, minimum)
+
+
+def tied_axes(form: Sequence[jax.ShapeDtypeStruct]) -> list[list[tuple[int, int]]]:
+    """Returns the unknown dimensions that a form takes for equal, those of batches left out.
+
+    Args:
+        form: Abstract arrays.
+
+    Returns:
+        For each such size the positions of the arrays and their axes.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> specs = [ArraySpec((None, None), np.dtype("float32"))] * 2
+    >>> [tied_axes(form) for form in symbolic_forms(specs)][1]
+    [[(0, 1), (1, 1)]]
+
+    ```
+    """
+    places: dict[str, list[tuple[int, int]]] = {}
+    for position, array in enumerate(form):
+        for axis, size in enumerate(array.shape):
+            if export.is_symbolic_dim(size) and str(size) != "batch":
+                places.setdefault(str(size), []).append((position, axis))
+    return [tied for tied in places.values() if len(tied) > 1]
 
 
 class NoFormError(Exception):

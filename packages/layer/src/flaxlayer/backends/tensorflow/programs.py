@@ -14,8 +14,9 @@ import tensorflow as tf
 from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
 from flaxlayer.backends.tensorflow.compat import jit_is_disabled, trace_context
 from flaxlayer.backends.tensorflow.eager import EagerProgram
-from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
+from flaxlayer.backends.tensorflow.forms import NoFormError, first_form, tied_axes
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
+from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.recent import RecentlyUsed
 from flaxlayer_core import ArraySpec, LowerModuleError, bindings
 
@@ -108,6 +109,7 @@ class TensorProgram:
 class _LoweredProgram:
     def __init__(self, program: Program, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
         self._structure: Any = None
+        self._where, self._tied, self._count = program.probe.title, tied_axes(form), count
         seeded = bool(program.plan.streams)
 
         def flat(*arrays: Any) -> list[Any]:
@@ -122,7 +124,29 @@ class _LoweredProgram:
         )
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
+        if self._tied and current_recording() is None:
+            with tf.control_dependencies(self._checks(tensors)):
+                tensors = list(map(tf.identity, tensors))
         return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
+
+    def _checks(self, tensors: Sequence[tf.Tensor]) -> list[Any]:
+        # K4: else XLA says it, in words of its own.
+        checks = []
+        for (first, axis), *others in self._tied:
+            size = tf.shape(tensors[first])[axis]
+            for position, other in others:
+                checks.append(
+                    tf.debugging.assert_equal(
+                        tf.shape(tensors[position])[other],
+                        size,
+                        f"{self._where} was traced on the TensorFlow backend for equal sizes: axis "
+                        f"{axis} of array {first - self._count} and axis {other} of array "
+                        f"{position - self._count} of its inputs, which are not known before. It "
+                        "cannot be traced for different ones. Give the sizes: "
+                        "keras.Input(batch_shape=...), or compile(run_eagerly=True). Law: K4",
+                    )
+                )
+        return [check for check in checks if check is not None]
 
 
 def _sized(specs: Sequence[ArraySpec]) -> Iterator[list[ArraySpec]]:
