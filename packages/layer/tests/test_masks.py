@@ -328,3 +328,33 @@ def test_compute_mask_answers_without_a_call():
     assert FlaxLayer(Pooled()).compute_mask(x, mask) is None
     assert FlaxLayer(nn.Dense(4)).compute_mask(x, mask) is mask
     assert FlaxLayer(nn.Dense(4)).compute_mask(x) is None
+
+
+@pytest.mark.law("A4")
+def test_attention_in_each_step_gets_the_mask_of_that_step(close):
+    layer, rng = FlaxLayer(nn.MultiHeadDotProductAttention(2)), np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, 4, 4)).astype("float32")
+    mask = rng.random((2, 3, 4)) > 0.5
+    mask[..., 0] = True
+    y = keras.layers.TimeDistributed(layer)(x, mask=mask)
+    for step in range(3):
+        expected = raw(layer, x[:, step], mask=mask[:, step, None, None])
+        close(np.asarray(y)[:, step], np.asarray(expected))
+
+
+@pytest.mark.law("A4")
+def test_attention_across_inputs_takes_the_mask_of_the_keys_from_files_too(tmp_path, close):
+    layer = FlaxLayer(nn.MultiHeadDotProductAttention(2))
+    embedding = keras.layers.Embedding(5, 4, mask_zero=True)
+    query, ids = keras.Input((None, 4)), keras.Input((None,), dtype="int32")
+    model = keras.Model([query, ids], layer(query, embedding(ids)))
+    embedding.set_weights([np.eye(5, 4, dtype="float32")])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(4, 4, 4)).astype("float32")
+    keys = np.eye(5, 4, dtype="float32")[IDS]
+    expected = raw(layer, x, keys, mask=MASK[:, None, None])
+    for each in (model, loaded):
+        y = each([x, IDS])
+        close(np.asarray(y), np.asarray(expected))
+        assert mask_on(y) is None
