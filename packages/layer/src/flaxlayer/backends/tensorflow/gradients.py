@@ -146,9 +146,10 @@ class DifferentiableFunction:
         residuals: Sequence[tf.Tensor],
         cotangents: Sequence[tf.Tensor | None],
     ) -> list[tf.Tensor | None]:
+        differentiable = self.has_gradient()
         # An error here would stop what only traces gradients, such as a SavedModel.
         missing = f"{self._where} has no gradient in JAX: {self._missing}"
-        if not self.has_gradient():
+        if not differentiable:
             with tf.control_dependencies([tf.debugging.Assert(False, [missing])]):
                 return [tf.zeros_like(tensor) for tensor in tensors]
         asked = [cotangents[i] for i in sorted(self._blocked) if cotangents[i] is not None]
