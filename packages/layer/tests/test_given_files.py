@@ -193,3 +193,24 @@ def test_the_build_configuration_alone_builds_the_tree_again(same_bits):
     ]
     other.set_weights(layer.get_weights())
     same_bits(other.flax_variables(), given)
+
+
+@keras.saving.register_keras_serializable("given_files")
+class Encoding(keras.Model):
+    """Gets variables where it is made, which its configuration does not have."""
+
+    def __init__(self, given=None, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = FlaxLayer(AutoEncoder(), method="encode", variables=given)
+
+    def call(self, x):
+        return self.encoder(x)
+
+
+@pytest.mark.law("W4")
+def test_a_subclassed_model_that_is_loaded_has_the_tree_that_was_given(tmp_path, same_bits):
+    model = Encoding(AutoEncoder().init(jax.random.key(3), X))
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], epochs=2, verbose=0)
+    loaded = through_a_file(model, tmp_path)
+    same_bits(loaded.encoder.flax_variables(), model.encoder.flax_variables())
