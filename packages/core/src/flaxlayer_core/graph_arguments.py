@@ -11,8 +11,9 @@ from flax import nnx
 
 __all__ = ["GraphPart", "is_graph_object", "merge_graph", "split_graph"]
 
-# Flax 0.12 calls it Pytree; `nnx.Rngs` is one.
-_NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Object, nnx.Variable)
+# Flax 0.12 calls objects Pytree; `nnx.Rngs` is one.
+_NAMES = ("Object", "Pytree", "Variable")
+_NODES = tuple(getattr(nnx, name) for name in _NAMES if hasattr(nnx, name))
 
 
 def is_graph_object(value: Any) -> bool:

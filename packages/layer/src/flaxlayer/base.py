@@ -132,7 +132,8 @@ class ModuleLayer(MaskingLayer):
         arrays: list[Any],
         structure: ArgumentStructure,
     ) -> Any:
-        if any(isinstance(array, keras.KerasTensor) for array in arrays):
+        symbolic = any(isinstance(array, keras.KerasTensor) for array in arrays)
+        if symbolic:
             masked = self._with_masks(arrays, structure, masks_of(arrays))
             form = self._output_form(*masked, own["training"])
             if not form.is_plain:
@@ -145,6 +146,8 @@ class ModuleLayer(MaskingLayer):
             packed = PackedArguments(structure, flat_outputs=sealed)
             constants = map(constant, arrays)
             return packed.assemble(super().__call__(*constants, flax_arguments=packed, **own))
+        if symbolic:
+            args, kwargs = jax.tree_util.tree_map(constant, (args, kwargs))
         return super().__call__(*args, **kwargs, **own)
 
     def _call_recorded(

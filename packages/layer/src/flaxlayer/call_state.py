@@ -30,9 +30,12 @@ def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
 
 
 def constant(array: Any) -> Any:
-    """Returns a value of JAX, such as the data of a key, as Keras can store it in a model."""
-    is_value = isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer)
-    return current_backend().to_backend(array) if is_value else array
+    """Returns a value, such as the data of a key, as Keras can store it in a model."""
+    if isinstance(array, jax.core.Tracer):
+        return array
+    # What JAX holds means nothing to TensorFlow, and Keras stores a scalar of NumPy without dtype.
+    scalar = isinstance(array, np.ndarray | np.generic) and array.ndim == 0
+    return keras.ops.convert_to_tensor(array) if scalar or isinstance(array, jax.Array) else array
 
 
 def keras_tensor(spec: Any) -> Any:

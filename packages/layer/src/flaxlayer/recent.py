@@ -56,6 +56,10 @@ class RecentlyUsed(Generic[K, V]):
             self[key] = found = value
         return found
 
+    def values(self) -> list[V]:
+        """Returns the entries."""
+        return [*self._old.values(), *self._new.values()]
+
     def __setitem__(self, key: K, value: V) -> None:
         """Keeps an entry."""
         if len(self._new) >= self._size and key not in self._new:

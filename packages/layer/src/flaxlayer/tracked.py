@@ -16,7 +16,8 @@ _PLAIN: tuple[type, ...] = (list, dict, OrderedDict, tuple)
 
 def register_tracked() -> None:
     """Declares the classes that Keras, and TensorFlow under it, put in place of containers."""
-    _register_attributes(keras.layers.Layer())
+    # Named, so that the names that Keras counts stay as they are.
+    _register_attributes(keras.layers.Layer(name="tracked"))
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 
