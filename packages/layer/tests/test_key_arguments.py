@@ -176,3 +176,17 @@ def test_a_model_trains_and_is_stored_with_its_rng_args(tmp_path, close):
 def test_wrong_rng_args_are_an_error(rng_args, message):
     with pytest.raises(CallArgumentError, match=message):
         FlaxLayer(Keyed, rng_args=rng_args)
+
+
+@pytest.mark.law("R1")
+def test_a_layer_of_flax_draws_from_its_own_streams_where_it_has_some(same_results):
+    layer = FlaxLayer(nnx.Dropout(0.5, rngs=nnx.Rngs(0)), seed=3)
+    layer(X)
+    keys, raw = layer.peek_rngs(training=True), layer.to_module()
+    assert list(keys) == ["default"]
+    nnx.reseed(raw, policy="match_shape", **keys)
+    expected = nnx.jit(lambda module, x: module(x))(raw, X)
+    same_results(np.asarray(layer(X, training=True)), np.asarray(expected))
+    without = FlaxLayer(nnx.Dropout(0.5), seed=3)
+    without(X)
+    assert list(without.peek_rngs(training=True)) == ["dropout"]

@@ -107,6 +107,11 @@ class LateModule:
         return self._inner.origin
 
     @property
+    def draws_itself(self) -> bool:
+        """Whether it is a layer of Flax with streams of its own."""
+        return self._inner.draws_itself
+
+    @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
         return self._inner.class_name

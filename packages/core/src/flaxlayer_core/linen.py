@@ -63,6 +63,11 @@ class LinenModule:
         return self._origin
 
     @property
+    def draws_itself(self) -> bool:
+        """False: a linen module has no streams of its own."""
+        return False
+
+    @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
         return type(self._module).__name__

@@ -96,6 +96,12 @@ class NnxModule:
         return self._origin
 
     @property
+    def draws_itself(self) -> bool:
+        """Whether it is a layer of Flax with streams of its own, which arguments replace (R5)."""
+        of_flax = self._class.__module__.startswith("flax.")
+        return of_flax and (not self._exists or bool(self.offered_streams(init=False)))
+
+    @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
         return self._class.__name__

@@ -38,6 +38,10 @@ class FlaxModule(Protocol):
         """What the user gave: the module, or what makes it, which a file holds then (S5)."""
 
     @property
+    def draws_itself(self) -> bool:
+        """Whether it is a layer of Flax with streams of its own, which arguments replace (R5)."""
+
+    @property
     def class_name(self) -> str:
         """The name of its class, for messages."""
 

@@ -104,7 +104,12 @@ class MethodCall:
         elif mask_arg is not None:
             mask_arg = "mask" if "mask" in signature.parameters.keys() - fixed else None
         make = partial(cls, resolved, signature, mask_named=named, takes_masks=takes)
-        keys = tuple(k for k in find_key_arguments(signature, rng_args) if k.name not in fixed)
+        keys = tuple(
+            argument
+            for argument in find_key_arguments(signature, rng_args)
+            if argument.name not in fixed
+            and (argument.required or argument.name in rng_args or not flax_module.draws_itself)
+        )
         if training_arg is None:
             flags = _customary_flags(flax_module, signature, resolved)
             return make(flags, mask_arg, label, keys=keys)
