@@ -60,3 +60,17 @@ class CarriesTheMaskToEveryOutput(FlaxLayer):
             with contextlib.suppress(AttributeError):  # an array of NumPy takes no mask
                 leaf._keras_mask = mask
         return outputs
+
+
+@fault("check_unbuilt_sequential", "ParityError", "outputs of an unbuilt sequential model")
+class RoundsInAModelThatIsNotBuilt(FlaxLayer):
+    rounds = False
+
+    def __call__(self, *args, **kwargs):
+        if not self.built and any(isinstance(arg, keras.KerasTensor) for arg in args):
+            self.rounds = True
+        return super().__call__(*args, **kwargs)
+
+    def _run(self, arrays, structure, training, clean):
+        arrays = [rounded(array) for array in arrays] if self.rounds else arrays
+        return super()._run(arrays, structure, training, clean)

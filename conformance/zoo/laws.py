@@ -142,7 +142,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     law(probes.Branches, "A6", inputs=(abs(X),), probe=probes.branches_run_op_by_op),
     law(probes.Kept, "A7", probe=probes.a_policy_casts_no_state, name="MixedPolicy"),
-    law(probes.Coder, "A8", "B1", name="AbstractFirst"),
+    law(probes.Coder, "A8", "A10", "B1", "W4", name="AbstractFirst"),
     law(probes.Kept, "B3", probe=probes.builds_are_alike_anywhere, name="BuiltAnywhere"),
     law(probes.Kept, "B4", probe=probes.given_variables_are_completed, name="Given"),
     law(fields, "S1"),
