@@ -83,10 +83,7 @@ class RoundsWeightsInFiles(FlaxLayer):
 
 
 @fault("check_saved_subclass", "ParityError", "of a subclassed model from a file")
-class LoadsNothingIntoALayerThatIsNotBuilt(FlaxLayer):
-    def build_from_config(self, config):
-        pass
-
+class LoadsOnlyIntoWhatAConfigurationMade(FlaxLayer):
     def load_own_variables(self, store):
-        if self.built:
+        if self._revived:
             super().load_own_variables(store)
