@@ -77,13 +77,21 @@ def reshaped(inputs: CallInputs, input_shape: Any, call: MethodCall) -> CallInpu
         The same inputs where the shapes are theirs; else inputs of these shapes, whose dtypes are
         those of the call.
     """
-    if input_shape is None or _plain(first_shape(inputs)) == _plain(input_shape):
+    if input_shape is None or _are_same(first_shape(inputs), input_shape):
         return inputs
     arrays, structure = split_arguments(arguments_from_shapes(input_shape, call), {})
     specs = array_specs(arrays)
     dtypes = [spec.dtype for spec in inputs.specs[: len(specs)]]
     known = [replace(spec, dtype=dtype) for spec, dtype in zip(specs, dtypes, strict=False)]
     return CallInputs([*known, *specs[len(known) :]], structure, None)
+
+
+def _are_same(shape: Any, other: Any) -> bool:
+    # A class of the user's need not tell whether two of its objects are equal.
+    flat = [
+        jax.tree_util.tree_flatten(s, is_leaf=lambda part: part is None) for s in (shape, other)
+    ]
+    return bool(_plain(shape) == _plain(other)) or flat[0] == flat[1]
 
 
 def _plain(shape: Any) -> Any:
