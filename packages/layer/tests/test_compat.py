@@ -29,6 +29,24 @@ def test_a_stateless_scope_is_seen_while_it_is_open():
     assert not compat.in_stateless_scope()
 
 
+@pytest.mark.parametrize("takes", [False, True])
+def test_keras_passes_a_mask_to_a_layer_that_announces_it(takes):
+    given = []
+
+    class Inner(keras.layers.Layer):
+        supports_masking = True
+
+        def call(self, x, **kwargs):
+            given.append(kwargs.get("mask"))
+            return x
+
+    inner = Inner()
+    compat.announce_mask(inner, takes=takes)
+    keras.layers.TimeDistributed(inner)(np.ones((2, 3, 4)), mask=np.ones((2, 3), bool))
+    assert all((mask is not None) == takes for mask in given)
+    assert given
+
+
 def test_an_outermost_eager_call_is_plain(layer):
     assert compat.is_plain_call(layer)
 

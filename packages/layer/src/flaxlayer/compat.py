@@ -2,9 +2,8 @@
 
 Checked with the versions of docs/versions.md.
 
-- `keras.src.backend.in_stateless_scope`, `get_keras_mask`, `set_keras_mask`: Keras has no public
-  question for "is a StatelessScope open?" nor a way to the mask that travels on a tensor; a layer
-  needs both, and outputs in pytrees that Keras does not know need their mask set (A4, A6).
+- `keras.src.backend.in_stateless_scope`, `get_keras_mask`: Keras has no public question for "is a
+  StatelessScope open?" nor for the mask that travels on a tensor; a layer needs both (A4, A6).
 - `Layer._call_has_mask_arg`: Keras finds it in the signature of `call`, which is one for all
   modules; `TimeDistributed` and `Sequential` pass a mask to those layers that have it set (A4).
 - the `current_call_ctx` and `distribution` attributes of Keras's global state, and
@@ -72,7 +71,6 @@ __all__ = [
     "retracking",
     "scope_of",
     "sequential_builds",
-    "set_mask",
     "thread_table",
 ]
 
@@ -205,11 +203,6 @@ def is_plain_call(layer: keras.layers.Layer) -> bool:
 def get_mask(tensor: Any) -> Any:
     """Returns the mask that travels on a tensor, None if there is none."""
     return keras_backend.get_keras_mask(tensor)
-
-
-def set_mask(tensor: Any, mask: Any) -> None:
-    """Lets a mask travel on a tensor."""
-    keras_backend.set_keras_mask(tensor, mask)
 
 
 def announce_mask(layer: keras.layers.Layer, *, takes: bool) -> None:

@@ -89,6 +89,7 @@ class MaskingLayer(ModuleRunner):
     """A Keras layer that hands masks to its method, and on to its outputs."""
 
     _method_call: MethodCall
+    _recorded_mask = False
 
     def _announce_mask(self) -> None:
         if self._calls_as_flax():
@@ -114,6 +115,8 @@ class MaskingLayer(ModuleRunner):
             return {**others, "mask": mask}
         if call.mask_arg is not None:
             return {**others, call.mask_arg: mask}
+        if self._records_masks(mask):
+            return others
         raise CallArgumentError(
             f"Layer {self.name!r} ({call.label}) got a mask, and takes none.",
             expected=f"{call.label}{call.signature}",
@@ -122,6 +125,12 @@ class MaskingLayer(ModuleRunner):
             "Name the argument that takes a mask with mask_arg='name' if it has another name.",
             law="A4",
         )
+
+    def _records_masks(self, mask: Any) -> bool:
+        # Older files of functional models recorded the mask that travels as an argument.
+        if isinstance(mask, keras.KerasTensor) and self._source()._revived:
+            self._recorded_mask = True
+        return self._recorded_mask
 
     def _travels(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], mask: Any) -> bool:
         # Keras's containers pass on what travels already.
