@@ -11,7 +11,14 @@ import jax
 
 from flaxlayer.call_state import array_specs
 from flaxlayer.storing import CallInputs, arguments_from_shapes
-from flaxlayer_core import ArraySpec, CallArgumentError, MethodCall, is_array, split_arguments
+from flaxlayer_core import (
+    ArraySpec,
+    CallArgumentError,
+    MethodCall,
+    exchange_leaves,
+    is_array,
+    split_arguments,
+)
 
 __all__ = ["build_arguments", "first_shape", "fits", "reshaped"]
 
@@ -55,10 +62,18 @@ def first_shape(inputs: CallInputs) -> Any:
     Returns:
         A shape, or a structure of shapes; None without arrays.
     """
-    args, kwargs = inputs.structure.merge(_structs(inputs.specs))
-    first = args[0] if args else next(iter(kwargs.values()), None)
-    specs = iter(inputs.specs)
-    return jax.tree_util.tree_map(lambda leaf: next(specs).shape if is_array(leaf) else None, first)
+    shapes: list[Any] = []
+
+    def trace(arrays: list[Any]) -> None:
+        # A5: classes of the user are made of what they are made of in a trace, and not of shapes.
+        args, kwargs = inputs.structure.merge(arrays)
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        leaves, specs = jax.tree_util.tree_leaves(first), iter(inputs.specs)
+        found = [next(specs).shape if is_array(leaf) else None for leaf in leaves]
+        shapes.append(exchange_leaves(first, leaves, found))
+
+    jax.eval_shape(trace, _structs(inputs.specs))
+    return shapes[0]
 
 
 def _structs(specs: Sequence[ArraySpec]) -> list[jax.ShapeDtypeStruct]:
