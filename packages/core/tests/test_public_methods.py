@@ -149,7 +149,7 @@ TAKEN = [
 
 @pytest.mark.law("A3")
 @pytest.mark.parametrize("cls", [Coder, Child])
-@pytest.mark.parametrize("method", TAKEN, ids=[getattr(m, "__name__", str(m)) for m in TAKEN])
+@pytest.mark.parametrize("method", TAKEN, ids=[getattr(m, "__name__", "partial") for m in TAKEN])
 def test_what_raw_apply_takes_gives_what_raw_apply_gives(method, cls):
     linen = LinenModule(make(cls))
     expected = make(cls).apply(variables(cls), X, method=method)

@@ -242,7 +242,11 @@ def test_a_tree_without_values_is_refused():
         FlaxLayer(AutoEncoder(), variables=shapes)
 
 
-@pytest.mark.parametrize("leaf", [np.array("text"), np.array([object()]), "text"], ids=repr)
+@pytest.mark.parametrize(
+    "leaf",
+    [np.array("text"), np.array([object()]), "text"],
+    ids=["text of NumPy", "object", "text"],
+)
 def test_a_leaf_without_numbers_is_named(leaf):
     layer = FlaxLayer(AutoEncoder(), variables={"params": {"e": {"bias": leaf}}})
     with pytest.raises(MatchVariablesError, match=r"params/e/bias: .*, no numbers"):
