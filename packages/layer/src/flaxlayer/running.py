@@ -174,7 +174,8 @@ class ModuleRunner(keras.layers.Layer):
         inline = None if compiled else backend.run_inline(program, traceable=traceable)
         run = inline or program.compiled
         # A8: calls of several threads that draw or change state come one after the other.
-        with self._source().locks.calls if clean and program.moves else _NO_LOCK:
+        turns = clean and program.moves and backend.may_wait()
+        with self._source().locks.calls if turns else _NO_LOCK:
             seed = self._source().seed_generator.state.value if program.plan.streams else None
             outcome = Outcome(*run(weights.values(), seed, arrays))
             self._commit(outcome, training)

@@ -28,6 +28,9 @@ from flaxlayer_core import (
 __all__ = ["FlaxWeights", "create_weights", "trains"]
 
 
+_NO_LOCK = contextlib.nullcontext()
+
+
 @dataclass(frozen=True)
 class FlaxWeights:
     """Keras variables in the order of a layout.
@@ -47,19 +50,24 @@ class FlaxWeights:
         """Returns the current arrays; inside a `StatelessScope`, those of the scope."""
         if compat.in_stateless_scope():
             return [variable.value for variable in self.variables]
-        with self.lock:
+        with self._turn():
             return compat.raw_values(self.variables)
 
     def assign(self, writes: Iterable[tuple[keras.Variable, Any]]) -> None:
         """Gives variables new values, all at once for other threads."""
-        with self.lock:
+        with self._turn():
             for variable, value in writes:
                 variable.assign(value)
 
     def jax_values(self) -> list[Any]:
         """Returns the current values as arrays of JAX."""
-        with self.lock:  # on TensorFlow what holds a value is read here
+        with self._turn():  # on TensorFlow what holds a value is read here
             return list(map(current_backend().to_jax, self.values()))
+
+    def _turn(self) -> contextlib.AbstractContextManager[Any]:
+        turn: contextlib.AbstractContextManager[Any]
+        turn = self.lock if current_backend().may_wait() else _NO_LOCK
+        return turn
 
     def tree(self, role: Role) -> dict[str, Any]:
         """Returns the collections of one role as a tree of Keras variables."""

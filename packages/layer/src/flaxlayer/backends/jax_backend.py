@@ -32,6 +32,10 @@ class JaxBackend:
         """Tells whether no JAX transformation is tracing."""
         return trace_state_clean()
 
+    def may_wait(self) -> bool:
+        """Returns True: no thread of JAX waits for another one."""
+        return True
+
     def is_value(self, array: Any) -> bool:
         """Tells whether this is an array of JAX or NumPy, and no typed key."""
         return isinstance(array, jax.Array | np.ndarray) and isinstance(array.dtype, np.dtype)

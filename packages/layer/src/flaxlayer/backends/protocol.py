@@ -35,6 +35,13 @@ class Backend(Protocol):
     def is_outermost(self) -> bool:
         """Tells whether the current call is in no trace, so that its results are values."""
 
+    def may_wait(self) -> bool:
+        """Tells whether this thread may hold a lock while it reads and writes variables.
+
+        Not where the backend lets threads meet in the middle of a write: each would wait for the
+        others.
+        """
+
     def is_value(self, array: Any) -> bool:
         """Tells whether this is an array, of the backend or of NumPy, that a call may take."""
 

@@ -34,6 +34,11 @@ class TensorFlowBackend:
         """Tells whether TensorFlow runs eagerly and no JAX transformation is tracing."""
         return tf.executing_eagerly() and trace_state_clean()
 
+    def may_wait(self) -> bool:
+        """Returns False in a trace, and for a replica, whose writes wait for those of the others."""
+        replica = tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
+        return tf.executing_eagerly() and not replica
+
     def is_value(self, array: Any) -> bool:
         """Tells whether this is a tensor or an array of NumPy."""
         return isinstance(array, tf.Tensor | np.ndarray)
