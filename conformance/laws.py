@@ -58,6 +58,7 @@ ELSEWHERE = {
     "A9": "errors of JAX",
     "A11": "a native layer's manners",
     "B5": "sharded",
+    "B6": "cost",
     "W5": "subclasses",
     "S5": "factories",
     "S6": "refused or loaded",

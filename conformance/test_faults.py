@@ -22,6 +22,8 @@ from flaxlayer_testing import (
 from flaxlayer_testing.programs import PROGRAMS
 from flaxlayer_testing.searching import find_fault
 
+pytestmark = pytest.mark.slow
+
 SEED, SEEDS = 2, 10
 RECORDED = Path(__file__).parent / "results" / "faults.json"
 """What `flaxlayer-conformance faults --seed 0 --seeds 10` found, written by its `--json`."""

@@ -5,6 +5,8 @@ import pytest
 from conformance.examining import CALLS, MODELS, examine
 from flaxlayer_testing import FEATURES, cases, spec_traits
 
+pytestmark = pytest.mark.slow
+
 SHARDS = 4
 # In the order of their names, so that a shard costs what the others cost.
 SEARCHED = sorted(FEATURES)

@@ -6,7 +6,10 @@ from flax import nnx
 from conformance.examining import CALLS, MODELS, examine
 from flaxlayer_testing import NNX_FEATURES, nnx_cases, spec_traits
 
-pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11"),
+]
 
 OF_OBJECTS = (*CALLS, "check_bound_module", "check_object_kept")
 

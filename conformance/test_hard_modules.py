@@ -11,6 +11,8 @@ import pytest
 
 from flaxlayer_testing import check_module
 
+pytestmark = pytest.mark.slow
+
 X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 SEQUENCE = np.random.default_rng(0).normal(size=(2, 1, 8)).astype(np.float32)
 

@@ -21,9 +21,12 @@ ABOUT_FLAX = {
     "test_with_flax_state_no_params",
 }
 BACKENDS = ["jax", pytest.param("tensorflow", marks=pytest.mark.long)]
-pytestmark = pytest.mark.skipif(
-    tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15), reason="other tests than these"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15), reason="other tests than these"
+    ),
+]
 
 
 @pytest.mark.law("A11")

@@ -32,7 +32,7 @@ QUICK = {
 }
 
 # Whatever the reference makes Keras and JAX say.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def runs_the_reference(test):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tensorflow")
 
 ROOT = Path(__file__).parent.parent

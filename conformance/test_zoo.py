@@ -18,6 +18,8 @@ from flaxlayer_testing import ExpectedFailure, checks, run_report
 from flaxlayer_testing.report import Status
 from flaxlayer_testing.samples import subject_of
 
+pytestmark = pytest.mark.slow
+
 # These compile programs of their own or build the layer again, so they come with `-m long`.
 COMPILING = (
     "check_returned_sown",

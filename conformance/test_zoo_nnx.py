@@ -18,7 +18,10 @@ from flaxlayer_testing import checks, run_report
 from flaxlayer_testing.samples import subject_of
 
 # Flax's own RoPE reads its tables so.
-pytestmark = pytest.mark.filterwarnings("ignore:'.value' access is now:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:'.value' access is now:DeprecationWarning"),
+]
 
 QUICK = ("check_build_paths", "check_training", "check_inference", "check_object_kept")
 REST = tuple(check.name for check in checks() if check.name not in QUICK)

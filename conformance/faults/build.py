@@ -11,25 +11,25 @@ from flaxlayer import FlaxLayer
 
 @fault("check_build_paths", "KeepLawError", "do not stand at the paths")
 class NamesWeightsByNumber(FlaxLayer):
-    def _create(self, inputs):
-        super()._create(inputs)
+    def _create(self, *inputs):
+        super()._create(*inputs)
         for number, variable in enumerate(self._flax_weights.variables):
             variable._path = f"{self.name}/variable_{number}"
 
 
 @fault("check_build_dtypes", "KeepLawError", "is not stored as it should be", budget=200)
 class CastsParamsToFloat32(FlaxLayer):
-    def _create(self, inputs):
+    def _create(self, *inputs):
         self._explicit_dtype = True
-        super()._create(inputs)
+        super()._create(*inputs)
         self._explicit_dtype = False
 
 
 @fault("check_build_values", "ParityError", "initial variables")
 class InitialisesWithAnotherSeed(FlaxLayer):
-    def _create(self, inputs):
+    def _create(self, *inputs):
         self._seed += 1
-        super()._create(inputs)
+        super()._create(*inputs)
         self._seed -= 1
 
 

@@ -53,8 +53,8 @@ class SharesWeightsWithItsCopies(FlaxLayer):
 
 @fault("check_pickled_model", "ParityError", "variables of a pickle")
 class SavesWhatItWasBuiltWith(FlaxLayer):
-    def _create(self, inputs):
-        super()._create(inputs)
+    def _create(self, *inputs):
+        super()._create(*inputs)
         self.first = FlaxLayer.get_weights(self)
 
     def save_own_variables(self, store):
@@ -77,7 +77,7 @@ class RoundsWeightsInFiles(FlaxLayer):
         kept = {}
         super().save_own_variables(kept)
         for name, variable in kept.items():
-            value = np.asarray(variable.value)
+            value = np.asarray(getattr(variable, "value", variable))
             floating = jnp.issubdtype(value.dtype, jnp.floating)
             store[name] = value.astype(jnp.bfloat16).astype("float32") if floating else value
 

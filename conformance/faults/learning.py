@@ -20,8 +20,8 @@ class StopsGradientsOfInputs(FlaxLayer):
 
 @fault("check_train_step", "ParityError", "variables after three steps")
 class ForgetsToTrainAWeight(FlaxLayer):
-    def _create(self, inputs):
-        super()._create(inputs)
+    def _create(self, *inputs):
+        super()._create(*inputs)
         for variable in self.trainable_variables[-1:]:
             variable.trainable = False
 

@@ -36,9 +36,9 @@ class TrainsInPredict(FlaxLayer):
 
 @fault("check_subclassed_model", "ParityError", "of a subclassed model")
 class InitialisesOtherwiseWhenBuiltLate(FlaxLayer):
-    def _create(self, inputs):
+    def _create(self, *inputs):
         self._seed += in_stateless_scope()
-        super()._create(inputs)
+        super()._create(*inputs)
 
 
 @fault("check_unknown_sizes", "ParityError", "outputs of a model of unknown sizes")

@@ -31,7 +31,7 @@ class RoundsStateUnderAMixedPolicy(FlaxLayer):
 
 @fault("check_explicit_dtype", "KeepLawError", "is not stored as it should be")
 class StoresTheDtypeOfTheModule(FlaxLayer):
-    def _create(self, inputs):
+    def _create(self, *inputs):
         self._explicit_dtype = False
-        super()._create(inputs)
+        super()._create(*inputs)
         self._explicit_dtype = True

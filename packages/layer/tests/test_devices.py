@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from flax import nnx
 
+pytestmark = pytest.mark.slow
+
 DEVICES = Path(__file__).parent / "devices"
 
 

@@ -18,7 +18,7 @@ from flaxlayer_core import (
 )
 
 tensorflow = pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.law("S4")
+pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
 
 
 class Images(nn.Module):

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 OLDER = pathlib.Path(__file__).parent / "older"
 
 

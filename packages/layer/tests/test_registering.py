@@ -20,6 +20,8 @@ from flaxlayer import FlaxLayer
 from flaxlayer_core import DecodeModuleError
 from flaxlayer_core.config import decode_value
 
+pytestmark = pytest.mark.slow
+
 NET = """
     import dataclasses, enum, typing
     import flax.linen as nn, jax.numpy as jnp, keras

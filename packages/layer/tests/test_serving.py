@@ -18,7 +18,7 @@ from flax import traverse_util
 from flaxlayer import ExportArchive, FlaxLayer, export
 
 pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.law("S4")
+pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
 
 # Serves artefacts with no JAX, Flax or Keras to import.
 SERVE = """

@@ -35,7 +35,7 @@ class TensorFlowBackend:
         return tf.executing_eagerly() and trace_state_clean()
 
     def may_wait(self) -> bool:
-        """Returns False in a trace, and for a replica, whose writes wait for those of the others."""
+        """Returns False in a trace, and for a replica, which waits for the others at a write."""
         replica = tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
         return tf.executing_eagerly() and not replica
 
