@@ -151,8 +151,8 @@ def check_masks(subject: Subject) -> Errors:
 
 def _refuse_other_mask(outputs: Any, mask: Any, rank: int) -> None:
     keeps = tuple(outputs.shape[:2]) == mask.shape
-    if keeps and len(outputs.shape) < rank:
-        return  # as long by chance, perhaps
+    if keeps and (len(outputs.shape) < rank or mask.ndim == rank):
+        return  # as long by chance, perhaps: features of the input are no steps of the output
     after = SeesMask()
     after(outputs)
     found = "no mask" if after.seen is None else str(np.asarray(after.seen).tolist())
