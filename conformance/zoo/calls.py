@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from conformance.zoo.entry import TOKENS, Entry, X, feature, normal
-from flaxlayer_testing import ExpectedFailure
 
 __all__ = ["ENTRIES", "Masked"]
 
@@ -94,12 +93,6 @@ class Masked(nn.Module):
         return y if mask is None else jnp.where(mask[..., None], y, 0)
 
 
-MASK_OF_TEXT = ExpectedFailure(
-    "check_masks",
-    "TypeError",
-    "cannot create weak reference to 'str' object",
-    "Keras gives the mask to the first output, which is no array here.",
-)
 PARTS = {"pair": [normal(2, 3), normal(2, 2)], "x": X}
 
 ENTRIES: tuple[Entry, ...] = (
@@ -108,7 +101,7 @@ ENTRIES: tuple[Entry, ...] = (
     feature(NoneInOut, "none", X, None),
     feature(StaticArguments, "static_arguments", X, arguments={"mode": "sum", "power": 2}),
     feature(StaticArguments, "static_arguments", X, "sum", name="StaticPositional"),
-    feature(StaticOutputs, "static_outputs", known=(MASK_OF_TEXT,)),
+    feature(StaticOutputs, "static_outputs"),
     feature(KeywordArrays, "keywords", arguments={"scale": normal(2, 1), "more": normal(2, 3)}),
     feature(
         Masked, "masks", normal(2, 3, 4), arguments={"mask": np.array([[True, True, False]] * 2)}
