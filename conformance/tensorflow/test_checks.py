@@ -79,6 +79,7 @@ SUBJECTS = {
     "nnx": Subject(functools.partial(NnxNet), (X,)),
 }
 INAPPLICABLE = {
+    "a call at inference changes state or draws random numbers",
     "the module draws no random numbers in training",
     "the module has no state",
     "the module is no object with values of its own",

@@ -77,6 +77,7 @@ def plan_masks(question: MaskQuestion) -> MaskPlan:
 
     ```python
     >>> import flax.linen as nn, numpy as np
+    >>> from flaxlayer_core.arguments import split_arguments
     >>> from flaxlayer_core.linen import LinenModule
     >>> from flaxlayer_core.signatures import MethodCall
     >>> module = LinenModule(nn.SelfAttention(2))
