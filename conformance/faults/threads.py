@@ -14,7 +14,9 @@ from flaxlayer_testing.checks.threads import COUNT
 class BuildsInEachThread(FlaxLayer):
     together: ClassVar = threading.Barrier(COUNT)
 
-    def _build_once(self, arrays, structure):
+    def _settle(self, arrays, structure):
+        if self._settled:
+            return
         if threading.current_thread() is not threading.main_thread():
             self.together.wait()
-        self._build_call(arrays, structure)
+        self._settle_for(arrays, structure)

@@ -58,7 +58,7 @@ def outline_outputs(wrapped: Any) -> Outline:
 
     ```python
     >>> import numpy as np
-    >>> from flaxlayer_core.arguments import wrap_statics
+    >>> from flaxlayer_core.outputs import wrap_statics
     >>> outline = outline_outputs(wrap_statics((np.ones(2), "relu")))
     >>> outline.fill([7])
     (7, 'relu')

@@ -158,7 +158,10 @@ def close_input(layer: keras.layers.InputLayer, dtypes: Iterable[Any]) -> None:
     """Gives an input layer that was left open the first of some dtypes."""
     for dtype in dtypes:
         layer.output.__class__ = keras.KerasTensor
-        layer._dtype = layer.output._dtype = keras.backend.standardize_dtype(dtype)
+        known = keras.backend.standardize_dtype(dtype)
+        layer.output._dtype = known
+        # Where Keras runs on nnx, a layer refuses attributes inside of a trace.
+        object.__setattr__(layer, "_dtype", known)
 
 
 def sequential_builds() -> list[SequentialBuild]:
