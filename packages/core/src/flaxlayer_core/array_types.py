@@ -9,12 +9,16 @@ import numpy as np
 
 from flaxlayer_core.shapes import ArraySpec
 
-__all__ = ["is_array"]
+__all__ = ["holds_numbers", "is_array"]
 
 _ARRAYS = (jax.Array, jax.ShapeDtypeStruct, ArraySpec)
 # By its class, not by the object: an object of nnx has an attribute for any name.
 _PROTOCOLS = ("__array__", "__jax_array__", "__dlpack__", "__tf_tracing_type__")
-_NO_NUMBERS = "OSUMm"
+
+
+def holds_numbers(dtype: np.dtype[Any]) -> bool:
+    """Tells whether a dtype of NumPy is one of numbers: not of objects, texts or dates."""
+    return dtype.kind not in "OSUMm"
 
 
 def is_array(value: Any) -> bool:
@@ -41,7 +45,7 @@ def is_array(value: Any) -> bool:
     if isinstance(value, _ARRAYS):
         return True
     if isinstance(value, np.ndarray | np.generic):
-        return value.dtype.kind not in _NO_NUMBERS and value.dtype.names is None
+        return holds_numbers(value.dtype) and value.dtype.names is None
     kind = type(value)
     if isinstance(value, type) or not any(hasattr(kind, name) for name in _PROTOCOLS):
         return False

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from flaxlayer_core.array_types import holds_numbers
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.paths import Path, flatten_with_paths, format_path
 
@@ -107,9 +108,8 @@ def _as_array(leaf: Any) -> Any:
 
 
 def _no_numbers(leaf: Any) -> str:
-    if isinstance(leaf.dtype, np.dtype) and leaf.dtype.kind in "OSUMm":
-        return f"{leaf.dtype}, no numbers"
-    return ""
+    known = isinstance(leaf.dtype, np.dtype)
+    return f"{leaf.dtype}, no numbers" if known and not holds_numbers(leaf.dtype) else ""
 
 
 def fit_variables(
@@ -145,20 +145,15 @@ def fit_variables(
     """
     wanted = dict(flatten_with_paths(dict(expected))[0])
     kept = {name: tree for name, tree in given.items() if name not in ignored}
-    found = {_known(path, wanted): leaf for path, leaf in flatten_with_paths(kept)[0]}
+    found = _placed(kept, wanted)
     problems = [
         f"{format_path(path)}: {problem}"
         for path, leaf in found.items()
         if (problem := _problem(wanted.get(path), leaf))
     ]
     if problems:
-        raise MatchVariablesError(
-            f"{where} does not take the given variables.",
-            expected="; ".join(f"{format_path(p)} {_shape(leaf)}" for p, leaf in wanted.items()),
-            found="; ".join(problems),
-            fix="Give the tree that `Module.init` returns for this module, or a part of it.",
-            law="B4",
-        )
+        expected_there = [describe_variable(path, leaf) for path, leaf in wanted.items()]
+        raise refuse_given(where, expected=expected_there, found=problems)
     return found
 
 
@@ -185,7 +180,7 @@ def match_given(
     ```
     """
     wanted = dict(flatten_with_paths(dict(made))[0])
-    found = {_known(path, wanted): leaf for path, leaf in flatten_with_paths(dict(given))[0]}
+    found = _placed(given, wanted)
     known = {path: leaf for path, leaf in found.items() if path in wanted}
     return known, [path for path in found if path not in wanted]
 
@@ -249,6 +244,10 @@ def _list(texts: Iterable[str], separator: str) -> str:
     every = list(texts)
     more = [f"and {len(every) - _LISTED} more"] if len(every) > _LISTED else []
     return separator.join([*every[:_LISTED], *more])
+
+
+def _placed(given: Mapping[str, Any], wanted: Mapping[Path, Any]) -> dict[Path, Any]:
+    return {_known(path, wanted): leaf for path, leaf in flatten_with_paths(dict(given))[0]}
 
 
 def _known(path: Path, wanted: Mapping[Path, Any]) -> Path:

@@ -47,6 +47,13 @@ def _sign_for_keras(call: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _is_simple(value: Any) -> bool:
+    # What an eager call takes the short way with.
+    if current_backend().is_value(value):
+        return compat.get_mask(value) is None
+    return value is None or type(value) is float
+
+
 class ModuleLayer(MaskingLayer):
     """A Keras layer that calls one method of a Flax module; see `ModuleRunner` for subclasses."""
 
@@ -81,7 +88,7 @@ class ModuleLayer(MaskingLayer):
         elif supposed:
             first_that_runs(
                 specs,
-                lambda dtypes: self._build_for(inputs.with_dtypes(dtypes) if dtypes else inputs),
+                lambda dtypes: self._build_for(inputs.with_dtypes(dtypes)),
             )
         else:
             self._build_for(inputs)
@@ -222,28 +229,13 @@ class ModuleLayer(MaskingLayer):
             bool(args)
             and self._settled
             and "mask" not in kwargs
-            and all(
-                (backend.is_value(arg) and compat.get_mask(arg) is None)
-                or type(arg) is float
-                or arg is None
-                for arg in args
-            )
-            and (not kwargs or self._are_simple(kwargs))
+            and all(map(_is_simple, args))
+            and all(name == "training" or _is_simple(kwargs[name]) for name in kwargs)
             and compat.is_plain_call(self)
             and not self._source().losses_collections
             and self._calls_as_flax()
             and type(self).compute_mask is MaskingLayer.compute_mask
             and backend.is_outermost()
-        )
-
-    def _are_simple(self, kwargs: Mapping[str, Any]) -> bool:
-        is_value = current_backend().is_value
-        return all(
-            name == "training"
-            or (is_value(value) and compat.get_mask(value) is None)
-            or type(value) is float
-            or value is None
-            for name, value in kwargs.items()
         )
 
     def _calls_as_flax(self) -> bool:

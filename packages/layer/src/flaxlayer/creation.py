@@ -77,7 +77,7 @@ class WeightCreation(WeightAccess):
         supposed = self._from_shapes(input_shape)
         first_that_runs(
             supposed.specs,
-            lambda dtypes: self._create(supposed.with_dtypes(dtypes) if dtypes else supposed),
+            lambda dtypes: self._create(supposed.with_dtypes(dtypes)),
         )
 
     def _from_shapes(self, input_shape: Any) -> CallInputs:
@@ -108,9 +108,7 @@ class WeightCreation(WeightAccess):
         supposed = self._from_shapes(input_shape)
         return first_that_runs(
             supposed.specs,
-            lambda dtypes: self._output_shapes(
-                supposed.with_dtypes(dtypes) if dtypes else supposed
-            ),
+            lambda dtypes: self._output_shapes(supposed.with_dtypes(dtypes)),
         )
 
     def _output_shapes(self, inputs: CallInputs) -> Any:

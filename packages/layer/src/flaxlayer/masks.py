@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -140,26 +140,26 @@ class MaskingLayer(ModuleRunner):
         return all(any(part is other for other in travelling) for part in given)
 
     def _with_masks(
-        self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks
+        self,
+        arrays: Sequence[Any],
+        structure: ArgumentStructure,
+        masks: Masks,
+        *,
+        bring: Callable[[Any, MaskForm], Any] | None = None,
     ) -> tuple[list[Any], ArgumentStructure]:
         """Returns the arrays and the structure of a call with its masks in their places."""
         uses = self._mask_plan(arrays, structure, masks).uses if masks else ()
         if not uses:
             return list(arrays), structure
         args, kwargs = structure.merge(arrays)
-        completed = add_masks(self._method_call, args, kwargs, uses, masks, _in_form)
+        completed = add_masks(self._method_call, args, kwargs, uses, masks, bring or _in_form)
         return split_arguments(args, completed)
 
     def _masked_structure(
         self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks
     ) -> ArgumentStructure:
-        uses = self._mask_plan(arrays, structure, masks).uses if masks else ()
-        if not uses:
-            return structure
-        args, kwargs = structure.merge(arrays)
         # No mask is brought into its form for it.
-        completed = add_masks(self._method_call, args, kwargs, uses, masks, lambda mask, _: mask)
-        return split_arguments(args, completed)[1]
+        return self._with_masks(arrays, structure, masks, bring=lambda mask, _: mask)[1]
 
     def _mask_plan(
         self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks

@@ -67,8 +67,10 @@ class CallInputs:
         """The dtypes of the arrays."""
         return [spec.dtype for spec in self.specs]
 
-    def with_dtypes(self, dtypes: Sequence[Any]) -> CallInputs:
-        """Returns inputs of the same shapes with other dtypes, without values."""
+    def with_dtypes(self, dtypes: Sequence[Any] | None) -> CallInputs:
+        """Returns inputs of the same shapes with other dtypes, without values; None: themselves."""
+        if dtypes is None:
+            return self
         specs = [
             ArraySpec(spec.shape, dtype) for spec, dtype in zip(self.specs, dtypes, strict=True)
         ]

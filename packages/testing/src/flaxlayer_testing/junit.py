@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from flaxlayer_testing.records import FaultResult, Record
 from flaxlayer_testing.report import Entry, Report, Status
+from flaxlayer_testing.stored import printable
 
 __all__ = ["junit_xml", "write_junit"]
 
@@ -54,22 +55,26 @@ def _add_report(root: ElementTree.Element, report: Report) -> None:
         "skipped": len(report.of(Status.SKIPPED)) + len(report.of(Status.EXPECTED)),
     }
     numbers = {name: str(count) for name, count in counts.items()}
-    suite = ElementTree.SubElement(root, "testsuite", {"name": _clean(report.subject), **numbers})
+    suite = ElementTree.SubElement(
+        root, "testsuite", {"name": printable(report.subject), **numbers}
+    )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in {**report.versions, "seed": str(report.seed)}.items():
-        ElementTree.SubElement(properties, "property", name=_clean(name), value=_clean(value))
+        ElementTree.SubElement(properties, "property", name=printable(name), value=printable(value))
     for entry in report.entries:
         _add_entry(suite, report, entry)
 
 
 def _add_entry(suite: ElementTree.Element, report: Report, entry: Entry) -> None:
     fields = {"classname": report.layer, "name": entry.check, "time": f"{entry.seconds:.3f}"}
-    case = ElementTree.SubElement(suite, "testcase", {k: _clean(v) for k, v in fields.items()})
+    case = ElementTree.SubElement(suite, "testcase", {k: printable(v) for k, v in fields.items()})
     if entry.status is Status.FAILED:
-        failure = ElementTree.SubElement(case, "failure", type=_clean(entry.error_type))
-        failure.text = _clean(entry.failure_text())
+        failure = ElementTree.SubElement(case, "failure", type=printable(entry.error_type))
+        failure.text = printable(entry.failure_text())
     elif entry.status is not Status.PASSED:
-        ElementTree.SubElement(case, "skipped", message=_clean(f"{entry.status}: {entry.message}"))
+        ElementTree.SubElement(
+            case, "skipped", message=printable(f"{entry.status}: {entry.message}")
+        )
 
 
 def _add_faults(root: ElementTree.Element, faults: tuple[FaultResult, ...]) -> None:
@@ -78,11 +83,8 @@ def _add_faults(root: ElementTree.Element, faults: tuple[FaultResult, ...]) -> N
     suite = ElementTree.SubElement(root, "testsuite", fields)
     for fault in faults:
         fields = {"classname": fault.check, "name": fault.fault, "time": f"{fault.seconds:.3f}"}
-        case = ElementTree.SubElement(suite, "testcase", {k: _clean(v) for k, v in fields.items()})
+        case = ElementTree.SubElement(
+            suite, "testcase", {k: printable(v) for k, v in fields.items()}
+        )
         if not fault.ok:
-            ElementTree.SubElement(case, "failure").text = _clean(fault.message)
-
-
-def _clean(text: str) -> str:
-    # XML 1.0 has no control characters but these.
-    return "".join(char for char in text if char.isprintable() or char in "\t\n")
+            ElementTree.SubElement(case, "failure").text = printable(fault.message)

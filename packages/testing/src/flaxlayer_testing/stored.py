@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["items", "mapping", "number", "parse", "read", "table", "text", "texts", "whole"]
+__all__ = [
+    "items",
+    "mapping",
+    "number",
+    "parse",
+    "printable",
+    "read",
+    "table",
+    "text",
+    "texts",
+    "whole",
+]
 
 Value = TypeVar("Value")
 
@@ -81,7 +92,12 @@ def text(value: Any) -> str:
     """
     if not isinstance(value, str):
         raise _refused(value, "a text")
-    return "".join(c if c.isprintable() or c in "\t\n" else "?" for c in value)
+    return printable(value, instead="?")
+
+
+def printable(value: str, *, instead: str = "") -> str:
+    """Returns a text without control characters and the like, which XML 1.0 does not have."""
+    return "".join(char if char.isprintable() or char in "\t\n" else instead for char in value)
 
 
 def number(value: Any) -> float:
