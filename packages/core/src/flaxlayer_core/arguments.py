@@ -12,7 +12,7 @@ import numpy as np
 
 from flaxlayer_core.array_types import is_array
 from flaxlayer_core.errors import CallArgumentError
-from flaxlayer_core.taking_apart import has_parts, put_together, take_apart
+from flaxlayer_core.taking_apart import has_parts, is_hashable, put_together, take_apart
 
 __all__ = ["ArgumentStructure", "split_arguments"]
 
@@ -31,11 +31,7 @@ def _identity(value: Any) -> tuple[type, Any]:
 
 
 def _unhashable(value: Any) -> str:
-    try:
-        hash(value)
-    except TypeError:
-        return repr(value)
-    return ""
+    return "" if is_hashable(value) else repr(value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-__all__ = ["Container", "is_container", "plain_container", "register_plain_container"]
+__all__ = [
+    "Container",
+    "is_container",
+    "own_attributes",
+    "plain_container",
+    "register_plain_container",
+]
 
 _plain: dict[type, Callable[[Any], Any]] = {}
 
@@ -130,13 +136,28 @@ def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
     return None, []
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def own_attributes(value: Any) -> dict[str, Any]:
+    """Returns what an object holds in its attributes and slots, by name.
+
+    Example:
+
+    ```python
+    >>> own_attributes(SimpleNamespace(width=3))
+    {'width': 3}
+
+    ```
+    """
     found = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                 found[name] = getattr(value, name)
+    return found
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    found = own_attributes(value)
     if isinstance(value, defaultdict):
         found["default_factory"] = value.default_factory
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -63,18 +64,14 @@ def same_partial(static: Any, method: Any, base: type) -> bool:
     """Tells whether a method is what a `functools.partialmethod` of a class gives an instance."""
     if not (isinstance(static, functools.partialmethod) and isinstance(method, functools.partial)):
         return False
-    values, found = (*static.args,), (*method.args,)
+    values, found = (*static.args,), (*method.args,)  # by identity: an array has no truth of `==`
     return (
         unbound(method.func, base) is static.func is not method.func
         and static.keywords.keys() == method.keywords.keys()
         and len(values) == len(found)
-        and all(map(_is, values, found))
+        and all(map(operator.is_, values, found))
         and all(value is method.keywords[name] for name, value in static.keywords.items())
     )
-
-
-def _is(left: Any, right: Any) -> bool:
-    return left is right  # an array has no truth of `==`
 
 
 def without_module(function: Callable[..., Any]) -> inspect.Signature | None:

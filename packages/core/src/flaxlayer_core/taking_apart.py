@@ -18,7 +18,15 @@ from flaxlayer_core.collections import VariableSpec
 from flaxlayer_core.containers import Container, is_container, plain_container
 from flaxlayer_core.graph_arguments import GraphPart, is_graph_object, merge_graph, split_graph
 
-__all__ = ["Apart", "KeyData", "has_parts", "put_outputs_together", "put_together", "take_apart"]
+__all__ = [
+    "Apart",
+    "KeyData",
+    "has_parts",
+    "is_hashable",
+    "put_outputs_together",
+    "put_together",
+    "take_apart",
+]
 
 
 @jax.tree_util.register_pytree_node_class
@@ -132,7 +140,7 @@ class _TakingApart:
         taken = parts.with_children([self.run(child) for child in parts.children])
         holds = any(map(self._held, jax.tree_util.tree_leaves(taken)))
         # A setting that holds no array is static as a whole.
-        return taken if holds or len(self._objects) > before or not _is_hashable(value) else value
+        return taken if holds or len(self._objects) > before or not is_hashable(value) else value
 
 
 def _is_whole(value: Any) -> bool:
@@ -148,7 +156,8 @@ def _is_sortable(keys: Iterable[Any]) -> bool:
     return True
 
 
-def _is_hashable(value: Any) -> bool:
+def is_hashable(value: Any) -> bool:
+    """Tells whether a value can be part of a key, as static values are."""
     try:
         hash(value)
     except TypeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = [
     "Protocol",
-    "attributes_of",
     "codec_of",
     "has_protocol",
     "protocol_named",
@@ -26,7 +25,6 @@ from flax import nnx
 from flax.core import FrozenDict
 
 _CODED = "registered"
-_NOT_HELD = frozenset({"__dict__", "__weakref__"})
 _NOT_CONFIGURATIONS = (nn.Module, nnx.Module, nnx.Variable, jax.Array, np.ndarray, enum.Enum)
 
 
@@ -184,14 +182,6 @@ def protocols_of(cls: type) -> tuple[Protocol, ...]:
 def has_protocol(value: object) -> bool:
     """Whether `value` is a class whose objects are stored by a protocol."""
     return isinstance(value, type) and bool(protocols_of(value))
-
-
-def attributes_of(value: object) -> list[object]:
-    """What an object holds in its attributes and slots."""
-    slots = [vars(cls).get("__slots__", ()) for cls in type(value).__mro__]
-    names = [name for each in slots for name in ([each] if isinstance(each, str) else each)]
-    held = [getattr(value, name, None) for name in names if name not in _NOT_HELD]
-    return [*getattr(value, "__dict__", {}).values(), *held]
 
 
 def protocol_named(name: object, cls: type) -> Protocol | None:

@@ -13,9 +13,10 @@ from typing import Any
 from flaxlayer_core.config.config_dicts import config_dict_items
 from flaxlayer_core.config.definitions import closure_variables, is_lifted_class
 from flaxlayer_core.config.functions import factory_arguments
-from flaxlayer_core.config.protocols import attributes_of, has_protocol
+from flaxlayer_core.config.protocols import has_protocol
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.world import adopt
+from flaxlayer_core.containers import own_attributes
 
 
 def remember(value: object) -> None:
@@ -74,7 +75,7 @@ def _parts(value: object) -> Iterable[object]:
 def _attributes(value: Any) -> Iterable[object]:
     if not dataclasses.is_dataclass(value):
         is_told = type(value) is SimpleNamespace or has_protocol(type(value))
-        return attributes_of(value) if is_told else ()
+        return own_attributes(value).values() if is_told else ()
     names = [
         field.name for field in dataclasses.fields(value) if field.init and field.name != "parent"
     ]
