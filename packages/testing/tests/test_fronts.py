@@ -55,8 +55,8 @@ class Negates(FlaxLayer):
 class DropsMasks(FlaxLayer):
     """A layer that lets the mask travel on, and keeps it from the method."""
 
-    def _with_masks(self, args, kwargs, masks):
-        return super()._with_masks(args, kwargs, {})
+    def _with_masks(self, arrays, structure, masks, **bring):
+        return super()._with_masks(arrays, structure, {}, **bring)
 
 
 class DecodesOnly(FlaxLayer):
