@@ -80,6 +80,7 @@ def factories(tmp_path, monkeypatch):
     del sys.modules["factories"]
 
 
+@pytest.mark.slow
 def test_a_trained_model_of_factories_loads_where_they_are_registered(factories, tmp_path, close):
     pytest.importorskip("flax", minversion="0.11")
     makers = [

@@ -42,6 +42,7 @@ def leaves(outputs):
     return jax.tree.leaves(list(outputs.values()) if isinstance(outputs, dict) else outputs)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(cases())
 def test_every_drawn_module_initialises_and_runs_in_both_modes(case):

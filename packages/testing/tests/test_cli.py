@@ -173,6 +173,7 @@ def test_search_that_finds_nothing_passes(project):
     assert not (project / "flaxlayer-failure.json").exists()
 
 
+@pytest.mark.slow
 @nnx_is_there
 @pytest.mark.law("T1")
 def test_search_generates_nnx_modules_and_replays_them(project):

@@ -44,6 +44,7 @@ def outputs(case, module, *, training):
         return module(*inputs, **flag_arguments(case.spec, training=training))
 
 
+@pytest.mark.slow
 @pytest.mark.law("T1")
 @pytest.mark.parametrize(
     "features",
@@ -100,6 +101,7 @@ def test_a_program_of_a_check_passes_for_the_layer(check):
     run(failing_program(Subject.from_case(Case(spec, framework="nnx")), check))
 
 
+@pytest.mark.slow
 @pytest.mark.law("T1")
 def test_a_program_stands_alone():
     spec = find(nnx_modules(features=["sow_loss", "tied"], max_nodes=1), lambda spec: True)

@@ -45,6 +45,7 @@ def jaxprs(case, module, variables):
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(cases())
 def test_a_program_defines_the_same_computation_as_the_built_module(case):
@@ -55,6 +56,7 @@ def test_a_program_defines_the_same_computation_as_the_built_module(case):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "features",
     [
