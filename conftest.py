@@ -1,6 +1,7 @@
 """What tests of every package share: a process of their own."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -22,5 +23,23 @@ def passes_in_a_process() -> Callable[..., None]:
             [*command, *map(str, paths)], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+    return run
+
+
+@pytest.fixture
+def within_limits() -> Callable[..., str]:
+    """Runs code in a process that ends where it takes more time or memory than its input can."""
+
+    def run(code: str, *, cpu_seconds: int = 60, memory: int = 8 << 30) -> str:
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+        done = subprocess.run(
+            [sys.executable, "-"], input=code, preexec_fn=limit, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"ended with {done.returncode}: {done.stderr[-2000:]}"
+        return done.stdout
 
     return run

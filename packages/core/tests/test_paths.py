@@ -1,4 +1,4 @@
-"""Paths of variables, as text and as patterns (C1, C5, W1)."""
+"""Paths of variables, as text (C1, W1)."""
 
 import flax.linen as nn
 import flax.struct
@@ -10,25 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxlayer_core import (
-    MatchPathPatternError,
     escape_part,
     flatten_with_paths,
     format_path,
-    match_paths,
     parse_path,
 )
 
 parts = st.text(alphabet="ab/%25F *", max_size=6)
 paths = st.lists(parts, min_size=1, max_size=4).map(tuple)
-
-TREE = [
-    ("params", "encoder", "Dense_0", "kernel"),
-    ("params", "encoder", "Dense_0", "bias"),
-    ("params", "encoder", "Dense_10", "bias"),
-    ("params", "head", "kernel"),
-    ("params", "head/2", "kernel"),
-    ("batch_stats", "encoder", "mean"),
-]
 
 
 @flax.struct.dataclass
@@ -49,10 +38,6 @@ class Pair(nn.meta.AxisMetadata):
 
     def remove_axis(self, index, params):
         return self
-
-
-def select(*patterns):
-    return {format_path(path) for path in match_paths(patterns, TREE)}
 
 
 @pytest.mark.law("W1")
@@ -120,72 +105,3 @@ def test_a_frozen_dict_has_the_paths_of_a_dict():
 @pytest.mark.law("C1")
 def test_an_empty_tree_has_no_paths():
     assert flatten_with_paths({"params": {}})[0] == []
-
-
-@pytest.mark.law("C5")
-@pytest.mark.parametrize(
-    ("pattern", "selected"),
-    [
-        ("params/head/kernel", {"params/head/kernel"}),
-        ("params/head", {"params/head/kernel"}),
-        ("params/head/", {"params/head/kernel"}),
-        ("params/head/**", {"params/head/kernel"}),
-        ("params/head%2F2", {"params/head%2F2/kernel"}),
-        ("params/*/kernel", {"params/head/kernel", "params/head%2F2/kernel"}),
-        (
-            "**/kernel",
-            {
-                "params/encoder/Dense_0/kernel",
-                "params/head/kernel",
-                "params/head%2F2/kernel",
-            },
-        ),
-        ("params/encoder/Dense_?/bias", {"params/encoder/Dense_0/bias"}),
-        ("**/Dense_*/bias", {"params/encoder/Dense_0/bias", "params/encoder/Dense_10/bias"}),
-        ("params/**/Dense_0/bias", {"params/encoder/Dense_0/bias"}),
-        ("*/encoder/mean", {"batch_stats/encoder/mean"}),
-        ("**", {format_path(path) for path in TREE}),
-    ],
-)
-def test_a_pattern_selects(pattern, selected):
-    assert select(pattern) == selected
-
-
-@pytest.mark.law("C5")
-def test_two_stars_match_no_name_at_all_too():
-    assert match_paths(["params/**/kernel"], [("params", "kernel")]) == {("params", "kernel")}
-
-
-@pytest.mark.law("C5")
-def test_several_patterns_select_what_any_of_them_does():
-    assert select("params/head/kernel", "batch_stats") == {
-        "params/head/kernel",
-        "batch_stats/encoder/mean",
-    }
-
-
-@pytest.mark.law("C5")
-@pytest.mark.parametrize(
-    "pattern", ["head", "params/encoder/Dense_0/ker", "arams/**", "params/hea", "params.head", ""]
-)
-def test_a_pattern_matches_whole_names_from_the_collection_on(pattern):
-    with pytest.raises(MatchPathPatternError):
-        select(pattern)
-
-
-@pytest.mark.law("C5")
-def test_a_pattern_that_selects_nothing_is_explained():
-    with pytest.raises(MatchPathPatternError) as caught:
-        match_paths(["params/**", "b/**"], [("params", "b"), ("params", "a")], where="Layer 'x'")
-    assert str(caught.value).splitlines() == [
-        "Layer 'x' has no variable that matches 'b/**'.",
-        "Expected: a pattern of one of: params/a, params/b",
-        "Found: 'b/**'",
-        "Fix: Correct the pattern; * matches within a name, ** across names.",
-        "Law: C5",
-    ]
-
-
-@pytest.mark.law("C5")
-def test_no_patterns_select_nothing():
-    assert select() == set()

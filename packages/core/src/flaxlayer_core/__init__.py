@@ -69,9 +69,9 @@ from flaxlayer_core.paths import (
     escape_part,
     flatten_with_paths,
     format_path,
-    match_paths,
     parse_path,
 )
+from flaxlayer_core.patterns import match_paths
 from flaxlayer_core.plans import Discovery, ModePlan, Probe
 from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols

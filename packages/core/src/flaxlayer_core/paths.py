@@ -1,15 +1,11 @@
-"""Paths of variables, as text and as patterns (W1, C5)."""
+"""Paths of variables, as text (W1)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 from flax.core import meta
-
-from flaxlayer_core.errors import MatchPathPatternError
 
 __all__ = [
     "Path",
@@ -17,7 +13,6 @@ __all__ = [
     "flatten_with_paths",
     "format_path",
     "key_name",
-    "match_paths",
     "parse_path",
 ]
 
@@ -142,57 +137,3 @@ def flatten_with_paths(tree: Any) -> tuple[list[tuple[Path, Any]], jax.tree_util
         for suffix, leaf in inner:
             pairs.append((path if single else path + tuple(map(key_name, suffix)), leaf))
     return pairs, treedef
-
-
-def _pattern_regex(pattern: str) -> re.Pattern[str]:
-    parts = []
-    for part in pattern.split("/"):
-        if part == "**":
-            parts.append(r"(?:[^/]+/)*[^/]+")
-        else:
-            parts.append(re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))
-    regex = "/".join(parts).replace(r"(?:[^/]+/)*[^/]+/", r"(?:[^/]+/)*")
-    return re.compile(regex + r"\Z")
-
-
-def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, where: str = "") -> set[Path]:
-    """Finds the paths that any of the patterns selects.
-
-    `*` and `?` match within one name, `**` any number of names (as in `pathlib`); a pattern that
-    names an inner node selects everything below it.
-
-    Args:
-        patterns: Such as `"params/encoder/**"` or `"**/bias"`.
-        paths: The paths to choose from.
-        where: What to name in an error, such as a layer.
-
-    Returns:
-        The selected paths.
-
-    Raises:
-        MatchPathPatternError: If a pattern selects nothing.
-
-    Example:
-
-    ```python
-    >>> paths = [("params", "enc", "bias"), ("params", "out", "bias"), ("params", "out", "kernel")]
-    >>> sorted(match_paths(["params/enc", "**/kernel"], paths))
-    [('params', 'enc', 'bias'), ('params', 'out', 'kernel')]
-
-    ```
-    """
-    known = {format_path(path): path for path in paths}
-    selected: set[Path] = set()
-    for pattern in patterns:
-        regexes = (_pattern_regex(pattern), _pattern_regex(pattern.rstrip("/") + "/**"))
-        hits = {path for text, path in known.items() if any(r.match(text) for r in regexes)}
-        if not hits:
-            raise MatchPathPatternError(
-                f"{where or 'The tree'} has no variable that matches {pattern!r}.",
-                expected="a pattern of one of: " + ", ".join(sorted(known)),
-                found=repr(pattern),
-                fix="Correct the pattern; * matches within a name, ** across names.",
-                law="C5",
-            )
-        selected |= hits
-    return selected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -40,8 +41,10 @@ class FrozenPaths:
 
     def resolve(self, weights: FlaxWeights, *, where: str) -> None:
         """Applies the patterns that waited for build."""
-        for freeze, pattern in self.pending:
-            self.change([pattern], weights, freeze=freeze, where=where)
+        # One walk over the variables for many patterns (S3).
+        for freeze, given in itertools.groupby(self.pending, lambda waiting: waiting[0]):
+            patterns = [pattern for _, pattern in given]
+            self.change(patterns, weights, freeze=freeze, where=where)
         self.pending = []
 
     def apply(self, weights: FlaxWeights, *, trainable: bool) -> None:
