@@ -180,3 +180,29 @@ def serve_onnx_alone():
         assert done.returncode == 0, done.stderr[-3000:]
 
     return run
+
+
+# Opens each case of a test in a process of its own that may take so much more memory and no more.
+GUARD = """
+import resource, sys
+
+def guard(mebibytes, seconds=60):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    bound = pages * resource.getpagesize() + (mebibytes << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+    spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
+"""
+
+
+@pytest.fixture(scope="session")
+def run_guarded():
+    """Runs a script that calls `guard(mebibytes)` before what is to be bounded; its last line."""
+
+    def run(script, *arguments):
+        command = [sys.executable, "-c", GUARD + script, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout.splitlines()[-1]
+
+    return run

@@ -271,3 +271,45 @@ def test_variables_get_their_paths_in_the_scope_of_a_layer():
     layer = keras.layers.Dense(2, name="dense")
     with compat.scope_of(layer):
         assert keras.Variable(1.0, name="kernel").path == "dense/kernel"
+
+
+@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
+def test_what_keras_has_of_a_file_shows_the_groups_of_hdf5(shards, tmp_path):
+    if shards and keras.version() < "3.10":
+        pytest.skip("Keras 3.10 writes shards")
+    seen = []
+
+    class Looking(keras.layers.Dense):
+        def load_own_variables(self, store):
+            for group in compat.h5_groups(store):
+                seen.append({key: group[key].shape for key in group})
+            super().load_own_variables(store)
+
+    model = keras.Sequential([keras.Input((300,)), Looking(500)])
+    if shards:
+        model.save_weights(tmp_path / "m.weights.json", max_shard_size=0.00056)
+        model.load_weights(tmp_path / "m.weights.json")
+    else:
+        model.save_weights(tmp_path / "m.weights.h5")
+        model.load_weights(tmp_path / "m.weights.h5")
+    found = {key: shape for group in seen for key, shape in group.items()}
+    assert found == {"0": (300, 500), "1": (500,)}
+    assert len(list(tmp_path.iterdir())) == (3 if shards else 1)
+
+
+def test_what_is_no_file_has_no_groups_of_hdf5():
+    assert list(compat.h5_groups({"a": np.ones(1)})) == []
+
+
+def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
+    layer = FlaxLayer(nn.Dense(3))
+    attributes = set(vars(layer))
+    with pytest.raises(KeyboardInterrupt), compat.restoring(layer, "_call_state"):
+        layer.inner = keras.layers.Dense(2)
+        layer(X)
+        raise KeyboardInterrupt
+    assert set(vars(layer)) == attributes
+    assert (layer.weights, layer._layers, layer.built) == ([], [], False)
+    layer.extra = layer.add_weight(shape=(1,))
+    layer(X)
+    assert len(layer.weights) == 3

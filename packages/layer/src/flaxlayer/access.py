@@ -12,7 +12,7 @@ from flaxlayer.base import ModuleLayer
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.loading import checked_assignments
 from flaxlayer.settings import Settings
-from flaxlayer.weights import FlaxWeights
+from flaxlayer.weights import FlaxWeights, restoring_values
 from flaxlayer_core import FlaxModule, Role
 
 __all__ = ["WeightAccess"]
@@ -96,7 +96,12 @@ class WeightAccess(ModuleLayer):
             self._settings.policy,
             where=f"Layer {self.name!r}",
         )
-        self._flax_weights.assign(pairs)
+        self._flax_weights.replace(pairs)
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Takes values in the order of `weights`, all of them or none."""
+        with restoring_values(self.weights):
+            super().set_weights(weights)
 
     def to_module(self) -> Any:
         """Returns the module bound to the current values (W2).

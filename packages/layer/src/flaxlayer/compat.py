@@ -25,10 +25,15 @@ Checked with the versions of docs/versions.md.
   float may stand for any dtype: Keras builds a model from shapes in one (A10).
 - `Layer._tracker`, `_untrack_variable`, `_open_name_scope`: a layer whose variables turn out wrong
   at the first call, or in a file, gets others, after Keras has locked it (A10, W4).
+- `Layer._tracker` and its `config`, `stored_ids` and `locked`: a layer that could not be built from
+  a file is put back to what it was, with what Keras wrote on it and tracks of it (S6).
 - the frames of `Sequential.build`, `Layer.__call__` and `Functional._convert_inputs_to_tensors`,
   `Sequential._layers`, `KerasTensor._dtype` and `InputLayer._dtype`: a Sequential model that is
   built by its first call takes the dtype of a layer for that of its inputs, casts all inputs to it,
   and tells no layer what it was called with (A10).
+- `H5IOStore._h5_entry_group` (`H5Entry.group` before Keras 3.10), and of `ShardedH5IOStore`
+  `current_shard_filenames`, `current_shard_path`, `_switch_h5_file` and `_restore_h5_file`: what
+  Keras hands to `load_own_variables` reads a whole array, and not what the file says of it (S3).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
@@ -55,6 +60,7 @@ __all__ = [
     "announce_mask",
     "close_input",
     "get_mask",
+    "h5_groups",
     "in_jax2tf",
     "in_stateless_scope",
     "in_symbolic_scope",
@@ -68,6 +74,7 @@ __all__ = [
     "model_signature",
     "objects_in_loading",
     "raw_values",
+    "restoring",
     "retracking",
     "scope_of",
     "sequential_builds",
@@ -98,6 +105,30 @@ def retracking(layer: keras.layers.Layer, old: Iterable[keras.Variable]) -> Iter
     finally:
         if locked:
             tracker.lock()
+
+
+@contextlib.contextmanager
+def restoring(layer: keras.layers.Layer, *copied: str) -> Iterator[None]:
+    """Puts the attributes of a layer back, and what Keras tracks of it, if what runs inside fails.
+
+    Args:
+        layer: The layer.
+        *copied: Attributes whose objects change in place.
+    """
+    tracker, known = layer._tracker, dict(vars(layer))
+    known |= {name: copy.copy(known[name]) for name in copied}
+    tracked = {name: list(values) for name, (_, values) in tracker.config.items()}
+    locked = tracker.locked
+    try:
+        yield
+    except BaseException:
+        vars(layer).clear()
+        vars(layer).update(known)
+        for name, (_, values) in tracker.config.items():
+            values[:] = tracked[name]
+            tracker.stored_ids[name] = set(map(id, values))
+        tracker.locked = locked
+        raise
 
 
 def scope_of(layer: keras.layers.Layer) -> contextlib.AbstractContextManager[Any]:
@@ -279,6 +310,30 @@ def is_pickling() -> bool:
 def is_unpickling() -> bool:
     """Tells whether Keras reads an archive out of a pickle in this thread."""
     return _is_running(KerasSaveable._unpickle_model)
+
+
+def h5_groups(store: Any) -> Iterator[Any]:
+    """Yields the groups of HDF5 behind what Keras has of a file for a layer, one a file.
+
+    Args:
+        store: What `load_own_variables` gets; anything else has none.
+    """
+    group = getattr(store, "_h5_entry_group", getattr(store, "group", None))
+    if group is None:
+        return
+    yield group
+    others = [n for n in getattr(store, "current_shard_filenames", ()) if n != _open_shard(store)]
+    try:
+        for name in others:
+            store._switch_h5_file(name, mode="r")
+            yield store._h5_entry_group
+    finally:
+        if others:
+            store._restore_h5_file()
+
+
+def _open_shard(store: Any) -> str:
+    return str(store.current_shard_path.name)
 
 
 def _is_running(*functions: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -168,11 +168,11 @@ class WeightCreation(WeightAccess):
         title, layout = blueprint.probe.title, blueprint.discovery.layout
         layouts = variable_layouts(blueprint, prefix=self.path, where=title)
         places = shardings_of(layouts)
-        initial = storing.InitialValues(
+        initial: Callable[[], Sequence[Any]] = storing.InitialValues(
             lambda: initial_variables(blueprint, self._seed, values=inputs.values, shardings=places)
         )
         if file is not None:
-            initial = storing.InitialValues.stored(layout, file.values(layout))
+            initial = file.values(layout)
         return create_weights(
             layout,
             initial,
@@ -252,9 +252,22 @@ class WeightCreation(WeightAccess):
         if file.empty and self._refusal is not None and self._refusal[0]() is file.store:
             raise self._refusal[1]
         if file.inputs is not None and self._is_open_to(file.inputs):
-            self._build_for(file.inputs, file)
-        file.assign(self._weights_by_path, self._own_variables())
+            with compat.restoring(self, "_call_state", "_frozen"):
+                self._build_from(file, file.inputs)
+        else:
+            file.assign(self._weights_by_path, self._own_variables())
         self._refusal = None
+
+    def _build_from(self, file: StoredWeights, inputs: CallInputs) -> None:
+        before = self._weights_by_path
+        self._build_for(inputs, file)
+        weights, own = self._weights_by_path, self._own_variables()
+        assert weights is not None
+        kept = before is not None and before.variables is weights.variables
+        if kept or type(self).build is not WeightCreation.build:
+            file.assign(weights, own)
+        else:  # B6: the variables have been made of what the file has
+            file.assign_own(own)
 
     def _is_open_to(self, inputs: CallInputs) -> bool:
         known = self._call_state.inputs

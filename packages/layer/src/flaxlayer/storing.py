@@ -20,7 +20,6 @@ from flaxlayer_core import (
     ArraySpec,
     BuildModuleError,
     MethodCall,
-    VariableLayout,
     VariableSpec,
     flatten_with_paths,
     split_arguments,
@@ -107,12 +106,6 @@ class InitialValues:
     def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
         self._make = make
         self._leaves: list[Any] | None = None
-
-    @classmethod
-    def stored(cls, layout: VariableLayout, values: Mapping[str, Any]) -> InitialValues:
-        """Takes arrays in the order of a layout from a file."""
-        arrays = list(map(jax.numpy.asarray, values.values()))
-        return cls(lambda: layout.unflatten(arrays))
 
     def __call__(self) -> list[Any]:
         """Returns the arrays."""

@@ -25,7 +25,7 @@ from flaxlayer_core import (
     match_paths,
 )
 
-__all__ = ["FlaxWeights", "create_weights", "trains"]
+__all__ = ["FlaxWeights", "create_weights", "replace_values", "restoring_values", "trains"]
 
 
 _NO_LOCK = contextlib.nullcontext()
@@ -59,6 +59,11 @@ class FlaxWeights:
             for variable, value in writes:
                 variable.assign(value)
 
+    def replace(self, writes: Iterable[tuple[keras.Variable, Any]]) -> None:
+        """Gives variables new values, all at once for other threads, and all or none of them."""
+        with self._turn():
+            replace_values(writes)
+
     def jax_values(self) -> list[Any]:
         """Returns the current values as arrays of JAX."""
         with self._turn():  # on TensorFlow what holds a value is read here
@@ -83,6 +88,31 @@ class FlaxWeights:
     def by_path(self) -> dict[Path, keras.Variable]:
         """Returns the variables by the path of the module's variable."""
         return dict(zip(self.layout.paths, self.variables, strict=True))
+
+
+def replace_values(writes: Iterable[tuple[keras.Variable, Any]]) -> None:
+    """Gives variables new values; what stops it, an interrupt too, leaves all as they were (S6).
+
+    Args:
+        writes: Variables and values, each asked for when the one before it has been written.
+    """
+    keep = current_backend().keep
+    with contextlib.ExitStack() as undo:
+        for variable, value in writes:
+            undo.callback(variable.assign, keep(variable))
+            variable.assign(value)
+        undo.pop_all()
+
+
+@contextlib.contextmanager
+def restoring_values(variables: Iterable[keras.Variable]) -> Iterator[None]:
+    """Gives variables their values back, where what runs inside is stopped (S6)."""
+    kept = [(variable, current_backend().keep(variable)) for variable in variables]
+    with contextlib.ExitStack() as undo:
+        for variable, value in kept:
+            undo.callback(variable.assign, value)
+        yield
+        undo.pop_all()
 
 
 def create_weights(

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import keras
 import numpy as np
 
+from flaxlayer import compat
 from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.storing import CallInputs, decode_inputs, encode_inputs
-from flaxlayer.weights import FlaxWeights
+from flaxlayer.weights import FlaxWeights, replace_values
 from flaxlayer_core import EncodeModuleError, MatchWeightsFileError, VariableLayout
 
 __all__ = ["StoredWeights", "open_weights", "store_key", "weakly", "write_weights"]
@@ -21,6 +24,8 @@ __all__ = ["StoredWeights", "open_weights", "store_key", "weakly", "write_weight
 # `store_key` makes no name that begins with a percent sign, unless two digits follow it.
 _INPUTS, _OWN = "%inputs", "%own."
 _MAX_BYTES = 1 << 24
+_EXPANSION = 100
+_MOST_NAMES, _LONGEST_NAME = 50, 200
 
 
 def store_key(path: Sequence[str]) -> str:
@@ -94,14 +99,19 @@ class StoredWeights:
         """Whether the file has no group for the layer, or one with nothing in it."""
         return not self.recorded and not self.keys
 
-    def values(self, layout: VariableLayout) -> dict[str, Any]:
-        """Returns the arrays for variables that are still to be made, all checked.
+    def values(self, layout: VariableLayout) -> Callable[[], Sequence[Any]]:
+        """Returns what gives the arrays for variables to be made, each read when it is asked for.
 
         Raises:
-            MatchWeightsFileError: If names or shapes differ.
+            MatchWeightsFileError: If names, shapes or dtypes differ; or, when one is asked for, if
+                it cannot be read.
         """
         expected = {store_key(spec.path): spec for spec in layout.specs}
-        return self._checked(expected, [key for key in self.keys if not key.startswith(_OWN)])
+        self._check(expected, [key for key in self.keys if not key.startswith(_OWN)])
+        stored = _StoredValues(self, layout)
+        # Variables that are made when a scope ends would find the file closed.
+        values = list(stored) if compat.in_stateless_scope() else stored
+        return lambda: values
 
     def assign(self, weights: FlaxWeights | None, own: Sequence[keras.Variable]) -> None:
         """Reads variables by path, or by order from a file of `keras.layers.FlaxLayer` (W3).
@@ -111,35 +121,80 @@ class StoredWeights:
             own: The variables that a subclass added.
 
         Raises:
-            MatchWeightsFileError: If names or shapes differ, or the file says nothing of a layer
-                that is not built; nothing is changed then.
+            MatchWeightsFileError: If names, shapes or dtypes differ, or the file says nothing of a
+                layer that is not built; nothing is changed then.
         """
         strange = not self.recorded or any(not key.startswith(_OWN) for key in self.keys)
         if weights is None and strange:
-            raise self._refusal("nothing: the layer is not built", list(self.keys))
+            raise self._refusal(["nothing: the layer is not built"], list(self.keys))
         variables = {} if weights is None else dict(_by_key(weights, self.keys))
         variables |= _own_by_key(own)
-        values = self._checked(variables, self.keys)
-        for key, variable in variables.items():
-            variable.assign(values[key])
+        self._check(variables, self.keys)
+        take = replace_values if weights is None else weights.replace
+        take((variable, self.read(key)) for key, variable in variables.items())
 
-    def _checked(self, expected: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-        values = {key: _read(self.store, key) for key in expected if key in keys}
-        problems = [f"missing {key}" for key in sorted(set(expected) - set(keys))]
-        problems += [f"extra {key}" for key in sorted(set(keys) - set(expected))]
-        problems += filter(None, (_misfit(key, expected[key], values[key]) for key in values))
+    def assign_own(self, own: Sequence[keras.Variable]) -> None:
+        """Reads the variables that a subclass added, and no others.
+
+        Raises:
+            MatchWeightsFileError: If they are not what the file has of them.
+        """
+        variables = _own_by_key(own)
+        self._check(variables, [key for key in self.keys if key.startswith(_OWN)])
+        replace_values((variable, self.read(key)) for key, variable in variables.items())
+
+    def read(self, key: str) -> Any:
+        """Returns an array.
+
+        Raises:
+            MatchWeightsFileError: If it cannot be read.
+        """
+        value = read_array(self.store, key)
+        if isinstance(value, Exception):
+            raise self._refusal(["an array"], [f"{key} cannot be read: {value}"]) from value
+        return value
+
+    def _check(self, expected: Mapping[str, Any], keys: Sequence[str]) -> None:
+        # S3: shapes and dtypes before anything is read.
+        def misfit(key: str, header: ArrayHeader) -> str:
+            return _misfit(key, expected[key], header)
+
+        there = set(keys)
+        problems = [f"missing {key}" for key in sorted(set(expected) - there)]
+        problems += [f"extra {key}" for key in sorted(there - set(expected))]
+        shared = [key for key in expected if key in there]
+        problems += filter(None, find_problems(self.store, shared, misfit).values())
         if problems:
-            raise self._refusal(", ".join(sorted(expected)), problems)
-        return values
+            raise self._refusal(sorted(expected), problems)
 
-    def _refusal(self, expected: str, found: Sequence[str]) -> MatchWeightsFileError:
+    def _refusal(self, expected: Sequence[str], found: Sequence[str]) -> MatchWeightsFileError:
         return MatchWeightsFileError(
             f"{self.where} does not find its variables in the weights file.",
-            expected=expected or "no variables",
-            found="; ".join(found) or "nothing for this layer",
+            expected=_some(expected, ", ") or "no variables",
+            found=_some(found, "; ") or "nothing for this layer",
             fix="Load a file of the same module, built for the same inputs.",
             law="W3",
         )
+
+
+class _StoredValues(Sequence[Any]):
+    """The arrays of a file in the order of a layout, none of which is held here (B6)."""
+
+    def __init__(self, file: StoredWeights, layout: VariableLayout) -> None:
+        self._file, self._specs = file, layout.specs
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __getitem__(self, index: Any) -> Any:
+        spec = self._specs[index]
+        return spec.restore(jnp.asarray(self._file.read(store_key(spec.path))))
+
+
+def _some(names: Sequence[str], separator: str) -> str:
+    shown = [repr(name)[1:-1][:_LONGEST_NAME] for name in names[:_MOST_NAMES]]
+    left = len(names) - len(shown)
+    return separator.join([*shown, f"and {left:,} more"] if left else shown)
 
 
 def open_weights(store: Any, *, where: str) -> StoredWeights:
@@ -152,9 +207,14 @@ def open_weights(store: Any, *, where: str) -> StoredWeights:
     Raises:
         DecodeModuleError: If the record of its inputs is refused.
     """
-    keys = list(store.keys())
+    try:
+        keys = list(store.keys())
+    except Exception as error:  # of a damaged file HDF5 raises errors of many classes
+        raise StoredWeights(store, (), False, None, where)._refusal(
+            ["names of variables"], [f"{type(error).__name__}: {error}"]
+        ) from error
     recorded = _INPUTS in keys
-    inputs = _decode_record(_read(store, _INPUTS)) if recorded else None
+    inputs = _read_record(store) if recorded else None
     return StoredWeights(
         store, tuple(key for key in keys if key != _INPUTS), recorded, inputs, where
     )
@@ -168,8 +228,10 @@ def weakly(store: Any) -> Callable[[], Any]:
         return lambda: None
 
 
-def _decode_record(array: Any) -> CallInputs | None:
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.nbytes > _MAX_BYTES:
+def _read_record(store: Any) -> CallInputs | None:
+    problem = find_problems(store, [_INPUTS], _no_record).get(_INPUTS)
+    array = problem or read_array(store, _INPUTS)
+    if not isinstance(array, np.ndarray):
         raise refuse(_INPUTS, expected="JSON text as bytes", found=array)
     try:
         record = json.loads(array.tobytes().decode())
@@ -178,6 +240,12 @@ def _decode_record(array: Any) -> CallInputs | None:
     if record is None or "arguments" not in check_mapping(record, _INPUTS):
         return None
     return decode_inputs(record)
+
+
+def _no_record(key: str, header: ArrayHeader) -> str:
+    packed = header.stored is not None and header.nbytes > _EXPANSION * header.stored
+    fits = header.dtype == np.uint8 and len(header.shape) == 1 and header.nbytes <= _MAX_BYTES
+    return "" if fits and not packed else f"{key} is {header.dtype}{list(header.shape)}"
 
 
 def _by_key(weights: FlaxWeights, keys: Sequence[str]) -> Mapping[str, keras.Variable]:
@@ -189,24 +257,11 @@ def _by_key(weights: FlaxWeights, keys: Sequence[str]) -> Mapping[str, keras.Var
     return {store_key(path): variable for path, variable in by_path.items()}
 
 
-def _read(store: Any, key: str) -> Any:
-    try:
-        entry = store[key]
-        if not hasattr(entry, "__array__"):
-            message = f"it is a {type(entry).__name__}, not an array"
-            raise TypeError(message)
-        return np.asarray(entry)
-    except (KeyError, ValueError, TypeError, OSError) as error:
-        return error
-
-
-def _misfit(key: str, variable: Any, value: Any) -> str:
-    if isinstance(value, Exception):
-        return f"{key} cannot be read: {value}"
-    if value.shape != tuple(variable.shape):
-        return f"{key} has shape {list(value.shape)}, not {list(variable.shape)}"
-    if _kind(value.dtype) != _kind(variable.dtype):
-        return f"{key} is {value.dtype}, not {variable.dtype}"
+def _misfit(key: str, variable: Any, header: ArrayHeader) -> str:
+    if header.shape != tuple(variable.shape):
+        return f"{key} has shape {list(header.shape)}, not {list(variable.shape)}"
+    if _kind(header.dtype) != _kind(variable.dtype):
+        return f"{key} is {header.dtype}, not {variable.dtype}"
     return ""
 
 

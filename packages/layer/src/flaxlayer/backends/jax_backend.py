@@ -76,6 +76,12 @@ class JaxBackend:
         value: jax.Array = array
         return value
 
+    def keep(self, variable: keras.Variable) -> Any:
+        """Returns the array itself, from a device that has its own memory as one of NumPy."""
+        value = variable.value
+        hosted = all(device.platform == "cpu" for device in value.devices())
+        return value if hosted or not value.is_fully_addressable else np.asarray(value)
+
     def creating(self) -> contextlib.AbstractContextManager[Any]:
         """Opens a context for values: older Keras copies what it is given (B3)."""
         return jax.ensure_compile_time_eval()

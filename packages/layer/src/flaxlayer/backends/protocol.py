@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+import keras
 
 from flaxlayer_core import ArraySpec, Role, VariableSpec
 
@@ -84,6 +85,9 @@ class Backend(Protocol):
 
     def to_jax(self, array: Any) -> jax.Array:
         """Returns the value of an array of the backend as one of JAX."""
+
+    def keep(self, variable: keras.Variable) -> Any:
+        """Returns the value of a variable, to be assigned again; not in a device's own memory."""
 
     def creating(self) -> AbstractContextManager[Any]:
         """Opens a context in which variables can be created, whatever is being traced (B3)."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -83,6 +84,10 @@ class TensorFlowBackend:
     def to_jax(self, array: Any) -> jax.Array:
         """Returns the value of a tensor, a variable or an array of NumPy."""
         return to_jax(array)
+
+    def keep(self, variable: keras.Variable) -> Any:
+        """Returns a copy of NumPy."""
+        return keras.ops.convert_to_numpy(variable.value)
 
     def creating(self) -> contextlib.AbstractContextManager[Any]:
         """Opens a context outside of every `tf.function` (B3)."""
