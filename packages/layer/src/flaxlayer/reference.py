@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,14 @@ from typing import Any
 import flax.linen as nn
 import keras
 
+from flaxlayer.archives import copy_archive
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.resolving import find_known
 from flaxlayer_core import DecodeModuleError
 
 __all__ = ["is_reference_config", "load_reference_model", "reference_arguments"]
 
-_CONFIG = "config.json"
-_CONFIG_BYTES = 64 << 20
-_EXPANSION = 100
+_OWN = {"module": "flaxlayer.layer", "registered_name": "flaxlayer>FlaxLayer"}
 
 
 def load_reference_model(
@@ -59,59 +56,25 @@ def load_reference_model(
 
     ```
     """
-    source = Path(path)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "model.keras"
-        try:
-            _copy_with_own_layers(source, copy)
-        except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError, RecursionError) as error:
-            raise _no_model(source, f"{type(error).__name__}: {error}") from error
-        except json.JSONDecodeError as error:
-            raise _no_model(source, f"{_CONFIG}: {error}") from error
+        copy_archive(Path(path), copy, _edit)
         objects = None if custom_objects is None else dict(custom_objects)
         return keras.saving.load_model(copy, custom_objects=objects)
 
 
-def _copy_with_own_layers(source: Path, target: Path) -> None:
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for entry in old.infolist():
-            _refuse_bomb(source, entry)
-            if entry.filename != _CONFIG:
-                with old.open(entry) as content, new.open(entry.filename, "w") as place:
-                    shutil.copyfileobj(content, place)
-        config = json.loads(old.read(_CONFIG).decode())
-        new.writestr(_CONFIG, json.dumps(_with_own_layers(config)))
-
-
-def _refuse_bomb(source: Path, entry: zipfile.ZipInfo) -> None:
-    # S3: what Keras writes is not compressed.
-    expanded = (
-        entry.file_size > _CONFIG_BYTES and entry.file_size > _EXPANSION * entry.compress_size
-    )
-    if expanded or (entry.filename == _CONFIG and entry.file_size > _CONFIG_BYTES):
-        raise _no_model(source, f"{entry.filename} of {entry.file_size:,} bytes")
-
-
-def _no_model(source: Path, found: str) -> DecodeModuleError:
-    return DecodeModuleError(
-        f"Cannot open {str(source)!r} as a Keras model.",
-        expected="a .keras file that model.save wrote",
-        found=found,
-        fix="Save the model again; for weights alone use model.load_weights.",
-        law="S3",
-    )
-
-
-def _with_own_layers(config: Any) -> Any:
-    if isinstance(config, list):
-        return [_with_own_layers(item) for item in config]
-    if not isinstance(config, dict):
-        return config
-    changed = {name: _with_own_layers(value) for name, value in config.items()}
-    if config.get("module") == "keras.layers" and config.get("class_name") == "FlaxLayer":
-        own = {"module": "flaxlayer.layer", "registered_name": "flaxlayer>FlaxLayer"}
-        return {**changed, **own}
-    return changed
+def _edit(content: bytes) -> bytes:
+    config = json.loads(content.decode())
+    left = [config]
+    while left:  # of any depth
+        node = left.pop()
+        if isinstance(node, dict):
+            left.extend(node.values())
+            if node.get("module") == "keras.layers" and node.get("class_name") == "FlaxLayer":
+                node.update(_OWN)
+        elif isinstance(node, list):
+            left.extend(node)
+    return json.dumps(config).encode()
 
 
 def is_reference_config(config: Mapping[str, Any]) -> bool:
