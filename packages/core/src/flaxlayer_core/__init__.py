@@ -76,6 +76,7 @@ from flaxlayer_core.plans import Discovery, ModePlan, Probe
 from flaxlayer_core.protocol import FlaxModule, Rngs
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
 from flaxlayer_core.signatures import AUTO_MASK, MethodCall
+from flaxlayer_core.size_bounds import SizeBound, count_bytes
 from flaxlayer_core.taking_apart import KeyData, has_parts, take_apart
 from flaxlayer_core.tracing import UNTRACEABLE
 from flaxlayer_core.wrapping import wrap_module
@@ -124,6 +125,7 @@ __all__ = [
     "Role",
     "RunModuleError",
     "SelectBackendError",
+    "SizeBound",
     "StateStructureError",
     "StaticLeaf",
     "StoreDtypeError",
@@ -134,6 +136,7 @@ __all__ = [
     "as_arrays",
     "as_form",
     "bindings",
+    "count_bytes",
     "decide_role",
     "discover",
     "drop_symbols",

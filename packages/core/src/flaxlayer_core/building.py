@@ -18,6 +18,7 @@ from flaxlayer_core.errors import BuildModuleError, FlaxLayerError, MatchVariabl
 from flaxlayer_core.late import LateModule
 from flaxlayer_core.plans import Discovery, Probe
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
+from flaxlayer_core.size_bounds import SizeBound
 from flaxlayer_core.state_forms import refuse_late
 from flaxlayer_core.tracing import UNTRACEABLE
 
@@ -118,7 +119,7 @@ def _examine_binding(
     except UNTRACEABLE:
         if any(is_symbolic(array.shape) for array in binding.arrays):
             raise
-        concrete = values if values is not None else ones(binding)
+        concrete = values if values is not None else ones(binding, probe.bound)
         if any(isinstance(value, jax.core.Tracer) for value in concrete):
             raise
         return Blueprint(*_discover(probe, concrete, abstract=False), binding)
@@ -139,8 +140,14 @@ def _discover(probe: Probe, arrays: Sequence[Any], **options: Any) -> tuple[Prob
     return probe, found
 
 
-def ones(binding: Binding) -> list[jax.Array]:
-    """Returns arrays of ones of the right dtypes, for what cannot be evaluated abstractly."""
+def ones(binding: Binding, bound: SizeBound | None = None) -> list[jax.Array]:
+    """Returns arrays of ones of the right dtypes, for what cannot be evaluated abstractly.
+
+    Raises:
+        BuildModuleError: If they are beyond a bound.
+    """
+    if bound is not None:
+        bound.check_made(binding.arrays)
     return [jnp.ones(array.shape, array.dtype) for array in binding.arrays]
 
 

@@ -22,7 +22,7 @@ from flaxlayer_core.key_arguments import KeyArgument
 from flaxlayer_core.plans import Discovery, ModePlan, Probe, abstract_keys
 from flaxlayer_core.streams import find_streams
 from flaxlayer_core.supplied_rngs import noted_keys
-from flaxlayer_core.tracing import TracedFunction
+from flaxlayer_core.tracing import TracedFunction, made_arrays
 
 __all__ = ["Planner"]
 
@@ -54,10 +54,15 @@ class Planner:
 
     def evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
         """Returns the result of a function, abstract or not."""
-        if self.abstract:
+        if not self.abstract:
+            # A variable may be a Python number, which has no dtype.
+            return jax.tree_util.tree_map(jax.numpy.asarray, function(*args))
+        bound = self.probe.bound
+        if bound is None:
             return jax.eval_shape(function, *args)
-        # A variable may be a Python number, which has no dtype.
-        return jax.tree_util.tree_map(jax.numpy.asarray, function(*args))
+        traced, result = jax.make_jaxpr(function, return_shape=True)(*args)
+        bound.check_program(made_arrays(traced.jaxpr))
+        return result
 
     def keys(self, streams: Sequence[str]) -> dict[str, Any]:
         """Returns a key for each stream, abstract or not."""
@@ -183,7 +188,8 @@ class Planner:
             )
 
         keys = abstract_keys(offered).values()
-        traced = TracedFunction(apply, dict(variables), self.arrays, *keys)
+        bound = self.probe.bound
+        traced = TracedFunction(apply, dict(variables), self.arrays, *keys, bound=bound)
         # R1: those that a result depends on; a transform hands on what it does not use.
         drawn = [n for i, n in enumerate(offered) if traced.needs(2 + i) or n in asked]
         output, updates = traced.result

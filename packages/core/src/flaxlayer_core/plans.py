@@ -19,6 +19,7 @@ from flaxlayer_core.key_arguments import KeyArgument, make_keys
 from flaxlayer_core.outputs import wrap_statics
 from flaxlayer_core.protocol import FlaxModule
 from flaxlayer_core.signatures import MethodCall
+from flaxlayer_core.size_bounds import SizeBound
 from flaxlayer_core.tracing import TracedFunction
 
 __all__ = ["Discovery", "ModePlan", "Probe", "abstract_keys", "trace_init"]
@@ -99,6 +100,8 @@ class Probe:
         given: Variables that the user gave, whose shapes and dtypes stand (B4); where only their
             form is known, abstract.
         label: The layer as messages name it.
+        bound: What sizes are held against before anything is made or compiled, where the module
+            comes from a file; None for a module of the user's (S3).
     """
 
     flax_module: FlaxModule
@@ -109,6 +112,7 @@ class Probe:
     rngs: tuple[str, ...] | None = None
     given: Mapping[str, Any] | None = None
     label: str = "The layer"
+    bound: SizeBound | None = None
 
     @property
     def title(self) -> str:
@@ -200,7 +204,7 @@ def trace_init(
     def init(rngs: Any, arrays: Any) -> Any:
         return probe.init(rngs, arrays, training=training)
 
-    return TracedFunction(init, abstract_keys(streams), list(arrays))
+    return TracedFunction(init, abstract_keys(streams), list(arrays), bound=probe.bound)
 
 
 def abstract_keys(streams: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import jax
 from flax import errors as flax_errors
 
 from flaxlayer_core.collections import Role, VariableLayout, decide_role
@@ -14,6 +15,7 @@ from flaxlayer_core.completing import Completion, holds_tuples
 from flaxlayer_core.given import holds_forms, merge_missing
 from flaxlayer_core.planning import Planner
 from flaxlayer_core.plans import Discovery, ModePlan, Probe, trace_init
+from flaxlayer_core.size_bounds import refuse_unaddressable
 from flaxlayer_core.state_forms import find_late, refuse_late
 from flaxlayer_core.streams import find_streams
 from flaxlayer_core.tracing import UNTRACEABLE, TracedFunction
@@ -156,8 +158,17 @@ class Search:
             if training:
                 self.traced_init = traced
             if self.prepare and traced.sized and not traced.needs(1):
+                self._check_sizes(traced)
                 traced.prepare()
             variables: dict[str, Any] = traced.result
             return variables
 
         return find_streams(probe.flax_module, run, start=("params",), listed=None, optimistic=True)
+
+    def _check_sizes(self, traced: TracedFunction) -> None:
+        # S3: nothing is started before it; what fails in a thread can take the process with it.
+        leaves = jax.tree_util.tree_leaves(traced.result)
+        if self.probe.bound is not None:
+            self.probe.bound.check_made(leaves, beside=traced.made())
+        else:
+            refuse_unaddressable(traced.made(), where=self.probe.title)

@@ -12,8 +12,9 @@ import jax
 from flaxlayer_core.compat import cut_to_needs
 from flaxlayer_core.evaluating import EagerProgram
 from flaxlayer_core.shapes import is_symbolic
+from flaxlayer_core.size_bounds import SizeBound
 
-__all__ = ["UNTRACEABLE", "TracedFunction", "equations"]
+__all__ = ["UNTRACEABLE", "TracedFunction", "equations", "made_arrays"]
 
 # What a module raises in a trace where it branches on values (A6).
 UNTRACEABLE = (
@@ -30,6 +31,7 @@ class TracedFunction:
     Args:
         function: A function of pytrees of arrays.
         *args: Abstract arguments.
+        bound: What the sizes of all that it makes are held against, None for nothing (S3).
 
     Attributes:
         result: The pytree of `ShapeDtypeStruct` that the function returns.
@@ -49,8 +51,11 @@ class TracedFunction:
     ```
     """
 
-    def __init__(self, function: Any, *args: Any) -> None:
+    def __init__(self, function: Any, *args: Any, bound: SizeBound | None = None) -> None:
         closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
+        if bound is not None:
+            bound.check_program(made_arrays(closed.jaxpr))
+        self._whole = closed.jaxpr
         self._cut, self._used = cut_to_needs(closed)
         self._program = EagerProgram(self._cut)
         self._sizes = [len(jax.tree_util.tree_leaves(arg)) for arg in args]
@@ -84,10 +89,15 @@ class TracedFunction:
     @cached_property
     def sized(self) -> bool:
         """Whether what the result needs has no symbolic size in it, so that it can run."""
-        made = (
-            variable for equation in equations(self._cut.jaxpr) for variable in equation.outvars
-        )
-        return not any(is_symbolic(getattr(variable.aval, "shape", ())) for variable in made)
+        return not any(is_symbolic(made.shape) for made in self.made())
+
+    def made(self, *, whole: bool = False) -> Iterator[Any]:
+        """Yields a description of each array that is made on the way to the result.
+
+        Args:
+            whole: Whether what the result does not need counts too, as where it runs untraced.
+        """
+        return made_arrays(self._whole if whole else self._cut.jaxpr)
 
     def prepare(self) -> None:
         """Starts to compile what the result needs, in other threads."""
@@ -118,7 +128,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
         jaxpr: A program as JAX traced it.
 
     Yields:
-        Each operation before those inside it.
+        Each operation, those of a program that stands at several places once.
 
     Example:
 
@@ -129,9 +139,20 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
     ```
     """
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in jax.tree_util.tree_leaves(list(equation.params.values())):
-            inner = getattr(inner, "jaxpr", inner)  # of a closed one
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
+    pending, seen = [jaxpr], set[int]()
+    while pending:
+        program = pending.pop()
+        if id(program) in seen:
+            continue
+        seen.add(id(program))
+        for equation in program.eqns:
+            yield equation
+            inner = jax.tree_util.tree_leaves(list(equation.params.values()))
+            found = [getattr(each, "jaxpr", each) for each in inner]  # of a closed one
+            pending.extend(each for each in found if hasattr(each, "eqns"))
+
+
+def made_arrays(jaxpr: Any) -> Iterator[Any]:
+    """Yields a description of each array that a traced program makes."""
+    made = (variable.aval for equation in equations(jaxpr) for variable in equation.outvars)
+    return (aval for aval in made if hasattr(aval, "shape"))

@@ -138,9 +138,11 @@ class WeightCreation(WeightAccess):
         form = self._form_of_given()
         self._settings = replace(self._settings, given_form=inputs.given if form is None else form)
         probe = self._probe(inputs.structure)
-        doubtful = self._revived or inputs.stored
-        if doubtful:
-            storing.refuse_oversized(inputs.specs, where=probe.title)
+        if inputs.stored and probe.bound is None:
+            probe = replace(probe, bound=storing.size_bound(probe.title))
+        bound = probe.bound
+        if bound is not None:
+            bound.check_described(inputs.specs)
         # A decode module may only take other inputs than those that it is built with.
         blueprint = examine(
             probe,
@@ -149,9 +151,9 @@ class WeightCreation(WeightAccess):
             applied=inputs.called,
             prepare=file is None and current_distribution() is None,
         )
-        if doubtful:
-            storing.refuse_oversized(blueprint.discovery.layout.specs, where=probe.title)
         weights = self._kept(blueprint.discovery.layout)
+        if bound is not None and weights is None:
+            bound.check_made(blueprint.discovery.layout.specs)
         weights = weights or self._make_weights(blueprint, inputs, file)
         self._take(blueprint, weights, inputs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from flaxlayer.methods import FlaxMethod
 from flaxlayer.packing import remember_arguments
 from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharing import new_token
+from flaxlayer.storing import size_bound
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     AUTO_MASK,
@@ -232,7 +234,7 @@ class FlaxLayer(WeightCreation):
     def _probe(self, structure: ArgumentStructure) -> Probe:
         remember_arguments(structure)
         given = self._settings.variables
-        return Probe(
+        probe = Probe(
             self._flax_module,
             self._method_call,
             self._init_call,
@@ -242,6 +244,7 @@ class FlaxLayer(WeightCreation):
             given=self._settings.given_form if given is None else given,
             label=f"Layer {self.name!r}",
         )
+        return replace(probe, bound=size_bound(probe.title)) if self._revived else probe
 
     # Randomness.
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +12,14 @@ import keras
 import numpy as np
 
 from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.memory import free_bytes, total_bytes
 from flaxlayer.packing import decode_structure, encode_structure
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
     BuildModuleError,
     MethodCall,
-    VariableSpec,
+    SizeBound,
     flatten_with_paths,
     split_arguments,
 )
@@ -33,7 +32,7 @@ __all__ = [
     "decode_inputs",
     "encode_given",
     "encode_inputs",
-    "refuse_oversized",
+    "size_bound",
 ]
 
 _MAX_RANK = 32
@@ -204,7 +203,7 @@ def decode_given(config: Any) -> dict[str, Any]:
     specs, structure = _decode_arrays(_checked_names(config))
     if structure.statics or any(spec.unknown_axes for spec in specs):
         raise refuse("given", expected="arrays of known shapes alone", found=config)
-    refuse_oversized(specs, where="A layer")
+    size_bound("A layer").check_described(specs)
     arrays = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in specs]
     try:
         args, kwargs = jax.eval_shape(structure.merge, arrays)
@@ -267,27 +266,10 @@ def _is_dim(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value < 2**31)
 
 
-def refuse_oversized(specs: Iterable[ArraySpec | VariableSpec], *, where: str) -> None:
-    """Refuses a stored configuration whose arrays would not fit into this machine (S3).
+def size_bound(where: str) -> SizeBound:
+    """Returns what the sizes of a stored configuration are held against (S3).
 
     Args:
-        specs: The inputs, which a module that branches on values is built on, or the variables.
         where: What to name in an error.
-
-    Raises:
-        BuildModuleError: Before anything is allocated.
     """
-    total = sum(math.prod(dim or 1 for dim in spec.shape) * _itemsize(spec.dtype) for spec in specs)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if total > memory:
-        raise BuildModuleError(
-            f"{where} is refused: its stored configuration asks for too much memory.",
-            expected=f"at most {memory:,} bytes, the memory of this machine",
-            found=f"{total:,} bytes",
-            fix="Do not load the file, or load it on a machine that holds it.",
-            law="S3",
-        )
-
-
-def _itemsize(dtype: Any) -> int:
-    return int(getattr(dtype, "itemsize", 8))
+    return SizeBound(where, total_bytes, free_bytes)
