@@ -114,6 +114,34 @@ def test_a_model_that_was_built_from_a_shape_takes_the_dtype_of_its_first_call(n
     same(model(TOKENS), TOKENS)
 
 
+class Counted(FlaxLayer):
+    builds = 0
+
+    def _build_for(self, inputs):
+        self.builds += 1
+        super()._build_for(inputs)
+
+
+@pytest.mark.law("B6")
+@pytest.mark.parametrize("inputs", [[keras.Input((4,))], []], ids=["given", "none"])
+def test_layers_of_a_sequential_model_are_built_once_each(inputs):
+    layers = [Counted(nn.Dense(3)) for _ in range(3)]
+    model = keras.Sequential([*inputs, *layers])
+    if not inputs:
+        model.build((None, 4))
+    assert [layer.builds for layer in layers] == [1, 1, 1]
+    model(np.ones((2, 4), np.float32))
+    assert sum(layer.builds for layer in layers) <= 3
+
+
+@pytest.mark.law("A10")
+def test_tokens_reach_a_second_layer_of_a_sequential_model_that_was_built_from_a_shape():
+    model = keras.Sequential([FlaxLayer(Same()), FlaxLayer(Same()), FlaxLayer(nn.Embed(10, 4))])
+    model.build((None, 3))
+    assert model(TOKENS).shape == (*TOKENS.shape, 4)
+    assert model.inputs[0].dtype == "int32"
+
+
 @pytest.mark.law("A10")
 def test_batches_of_a_generator_keep_their_dtype():
     model = keras.Sequential([FlaxLayer(Same())])

@@ -19,7 +19,7 @@ from flaxlayer.masks import MaskingLayer, masks_of
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
 from flaxlayer.raising import explaining
-from flaxlayer.sequentials import open_inputs
+from flaxlayer.sequentials import is_asking, open_inputs
 from flaxlayer.storing import CallInputs
 from flaxlayer.subclasses import build_arguments, fits
 from flaxlayer.tracked import register_tracked
@@ -71,7 +71,7 @@ class ModuleLayer(MaskingLayer):
     @explaining
     def _settle(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
         """Builds the layer for a call, or again where its dtypes were supposed wrongly (A10)."""
-        if self._settled:
+        if self._settled or (self.built and is_asking()):
             return
         with self._source().locks.build:  # A8
             if not self._settled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -9,7 +10,9 @@ from keras.backend import standardize_dtype
 
 from flaxlayer import compat
 
-__all__ = ["open_inputs"]
+__all__ = ["is_asking", "open_inputs"]
+
+_ASKING: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 def open_inputs() -> list[Any]:
@@ -21,6 +24,8 @@ def open_inputs() -> list[Any]:
         The input layers of those that got only a shape: the first call says their dtypes.
     """
     left_open: list[Any] = []
+    if is_asking():
+        return left_open
     for build in compat.sequential_builds():
         if not _passes_on(build, "int32"):
             continue
@@ -33,8 +38,19 @@ def open_inputs() -> list[Any]:
     return left_open
 
 
+def is_asking() -> bool:
+    """Tells whether the layers of a model are only asked which dtypes they pass on.
+
+    A layer of ours among them answers as it is: it builds nothing for the question.
+    """
+    return _ASKING.get()
+
+
 def _passes_on(build: compat.SequentialBuild, dtype: str) -> bool:
+    token = _ASKING.set(True)
     try:
         return build.passed_on(dtype) == dtype
     except Exception:  # a layer before this one may refuse it in any way
         return False
+    finally:
+        _ASKING.reset(token)
