@@ -192,7 +192,7 @@ def write_clash(path):
     ("name", "write", "found"),
     [
         ("absent", lambda path: None, "nothing at this path"),
-        ("empty", lambda path: path.write_bytes(b""), "Unpack"),
+        ("empty", lambda path: path.write_bytes(b""), "empty file"),
         ("noise", lambda path: path.write_bytes(b"\xc1" * 50), ""),
         ("pickle", lambda path: path.write_bytes(b"\x80\x04cos\nsystem\n."), ""),
         ("list", write_list, "list"),

@@ -26,7 +26,7 @@ __all__ = [
     "refuse_given",
 ]
 
-_LISTED = 20
+_LISTED, _LONGEST = 20, 300
 
 
 def as_arrays(given: Mapping[str, Any], *, where: str = "variables") -> dict[str, Any]:
@@ -243,7 +243,7 @@ def refuse_given(
 def _list(texts: Iterable[str], separator: str) -> str:
     every = list(texts)
     more = [f"and {len(every) - _LISTED} more"] if len(every) > _LISTED else []
-    return separator.join([*every[:_LISTED], *more])
+    return separator.join([*(text[:_LONGEST] for text in every[:_LISTED]), *more])
 
 
 def _placed(given: Mapping[str, Any], wanted: Mapping[Path, Any]) -> dict[Path, Any]:

@@ -9,23 +9,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import serialization, traverse_util
 
 from flaxlayer.extras import missing_extra
-from flaxlayer_core import ImportExtraError, ReadVariablesError, parse_path
+from flaxlayer.flax_msgpack import read_msgpack
+from flaxlayer.safetensors_files import read_safetensors
+from flaxlayer.stored_trees import find_odd_leaf
+from flaxlayer_core import ImportExtraError, ReadVariablesError
 
 __all__ = ["read_variables", "state_variables"]
 
-_SAFETENSORS_DTYPES = {
-    "BOOL": np.dtype(bool),
-    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
-    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
-    **{f"F{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
-    "BF16": jax.numpy.dtype("bfloat16"),
-    "C64": np.dtype("complex64"),
-    "F8_E4M3": jax.numpy.dtype("float8_e4m3fn"),
-    "F8_E5M2": jax.numpy.dtype("float8_e5m2"),
-}
 _TRAINING_ONLY = frozenset({"step", "opt_state", "tx", "apply_fn"})
 
 
@@ -64,13 +56,7 @@ def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
     place = Path(path)
     if not place.exists():
         raise _unreadable(place, "an existing file or directory", "nothing at this path")
-    if place.is_dir():
-        tree = _read_orbax(place)
-    elif place.suffix == ".safetensors":
-        tree = _read_safetensors(place)
-    else:
-        tree = _read_msgpack(place)
-    return state_variables(tree)
+    return _checked(place, _read_orbax(place) if place.is_dir() else _read_file(place))
 
 
 def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,48 +89,20 @@ def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
     return variables
 
 
-def _read_msgpack(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> Any:
     expected = "a file of flax.serialization.to_bytes, or one that ends in .safetensors"
     try:
-        tree = serialization.msgpack_restore(path.read_bytes())
-    except Exception as error:  # msgpack and NumPy raise whatever the bytes lead them to
-        raise _unreadable(path, expected, f"{type(error).__name__}: {error}") from error
-    return _checked(path, tree)
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    try:
-        from safetensors import SafetensorError, deserialize
+        if path.suffix == ".safetensors":
+            expected = "a safetensors file whose names are not the beginning of one another"
+            return read_safetensors(path)
+        return read_msgpack(path)
     except ImportError as error:
         raise _missing(path, "safetensors") from error
-    try:
-        entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-        flat = {name: _array(entry) for name, entry in entries}
-    except (SafetensorError, ValueError, KeyError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise _unreadable(path, "a safetensors file", found) from error
-    return _unflatten(path, flat)
+    except Exception as error:  # the readers raise whatever the bytes lead them to
+        raise _unreadable(path, expected, f"{type(error).__name__}: {error}") from error
 
 
-def _array(entry: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    # The readers of safetensors itself know no bfloat16 (NumPy's) or no float64 (JAX's).
-    dtype = _SAFETENSORS_DTYPES[entry["dtype"]]
-    return np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
-
-
-def _unflatten(path: Path, flat: Mapping[str, Any]) -> dict[str, Any]:
-    slashes = any("/" in key for key in flat)
-    by_path = {parse_path(k) if slashes else tuple(k.split(".")): v for k, v in flat.items()}
-    inner = {parts[:end] for parts in by_path for end in range(1, len(parts))}
-    clashes = inner & by_path.keys()
-    if clashes:
-        found = ", ".join(sorted("/".join(parts) for parts in clashes))
-        raise _unreadable(path, "names of which none is the beginning of another", found)
-    tree: dict[str, Any] = traverse_util.unflatten_dict(by_path)
-    return tree
-
-
-def _read_orbax(path: Path) -> dict[str, Any]:
+def _read_orbax(path: Path) -> Any:
     if not (path / "_METADATA").is_file():
         found = (
             ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "an empty directory"
@@ -160,7 +118,7 @@ def _read_orbax(path: Path) -> dict[str, Any]:
     except Exception as error:  # any of the layers below Orbax may fail on a damaged directory
         found = f"{type(error).__name__}: {error}"
         raise _unreadable(path, "a complete checkpoint of Orbax", found) from error
-    return _checked(path, tree)
+    return tree
 
 
 def _restore(ocp: Any, path: Path) -> Any:
@@ -173,9 +131,13 @@ def _restore(ocp: Any, path: Path) -> Any:
 
 
 def _checked(path: Path, tree: Any) -> dict[str, Any]:
-    if isinstance(tree, Mapping) and all(isinstance(key, str) for key in tree):
-        return dict(tree)
-    raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
+    if not isinstance(tree, Mapping) or not all(isinstance(key, str) for key in tree):
+        raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
+    variables = state_variables(tree)
+    odd = find_odd_leaf(variables)
+    if odd:
+        raise _unreadable(path, "a tree of arrays of numbers", odd)
+    return variables
 
 
 def _describe(tree: Any) -> str:
