@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from flaxlayer.extras import missing_extra
 from flaxlayer.flax_msgpack import read_msgpack
+from flaxlayer.orbax_trees import METADATA, read_orbax
 from flaxlayer.safetensors_files import read_safetensors
 from flaxlayer.stored_trees import find_odd_leaf
-from flaxlayer_core import ImportExtraError, ReadVariablesError
+from flaxlayer_core import FlaxLayerError, ImportExtraError, ReadVariablesError
 
-__all__ = ["read_variables", "state_variables"]
+__all__ = ["read_fitting", "read_variables", "state_variables"]
 
 _TRAINING_ONLY = frozenset({"step", "opt_state", "tx", "apply_fn"})
 
@@ -53,10 +53,28 @@ def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     ```
     """
+    return read_fitting(path, None)
+
+
+def read_fitting(
+    path: str | os.PathLike[str], check: Callable[[Mapping[str, Any]], int] | None
+) -> dict[str, Any]:
+    """Reads variables of which a directory of Orbax says first what they are (S3).
+
+    Args:
+        path: As for `read_variables`.
+        check: Gets the tree with `ShapeDtypeStruct` in the place of arrays before any is read;
+            raises an error where they do not fit, and returns how many bytes those take that do.
+
+    Returns:
+        As `read_variables`.
+    """
     place = Path(path)
     if not place.exists():
         raise _unreadable(place, "an existing file or directory", "nothing at this path")
-    return _checked(place, _read_orbax(place) if place.is_dir() else _read_file(place))
+    if place.is_dir():
+        return _read_orbax(place, check)
+    return _of_arrays(place, _collections(place, _read_file(place)))
 
 
 def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,38 +120,30 @@ def _read_file(path: Path) -> Any:
         raise _unreadable(path, expected, f"{type(error).__name__}: {error}") from error
 
 
-def _read_orbax(path: Path) -> Any:
-    if not (path / "_METADATA").is_file():
-        found = (
-            ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "an empty directory"
-        )
+def _read_orbax(path: Path, check: Callable[[Mapping[str, Any]], int] | None) -> dict[str, Any]:
+    if not (path / METADATA).is_file():
+        names = sorted(entry.name for entry in itertools.islice(path.iterdir(), 100))
         expected = "a checkpoint directory of Orbax, such as <manager>/<step>/default"
-        raise _unreadable(path, expected, found)
+        raise _unreadable(path, expected, ", ".join(names[:8]) or "an empty directory")
     try:
-        import orbax.checkpoint as ocp
+        tree: dict[str, Any] = read_orbax(path.resolve(), partial(_collections, path), check)
     except ImportError as error:
         raise _missing(path, "orbax") from error
-    try:
-        tree = _restore(ocp, path.resolve())
+    except FlaxLayerError:
+        raise
     except Exception as error:  # any of the layers below Orbax may fail on a damaged directory
         found = f"{type(error).__name__}: {error}"
         raise _unreadable(path, "a complete checkpoint of Orbax", found) from error
-    return tree
+    return _of_arrays(path, tree)
 
 
-def _restore(ocp: Any, path: Path) -> Any:
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        stored = checkpointer.metadata(path).item_metadata.tree
-        # NumPy arrays: the devices of the process that saved are not those of this one.
-        as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
-        args = jax.tree_util.tree_map(lambda _: as_numpy, stored)
-        return checkpointer.restore(path, args=ocp.args.PyTreeRestore(restore_args=args))
+def _collections(path: Path, tree: Any) -> dict[str, Any]:
+    if isinstance(tree, Mapping) and all(isinstance(key, str) for key in tree):
+        return state_variables(tree)
+    raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
 
 
-def _checked(path: Path, tree: Any) -> dict[str, Any]:
-    if not isinstance(tree, Mapping) or not all(isinstance(key, str) for key in tree):
-        raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
-    variables = state_variables(tree)
+def _of_arrays(path: Path, variables: dict[str, Any]) -> dict[str, Any]:
     odd = find_odd_leaf(variables)
     if odd:
         raise _unreadable(path, "a tree of arrays of numbers", odd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,15 +11,18 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer.backends import current_backend
-from flaxlayer.checkpoints import read_variables, state_variables
+from flaxlayer.checkpoints import read_fitting, state_variables
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     CollectionPolicy,
     FlaxModule,
+    Path,
     VariableLayout,
+    VariableSpec,
     fit_variables,
     flatten_with_paths,
     format_path,
+    is_form,
     normalize_variables,
     refuse_given,
 )
@@ -34,7 +37,7 @@ def checked_assignments(
     policy: CollectionPolicy,
     *,
     where: str,
-) -> list[tuple[keras.Variable, Any]]:
+) -> Iterator[tuple[keras.Variable, Any]]:
     """Pairs each variable with the value that a tree has for it, all checked (C4, W2).
 
     Args:
@@ -46,7 +49,7 @@ def checked_assignments(
         where: What to name in an error.
 
     Returns:
-        Assignments that cannot fail for the shape.
+        Assignments that cannot fail for the shape; each value is made when it is asked for.
 
     Raises:
         MatchVariablesError: If a path is unknown or a shape differs.
@@ -54,19 +57,27 @@ def checked_assignments(
     """
     backend = current_backend()
     expected = weights.layout.unflatten(weights.jax_values())
-    raw = normalize_variables(_collections(tree), where=where)
-    given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
     stored = {spec.path[0] for spec in weights.layout.specs}
     ignored = weights.layout.transient.union(policy.transient).difference(stored)
-    _refuse_lost(given, ignored, where)
-    fitted = fit_variables(expected, given, ignored=ignored, where=where)
+
+    def find_places(found: Any) -> dict[Path, Any]:
+        raw = normalize_variables(found, where=where)
+        given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
+        _refuse_lost(given, ignored, where)
+        return fit_variables(expected, given, ignored=ignored, where=where)
+
+    def check(found: Any) -> int:
+        find_places(found)
+        return sum(spec.nbytes for spec in weights.layout.specs)
+
+    fitted = find_places(_collections(tree, check))
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
     # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
-    return [
+    return (
         (variables[path], backend.to_backend(jnp.array(specs[path].store(leaf))))
         for path, leaf in fitted.items()
-    ]
+    )
 
 
 def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str) -> None:
@@ -74,7 +85,8 @@ def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str)
     if "perturbations" not in ignored:
         return
     leaves = flatten_with_paths({"perturbations": given.get("perturbations", {})})[0]
-    lost = [format_path(path) for path, leaf in leaves if jnp.any(jnp.asarray(leaf) != 0)]
+    arrays = [(path, leaf) for path, leaf in leaves if not is_form(leaf)]
+    lost = [format_path(path) for path, leaf in arrays if jnp.any(jnp.asarray(leaf) != 0)]
     if lost:
         raise refuse_given(
             where,
@@ -84,9 +96,9 @@ def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str)
         )
 
 
-def _collections(tree: Any) -> Any:
+def _collections(tree: Any, check: Callable[[Any], int]) -> Any:
     if isinstance(tree, str | os.PathLike):
-        return read_variables(tree)
+        return read_fitting(tree, check)
     if isinstance(tree, Mapping) or not hasattr(tree, "params"):
         return tree
     # A TrainState keeps `params` as a field of its own, and state as further fields.
@@ -101,10 +113,16 @@ def _wrap_keys(given: Mapping[str, Any], layout: VariableLayout) -> dict[str, An
         return dict(given)
     pairs, treedef = flatten_with_paths(dict(given))
     leaves = [
-        keys[path].restore(jnp.asarray(leaf))
+        _wrap_key(keys[path], leaf)
         if path in keys and getattr(leaf, "shape", None) == keys[path].shape
         else leaf
         for path, leaf in pairs
     ]
     wrapped: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
     return wrapped
+
+
+def _wrap_key(spec: VariableSpec, leaf: Any) -> Any:
+    if is_form(leaf):
+        return jax.eval_shape(spec.restore, leaf)
+    return spec.restore(jnp.asarray(leaf))

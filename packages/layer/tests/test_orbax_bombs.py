@@ -1,0 +1,236 @@
+"""Directories of Orbax: what they say of their arrays is looked at before any is read (S3, S6)."""
+
+import json
+import shutil
+from importlib import metadata
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+from flax.training.train_state import TrainState
+
+from flaxlayer import FlaxLayer, read_variables
+from flaxlayer_core import FlaxLayerError, MatchVariablesError, ReadVariablesError
+
+ORBAX = tuple(map(int, metadata.version("orbax-checkpoint").split(".")[:2]))
+pytestmark = pytest.mark.skipif(ORBAX < (0, 12), reason="the orbax extra asks for a later one")
+
+LOAD = """
+import json, pathlib, sys
+import orbax.checkpoint
+import flax.linen as nn
+from flaxlayer import FlaxLayer, read_variables
+from flaxlayer_core import FlaxLayerError
+
+layer, said = FlaxLayer(nn.Dense(2)), {}
+layer.build((None, 3))
+before = layer.get_weights()
+folder = pathlib.Path(sys.argv[1])
+read_variables(folder / "honest")  # its threads
+guard(600)
+for path in sorted(folder.iterdir()):
+    for load in (read_variables, layer.load_flax_variables):
+        try:
+            load(path)
+        except FlaxLayerError as error:
+            text = str(error)
+        except BaseException as error:
+            text = "escaped: " + repr(error)[:300]
+        else:
+            text = "loaded"
+        said.setdefault(path.name, []).append(text[:5000])
+print(json.dumps(said))
+"""
+
+
+def write(path, tree):
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+    with ocp.Checkpointer(handler) as checkpointer:
+        checkpointer.save(path.resolve(), args=ocp.args.PyTreeSave(tree))
+    return path
+
+
+def edit_json(path, edit):
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(edit(content) or content))
+
+
+def zarr(**changes):
+    """An edit of what is said of the kernel's array."""
+    return lambda path: edit_json(
+        path / "params.kernel" / ".zarray", lambda content: content.update(changes)
+    )
+
+
+def described(edit):
+    """An edit of the metadata of the tree."""
+    return lambda path: edit_json(path / "_METADATA", edit)
+
+
+def renamed(*names):
+    keys = [{"key": name, "key_type": 2} for name in names]
+    return described(
+        lambda content: content["tree_metadata"]["('params', 'kernel')"].update(key_metadata=keys)
+    )
+
+
+def of_type(name):
+    def edit(content):
+        value = content["tree_metadata"]["('params', 'kernel')"]["value_metadata"]
+        value["value_type"] = name
+
+    return described(edit)
+
+
+def both(*edits):
+    return lambda path: [edit(path) for edit in edits]
+
+
+def many_arrays(content):
+    one = content["tree_metadata"]["('params', 'kernel')"]
+    content["tree_metadata"] = dict.fromkeys(map(str, range(262_145)), one)
+
+
+def no_file(path):
+    (path / "params.kernel" / ".zarray").unlink()
+
+
+def noise(path):
+    (path / "params.kernel" / "0.0").write_bytes(b"\xff" * 100)
+
+
+HUGE = {"shape": [2**17, 2**16], "chunks": [2**10, 2**10]}
+HOSTILE = {
+    "zeros that are not there": (zarr(**HUGE), "bytes of arrays in"),
+    "one large chunk": (zarr(shape=[2**15, 2**15], chunks=[2**15, 2**15]), "bytes of arrays"),
+    "chunk larger than the array": (zarr(chunks=[2**14, 2**14]), "chunks of"),
+    "many chunks": (zarr(shape=[2**20, 2], chunks=[1, 1]), "chunks of"),
+    "a scalar that is none": (both(of_type("scalar"), zarr(**HUGE)), "bytes of arrays in"),
+    "an array of JAX": (both(of_type("jax.Array"), zarr(**HUGE)), "bytes of arrays in"),
+    "text": (of_type("string"), "which is no array"),
+    "unknown type": (of_type("pickle"), ""),
+    "records": (zarr(dtype=[["a", "<f4"], ["b", "<f4"]]), ""),
+    "objects": (zarr(dtype="|O"), ""),
+    "negative shape": (zarr(shape=[-1, 2]), ""),
+    "path": (renamed("params", "../../x"), "which is a path"),
+    "absolute path": (renamed("/etc/passwd"), "which is a path"),
+    "deep": (renamed(*["a"] * 101), "101 names deep"),
+    "very deep": (renamed(*["a"] * 100_000), "100,000 names deep"),
+    "other key": (renamed(7), ""),
+    "many arrays": (described(many_arrays), "262,145 arrays"),
+    "deep JSON": (lambda path: (path / "_METADATA").write_text("[" * 10**6), "RecursionError"),
+    "huge integer": (lambda path: (path / "_METADATA").write_text("9" * 10**4), "ValueError"),
+    "other JSON": (lambda path: (path / "_METADATA").write_text("[]"), ""),
+    "no tree": (lambda path: (path / "_METADATA").write_text("{}"), "KeyError"),
+    "no array": (no_file, ""),
+    "noise": (noise, ""),
+}
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory, run_guarded):
+    """What a process with little memory says of each directory."""
+    folder = tmp_path_factory.mktemp("orbax")
+    tree = {"params": {"kernel": np.ones((3, 2), "f4"), "bias": np.ones(2, "f4")}}
+    honest = write(folder / "honest", tree)
+    for name, (edit, _) in HOSTILE.items():
+        shutil.copytree(honest, folder / name)
+        edit(folder / name)
+    return json.loads(run_guarded(LOAD, folder))
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_directory_that_lies_is_refused_within_little_memory(name, said):
+    alone, in_layer = said[name]
+    assert alone.startswith("Cannot read variables from")
+    assert HOSTILE[name][1] in alone
+    for text in (alone, in_layer):
+        assert "Law: " in text
+        assert len(text) < 1500
+
+
+def test_the_honest_directory_beside_them_is_read(said):
+    assert said["honest"] == ["loaded", "loaded"]
+
+
+@pytest.fixture
+def layer():
+    layer = FlaxLayer(nn.Dense(2))
+    layer.build((None, 3))
+    return layer
+
+
+def state_of(layer):
+    return TrainState.create(
+        apply_fn=None, params=layer.flax_variables()["params"], tx=optax.adam(0.1)
+    )
+
+
+@pytest.mark.law("S3")
+def test_what_does_not_fit_a_layer_is_not_read(layer, tmp_path, same_bits):
+    other = FlaxLayer(nn.Dense(5))
+    other.build((None, 3))
+    path = write(tmp_path / "x", state_of(other))
+    noise(path)
+    before = layer.get_weights()
+    with pytest.raises(MatchVariablesError, match=r"params/kernel: shape \[3,5\]"):
+        layer.load_flax_variables(path)
+    same_bits(layer.get_weights(), before)
+    with pytest.raises(ReadVariablesError):
+        read_variables(path)
+
+
+@pytest.mark.law("S3")
+def test_the_state_of_an_optimizer_is_not_read(layer, tmp_path, same_bits):
+    path = write(tmp_path / "x", state_of(layer))
+    moments = [place for place in path.iterdir() if place.name.startswith("opt_state.0.mu")]
+    for place in moments:
+        for chunk in place.glob("[0-9]*"):
+            chunk.write_bytes(b"\xff" * 100)
+    assert len(moments) == 2
+    expected = layer.flax_variables()
+    same_bits(read_variables(path), expected)
+    layer.load_flax_variables(path)
+    same_bits(layer.flax_variables(), expected)
+
+
+@pytest.mark.law("S3")
+def test_zeros_of_a_layer_may_be_packed_tightly(tmp_path, same_bits):
+    class Wide(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return x + self.param("p", nn.initializers.zeros, (8192, 4096)).sum()
+
+    layer = FlaxLayer(Wide())
+    layer.build((None, 3))
+    path = write(tmp_path / "x", layer.flax_variables())
+    assert sum(place.stat().st_size for place in path.rglob("*")) < 1 << 20
+    layer.load_flax_variables(path)
+    with pytest.raises(ReadVariablesError, match="134,217,728 bytes of arrays"):
+        read_variables(path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's
+@pytest.mark.law("S6")
+def test_every_mutation_of_a_directory_is_read_or_refused(layer, tmp_path):
+    path = write(tmp_path / "x", jax.tree.map(np.asarray, layer.flax_variables()))
+    files = sorted(place for place in path.rglob("*") if place.is_file())
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(60):
+        place = files[rng.integers(len(files))]
+        content = place.read_bytes()
+        changed = bytearray(content)
+        for index in rng.integers(0, len(changed), 3):
+            changed[index] = rng.integers(32, 127)
+        place.write_bytes(changed)
+        try:
+            layer.load_flax_variables(path)
+        except FlaxLayerError as error:
+            assert len(str(error)) < 1500
+            refused += 1
+        place.write_bytes(content)
+    assert refused > 10
