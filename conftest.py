@@ -31,7 +31,7 @@ def passes_in_a_process() -> Callable[..., None]:
 def within_limits() -> Callable[..., str]:
     """Runs code in a process that ends where it takes more time or memory than its input can."""
 
-    def run(code: str, *, cpu_seconds: int = 60, memory: int = 8 << 30) -> str:
+    def run(code: str, *, cpu_seconds: int = 60, memory: int = 12 << 30) -> str:
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -18,6 +18,7 @@ from flaxlayer_core.config import world
 from flaxlayer_core.config.classes import decode_class, encode_class
 from flaxlayer_core.config.definitions import closure_variables, is_module_class, public_methods
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.sizes import check_integers, check_storable
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
@@ -164,6 +165,7 @@ def _is_partial(value: object) -> bool:
 
 def _encode_partial(value: Any, path: str, walk: Encoder) -> Node:
     keywords = value.keywords.items()
+    check_storable(value.func, value.args, value.keywords, path)
     return {
         "tree": type(value) is jax.tree_util.Partial,
         "func": walk.encode(value.func, f"{path}.func"),
@@ -180,6 +182,7 @@ def _decode_partial(node: Node, path: str, walk: Decoder) -> Any:
         raise refuse(f"{path}.func", expected="a class or a function", found=describe(func))
     args = walk.items(node["args"], f"{path}.args")
     keywords = walk.arguments(node["keywords"], path, "{path}.keywords[{name!r}]")
+    check_integers(func, args, keywords, path)
     return (jax.tree_util.Partial if node["tree"] else functools.partial)(func, *args, **keywords)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 __all__ = ["LEAF_KINDS", "read_bytes"]
 
 import base64
@@ -11,6 +9,7 @@ import binascii
 import math
 from typing import Any
 
+from flaxlayer_core.config.limits import range_length, read_integer
 from flaxlayer_core.config.reports import refuse, shorten
 from flaxlayer_core.config.stock import CONSTANTS, stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
@@ -35,14 +34,11 @@ def _encode_int(value: int, path: str, walk: Encoder) -> Node:
 
 
 def _decode_int(node: Node, path: str, walk: Decoder) -> int:
-    text = node["hex"]
-    # Hexadecimal costs linear time; the bound keeps a huge integer from being made at all.
-    if isinstance(text, str) and len(text) <= walk.limits.integer_bits // 4 + 3:
-        with contextlib.suppress(ValueError):
-            return int(text, 16)
-    raise refuse(
-        path, expected="a hexadecimal integer of bounded size", found=shorten(text), law="S3"
-    )
+    value = read_integer(node["hex"], walk.limits)
+    if value is not None:
+        return value
+    expected = "a hexadecimal integer of bounded size"
+    raise refuse(path, expected=expected, found=shorten(node["hex"]), law="S3")
 
 
 def _encode_float(value: float, path: str, walk: Encoder) -> Node:
@@ -91,6 +87,7 @@ def _decode_slice(node: Node, path: str, walk: Decoder) -> slice:
 def _decode_range(node: Node, path: str, walk: Decoder) -> range:
     parts = [walk.decode(node[key], f"{path}.{key}") for key in ("start", "stop", "step")]
     if all(type(part) is int for part in parts) and parts[2] != 0:
+        walk.grow(range_length(*parts), path)
         return range(*parts)
     raise refuse(path, expected="three integers, the step not 0", found=shorten(parts))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Limits", "check_bounds"]
+__all__ = ["Limits", "check_bounds", "range_length", "read_integer"]
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
@@ -18,11 +19,12 @@ class Limits:
 
     Args:
         depth: Levels of nested JSON lists and objects. A nested module takes three.
-        nodes: JSON values in all; a shared module counts again at each place that refers to it.
+        nodes: JSON values in all; a shared module counts again at each place that refers to it, and
+            a range counts its length.
         string: Characters of one string that is not a binary payload.
         payload_bytes: Bytes of all binary payloads (arrays and `bytes`) together.
         dimensions: Dimensions of one array.
-        integer_bits: Bits of one integer.
+        integer_bits: Bits of one integer; Python writes about 14,000 in decimal digits at most.
 
     Example:
 
@@ -39,7 +41,7 @@ class Limits:
     string: int = 1 << 20
     payload_bytes: int = 64 << 20
     dimensions: int = 32
-    integer_bits: int = 16_384
+    integer_bits: int = 8_192
 
 
 def check_bounds(config: object, limits: Limits) -> None:
@@ -69,7 +71,7 @@ def check_bounds(config: object, limits: Limits) -> None:
     nodes = payload = 0
     while pending:
         value, depth, is_payload = pending.pop()
-        nodes += 1
+        nodes += 1 + _length(value, limits)
         if depth > limits.depth:
             raise _beyond(f"at most {limits.depth} nested levels")
         if nodes + len(pending) > limits.nodes:
@@ -85,6 +87,35 @@ def check_bounds(config: object, limits: Limits) -> None:
         if len(pending) + _width(value) > limits.nodes:
             raise _beyond(f"at most {limits.nodes} values")
         pending.extend((child, depth + 1, key == "data") for key, child in _children(value))
+
+
+def range_length(start: int, stop: int, step: int) -> int:
+    """How many integers a range holds, also where `len` fails."""
+    return max(0, -((start - stop) // step))
+
+
+def read_integer(text: object, limits: Limits) -> int | None:
+    """The integer that a hexadecimal text stands for, None where it is none or has too many bits.
+
+    Hexadecimal costs linear time; the bound keeps a huge integer from being made at all.
+    """
+    if isinstance(text, str) and len(text) <= limits.integer_bits // 4 + 3:
+        with contextlib.suppress(ValueError):
+            return int(text, 16)
+    return None
+
+
+def _length(value: object, limits: Limits) -> int:
+    """How many integers a stored range stands for, 0 for anything else."""
+    if not isinstance(value, dict) or value.get("$type") != "range":
+        return 0
+    parts = [value.get(key) for key in ("start", "stop", "step")]
+    held = [
+        read_integer(part.get("hex"), limits) if isinstance(part, dict) else part for part in parts
+    ]
+    # What is malformed is refused where it is decoded.
+    is_range = all(type(part) is int for part in held) and held[2] != 0
+    return range_length(*held) if is_range else 0
 
 
 def _width(value: object) -> int:

@@ -23,6 +23,7 @@ from flaxlayer_core.config.definitions import (
     same_definition,
 )
 from flaxlayer_core.config.reports import cannot_store, explain, refuse, shorten
+from flaxlayer_core.config.sizes import check_integers, check_storable
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
 _Fields = tuple[dataclasses.Field[Any], ...]
@@ -43,6 +44,7 @@ def _decode_module(node: Node, path: str, walk: Decoder) -> Any:
     arguments = walk.arguments(node["fields"], path)
     fields = _init_fields(cls)
     _check_names(cls, arguments, fields, path)
+    check_integers(cls, (), arguments, path)
     # parent=None: else Flax would make it a child of a module whose method happens to be running.
     given = _with_defaults(fields, arguments) | {"parent": None}
     return construct(cls, lambda: cls(**given), path)
@@ -74,14 +76,16 @@ def _with_defaults(fields: _Fields, arguments: dict[str, Any]) -> dict[str, Any]
 def _encode_fields(
     value: Any, fields: list[dataclasses.Field[Any]], path: str, walk: Encoder
 ) -> Node:
-    _check_constructor(type(value), path)
+    cls = type(value)
+    _check_constructor(cls, path)
+    check_storable(cls, (), {field.name: getattr(value, field.name) for field in fields}, path)
     held = [(f, getattr(value, f.name), f"{path}.{f.name}") for f in fields]
     pairs = [
         [field.name, walk.encode(item, place)]
         for field, item, place in held
         if not has_default(field, item, place, walk)
     ]
-    return {"class": encode_class(type(value), path, walk), "fields": pairs}
+    return {"class": encode_class(cls, path, walk), "fields": pairs}
 
 
 def _check_constructor(cls: type, path: str) -> None:

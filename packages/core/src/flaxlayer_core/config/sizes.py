@@ -1,0 +1,155 @@
+"""Bounds on the integers that stock classes are given: sizes, axes and counts (S3)."""
+
+from __future__ import annotations
+
+__all__ = ["check_integers", "check_storable"]
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxlayer_core.config.reports import cannot_store, refuse
+from flaxlayer_core.config.stock import stock_name
+
+_MOST = 1 << 31
+# What Flax counts through in Python as it traces: each step of `n_steps` is a product of matrices,
+# and of `batch_dims` the set of all axes up to the largest is made.
+_MOST_BY_NAME: Mapping[str, int] = MappingProxyType(
+    {
+        "n_steps": 1_000,
+        **dict.fromkeys(
+            (
+                "axis",
+                "batch_dims",
+                "broadcast_dims",
+                "feature_axes",
+                "input_dilation",
+                "kernel_dilation",
+                "kernel_size",
+                "padding",
+                "reduction_axes",
+                "strides",
+                "unroll",
+            ),
+            1 << 16,
+        ),
+    }
+)
+# A padding by these is put together from copies of the input, one by one.
+_REPEATED, _MOST_REPEATED = frozenset({"CIRCULAR", "REFLECT"}), 1 << 14
+
+
+def check_integers(
+    cls: object, positional: Iterable[object], named: Mapping[str, object], path: str
+) -> None:
+    """Refuses an integer that is too large for the class of Flax that is given it.
+
+    Args:
+        cls: What is called, where it is a class of Flax or derives from one. What the arguments of
+            other classes and of functions mean is not known.
+        positional: Arguments without names.
+        named: Arguments by name.
+        path: How messages name the place.
+
+    Raises:
+        DecodeModuleError: A size, an axis or a count is beyond its bound.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn
+    >>> check_integers(nn.Embed, (50_000, 64), {}, "table")
+    >>> check_integers(nn.DenseGeneral, (3,), {"batch_dims": (0, 1 << 40)}, "dense")
+    Traceback (most recent call last):
+    flaxlayer_core.errors.DecodeModuleError: Cannot load dense.
+    Expected: batch_dims of at most 65536
+    Found: more
+    Fix: Check where the configuration comes from; flaxlayer did not write this.
+    Law: S3
+
+    ```
+    """
+    expected = _oversized(cls, positional, named)
+    if expected:
+        raise refuse(path, expected=expected, found="more", law="S3")
+
+
+def check_storable(
+    cls: object, positional: Iterable[object], named: Mapping[str, object], path: str
+) -> None:
+    """Raises where `check_integers` would, since what is written must load again.
+
+    Raises:
+        EncodeModuleError: A size, an axis or a count is beyond its bound.
+    """
+    expected = _oversized(cls, positional, named)
+    if expected:
+        fix = "Give the module smaller sizes."
+        raise cannot_store(path, expected=expected, found="more", fix=fix, law="S3")
+
+
+def _oversized(
+    cls: object, positional: Iterable[object], named: Mapping[str, object]
+) -> str | None:
+    """What is expected of an integer that is too large, None where none is."""
+    while isinstance(cls, functools.partial):
+        positional, named = (*cls.args, *positional), {**cls.keywords, **named}
+        cls = cls.func
+    known = _stock_parameters(cls)
+    arguments = dict(zip(known, positional, strict=False)) | {
+        name: value for name, value in named.items() if name in known
+    }
+    for name, value in arguments.items():
+        most = _MOST_BY_NAME.get(name, _MOST - 1)
+        if any(abs(number) > most for number in _integers(value)):
+            return f"{name} of at most {most}"
+    padding = arguments.get("padding")
+    repeats = isinstance(padding, str) and padding in _REPEATED
+    if repeats and _reach(arguments) > _MOST_REPEATED:
+        return f"a padded kernel that reaches over at most {_MOST_REPEATED} elements"
+    return None
+
+
+def _stock_parameters(cls: object) -> list[str]:
+    """What the class of Flax takes that `cls` is or derives from, in order."""
+    bases = cls.__mro__ if isinstance(cls, type) else ()
+    stock: Any = next((base for base in bases if stock_name(base) is not None), None)
+    if stock is None:
+        return []
+    if dataclasses.is_dataclass(stock):
+        return [field.name for field in dataclasses.fields(stock) if field.init]
+    return [*inspect.signature(stock.__init__).parameters][1:]
+
+
+def _integers(value: object) -> Iterator[int]:
+    """The integers in a value and in the containers there."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if type(item) is int:
+            yield item
+        elif isinstance(item, (np.ndarray, np.generic, jax.Array)):
+            held = np.asarray(item)
+            if held.size and np.issubdtype(held.dtype, np.integer):
+                yield from (int(held.min()), int(held.max()))
+        elif isinstance(item, (range, slice)):
+            pending.extend((item.start, item.stop, item.step))
+        elif isinstance(item, Mapping):
+            pending.extend((*item.keys(), *item.values()))
+        elif isinstance(item, (tuple, list, set, frozenset)):
+            pending.extend(item)
+
+
+def _reach(arguments: Mapping[str, object]) -> int:
+    """Over how many elements a kernel reaches at most."""
+    sizes, steps = (
+        max(map(abs, _integers(arguments.get(name))), default=1)
+        for name in ("kernel_size", "kernel_dilation")
+    )
+    return sizes * steps
