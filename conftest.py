@@ -32,12 +32,15 @@ def within_limits() -> Callable[..., str]:
     """Runs code in a process that ends where it takes more time or memory than its input can."""
 
     def run(code: str, *, cpu_seconds: int = 60, memory: int = 12 << 30) -> str:
-        def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
+        limits = ((resource.RLIMIT_CPU, cpu_seconds), (resource.RLIMIT_AS, memory))
+        set_limits = "".join(
+            f"resource.setrlimit({which}, ({most}, {most}))\n" for which, most in limits
+        )
         done = subprocess.run(
-            [sys.executable, "-"], input=code, preexec_fn=limit, capture_output=True, text=True
+            [sys.executable, "-"],
+            input=f"import resource\n{set_limits}{code}",
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, f"ended with {done.returncode}: {done.stderr[-2000:]}"
         return done.stdout

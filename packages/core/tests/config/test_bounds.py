@@ -190,6 +190,9 @@ def test_a_size_of_a_class_of_flax_is_bounded(name, field, size):
         ),
         partial(named("class", "flax.nnx:Linear"), 3, 1 << 40),
         partial(named("class", "flax.nnx:Conv"), 3, 4, kernel_size=1 << 40),
+        partial(
+            named("class", "flax.nnx:LinearGeneral"), 3, 4, batch_axis=of("dict", [1 << 40, 2])
+        ),
         module(lifted("checkpoint"), features=1 << 40),
         module("DenseGeneral", features=3, batch_dims=stored_range((1 << 40) + 2, start=1 << 40)),
         module(
@@ -204,7 +207,17 @@ def test_a_size_of_a_class_of_flax_is_bounded(name, field, size):
             },
         ),
     ],
-    ids=["position", "keyword", "twice", "nnx", "nnx keyword", "lifted", "range", "array"],
+    ids=[
+        "position",
+        "keyword",
+        "twice",
+        "nnx",
+        "nnx keyword",
+        "nnx axis",
+        "lifted",
+        "range",
+        "array",
+    ],
 )
 def test_a_size_is_bounded_however_it_is_given(node):
     with pytest.raises(DecodeModuleError, match="of at most"):
@@ -259,6 +272,7 @@ class Honest(nn.Module):
         hash("a") ** 4,
         1 << 4_096,
         nn.Embed(262_144, 1_024),
+        nn.Sequential([1 << 40]),
         nn.Dense(1 << 20),
         nn.Conv(8, (4_097,), padding=4_096, kernel_dilation=512),
         nn.Dropout(0.1, broadcast_dims=(-1, -2)),

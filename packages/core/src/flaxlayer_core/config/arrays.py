@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from flaxlayer_core.config.leaves import read_bytes
-from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import DTYPES
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
@@ -71,6 +71,10 @@ def _dtype_name(dtype: Any, path: str) -> str:
 
 def _decode_array(node: Node, path: str, walk: Decoder) -> Any:
     dtype, shape = _read_dtype(node["dtype"], path), _read_shape(node["shape"], path, walk)
+    # NumPy counts what the sizes other than 0 would hold.
+    if math.prod(filter(None, shape)) * dtype.itemsize > walk.limits.payload_bytes:
+        expected = f"arrays of at most {walk.limits.payload_bytes} bytes"
+        raise refuse(path, expected=expected, found=f"shape {shorten(node['shape'])}", law="S3")
     if not isinstance(node["data"], str) or len(node["data"]) % 4:
         raise refuse(path, expected="base64 text", found=shorten(node["data"]), law="S3")
     payload = read_bytes(node["data"], path)
@@ -105,7 +109,7 @@ def _restore(form: object, values: np.ndarray[Any, np.dtype[Any]], path: str) ->
         return values
     if form == "numpy_scalar" and not values.shape:
         return values[()]
-    if form == "jax_weak" and not values.shape:
+    if form == "jax_weak" and not values.shape and values.dtype != np.uint64:
         return _checked(jnp.asarray(values.item()), values, path)
     if form == "jax":
         return _checked(jnp.asarray(values), values, path)
@@ -154,7 +158,7 @@ def _decode_partition_spec(node: Node, path: str, walk: Decoder) -> PartitionSpe
     try:
         return PartitionSpec(*items)
     except (TypeError, ValueError) as error:
-        raise refuse(path, expected="axis names", found=shorten(str(error))) from error
+        raise refuse(path, expected="axis names", found=explain(error)) from error
 
 
 ARRAY_KINDS = (

@@ -22,7 +22,7 @@ from flaxlayer_core.config.definitions import (
     is_module_class,
     public_methods,
 )
-from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
@@ -163,9 +163,7 @@ def _arguments(
     try:
         inspect.signature(transform).bind(None, **arguments)
     except TypeError as error:
-        raise refuse(
-            path, expected="arguments of the transform", found=shorten(str(error))
-        ) from error
+        raise refuse(path, expected="arguments of the transform", found=explain(error)) from error
     return arguments
 
 
@@ -176,9 +174,7 @@ def _make(transform: Callable[..., Any], base: type, methods: dict[str, Any], pa
     try:
         return maker(transform, base, methods=methods)
     except Exception as error:  # from the depths of Flax, for arguments that it does not take
-        raise refuse(
-            path, expected="arguments of the transform", found=shorten(str(error))
-        ) from error
+        raise refuse(path, expected="arguments of the transform", found=explain(error)) from error
 
 
 GIVEN_CLASS = Kind("class", frozenset({"name"}), _is_registered_class, _encode_named, _decode_named)

@@ -22,10 +22,14 @@ from flaxlayer_core.config.limits import Limits, check_bounds
 from flaxlayer_core.config.makers import MAKER_KINDS, check_maker
 from flaxlayer_core.config.objects import GIVEN_OBJECT, OBJECT_KINDS
 from flaxlayer_core.config.records import RECORD_KINDS
-from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.reports import cannot_store, describe, refusals, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
-from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
+from flaxlayer_core.errors import (
+    AcceptModuleError,
+    DecodeModuleError,
+    EncodeModuleError,
+)
 from flaxlayer_core.factories import innermost, is_factory
 from flaxlayer_core.nnx_making import Remade, factory_of, makes_nnx
 
@@ -154,6 +158,13 @@ def decode_module(
 
     ```
     """
+    with refusals("module"):
+        return _decode_envelope(config, resolve, limits)
+
+
+def _decode_envelope(
+    config: Mapping[str, Any], resolve: Resolver | None, limits: Limits
+) -> nn.Module | Callable[..., Any]:
     root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
     if not isinstance(module, nn.Module):
@@ -183,9 +194,8 @@ def _open_envelope(config: object) -> tuple[object, list[str] | None]:
         )
     if config["version"] != _VERSION:
         fix = "Load it with the version of flaxlayer that stored it, or a later one."
-        raise refuse(
-            "module", expected=f"format {_VERSION}", found=f"format {config['version']}", fix=fix
-        )
+        found = f"format {shorten(config['version'])}"
+        raise refuse("module", expected=f"format {_VERSION}", found=found, fix=fix)
     streams = config.get("streams")
     if streams is not None and not _are_names(streams):
         raise refuse("module", expected="a list of names of streams", found=shorten(streams))
@@ -269,11 +279,5 @@ def decode_value(
     ```
     """
     check_bounds(config, limits)
-    try:
+    with refusals(path):
         return Decoder(_BY_TAG, limits, resolve, config).decode(config, path)
-    except RecursionError:
-        # The depth is bounded, but the caller's own stack may have left less than that.
-        expected = "room on the stack to load it"
-        raise refuse(
-            path, expected=expected, found="a stack that is full already", law="S3"
-        ) from None

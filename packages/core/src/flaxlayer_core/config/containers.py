@@ -10,7 +10,7 @@ from typing import Any
 
 from flax.core import FrozenDict
 
-from flaxlayer_core.config.reports import refuse, shorten
+from flaxlayer_core.config.reports import explain, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
 
@@ -55,7 +55,7 @@ def _check_distinct(keys: list[Any], path: str) -> None:
     try:
         distinct = len(set(keys))
     except Exception as error:  # hashing may run a module's fields, which may be of any type
-        raise refuse(path, expected="hashable keys", found=shorten(str(error))) from error
+        raise refuse(path, expected="hashable keys", found=explain(error)) from error
     if distinct < len(keys):
         raise refuse(path, expected="keys that differ", found="one twice")
 

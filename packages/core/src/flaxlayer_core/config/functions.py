@@ -17,7 +17,7 @@ import jax
 from flaxlayer_core.config import world
 from flaxlayer_core.config.classes import decode_class, encode_class
 from flaxlayer_core.config.definitions import closure_variables, is_module_class, public_methods
-from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
+from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.sizes import check_integers, check_storable
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
@@ -108,7 +108,7 @@ def _decode_closure(node: Node, path: str, walk: Decoder) -> Any:
     try:
         return _make(name, arguments)
     except Exception as error:  # a factory may check its arguments with any error
-        raise refuse(path, expected=f"arguments of {name}", found=shorten(str(error))) from error
+        raise refuse(path, expected=f"arguments of {name}", found=explain(error)) from error
 
 
 def _is_function(value: object) -> bool:

@@ -24,11 +24,12 @@ def check_nested(config: object, path: str, walk: Decoder) -> None:
         DecodeModuleError: A stored object of Keras in `config` is not known.
     """
     for nested in _nested(config):
-        if nested["class_name"] not in _PLAIN and not _is_known(nested, walk):
+        name = nested["class_name"]
+        if not (isinstance(name, str) and name in _PLAIN) and not _is_known(nested, walk):
             raise refuse(
                 path,
                 expected="stored objects of Keras that are registered, or Keras's own",
-                found=shorten(nested["class_name"]),
+                found=shorten(name),
                 fix="keras.saving.register_keras_serializable() its class before loading.",
             )
 

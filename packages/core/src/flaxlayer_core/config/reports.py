@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
-__all__ = ["cannot_store", "describe", "explain", "how_to_store", "in_full", "refuse", "shorten"]
+__all__ = [
+    "cannot_store",
+    "describe",
+    "explain",
+    "how_to_store",
+    "in_full",
+    "refusals",
+    "refuse",
+    "shorten",
+]
 
+import contextlib
+import itertools
 import reprlib
+from collections.abc import Iterator
 from types import FunctionType, MethodType
+from typing import Any
 
 import flax.linen as nn
 import jax
 
-from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError
+from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError, FlaxLayerError
 
 _STORABLE = "a value that JSON can hold: a module, a number, a container, a named function, ..."
 _LONGEST_NAME = 256
-_REPR = reprlib.Repr()
+_LONGEST_TEXT = 1_024
+# In decimal digits a huge integer costs quadratic time, and Python refuses it from some size on.
+_LONGEST_INTEGER_BITS = 200
+
+
+class _Repr(reprlib.Repr):
+    """A repr of bounded length, and of bounded cost for what JSON can hold."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Of an integer with too many digits its size alone."""
+        bits = x.bit_length()
+        return repr(x) if bits <= _LONGEST_INTEGER_BITS else f"<an integer of {bits} bits>"
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        """The first entries, not sorted: of a hostile file there may be many."""
+        if not x or level <= 0:
+            return "{...}" if x else "{}"
+        shown = [
+            f"{self.repr1(key, level - 1)}: {self.repr1(item, level - 1)}"
+            for key, item in itertools.islice(x.items(), self.maxdict)
+        ]
+        return f"{{{', '.join([*shown, *(['...'] if len(x) > self.maxdict else [])])}}}"
+
+    def repr1(self, x: object, level: int) -> str:
+        """Of any object but JSON's what it is, not what it says of itself."""
+        if x is None or type(x) in (bool, float, complex):
+            return repr(x)
+        is_plain = type(x) in (int, str, list, tuple, dict, set, frozenset)
+        return super().repr1(x, level) if is_plain else f"<{describe(x)}>"
+
+
+_REPR = _Repr()
 _REPR.maxlevel = 2
 _REPR.maxstring = _REPR.maxother = 60
 
@@ -23,7 +67,7 @@ def cannot_store(
     path: str, *, found: str, fix: str, expected: str = _STORABLE, law: str = "S1"
 ) -> EncodeModuleError:
     """The error of a value at `path` that cannot be stored (S1)."""
-    failed = f"Cannot store {path}."
+    failed = f"Cannot store {_place(path)}."
     return EncodeModuleError(failed, expected=expected, found=found, fix=fix, law=law)
 
 
@@ -32,13 +76,40 @@ def refuse(
 ) -> DecodeModuleError:
     """The error of a stored value at `path` that is not loaded (S2, S3)."""
     fix = fix or "Check where the configuration comes from; flaxlayer did not write this."
-    failed = f"Cannot load {path}."
+    failed = f"Cannot load {_place(path)}."
     return DecodeModuleError(failed, expected=expected, found=found, fix=fix, law=law)
 
 
+def _place(path: str) -> str:
+    """A path, of a very long one both ends."""
+    if len(path) <= _LONGEST_TEXT:
+        return path
+    return f"{path[: _LONGEST_TEXT // 2]}...{path[-_LONGEST_TEXT // 2 :]}"
+
+
+@contextlib.contextmanager
+def refusals(path: str) -> Iterator[None]:
+    """Whatever is raised on the way is a refusal of what stands at `path` (S6)."""
+    try:
+        yield
+    except FlaxLayerError:
+        raise
+    except RecursionError:
+        # The depth is bounded, but the caller's own stack may have left less than that.
+        expected = "room on the stack to load it"
+        found = "a stack that is full already"
+        raise refuse(path, expected=expected, found=found, law="S3") from None
+    except Exception as error:  # of classes that compare, hash or describe themselves
+        raise refuse(path, expected="what encode_value wrote", found=explain(error)) from error
+
+
 def shorten(value: object) -> str:
-    """A repr of bounded length of a JSON value."""
-    return _REPR.repr(value)
+    """A repr of bounded length and cost."""
+    return _clip(_REPR.repr(value))
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
 def in_full(name: str) -> str:
@@ -48,7 +119,10 @@ def in_full(name: str) -> str:
 
 def explain(error: BaseException) -> str:
     """The words of an error that a user's code raised, of bounded length."""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # its class may be a user's, too
+        text = "(without words)"
     return f"{type(error).__name__}: {text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME]}"
 
 

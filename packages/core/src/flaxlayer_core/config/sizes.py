@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 import jax
@@ -17,28 +17,23 @@ import numpy as np
 from flaxlayer_core.config.reports import cannot_store, refuse
 from flaxlayer_core.config.stock import stock_name
 
-_MOST = 1 << 31
-# What Flax counts through in Python as it traces: each step of `n_steps` is a product of matrices,
-# and of `batch_dims` the set of all axes up to the largest is made.
-_MOST_BY_NAME: Mapping[str, int] = MappingProxyType(
+_SIZES = """
+amax_history_length feature_group_count features group_size hidden_features in_features
+in_kv_features kernel_shape lora_rank num_embeddings num_features num_groups num_heads num_kv_heads
+out_features qkv_features shape
+"""
+_AXES = """
+axis batch_dims broadcast_dims feature_axes input_dilation kernel_dilation kernel_size padding
+reduction_axes strides unroll
+"""
+# Flax makes the set of all axes up to the largest of `batch_dims` and `batch_axis` (which has
+# sizes, too), and traces a product of matrices for each of `n_steps`.
+_MOST: Mapping[str, int] = MappingProxyType(
     {
+        **dict.fromkeys(_SIZES.split(), (1 << 31) - 1),
+        **dict.fromkeys(_AXES.split(), 1 << 16),
+        "batch_axis": 1 << 20,
         "n_steps": 1_000,
-        **dict.fromkeys(
-            (
-                "axis",
-                "batch_dims",
-                "broadcast_dims",
-                "feature_axes",
-                "input_dilation",
-                "kernel_dilation",
-                "kernel_size",
-                "padding",
-                "reduction_axes",
-                "strides",
-                "unroll",
-            ),
-            1 << 16,
-        ),
     }
 )
 # A padding by these is put together from copies of the input, one by one.
@@ -105,10 +100,9 @@ def _oversized(
     arguments = dict(zip(known, positional, strict=False)) | {
         name: value for name, value in named.items() if name in known
     }
-    for name, value in arguments.items():
-        most = _MOST_BY_NAME.get(name, _MOST - 1)
-        if any(abs(number) > most for number in _integers(value)):
-            return f"{name} of at most {most}"
+    for name in filter(_MOST.__contains__, arguments):
+        if any(abs(number) > _MOST[name] for number in _integers(arguments[name])):
+            return f"{name} of at most {_MOST[name]}"
     padding = arguments.get("padding")
     repeats = isinstance(padding, str) and padding in _REPEATED
     if repeats and _reach(arguments) > _MOST_REPEATED:
@@ -124,7 +118,8 @@ def _stock_parameters(cls: object) -> list[str]:
         return []
     if dataclasses.is_dataclass(stock):
         return [field.name for field in dataclasses.fields(stock) if field.init]
-    return [*inspect.signature(stock.__init__).parameters][1:]
+    made = stock.__init__
+    return [*inspect.signature(made).parameters][1:] if isinstance(made, FunctionType) else []
 
 
 def _integers(value: object) -> Iterator[int]:
