@@ -102,6 +102,24 @@ def test_a_long_path_keeps_both_ends():
     assert "last" in text
 
 
+@pytest.mark.parametrize("char", ["\x1b", "\x00", "\r", "\x9b", "\u202e", "\ud800"], ids=ascii)
+def test_no_message_has_a_character_that_steers_a_terminal(char):
+    fields = [[f"{char}[31m", {"$type": char}], [char, char]]
+    nodes = [
+        {"$type": "module", "class": "flax.linen:Dense", "fields": fields},
+        {"$type": "module", "class": "flax.linen:Dense", "fields": [[char, 1]]},
+        {"$type": "module", "class": char, "fields": []},
+        {"$type": "function", "name": f"os:{char}"},
+        {"$type": "dict", "items": [[char, {"$type": char}]]},
+        {char: char},
+        {"$type": "constant", "name": char},
+    ]
+    for node in nodes:
+        with pytest.raises(DecodeModuleError) as caught:
+            decode_value(node, path="value")
+        assert str(caught.value).replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("key", ["$type", "version", "root", "streams", "other", "whole"])
 def test_an_envelope_of_anything_is_refused(key, name):

@@ -17,6 +17,7 @@ import numpy as np
 from flaxlayer_core.config.reports import cannot_store, refuse
 from flaxlayer_core.config.stock import stock_name
 
+_MOST_SIZE, _MOST_AXIS, _MOST_STEPS = (1 << 31) - 1, 1 << 16, 1_000
 _SIZES = """
 amax_history_length feature_group_count features group_size hidden_features in_features
 in_kv_features kernel_shape lora_rank num_embeddings num_features num_groups num_heads num_kv_heads
@@ -30,10 +31,10 @@ reduction_axes strides unroll
 # sizes, too), and traces a product of matrices for each of `n_steps`.
 _MOST: Mapping[str, int] = MappingProxyType(
     {
-        **dict.fromkeys(_SIZES.split(), (1 << 31) - 1),
-        **dict.fromkeys(_AXES.split(), 1 << 16),
+        **dict.fromkeys(_SIZES.split(), _MOST_SIZE),
+        **dict.fromkeys(_AXES.split(), _MOST_AXIS),
         "batch_axis": 1 << 20,
-        "n_steps": 1_000,
+        "n_steps": _MOST_STEPS,
     }
 )
 # A padding by these is put together from copies of the input, one by one.
