@@ -162,9 +162,7 @@ def decode_module(
         return _decode_envelope(config, resolve, limits)
 
 
-def _decode_envelope(
-    config: Mapping[str, Any], resolve: Resolver | None, limits: Limits
-) -> nn.Module | Callable[..., Any]:
+def _decode_envelope(config: Mapping[str, Any], resolve: Resolver | None, limits: Limits) -> Any:
     root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
     if not isinstance(module, nn.Module):

@@ -110,12 +110,13 @@ def _length(value: object, limits: Limits) -> int:
     if not isinstance(value, dict) or value.get("$type") != "range":
         return 0
     parts = [value.get(key) for key in ("start", "stop", "step")]
-    held = [
+    held: list[Any] = [
         read_integer(part.get("hex"), limits) if isinstance(part, dict) else part for part in parts
     ]
+    start, stop, step = held
     # What is malformed is refused where it is decoded.
-    is_range = all(type(part) is int for part in held) and held[2] != 0
-    return range_length(*held) if is_range else 0
+    is_range = type(start) is type(stop) is type(step) is int and step != 0
+    return range_length(start, stop, step) if is_range else 0
 
 
 def _width(value: object) -> int:
