@@ -313,3 +313,25 @@ def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
     layer.extra = layer.add_weight(shape=(1,))
     layer(X)
     assert len(layer.weights) == 3
+
+
+def test_what_keras_has_of_shards_is_opened_again_where_one_is_missing(tmp_path):
+    if keras.version() < "3.10":
+        pytest.skip("Keras 3.10 writes shards")
+    seen = []
+
+    class Looking(keras.layers.Dense):
+        def load_own_variables(self, store):
+            with pytest.raises(FileNotFoundError):
+                store._switch_h5_file("absent.h5", mode="r")
+            seen.append(bool(store))
+            compat.reopen(store)
+            seen.append(bool(store))
+            compat.reopen(store)
+            compat.reopen({})
+            super().load_own_variables(store.get(store._h5_entry_path))
+
+    model = keras.Sequential([keras.Input((3,)), Looking(5)])
+    model.save_weights(tmp_path / "m.weights.json", max_shard_size=1)
+    model.load_weights(tmp_path / "m.weights.json")
+    assert seen == [False, True]

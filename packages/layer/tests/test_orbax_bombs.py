@@ -102,6 +102,14 @@ def noise(path):
     (path / "params.kernel" / "0.0").write_bytes(b"\xff" * 100)
 
 
+def inflating(path):
+    # A frame of Zstandard, of 8,192 blocks that each repeat a byte: 1 GiB.
+    block, last = (1 << 1 | (128 << 10) << 3), 1
+    blocks = [block] * 8191 + [block | last]
+    frame = b"\x28\xb5\x2f\xfd\x00\x58" + b"".join(b.to_bytes(3, "little") + b"\0" for b in blocks)
+    (path / "params.kernel" / "0.0").write_bytes(frame)
+
+
 HUGE = {"shape": [2**17, 2**16], "chunks": [2**10, 2**10]}
 HOSTILE = {
     "zeros that are not there": (zarr(**HUGE), "bytes of arrays in"),
@@ -125,6 +133,7 @@ HOSTILE = {
     "huge integer": (lambda path: (path / "_METADATA").write_text("9" * 10**4), "ValueError"),
     "other JSON": (lambda path: (path / "_METADATA").write_text("[]"), ""),
     "no tree": (lambda path: (path / "_METADATA").write_text("{}"), "KeyError"),
+    "inflating": (inflating, "End of data expected"),
     "no array": (no_file, ""),
     "noise": (noise, ""),
 }

@@ -32,8 +32,9 @@ Checked with the versions of docs/versions.md.
   built by its first call takes the dtype of a layer for that of its inputs, casts all inputs to it,
   and tells no layer what it was called with (A10).
 - `H5IOStore._h5_entry_group` (`H5Entry.group` before Keras 3.10), and of `ShardedH5IOStore`
-  `current_shard_filenames`, `current_shard_path`, `_switch_h5_file` and `_restore_h5_file`: what
-  Keras hands to `load_own_variables` reads a whole array, and not what the file says of it (S3).
+  `current_shard_filenames`, `current_shard_path`, `h5_file`, `_get_h5_file`, `_switch_h5_file` and
+  `_restore_h5_file`: what Keras hands to `load_own_variables` reads a whole array, and not what the
+  file says of it (S3); and where a shard cannot be opened it is left without a file (W4).
 - the `_keras_call_info_injected` attribute of exceptions: Keras rewrites the message of an error
   that leaves `Layer.call`, unless it is set (§11).
 """
@@ -74,6 +75,7 @@ __all__ = [
     "model_signature",
     "objects_in_loading",
     "raw_values",
+    "reopen",
     "restoring",
     "retracking",
     "scope_of",
@@ -330,6 +332,15 @@ def h5_groups(store: Any) -> Iterator[Any]:
     finally:
         if others:
             store._restore_h5_file()
+
+
+def reopen(store: Any) -> None:
+    """Opens what Keras has of a file again, where it could not go on to a further shard.
+
+    A store with no open file is false, and Keras takes the next layer from it for loaded.
+    """
+    if getattr(store, "current_shard_path", None) is not None and not store:
+        store.h5_file = store._get_h5_file(store.current_shard_path)
 
 
 def _open_shard(store: Any) -> str:

@@ -246,6 +246,7 @@ class WeightCreation(WeightAccess):
         try:
             self._load(weights_files.open_weights(store, where=f"Layer {self.name!r}"))
         except Exception as error:
+            compat.reopen(store)
             self._refusal = weights_files.weakly(store), error
             raise
 
