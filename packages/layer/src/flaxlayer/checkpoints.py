@@ -24,7 +24,10 @@ _TRAINING_ONLY = frozenset({"step", "opt_state", "tx", "apply_fn"})
 def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a tree of variables for `FlaxLayer.load_flax_variables` (W2).
 
-    Nothing in a file is executed: msgpack, safetensors and Orbax hold arrays and names.
+    Nothing in a file is executed: msgpack, safetensors and Orbax hold arrays and names. What is
+    read is in proportion to the size of the file (S3): arrays that Orbax packed may be 64 MiB, and
+    a hundred times as large as the directory; `load_flax_variables`, which knows the shapes that a
+    layer has, reads what fits them, however tightly it is packed.
 
     Args:
         path: A directory that Orbax wrote (`StandardCheckpointer`, `PyTreeCheckpointer`, or the

@@ -16,6 +16,7 @@ from flaxlayer.stored_trees import MAX_DEPTH
 __all__ = ["read_msgpack"]
 
 
+_FEW_OBJECTS, _BYTES_PER_OBJECT = 1 << 16, 16
 _MAX_RANK, _LONGEST_DTYPE = 32, 32
 _ARRAY, _COMPLEX, _SCALAR = 1, 2, 3
 _CHUNKED = "__msgpack_chunked_array__"
@@ -60,7 +61,7 @@ def read_msgpack(path: Path) -> Any:
     """
     with path.open("rb") as file:
         content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    reader = _Reader(content, most=(1 << 16) + len(content) // 16)
+    reader = _Reader(content, most=_FEW_OBJECTS + len(content) // _BYTES_PER_OBJECT)
     tree = reader.value(0)
     reader.end()
     return tree

@@ -55,7 +55,6 @@ def checked_assignments(
         MatchVariablesError: If a path is unknown or a shape differs.
         ReadVariablesError: If a checkpoint cannot be read.
     """
-    backend = current_backend()
     expected = weights.layout.unflatten(weights.jax_values())
     stored = {spec.path[0] for spec in weights.layout.specs}
     ignored = weights.layout.transient.union(policy.transient).difference(stored)
@@ -70,14 +69,19 @@ def checked_assignments(
         find_places(found)
         return sum(spec.nbytes for spec in weights.layout.specs)
 
-    fitted = find_places(_collections(tree, check))
+    return _assignments(weights, find_places(_collections(tree, check)))
+
+
+def _assignments(
+    weights: FlaxWeights, fitted: dict[Path, Any]
+) -> Iterator[tuple[keras.Variable, Any]]:
+    to_backend = current_backend().to_backend
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
-    # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
-    return (
-        (variables[path], backend.to_backend(jnp.array(specs[path].store(leaf))))
-        for path, leaf in fitted.items()
-    )
+    while fitted:  # B6: what a file held is let go of, one by one
+        path, leaf = fitted.popitem()
+        # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
+        yield variables[path], to_backend(jnp.array(specs[path].store(leaf)))
 
 
 def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str) -> None:
