@@ -9,6 +9,7 @@ from types import MappingProxyType, NoneType
 from typing import Any
 
 from flaxlayer_core.config.classes import decode_class, encode_class
+from flaxlayer_core.config.containers import check_distinct
 from flaxlayer_core.config.optional import optional_class
 from flaxlayer_core.config.records import construct
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
@@ -102,6 +103,7 @@ def _decode_config_dict(node: Node, path: str, walk: Decoder) -> Any:
         (walk.decode(key, f"key {index} of {path}"), walk.decode(item, f"{path}[{index}]"))
         for index, (key, item) in enumerate(walk.pairs(node["items"], path))
     ]
+    check_distinct([key for key, _ in pairs], path)
     if len(pairs) > len({str(key) for key, _ in pairs}):
         raise refuse(path, expected="keys that differ", found="one twice")
     flags = _read_flags(node, path, walk)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTAINER_KINDS"]
+__all__ = ["CONTAINER_KINDS", "check_distinct"]
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +12,9 @@ from flax.core import FrozenDict
 
 from flaxlayer_core.config.reports import explain, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+
+# Honest ones: -1 and -2 have one hash, so 64 offsets in six dimensions may.
+_MOST_OF_A_HASH = 64
 
 
 def _exactly(kind: type) -> Callable[[object], bool]:
@@ -44,18 +47,29 @@ def _place(path: str, key: object) -> str:
 def _decode_mapping(node: Node, path: str, walk: Decoder) -> dict[Any, Any]:
     pairs = walk.pairs(node["items"], path)
     keys = [walk.decode(key, f"key {index} of {path}") for index, (key, _) in enumerate(pairs)]
-    _check_distinct(keys, path)
+    check_distinct(keys, path)
     return {
         key: walk.decode(item, _place(path, key))
         for key, (_, item) in zip(keys, pairs, strict=True)
     }
 
 
-def _check_distinct(keys: list[Any], path: str) -> None:
+def check_distinct(keys: list[Any], path: str) -> None:
+    """Refuses what cannot be the keys of a dictionary or the items of a set.
+
+    Raises:
+        DecodeModuleError: One cannot be hashed, stands twice, or many have one hash, so that each
+            would be compared with each.
+    """
     try:
-        distinct = len(set(keys))
+        hashes = Counter(map(hash, keys))
+        is_slow = max(hashes.values(), default=0) > _MOST_OF_A_HASH
+        distinct = len(keys) if is_slow else len(set(keys))
     except Exception as error:  # hashing may run a module's fields, which may be of any type
         raise refuse(path, expected="hashable keys", found=explain(error)) from error
+    if is_slow:
+        expected = f"at most {_MOST_OF_A_HASH} keys of one hash"
+        raise refuse(path, expected=expected, found="more", law="S3")
     if distinct < len(keys):
         raise refuse(path, expected="keys that differ", found="one twice")
 
@@ -75,7 +89,7 @@ def _encode_set(value: frozenset[object] | set[object], path: str, walk: Encoder
 
 def _decode_set(node: Node, path: str, walk: Decoder) -> set[Any]:
     items = walk.items(node["items"], path)
-    _check_distinct(items, path)
+    check_distinct(items, path)
     return set(items)
 
 
