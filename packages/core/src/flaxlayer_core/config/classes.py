@@ -4,12 +4,13 @@ from __future__ import annotations
 
 __all__ = ["CLASS_KINDS", "GIVEN_CLASS", "decode_class", "encode_class"]
 
+import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import flax.linen as nn
 from flax.core import lift
@@ -21,6 +22,7 @@ from flaxlayer_core.config.definitions import (
     is_lifted_class,
     is_module_class,
     public_methods,
+    same_definition,
 )
 from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import stock_name
@@ -46,8 +48,9 @@ _TRANSFORMS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 _LIFTED_CODE = {
     vars(cls)["__call__"].__code__ for cls in (nn.vmap(nn.Dense, {}, {}), nn.jit(nn.Dense))
 }
-# Loading twice gives one class, so that equal modules are equal and compile once.
-_made: WeakValueDictionary[tuple[str, type], type] = WeakValueDictionary()
+# Loading twice gives one class, so that equal modules are equal and compile once: for each class
+# those made of it that live, by a digest of the transform and its arguments.
+_made: WeakKeyDictionary[type, WeakValueDictionary[bytes, type]] = WeakKeyDictionary()
 
 
 def encode_class(value: type, path: str, walk: Encoder) -> str | Node:
@@ -115,8 +118,14 @@ def _encode_lifted(value: type, path: str, walk: Encoder) -> Node:
         "class": encode_class(base, path, walk),
         "methods": [[key, _encode_arguments(methods[key], path, walk)] for key in methods],
     }
-    _made[json.dumps(node), base] = value
+    _made.setdefault(base, WeakValueDictionary())[_digest(node)] = value
     return node
+
+
+def _digest(node: Node) -> bytes:
+    """What tells one lifted class from others of its base, of a fixed size."""
+    text = json.dumps([node["transform"], node["methods"]])
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _is_lifted(function: object) -> bool:
@@ -124,10 +133,15 @@ def _is_lifted(function: object) -> bool:
 
 
 def _encode_arguments(captured: dict[str, Any], path: str, walk: Encoder) -> list[Any]:
+    arguments = _given(captured).items()
+    return [[name, walk.encode(value, f"{path}({name}=)")] for name, value in arguments]
+
+
+def _given(captured: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a transform was given, by name."""
     signature = inspect.signature(captured["transform"])
     bound = signature.bind(None, *captured["trafo_args"], **captured["trafo_kwargs"]).arguments
-    arguments = list(bound.items())[1:]  # the first is the function that is transformed
-    return [[name, walk.encode(value, f"{path}({name}=)")] for name, value in arguments]
+    return dict(list(bound.items())[1:])  # the first is the function that is transformed
 
 
 def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:
@@ -137,16 +151,23 @@ def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:
             path, expected=f"one of {sorted(_TRANSFORMS)}", found=shorten(node["transform"])
         )
     base = decode_class(node["class"], path, walk, is_module_class, "a module class")
-    key = json.dumps({name: value for name, value in node.items() if name != "$type"})
     pairs = walk.pairs(node["methods"], path)
     methods = {
         _check_method(name, base, path): _arguments(nodes, path, walk, transform)
         for name, nodes in pairs
     }
-    if (key, base) not in _made:
-        _made[key, base] = made = _make(transform, base, methods, path)
-        return made
-    return _made[key, base]
+    known, key = _made.setdefault(base, WeakValueDictionary()), _digest(node)
+    made = known.get(key)
+    # References and names may stand for something else than they did in another file.
+    if made is None or not _is_made_with(made, methods):
+        known[key] = made = _make(transform, base, methods, path)
+    return made
+
+
+def _is_made_with(made: type, methods: dict[str, dict[str, Any]]) -> bool:
+    held = {name: function for name, function in vars(made).items() if _is_lifted(function)}
+    given = {name: _given(closure_variables(function)) for name, function in held.items()}
+    return same_definition(given, methods)
 
 
 def _check_method(name: object, base: type, path: str) -> str:
