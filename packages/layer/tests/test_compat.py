@@ -1,8 +1,5 @@
 """Each private API of Keras that `flaxlayer.compat` uses still does what it is used for."""
 
-import copy
-import pickle
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -122,29 +119,6 @@ def test_keras_leaves_the_message_of_a_marked_error_alone():
     assert str(caught.value) == "as it is"
 
 
-def test_loading_has_a_table_of_objects_and_the_rest_has_none(tmp_path):
-    seen = []
-
-    @keras.saving.register_keras_serializable("compat")
-    class Looks(keras.layers.Layer):
-        @classmethod
-        def from_config(cls, config):
-            seen.append(compat.objects_in_loading())
-            return super().from_config(config)
-
-    keras.Sequential([keras.Input((4,)), Looks()]).save(tmp_path / "model.keras")
-    keras.models.load_model(tmp_path / "model.keras")
-    assert isinstance(seen[-1], dict)
-    assert compat.objects_in_loading() is None
-
-
-def test_a_thread_table_lasts_until_the_session_is_cleared():
-    compat.thread_table("flaxlayer-test")["a"] = 1
-    assert compat.thread_table("flaxlayer-test") == {"a": 1}
-    keras.utils.clear_session()
-    assert compat.thread_table("flaxlayer-test") == {}
-
-
 def test_the_batch_that_built_a_layer_is_not_kept(layer):
     assert layer._build_shapes_dict["input_shape"].values is None
     compat.keep_build_shape(layer, (None, 4))
@@ -169,42 +143,6 @@ def test_the_signature_of_a_model_has_its_inputs_of_any_batch_size():
         ("a", (None, 3), "float32"),
         ("b", (None, None), "int32"),
     ]
-
-
-def test_copies_and_pickles_are_told_from_saving(tmp_path):
-    seen = []
-
-    @keras.saving.register_keras_serializable(package="compat-test")
-    class Watched(keras.layers.Layer):
-        def call(self, x):
-            return x
-
-        def get_config(self):
-            seen.append((compat.is_copying(), compat.is_pickling(), compat.is_unpickling()))
-            return super().get_config()
-
-        @classmethod
-        def from_config(cls, config):
-            seen.append((compat.is_copying(), compat.is_pickling(), compat.is_unpickling()))
-            return super().from_config(config)
-
-    inputs = keras.Input((3,))
-    model = keras.Model(inputs, Watched()(inputs))
-    ways = {
-        (False, False): lambda: model.save(tmp_path / "model.keras"),
-        (True, False): lambda: keras.models.clone_model(model),
-        (False, True): lambda: pickle.dumps(model),
-        (True, True): lambda: copy.deepcopy(model),
-    }
-    for (copies, pickles), way in ways.items():
-        seen.clear()
-        way()
-        assert seen[0] == (copies, pickles, False)
-        assert {copied for copied, _, _ in seen} == {copies}
-    pickled = pickle.dumps(model)
-    seen.clear()
-    pickle.loads(pickled)
-    assert seen[0] == (False, False, True)
 
 
 @pytest.mark.law("A10")

@@ -48,6 +48,7 @@ class ArgumentStructure:
         apart: Whether there are values in the tree that were taken apart.
         positional: How many positional arguments there are.
         names: The names of the keyword arguments.
+        stored: Whether it was read from a file, whose names are not handed to a layer (S2).
     """
 
     treedef: jax.tree_util.PyTreeDef
@@ -56,6 +57,7 @@ class ArgumentStructure:
     apart: bool = False
     positional: int = 0
     names: tuple[str, ...] = ()
+    stored: bool = False
 
     def __post_init__(self) -> None:
         identity = tuple((index, *_identity(value)) for index, value in self.statics)

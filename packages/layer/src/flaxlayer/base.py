@@ -19,6 +19,7 @@ from flaxlayer.masks import MaskingLayer, masks_of
 from flaxlayer.output_forms import OutputForm
 from flaxlayer.packing import PackedArguments, needs_packing
 from flaxlayer.raising import explaining
+from flaxlayer.refusals import refusing_in_load
 from flaxlayer.sequentials import is_asking, open_inputs
 from flaxlayer.storing import CallInputs
 from flaxlayer.subclasses import build_arguments, fits
@@ -118,6 +119,10 @@ class ModuleLayer(MaskingLayer):
             named = {name: kwargs[name] for name in kwargs if name != "training"} if kwargs else {}
             arrays, structure = split_arguments(args, named, trace_numbers=True)
             return unwrap_statics(self._execute(arrays, structure, bool(kwargs.get("training"))))
+        return self._call_in_full(args, kwargs)
+
+    @refusing_in_load
+    def _call_in_full(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # Never empty: else Keras would record in a functional model the mask that it fills in.
         own = {"training": kwargs.pop("training", None)}
         if not self._calls_as_flax():

@@ -16,7 +16,7 @@ from typing import Any
 
 from flax import nnx
 
-from flaxlayer import compat
+from flaxlayer import compat_loads
 from flaxlayer.checking import refuse
 from flaxlayer_core import EncodeModuleError
 
@@ -49,11 +49,11 @@ def carry(layer: Any, part: str, encode: Callable[[], Any]) -> Any:
     try:
         return encode()
     except EncodeModuleError as error:
-        if compat.is_copying():
+        if compat_loads.is_copying():
             token = uuid.uuid4().hex
             _copied[token] = layer
             return {"$type": _TYPE, "copied": token, "part": part}
-        if not compat.is_pickling():
+        if not compat_loads.is_pickling():
             raise
         return {"$type": _TYPE, "pickled": _pickled(_PARTS[part](layer), error), "part": part}
 
@@ -80,9 +80,9 @@ def bring(config: Any, part: str, decode: Callable[[Any], Any]) -> Any:
     if not isinstance(config, Mapping) or config.get("$type") != _TYPE:
         return decode(config)
     if config.get("part") == part:
-        if compat.is_copying() and config.get("copied") in _copied:
+        if compat_loads.is_copying() and config.get("copied") in _copied:
             return _same(_PARTS[part](_copied[config["copied"]]))
-        if compat.is_unpickling() and "pickled" in config:
+        if compat_loads.is_unpickling() and "pickled" in config:
             # The pickle that this is a part of is being loaded already.
             return pickle.loads(base64.b64decode(config["pickled"]))
     raise refuse(part, expected="what a file can hold", found=sorted(config))

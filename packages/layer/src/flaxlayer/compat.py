@@ -11,16 +11,12 @@ Checked with the versions of docs/versions.md.
   plain one, which may then skip what `Layer.__call__` does for the others (A6).
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
   variables of a transformer takes longer than the compiled call itself.
-- the `shared_objects/id_to_obj_map` attribute of the same: what `load_model` has made so far;
-  Keras's sharing of objects does not reach into the configuration of a `FlaxMethod` (S4).
 - `Layer._build_shapes_dict`: Keras keeps there what `build` got, for `model.summary()`; with the
   data of the first call in it, that batch would live as long as the layer.
 - `keras.src.export.export_utils.get_input_signature` (since Keras 3.8): what `Model.export` takes
   for the signature of a model; it knows a subclassed one by its first call (S4).
 - `_thread_local_state` of `jax.experimental.jax2tf.jax2tf`: `Model.export` on the JAX backend
   converts by it, and then TensorFlow has to read what JAX writes (S4).
-- `keras.src.saving.keras_saveable.KerasSaveable`: Keras copies and pickles by archives, and only
-  the functions that run tell that from saving; a copy can hold what a file cannot (S4).
 - `keras.src.backend.common.symbolic_scope.in_symbolic_scope`: in one nothing is computed, and a
   float may stand for any dtype: Keras builds a model from shapes in one (A10).
 - `Layer._tracker`, `_untrack_variable`, `_open_name_scope`: a layer whose variables turn out wrong
@@ -43,7 +39,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -54,7 +49,6 @@ import jax
 import keras
 from keras.src import backend as keras_backend
 from keras.src.backend.common import global_state, symbolic_scope
-from keras.src.saving.keras_saveable import KerasSaveable
 
 __all__ = [
     "SequentialBuild",
@@ -65,22 +59,17 @@ __all__ = [
     "in_jax2tf",
     "in_stateless_scope",
     "in_symbolic_scope",
-    "is_copying",
-    "is_pickling",
     "is_plain_call",
-    "is_unpickling",
     "keep_build_shape",
     "keep_message",
     "keeps_message",
     "model_signature",
-    "objects_in_loading",
     "raw_values",
     "reopen",
     "restoring",
     "retracking",
     "scope_of",
     "sequential_builds",
-    "thread_table",
 ]
 
 
@@ -287,33 +276,6 @@ def in_jax2tf() -> bool:
     return jax2tf._thread_local_state.call_tf_concrete_function_list is not None
 
 
-def objects_in_loading() -> dict[Any, Any] | None:
-    """Returns the table of what `load_model` has made so far, None outside of it."""
-    table: dict[Any, Any] | None = global_state.get_global_attribute("shared_objects/id_to_obj_map")
-    return table
-
-
-def thread_table(name: str) -> dict[Any, Any]:
-    """Returns a dict of this thread, which `keras.utils.clear_session` empties."""
-    table: dict[Any, Any] = global_state.get_global_attribute(name, {}, set_to_default=True)
-    return table
-
-
-def is_copying() -> bool:
-    """Tells whether this thread copies a model or a layer: by `copy`, or `clone_model`."""
-    return _is_running(copy.copy, copy.deepcopy, keras.models.clone_model)
-
-
-def is_pickling() -> bool:
-    """Tells whether Keras writes an archive for a pickle in this thread."""
-    return _is_running(KerasSaveable.__reduce__)
-
-
-def is_unpickling() -> bool:
-    """Tells whether Keras reads an archive out of a pickle in this thread."""
-    return _is_running(KerasSaveable._unpickle_model)
-
-
 def h5_groups(store: Any) -> Iterator[Any]:
     """Yields the groups of HDF5 behind what Keras has of a file for a layer, one a file.
 
@@ -345,11 +307,3 @@ def reopen(store: Any) -> None:
 
 def _open_shard(store: Any) -> str:
     return str(store.current_shard_path.name)
-
-
-def _is_running(*functions: Any) -> bool:
-    codes = {inspect.unwrap(function).__code__ for function in functions}
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code not in codes:
-        frame = frame.f_back
-    return frame is not None

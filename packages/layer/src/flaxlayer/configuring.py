@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from flaxlayer.carrying import bring, carry
-from flaxlayer.checking import check_fields, check_mapping, refuse
+from flaxlayer.checking import check_fields, check_known, check_mapping, check_size, refuse
+from flaxlayer.handing import nothing_handed
 from flaxlayer.reference import is_reference_config, reference_arguments
+from flaxlayer.refusals import refusing
 from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.sharing import revive_shared
 from flaxlayer.storing import decode_given, encode_given
 from flaxlayer_core import CollectionPolicy, EncodeModuleError, InspectMethodError
 from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
+from flaxlayer_core.config.reports import shorten
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer
 
-__all__ = ["decode_base", "decode_method", "encode_method", "layer_config", "layer_from_config"]
+__all__ = [
+    "BASE_KEYS",
+    "decode_base",
+    "decode_method",
+    "encode_method",
+    "layer_config",
+    "layer_from_config",
+]
 
 _PLAIN = (
     "rngs",
@@ -35,6 +45,14 @@ _PLAIN = (
     "native_serialization_platforms",
 )
 _POLICY = ("trainable", "state", "transient")
+_LONGEST_NAME = 256
+BASE_KEYS = ("name", "trainable", "dtype", "activity_regularizer")
+_KEYS = (
+    *BASE_KEYS,
+    *_PLAIN,
+    *("module", "method", "init_method", "collections", "given", "frozen"),
+    *("explicit_dtype", "sharing"),
+)
 
 
 def encode_method(method: Any, resolved: Any, *, path: str) -> Any:
@@ -72,11 +90,11 @@ def _is_private(name: str) -> bool:
 
 def decode_method(config: Any, *, path: str) -> Any:
     """Returns what `encode_method` stored; the layer checks that a name is a public method."""
-    if isinstance(config, str) and _is_private(config):
+    if isinstance(config, str) and (_is_private(config) or len(config) > _LONGEST_NAME):
         raise InspectMethodError(
             "The stored configuration of a layer names no such public method.",
-            expected="a name without an underscore in front",
-            found=repr(config)[:200],
+            expected=f"a name without an underscore in front, of {_LONGEST_NAME} letters at most",
+            found=shorten(config),
             fix="Save the model again, and check where the file comes from.",
             law="S2",
         )
@@ -128,11 +146,23 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def layer_from_config(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
-    """Makes a layer from its configuration, or from that of `keras.layers.FlaxLayer`."""
-    known = check_fields(config)
-    token = known.pop("sharing", None)
-    return revive_shared(token, str(known.get("name")), lambda: _revive(cls, known))
+def layer_from_config(
+    cls: type[FlaxLayer], config: Mapping[str, Any], *, base: type[FlaxLayer]
+) -> FlaxLayer:
+    """Makes a layer from its configuration, or from that of `keras.layers.FlaxLayer`.
+
+    Args:
+        cls: The class of the layer.
+        config: The configuration.
+        base: `FlaxLayer`, of which it may be a subclass.
+
+    Raises:
+        DecodeModuleError: If the configuration is refused.
+    """
+    with refusing("the layer"):
+        known = check_fields(config)
+        check_known(known, _KEYS, cls, base)
+        return revive_shared(known.pop("sharing", None), lambda: _revive(cls, known))
 
 
 def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
@@ -151,7 +181,8 @@ def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
             decode = partial(decode_method, path=name)
             known[name] = bring(known.get(name), name, decode)
         known["collections"] = _decode_policy(known.get("collections"))
-    layer = cls(**known)
+    with nothing_handed():
+        layer = cls(**known)
     layer._explicit_dtype = explicit
     layer._revived = True
     if given is not None:
@@ -179,25 +210,31 @@ def decode_base(config: Mapping[str, Any]) -> dict[str, Any]:
     known = dict(config)
     known["dtype"] = _decode_object(known.get("dtype"), "dtype", keras.DTypePolicy)
     if known.get("activity_regularizer") is not None:
-        regularizer = known["activity_regularizer"]
-        known["activity_regularizer"] = _decode_object(
-            regularizer, "activity_regularizer", keras.Regularizer
-        )
+        known["activity_regularizer"] = _decode_regularizer(known["activity_regularizer"])
     return known
+
+
+def _decode_regularizer(config: Any) -> Any:
+    if isinstance(config, str):  # Keras would make anything that is registered under the name
+        config = {"class_name": config, "registered_name": config, "config": {}}
+    return _decode_object(config, "activity_regularizer", keras.Regularizer)
 
 
 def _decode_object(config: Any, path: str, base: type) -> Any:
     # Keras itself would make any object that the configuration names.
-    if config is None or isinstance(config, str | base):
+    if config is None or isinstance(config, base):
+        return config
+    if isinstance(config, str) and len(config) <= _LONGEST_NAME:
         return config
     stored = check_mapping(config, path)
     cls = _known_class(stored)
     inner = stored.get("config")
     if not (isinstance(cls, type) and issubclass(cls, base) and isinstance(inner, Mapping)):
         raise refuse(path, expected=f"a stored {base.__name__}", found=config)
+    check_size(inner, path)
     try:
         return cls.from_config(dict(inner))  # type: ignore[attr-defined]
-    except (TypeError, ValueError, KeyError) as error:
+    except Exception as error:  # in any way: it is Keras's or the user's code
         raise refuse(path, expected=f"a stored {base.__name__}", found=config) from error
 
 

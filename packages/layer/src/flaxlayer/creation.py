@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +12,10 @@ import keras
 from flaxlayer import compat, storing, weights_files
 from flaxlayer.access import WeightAccess
 from flaxlayer.call_state import array_specs, keras_tensor
+from flaxlayer.checking import check_mapping
 from flaxlayer.guesses import first_that_runs
 from flaxlayer.locking import LayerLocks
+from flaxlayer.refusals import refusing, refusing_in_load
 from flaxlayer.sequentials import open_inputs
 from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
 from flaxlayer.storing import CallInputs
@@ -53,6 +56,7 @@ class WeightCreation(WeightAccess):
     _pending: _PendingBuild | None = None
     _refusal: tuple[Callable[[], Any], Exception] | None = None
 
+    @refusing_in_load
     def build(self, input_shape: Any = None) -> None:
         """Creates the weights.
 
@@ -85,6 +89,7 @@ class WeightCreation(WeightAccess):
         arrays, structure = split_arguments(arguments, {})
         return CallInputs(array_specs(arrays), structure, None, guessed=True)
 
+    @refusing_in_load
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shapes of the outputs for the shapes that `build` takes.
 
@@ -135,6 +140,10 @@ class WeightCreation(WeightAccess):
         return left is None
 
     def _create(self, inputs: CallInputs, file: StoredWeights | None = None) -> None:
+        with self._restored():
+            self._create_all(inputs, file)
+
+    def _create_all(self, inputs: CallInputs, file: StoredWeights | None) -> None:
         form = self._form_of_given()
         self._settings = replace(self._settings, given_form=inputs.given if form is None else form)
         probe = self._probe(inputs.structure)
@@ -222,10 +231,14 @@ class WeightCreation(WeightAccess):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config`, or from Keras's own `input_shape`."""
-        if config and "arguments" in config:
-            self._build_for(storing.decode_inputs(config))
-        elif config:
-            super().build_from_config(config)
+        if not config:
+            return
+        with refusing(f"the build of layer {self.name!r}"), self._restored():
+            stored = check_mapping(config, "build_config")
+            if "arguments" in stored:
+                self._build_for(storing.decode_inputs(stored))
+            else:
+                super().build_from_config(stored)
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the variables by path, and which inputs they were built for (W3, W4)."""
@@ -255,11 +268,15 @@ class WeightCreation(WeightAccess):
         if file.empty and self._refusal is not None and self._refusal[0]() is file.store:
             raise self._refusal[1]
         if file.inputs is not None and self._is_open_to(file.inputs):
-            with compat.restoring(self, "_call_state", "_frozen"):
+            with self._restored():
                 self._build_from(file, file.inputs)
         else:
             file.assign(self._weights_by_path, self._own_variables())
         self._refusal = None
+
+    def _restored(self) -> contextlib.AbstractContextManager[None]:
+        # S6: a load that fails, or is interrupted, leaves the layer as it was.
+        return compat.restoring(self, "_call_state", "_frozen")
 
     def _build_from(self, file: StoredWeights, inputs: CallInputs) -> None:
         before = self._weights_by_path

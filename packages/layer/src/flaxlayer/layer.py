@@ -14,6 +14,7 @@ from flaxlayer import configuring
 from flaxlayer.backends import current_backend
 from flaxlayer.creation import WeightCreation
 from flaxlayer.freezing import FrozenPaths
+from flaxlayer.handing import remember_handed
 from flaxlayer.locking import LayerLocks
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.packing import remember_arguments
@@ -34,13 +35,12 @@ from flaxlayer_core import (
     flatten_with_paths,
     format_path,
     init_rngs,
-    is_factory,
     is_form,
     normalize_variables,
     refuse_given,
     wrap_module,
 )
-from flaxlayer_core.config import remember, remember_maker
+from flaxlayer_core.config.reports import shorten
 
 __all__ = ["FlaxLayer"]
 
@@ -151,9 +151,7 @@ class FlaxLayer(WeightCreation):
         )
         call, init_call = settings.method_calls(flax_module)
         super().__init__(**kwargs)
-        remember([module, method, init_method])
-        if is_factory(module):
-            remember_maker(module)
+        remember_handed(module, method, init_method)
         self.locks = LayerLocks()
         self._flax_module = flax_module
         self._settings = settings
@@ -316,7 +314,7 @@ class FlaxLayer(WeightCreation):
         Raises:
             DecodeModuleError: If the configuration is refused; nothing is imported or executed.
         """
-        return configuring.layer_from_config(cls, config)
+        return configuring.layer_from_config(cls, config, base=FlaxLayer)
 
 
 def _as_tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -344,7 +342,7 @@ def _checked_seed(seed: Any) -> int | None:
     raise DrawKeysError(
         "FlaxLayer cannot use this seed.",
         expected="None, or an int with 0 <= seed < 2**32",
-        found=repr(seed),
+        found=shorten(seed),
         fix="Pass such a seed, or None for Keras's global seed.",
         law="R3",
     )

@@ -11,7 +11,8 @@ import keras
 from flaxlayer import configuring
 from flaxlayer.base import ModuleLayer
 from flaxlayer.carrying import bring, carry
-from flaxlayer.checking import check_fields, check_mapping, refuse
+from flaxlayer.checking import check_fields, check_known, check_mapping, refuse
+from flaxlayer.refusals import refusing
 from flaxlayer.resolving import find_known
 from flaxlayer.sharing import revive_shared
 from flaxlayer.storing import CallInputs
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer
 
 __all__ = ["FlaxMethod"]
+
+_KEYS = (*configuring.BASE_KEYS, "layer", "method", "training_arg", "mask_arg")
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
@@ -114,17 +117,19 @@ class FlaxMethod(ModuleLayer):
         Raises:
             DecodeModuleError: If the configuration is refused; nothing is imported or executed.
         """
-        known = configuring.decode_base(check_fields(config))
-        stored = check_mapping(known.pop("layer", None), "layer")
-        method = bring(
-            known.pop("method", None),
-            "method",
-            lambda stored: configuring.decode_method(stored, path="method"),
-        )
-        token = check_fields(stored.get("config")).get("sharing")
-        member = f"{known.get('name')}.{cls.__name__}"
-        layer = revive_shared(token, member, lambda: _revive_layer(stored))
-        return cls(layer, method, **known)
+        with refusing("the layer"):
+            known = check_fields(config)
+            check_known(known, _KEYS, cls, FlaxMethod)
+            known = configuring.decode_base(known)
+            stored = check_mapping(known.pop("layer", None), "layer")
+            method = bring(
+                known.pop("method", None),
+                "method",
+                lambda stored: configuring.decode_method(stored, path="method"),
+            )
+            token = check_fields(stored.get("config")).get("sharing")
+            layer = revive_shared(token, lambda: _revive_layer(stored))
+            return cls(layer, method, **known)
 
     def get_build_config(self) -> None:
         """Returns nothing: the first call builds it."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.refusals import refusing
 from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.stored_rngs import register_rngs
 from flaxlayer_core import (
@@ -80,6 +81,8 @@ def remember_arguments(structure: ArgumentStructure) -> None:
     Args:
         structure: What `split_arguments` returned.
     """
+    if structure.stored:
+        return
     remember([value for _, value in structure.statics])
     pending = [structure.treedef]
     while pending:
@@ -103,6 +106,11 @@ def decode_structure(config: Any) -> ArgumentStructure:
         DecodeModuleError: If the configuration is refused.
     """
     call = decode_value(config, path="arguments", resolve=resolve_name)
+    with refusing("the arguments of a call"):
+        return _as_structure(call, config)
+
+
+def _as_structure(call: Any, config: Any) -> ArgumentStructure:
     if not _is_call(call):
         raise refuse("arguments", expected="positional and keyword arguments", found=config)
     positional, names = len(call[0]), tuple(call[1])
@@ -115,7 +123,12 @@ def decode_structure(config: Any) -> ArgumentStructure:
     if any(is_array(leaf) for _, leaf in statics):
         raise refuse("arguments", expected="static values that are no arrays", found=statics)
     return ArgumentStructure(
-        treedef, tuple(statics), apart=has_parts(call), positional=positional, names=names
+        treedef,
+        tuple(statics),
+        apart=has_parts(call),
+        positional=positional,
+        names=names,
+        stored=True,
     )
 
 
@@ -160,9 +173,12 @@ class PackedArguments:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PackedArguments:
         """Makes the object from `get_config`."""
-        known = check_mapping(config, "flax_arguments")
-        structure = decode_structure(known.get("arguments"))
-        return cls(structure, flat_outputs=bool(known.get("flat_outputs")))
+        with refusing("the arguments of a call"):
+            known = check_mapping(config, "flax_arguments")
+            flat = known.get("flat_outputs", False)
+            if not isinstance(flat, bool):
+                raise refuse("flat_outputs", expected="true or false", found=flat)
+            return cls(decode_structure(known.get("arguments")), flat_outputs=flat)
 
 
 # Names of arguments that Keras, or `Layer.call` of ours, would take for its own.

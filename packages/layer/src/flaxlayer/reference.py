@@ -13,12 +13,14 @@ import flax.linen as nn
 import keras
 
 from flaxlayer.archives import copy_archive
-from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.checking import check_mapping, check_size, refuse
 from flaxlayer.resolving import find_known
 from flaxlayer_core import DecodeModuleError
+from flaxlayer_core.config.reports import shorten
 
 __all__ = ["is_reference_config", "load_reference_model", "reference_arguments"]
 
+_LONGEST_NAME = 256
 _OWN = {"module": "flaxlayer.layer", "registered_name": "flaxlayer>FlaxLayer"}
 
 
@@ -94,6 +96,7 @@ def reference_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _module(config: Any) -> Any:
     stored = check_mapping(config, "module")
+    check_size(stored, "module")
     cls = find_known(*_names(stored, stored.get("class_name")))
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise _unknown("module", "a linen module class", stored.get("class_name"))
@@ -105,9 +108,10 @@ def _module(config: Any) -> Any:
 
 
 def _method(config: Any) -> Any:
-    if config is None or isinstance(config, str):
+    if config is None or (isinstance(config, str) and len(config) <= _LONGEST_NAME):
         return config
     stored = check_mapping(config, "method")
+    check_size(stored, "method")
     function = find_known(*_names(stored, stored.get("config")))
     if not callable(function) or isinstance(function, type):
         raise _unknown("method", "a function", stored.get("config"))
@@ -115,16 +119,22 @@ def _method(config: Any) -> Any:
 
 
 def _names(stored: Mapping[str, Any], name: Any) -> tuple[Any, ...]:
-    full = f"{stored.get('module')}:{name}"
-    return stored.get("registered_name"), full, f"flaxlayer>{name}", name
+    if not isinstance(name, str):
+        return ()
+    return (
+        stored.get("registered_name"),
+        f"{stored.get('module')}:{name}",
+        f"flaxlayer>{name}",
+        name,
+    )
 
 
 def _unknown(path: str, expected: str, name: Any) -> DecodeModuleError:
     return DecodeModuleError(
         f"Cannot load the {path} that keras.layers.FlaxLayer stored.",
         expected=f"{expected} known to this process",
-        found=repr(name)[:200],
-        fix=f"Import it and flaxlayer.register() it before loading, or pass it as custom_objects "
-        f"under {str(name)[:80]!r}.",
+        found=shorten(name),
+        fix="Import it and flaxlayer.register() it before loading, or pass it as custom_objects "
+        f"under {shorten(name)}.",
         law="S2",
     )

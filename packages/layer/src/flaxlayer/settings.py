@@ -14,6 +14,7 @@ from flaxlayer_core import (
     MethodCall,
     find_key_arguments,
 )
+from flaxlayer_core.config.reports import shorten
 
 __all__ = ["PLATFORMS", "STATE_UPDATES", "Settings", "checked_rng_args"]
 
@@ -36,7 +37,7 @@ def checked_rng_args(rng_args: Any) -> dict[str, str]:
     raise CallArgumentError(
         "FlaxLayer cannot use these rng_args.",
         expected="names of arguments with names of streams, such as {'key': 'noise'}",
-        found=repr(rng_args)[:200],
+        found=shorten(rng_args),
         fix="Name the arguments of the method that take random keys.",
         law="R5",
     )
@@ -69,7 +70,7 @@ class Settings:
             raise CallArgumentError(
                 "FlaxLayer cannot use this state_updates.",
                 expected=f"one of {', '.join(STATE_UPDATES)}",
-                found=repr(self.state_updates),
+                found=shorten(self.state_updates),
                 fix="Choose when changed state is kept.",
                 law="C3",
             )
@@ -78,7 +79,7 @@ class Settings:
             raise CallArgumentError(
                 "FlaxLayer cannot use these native_serialization_platforms.",
                 expected=f"some of {', '.join(PLATFORMS)}",
-                found=repr(platforms),
+                found=shorten(platforms),
                 fix="Name the platforms that TensorFlow will run the module on.",
                 law="K2",
             )

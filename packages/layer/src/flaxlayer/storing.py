@@ -23,6 +23,7 @@ from flaxlayer_core import (
     flatten_with_paths,
     split_arguments,
 )
+from flaxlayer_core.config.reports import shorten
 
 __all__ = [
     "CallInputs",
@@ -149,7 +150,7 @@ def _no_shape(found: Any) -> BuildModuleError:
     return BuildModuleError(
         "A layer cannot be built from this input shape.",
         expected="a shape, or lists and dicts of shapes: tuples of sizes, None for an unknown one",
-        found=repr(found)[:200],
+        found=shorten(found),
         fix="Call the layer on data, which builds it too.",
         law="B1",
     )

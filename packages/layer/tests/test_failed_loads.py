@@ -1,0 +1,239 @@
+"""A load that fails or is interrupted leaves the registry and our layers as they were (S6)."""
+
+import contextlib
+import copy
+import enum
+import json
+
+import flax.linen as nn
+import keras
+import numpy as np
+import pytest
+
+from flaxlayer import FlaxLayer, FlaxMethod
+from flaxlayer_core import DecodeModuleError, FlaxLayerError, MatchPathPatternError
+from flaxlayer_core.config import decode_value, world
+
+X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
+
+
+def unknown_class():
+    """A module class that nothing but its object refers to."""
+
+    class Mode(enum.Enum):
+        ONE = 1
+
+    class Unknown(nn.Module):
+        mode: object = None
+
+        @nn.compact
+        def __call__(self, x, kind=None):
+            if STOP:
+                raise STOP[0]
+            return nn.Dense(2)(x)
+
+        def other(self, x):
+            return self(x)
+
+    return Unknown, Mode
+
+
+STOP = []
+
+
+@pytest.fixture
+def known():
+    """The tables of what is known, as they were; they are put back."""
+    STOP.clear()
+    before = dict(world._remembered), dict(world._registered)
+    yield before
+    STOP.clear()
+    for table, old in zip((world._remembered, world._registered), before, strict=True):
+        table.clear()
+        table.update(old)
+
+
+def is_as_before(known):
+    return (dict(world._remembered), dict(world._registered)) == known
+
+
+@pytest.fixture
+def stored(known):
+    """Configurations of a layer and a method whose classes are known to no one any more."""
+    Unknown, Mode = unknown_class()
+    layer = FlaxLayer(Unknown(Mode.ONE), name="net", init_method="__call__")
+    layer(X, kind=Mode.ONE)
+    layer.method("other", name="other")
+    method = layer.method("other", name="other")
+    configs = [keras.saving.serialize_keras_object(each) for each in (layer, method)]
+    for name in set(world._remembered) - set(known[0]):
+        del world._remembered[name]
+    assert is_as_before(known)
+    names = {cls.__name__: cls for cls in (Unknown, Mode)}
+    return json.loads(json.dumps(configs)), names
+
+
+def loads(configs):
+    layer, method = configs
+    parts = {"name": "m", "trainable": True, "layers": [layer]}
+    model = {"module": "keras", "class_name": "Sequential", "config": parts}
+    text = json.dumps({**model, "registered_name": None})
+    return {
+        "layer": lambda: FlaxLayer.from_config(copy.deepcopy(layer["config"])),
+        "object": lambda: keras.saving.deserialize_keras_object(copy.deepcopy(layer)),
+        "method": lambda: FlaxMethod.from_config(copy.deepcopy(method["config"])),
+        "method object": lambda: keras.saving.deserialize_keras_object(copy.deepcopy(method)),
+        "JSON": lambda: keras.models.model_from_json(text),
+    }
+
+
+ROUTES = list(loads([{"config": {}}, {"config": {}}]))
+FAILURES = {"an error": ValueError("no"), "an interrupt": KeyboardInterrupt()}
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_a_scope_gave_is_forgotten_after_a_load_that_failed(route, failure, stored, known):
+    configs, names = stored
+    STOP.append(FAILURES[failure])
+    ends = contextlib.suppress(FlaxLayerError, KeyboardInterrupt)
+    with keras.saving.custom_object_scope(names), ends:
+        loads(configs)[route]()
+    assert is_as_before(known)
+    STOP.clear()
+    with pytest.raises(DecodeModuleError, match="Unknown"):
+        loads(configs)[route]()
+
+
+@pytest.mark.law("S2")
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_a_scope_gave_is_known_by_a_configuration_that_is_asked_for(route, stored, known):
+    configs, names = stored
+    with keras.saving.custom_object_scope(names):
+        loaded = loads(configs)[route]()
+    assert is_as_before(known)
+    config = keras.saving.serialize_keras_object(loaded)
+    again = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert type(again) is type(loaded)
+
+
+@pytest.mark.law("S4")
+def test_a_model_that_was_loaded_with_custom_objects_is_cloned_copied_and_saved_again(
+    stored, tmp_path
+):
+    (layer, _), names = stored
+    with keras.saving.custom_object_scope(names):
+        made = keras.saving.deserialize_keras_object(layer)
+    model = keras.Sequential([keras.Input((4,)), made])
+    expected = model.predict(X, verbose=0)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").layers[0].name == "net"
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    for each in (clone, copy.deepcopy(model), keras.saving.load_model(tmp_path / "model.keras")):
+        np.testing.assert_array_equal(each.predict(X, verbose=0), expected)
+    assert made.method("other")(X).shape == (2, 2)
+
+
+@pytest.mark.law("S2")
+def test_what_a_user_hands_to_a_layer_that_was_loaded_becomes_known(stored, known):
+    (layer, _), names = stored
+    with keras.saving.custom_object_scope(names):
+        made = keras.saving.deserialize_keras_object(layer)
+
+    class Given(enum.Enum):
+        TWO = 2
+
+    made(X, kind=Given.TWO)
+    name = f"{Given.__module__}:{Given.__qualname__}"
+    assert decode_value({"$type": "class", "name": name}, path="kind") is Given
+
+
+def state_of(layer):
+    """What a layer is, as far as one can see."""
+    weights = {v.path: (keras.ops.convert_to_numpy(v), v.trainable) for v in layer.weights}
+    return layer.built, layer.get_build_config(), layer._frozen.to_config(), weights
+
+
+def same(left, right):
+    assert left[:3] == right[:3]
+    assert left[3].keys() == right[3].keys()
+    for path, (value, trainable) in left[3].items():
+        np.testing.assert_array_equal(value, right[3][path][0])
+        assert trainable is right[3][path][1]
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2)(nn.Dense(3)(x))
+
+
+BUILDS = {
+    "other arrays": {"arrays": [[[None, 4, 4, 4], "int8"], [[2], "int8"]]},
+    "a size that no machine has": {"arrays": [[[None, 2**31 - 1], "float32"]]},
+    "no arrays": {"arrays": 7},
+    "shape of Keras": {"input_shape": [None, {"a": 1}]},
+}
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("name", BUILDS)
+def test_a_build_from_a_file_that_fails_leaves_the_layer_open(name):
+    source = FlaxLayer(Net(), name="net", seed=1)
+    source.build((None, 4))
+    layer = FlaxLayer.from_config(source.get_config())
+    before = state_of(layer)
+    config = {**source.get_build_config(), **BUILDS[name]}
+    if "input_shape" in config:
+        del config["arguments"]
+    if name == "a size that no machine has":
+        config["arrays"] = [[[2**31 - 1] * 4, "float32"]]
+    with pytest.raises(FlaxLayerError):
+        layer.build_from_config(config)
+    same(state_of(layer), before)
+    layer.build_from_config(source.get_build_config())
+    same(state_of(layer), state_of(source))
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("way", ["call", "build", "file"])
+def test_a_pattern_that_selects_nothing_leaves_the_layer_open(way):
+    source = FlaxLayer(Net(), name="net", seed=1)
+    source.build((None, 4))
+    config = {**source.get_config(), "frozen": ["params/Dense_0/*", "params/none"]}
+    layer = FlaxLayer.from_config(config)
+    before = state_of(layer)
+    begin = {
+        "call": lambda: layer(X),
+        "build": lambda: layer.build((None, 4)),
+        "file": lambda: layer.build_from_config(source.get_build_config()),
+    }[way]
+    with pytest.raises(MatchPathPatternError):
+        begin()
+    same(state_of(layer), before)
+    layer.unfreeze("params/none")
+    layer._frozen.pending = [(True, "params/Dense_0/*")]
+    begin()
+    assert [v.trainable for v in layer.weights] == [False, False, True, True]
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_build_that_is_stopped_when_its_weights_are_tracked_leaves_the_layer_open(
+    failure, monkeypatch
+):
+    layer = FlaxLayer(Net(), name="net", seed=1)
+    before = state_of(layer)
+
+    def stop(*args, **kwargs):
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(layer._frozen), "apply", stop)
+        with pytest.raises(failure):
+            layer.build((None, 4))
+    same(state_of(layer), before)
+    layer.build((None, 4))
+    assert len(layer.weights) == 4
