@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
 from flaxlayer.backends import current_backend
 from flaxlayer.checkpoints import read_fitting, state_variables
+from flaxlayer.value_kinds import cast_value, find_loss
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     CollectionPolicy,
@@ -56,18 +59,21 @@ def checked_assignments(
         ReadVariablesError: If a checkpoint cannot be read.
     """
     expected = weights.layout.unflatten(weights.jax_values())
-    stored = {spec.path[0] for spec in weights.layout.specs}
+    specs = {spec.path: spec for spec in weights.layout.specs}
+    stored = {path[0] for path in specs}
     ignored = weights.layout.transient.union(policy.transient).difference(stored)
 
     def find_places(found: Any) -> dict[Path, Any]:
         raw = normalize_variables(found, where=where)
         given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
         _refuse_lost(given, ignored, where)
-        return fit_variables(expected, given, ignored=ignored, where=where)
+        fitted = fit_variables(expected, given, ignored=ignored, where=where)
+        _refuse_losses(fitted, specs, where)
+        return fitted
 
     def check(found: Any) -> int:
         find_places(found)
-        return sum(spec.nbytes for spec in weights.layout.specs)
+        return sum(spec.nbytes for spec in specs.values())
 
     return _assignments(weights, find_places(_collections(tree, check)))
 
@@ -81,7 +87,22 @@ def _assignments(
     while fitted:  # B6: what a file held is let go of, one by one
         path, leaf = fitted.popitem()
         # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
-        yield variables[path], to_backend(jnp.array(specs[path].store(leaf)))
+        variable = variables[path]
+        value = cast_value(specs[path].store(leaf), variable.dtype)
+        yield variable, to_backend(jnp.array(value))
+
+
+def _refuse_losses(
+    fitted: Mapping[Path, Any], specs: Mapping[Path, VariableSpec], where: str
+) -> None:
+    losses = {path: loss for path, leaf in fitted.items() if (loss := find_loss(leaf, specs[path]))}
+    if losses:
+        raise refuse_given(
+            where,
+            expected=[f"{format_path(path)}: {specs[path]}" for path in losses],
+            found=[f"{format_path(path)}: {loss}" for path, loss in losses.items()],
+            fix="Give values of the kind that the module has: JAX would cut them in silence.",
+        )
 
 
 def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str) -> None:
@@ -117,16 +138,21 @@ def _wrap_keys(given: Mapping[str, Any], layout: VariableLayout) -> dict[str, An
         return dict(given)
     pairs, treedef = flatten_with_paths(dict(given))
     leaves = [
-        _wrap_key(keys[path], leaf)
-        if path in keys and getattr(leaf, "shape", None) == keys[path].shape
-        else leaf
+        _wrap_key(keys[path], leaf) if path in keys and _is_key_data(keys[path], leaf) else leaf
         for path, leaf in pairs
     ]
     wrapped: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
     return wrapped
 
 
+def _is_key_data(spec: VariableSpec, leaf: Any) -> bool:
+    if not hasattr(leaf, "dtype") or leaf.shape != spec.shape:
+        return False
+    unsigned = bool(jnp.issubdtype(leaf.dtype, np.unsignedinteger))
+    return unsigned and not find_loss(leaf, replace(spec, key_impl=None))
+
+
 def _wrap_key(spec: VariableSpec, leaf: Any) -> Any:
     if is_form(leaf):
         return jax.eval_shape(spec.restore, leaf)
-    return spec.restore(jnp.asarray(leaf))
+    return spec.restore(jnp.asarray(cast_value(leaf, spec.dtype)))

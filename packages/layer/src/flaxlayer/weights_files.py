@@ -16,6 +16,7 @@ from flaxlayer import compat
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.storing import CallInputs, decode_inputs, encode_inputs
+from flaxlayer.value_kinds import cast_value, find_overflow
 from flaxlayer.weights import FlaxWeights, replace_values
 from flaxlayer_core import EncodeModuleError, MatchWeightsFileError, VariableLayout
 
@@ -23,7 +24,7 @@ __all__ = ["StoredWeights", "open_weights", "store_key", "weakly", "write_weight
 
 # `store_key` makes no name that begins with a percent sign, unless two digits follow it.
 _INPUTS, _OWN = "%inputs", "%own."
-_MAX_BYTES = 1 << 24
+_MAX_BYTES, _MAX_VALUES = 1 << 24, 1 << 20
 _EXPANSION = 100
 _MOST_NAMES, _LONGEST_NAME = 50, 200
 
@@ -131,7 +132,7 @@ class StoredWeights:
         variables |= _own_by_key(own)
         self._check(variables, self.keys)
         take = replace_values if weights is None else weights.replace
-        take((variable, self.read(key)) for key, variable in variables.items())
+        take((variable, self.read(key, variable.dtype)) for key, variable in variables.items())
 
     def assign_own(self, own: Sequence[keras.Variable]) -> None:
         """Reads the variables that a subclass added, and no others.
@@ -141,18 +142,22 @@ class StoredWeights:
         """
         variables = _own_by_key(own)
         self._check(variables, [key for key in self.keys if key.startswith(_OWN)])
-        replace_values((variable, self.read(key)) for key, variable in variables.items())
+        pairs = variables.items()
+        replace_values((variable, self.read(key, variable.dtype)) for key, variable in pairs)
 
-    def read(self, key: str) -> Any:
-        """Returns an array.
+    def read(self, key: str, dtype: Any) -> Any:
+        """Returns an array, integers in the dtype of the variable.
 
         Raises:
-            MatchWeightsFileError: If it cannot be read.
+            MatchWeightsFileError: If it cannot be read, or the dtype does not hold it.
         """
         value = read_array(self.store, key)
         if isinstance(value, Exception):
             raise self._refusal(["an array"], [f"{key} cannot be read: {value}"]) from value
-        return value
+        problem = find_overflow(value, jnp.dtype(dtype))
+        if problem:
+            raise self._refusal(["values that the variable holds"], [f"{key} has {problem}"])
+        return cast_value(value, dtype) if jnp.issubdtype(value.dtype, np.integer) else value
 
     def _check(self, expected: Mapping[str, Any], keys: Sequence[str]) -> None:
         # S3: shapes and dtypes before anything is read.
@@ -188,7 +193,7 @@ class _StoredValues(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         spec = self._specs[index]
-        return spec.restore(jnp.asarray(self._file.read(store_key(spec.path))))
+        return spec.restore(jnp.asarray(self._file.read(store_key(spec.path), spec.dtype)))
 
 
 def _some(names: Sequence[str], separator: str) -> str:
@@ -233,8 +238,13 @@ def _read_record(store: Any) -> CallInputs | None:
     array = problem or read_array(store, _INPUTS)
     if not isinstance(array, np.ndarray):
         raise refuse(_INPUTS, expected="JSON text as bytes", found=array)
+    content = array.tobytes()
+    # Parsed, the empty lists of two bytes each take thirty times as much.
+    values = sum(map(content.count, (b",", b"[", b"{")))
+    if values > _MAX_VALUES:
+        raise refuse(_INPUTS, expected="the inputs of a layer", found=f"{values:,} values")
     try:
-        record = json.loads(array.tobytes().decode())
+        record = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise refuse(_INPUTS, expected="JSON text as bytes", found=error) from error
     if record is None or "arguments" not in check_mapping(record, _INPUTS):
