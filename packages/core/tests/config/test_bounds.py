@@ -139,6 +139,33 @@ def test_what_would_not_load_is_not_written(held):
         encode_value(held, path="value")
 
 
+def repeated(size, times):
+    """A few values that references make many of."""
+    layers = [{"$type": "function", "name": "jax.nn:relu"}] * size
+    block = module("Sequential", layers=layers) | {"id": 0}
+    return module("Sequential", layers=[block, *[{"$type": "ref", "id": 0}] * times])
+
+
+def test_references_make_little_of_a_short_file():
+    with pytest.raises(DecodeModuleError, match="references that repeat at most") as caught:
+        decode_value(repeated(200, 300), path="value")
+    assert caught.value.law == "S3"
+    decode_value(repeated(200, 30), path="value")
+
+
+def test_a_block_that_stands_in_a_model_many_times_is_stored():
+    block = nn.Sequential([nn.Dense(3), nn.LayerNorm(), nn.relu, nn.Dropout(0.1)] * 4)
+    stored = encode_module(nn.Sequential([block] * 96))
+    loaded = decode_module(stored).layers
+    assert len({id(layer) for layer in loaded}) == 1
+
+
+def test_references_that_would_not_load_are_not_written():
+    block = nn.Sequential([nn.relu] * 300)
+    with pytest.raises(EncodeModuleError, match="references that repeat at most"):
+        encode_module(nn.Sequential([block] * 300))
+
+
 HUGE = [1 << 33, -(1 << 33), 10**30, -(10**30), 1 << 8_000]
 FIELDS = {
     "Dense": ["features"],

@@ -18,7 +18,7 @@ from flaxlayer_core.config.containers import CONTAINER_KINDS
 from flaxlayer_core.config.equal_forms import check_remade
 from flaxlayer_core.config.functions import FUNCTION_KINDS, GIVEN_FUNCTION
 from flaxlayer_core.config.leaves import LEAF_KINDS
-from flaxlayer_core.config.limits import Limits, check_bounds
+from flaxlayer_core.config.limits import Limits, check_bounds, check_repeats
 from flaxlayer_core.config.makers import MAKER_KINDS, check_maker
 from flaxlayer_core.config.objects import GIVEN_OBJECT, OBJECT_KINDS
 from flaxlayer_core.config.records import RECORD_KINDS
@@ -240,6 +240,7 @@ def encode_value(
     try:
         stored = Encoder(_KINDS, limits, namer, resolve).encode(value, path)
         check_bounds(stored, limits)
+        check_repeats(stored)
     except DecodeModuleError as error:
         raise _too_large(path, error.expected) from None
     except RecursionError:
@@ -278,4 +279,5 @@ def decode_value(
     """
     check_bounds(config, limits)
     with refusals(path):
+        check_repeats(config)
         return Decoder(_BY_TAG, limits, resolve, config).decode(config, path)

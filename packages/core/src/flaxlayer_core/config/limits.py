@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Limits", "check_bounds", "range_length", "read_integer"]
+__all__ = ["Limits", "check_bounds", "check_repeats", "range_length", "read_integer"]
 
 import contextlib
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ from math import isfinite
 from typing import Any
 
 from flaxlayer_core.errors import DecodeModuleError
+
+# How many values references may repeat: some in any file, more in a larger one.
+_REPEATS, _REPEATS_OF_EACH = 40_000, 16
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,38 @@ def check_bounds(config: object, limits: Limits) -> None:
         if len(pending) + _width(value) > limits.nodes:
             raise _beyond(f"at most {limits.nodes} values")
         pending.extend((child, depth + 1, key == "data") for key, child in _children(value))
+
+
+def check_repeats(config: object) -> None:
+    """Raises where references make much of a short file: its modules are traced at each place.
+
+    Args:
+        config: A JSON value within its bounds.
+
+    Raises:
+        DecodeModuleError: It would be too large with each reference written out.
+    """
+    written = [0, 0]  # the values, and those that references repeat
+    sizes: dict[object, int] = {}
+    _count(config, sizes, written)
+    most = _REPEATS + _REPEATS_OF_EACH * written[0]
+    if written[1] > most:
+        raise _beyond(f"references that repeat at most {most} values")
+
+
+def _count(node: object, sizes: dict[object, int], written: list[int]) -> int:
+    """The size of a value, that of what it refers to included."""
+    written[0] += 1
+    number = node.get("id") if isinstance(node, dict) else None
+    if isinstance(node, dict) and node.get("$type") == "ref":
+        repeated = sizes.get(number, 0) if type(number) is int else 0
+        written[1] += repeated
+        return repeated
+    size = 1 + sum(_count(child, sizes, written) for _, child in _children(node))
+    if type(number) is int:
+        # Enough to be refused; references that double each other would count without end.
+        sizes[number] = min(size, 1 << 40)
+    return size
 
 
 def range_length(start: int, stop: int, step: int) -> int:
