@@ -13,7 +13,8 @@ from typing import Any
 from flaxlayer_core.config.config_dicts import config_dict_items
 from flaxlayer_core.config.definitions import closure_variables, is_lifted_class
 from flaxlayer_core.config.functions import factory_arguments
-from flaxlayer_core.config.protocols import has_protocol
+from flaxlayer_core.config.limits import Limits
+from flaxlayer_core.config.protocols import protocols_of
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.world import adopt
 from flaxlayer_core.containers import own_attributes
@@ -44,12 +45,14 @@ def remember(value: object) -> None:
     ```
     """
     pending, seen = [value], dict[int, object]()
-    while pending:
+    # What an object tells may be made anew each time, and tell of others without end: more than a
+    # file can hold need not be known.
+    while pending and len(seen) < Limits.nodes:
         item = pending.pop()
         if id(item) not in seen:
             seen[id(item)] = item  # held, so that its id stays its own
             adopt(item)
-            pending.extend(_parts(item))
+            pending.extend(reversed([*_parts(item)]))
 
 
 def _parts(value: object) -> Iterable[object]:
@@ -74,12 +77,22 @@ def _parts(value: object) -> Iterable[object]:
 
 def _attributes(value: Any) -> Iterable[object]:
     if not dataclasses.is_dataclass(value):
-        is_told = type(value) is SimpleNamespace or has_protocol(type(value))
-        return own_attributes(value).values() if is_told else ()
+        is_namespace = type(value) is SimpleNamespace
+        return own_attributes(value).values() if is_namespace else _told(value)
     names = [
         field.name for field in dataclasses.fields(value) if field.init and field.name != "parent"
     ]
     return [getattr(value, name, None) for name in names]
+
+
+def _told(value: object) -> Iterable[object]:
+    """What an object says that it was made of; what else it holds is not named by anybody."""
+    for protocol in protocols_of(type(value)):
+        try:
+            return (protocol.take(value),)
+        except Exception:  # a user's method may raise anything: then there is a next one, or none
+            continue
+    return ()
 
 
 def _made_from(cls: type) -> Iterable[object]:
