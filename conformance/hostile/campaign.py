@@ -178,4 +178,4 @@ class _Process:
     def last_words(self) -> str:
         """Returns the end of what it wrote."""
         self.errors.seek(0)
-        return self.errors.read()[-1_500:]
+        return self.errors.read().partition("\nExtension modules:")[0][-1_500:]
