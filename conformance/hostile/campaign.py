@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,11 +87,9 @@ class Campaign:
         pending: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         for case in cases:
             pending.put(case)
-        threads = [threading.Thread(target=self._work, args=(pending,)) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(workers) as pool:
+            for ended in [pool.submit(self._work, pending) for _ in range(workers)]:
+                ended.result()
 
     def _work(self, pending: queue.SimpleQueue[tuple[str, int]]) -> None:
         while not pending.empty():

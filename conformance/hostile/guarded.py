@@ -6,13 +6,17 @@ import contextlib
 import random
 import shutil
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from conformance.hostile.bystanders import Bystanders, overwrite
 from conformance.hostile.route import Route
 from conformance.hostile.verdict import Fault, judged, traced
 from conformance.hostile.watch import Watch, threads_left
+from flaxlayer import FlaxLayer
 from flaxlayer_core import FlaxLayerError
 
 __all__ = ["Result", "Runner"]
@@ -59,11 +63,6 @@ class Runner:
         route.change(source, target, rng)
         return target, rng
 
-    def run(self, route: Route, seed: int) -> Result:
-        """Runs a case."""
-        target, rng = self.prepare(route, seed)
-        return self.load(route, target, rng)
-
     def warm_up(self, route: Route) -> None:
         """Loads the honest things, so that what libraries do for the first time is done."""
         for source in route.sources(self.honest):
@@ -74,7 +73,7 @@ class Runner:
         """Loads what stands at a path, as it is, and judges what happens."""
         before, threads = self.bystanders.snapshot(), threading.enumerate()
         error = loaded = None
-        with self.watch():
+        with spying() as passed_on, self.watch():
             try:
                 loaded = route.load(target, rng)
             except BaseException as raised:  # the point is to see whatever is raised
@@ -83,15 +82,34 @@ class Runner:
         if error is None:
             overwrite(loaded)
         seen += self.bystanders.changes(before, refused=error is not None)
-        return _result(error, seen)
+        return _result(error, passed_on, seen)
 
 
-def _result(error: BaseException | None, seen: list[str]) -> Result:
+@contextlib.contextmanager
+def spying() -> Iterator[list[Exception]]:
+    """Collects what our layers raise where Keras reads their weights, and keeps only the words."""
+    raised: list[Exception] = []
+    load = FlaxLayer.load_own_variables
+
+    def spied(layer: FlaxLayer, store: Any) -> None:
+        try:
+            load(layer, store)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    with mock.patch.object(FlaxLayer, "load_own_variables", spied):
+        yield raised
+
+
+def _result(error: BaseException | None, passed_on: Sequence[Exception], seen: list[str]) -> Result:
     try:
         outcome = "model" if error is None else judged(error)
+        inner = [judged(each) for each in passed_on]
+        outcome = inner[0] if inner and outcome.startswith("keras: ") else outcome
     except Fault as fault:
         seen = [str(fault), *seen]
-    trace = "" if error is None else traced(error)
+    trace = "" if error is None else traced(passed_on[0] if passed_on else error)
     return Result("fault", "; ".join(seen[:4]), trace) if seen else Result(outcome, "", trace)
 
 

@@ -43,7 +43,8 @@ _CHANGES = (
 # Annotations of a known class are text, which is parsed, as are the lines of a traceback.
 _MAKERS = (
     "dataclasses.py",
-    "key_arguments.py", "traceback.py",
+    "key_arguments.py",
+    "traceback.py",
     "importlib._bootstrap",
     "collections/__init__.py",
     "/attr/_make.py",
