@@ -40,11 +40,13 @@ _CHANGES = (
     "os.mkdir",
 )
 # Whose own work it is to run code that it made: classes of records, and modules of a library.
-# Annotations of a known class are text, which is parsed, as are the lines of a traceback.
+# Annotations of a known class are text, which is parsed, as are the lines of a traceback. The module
+# of a spec is made from a text in which only checked names stand.
 _MAKERS = (
     "dataclasses.py",
     "key_arguments.py",
     "traceback.py",
+    "generated.py",
     "importlib._bootstrap",
     "collections/__init__.py",
     "/attr/_make.py",

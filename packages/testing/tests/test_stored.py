@@ -109,6 +109,16 @@ def test_a_changed_case_is_built_or_refused():
 
 
 @pytest.mark.law("S6")
+@pytest.mark.parametrize("found", ["x" * 10**6, ["compact"] * 10**5], ids=["text", "list"])
+def test_a_huge_value_of_a_spec_is_no_huge_message(found):
+    data = json.loads(CASE.to_json())
+    data["spec"]["style"] = found
+    with pytest.raises(ReadSpecError) as caught:
+        Subject.from_case(Case.from_json(json.dumps(data)))
+    assert len(str(caught.value)) < 2_000
+
+
+@pytest.mark.law("S6")
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("bytes") / "file.json"

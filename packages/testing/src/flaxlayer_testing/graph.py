@@ -89,7 +89,7 @@ def _require(condition: bool, subject: str, expected: str, found: object) -> Non
         raise ReadSpecError(
             f"A spec has {subject} that the harness cannot build.",
             expected=expected,
-            found=repr(found),
+            found=repr(found)[:300],
             fix="Draw specs with `flaxlayer_testing.modules()`, or correct the file.",
             law="T1",
         )

@@ -139,7 +139,7 @@ def build_nnx_module(
         raise ReadSpecError(
             "nnx has no such module.",
             expected="operations, cells and transforms that nnx has, too",
-            found=repr(spec),
+            found=repr(spec)[:300],
             fix="Draw specs with `flaxlayer_testing.nnx_modules()`.",
             law="T1",
         )
