@@ -58,7 +58,11 @@ def _at(tree: Any, place: Place) -> Any:
 
 
 def _size(tree: Any) -> int:
-    return sum(1 for _ in _places(tree))
+    return sum(1 + _length(_at(tree, place)) // 100 for place in _places(tree))
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else 0
 
 
 def _put(tree: Any, place: Place, value: Any) -> None:
@@ -99,7 +103,8 @@ def _duplicate(tree: Any, place: Place, rng: random.Random) -> None:
     """An item many times, or a key's value under another key."""
     inner, key = _at(tree, place[:-1]), place[-1]
     if isinstance(inner, list):
-        inner[key:key] = [copy.deepcopy(inner[key]) for _ in range(rng.choice([1, 2, 40]))]
+        count = min(rng.choice([1, 2, 40]), _VALUES // _size(inner[key]))
+        inner[key:key] = [copy.deepcopy(inner[key]) for _ in range(count)]
     else:
         inner[rng.choice([*inner, *edges.KEYS])] = copy.deepcopy(inner[key])
 
@@ -159,7 +164,7 @@ def _widen(tree: Any, place: Place, rng: random.Random) -> None:
     elif isinstance(value, dict):
         value |= {f"key{number}": number for number in range(rng.choice([1, 3_000]))}
     else:
-        _put(tree, place, [value] * rng.choice([2, 33, 3_000]))
+        _put(tree, place, [value] * min(rng.choice([2, 33, 3_000]), _VALUES // _size(value)))
 
 
 _WEIGHTED = {

@@ -40,8 +40,8 @@ _CHANGES = (
     "os.mkdir",
 )
 # Whose own work it is to run code that it made: classes of records, and modules of a library.
-# Annotations of a known class are text, which is parsed, as are the lines of a traceback. The module
-# of a spec is made from a text in which only checked names stand.
+# Annotations of a known class are text, which is parsed, as are the lines of a traceback. The class
+# for a spec is made from a text in which only checked names stand.
 _MAKERS = (
     "dataclasses.py",
     "key_arguments.py",
