@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from flaxlayer import FlaxLayer
+from flaxlayer import FlaxLayer, FlaxMethod
 from flaxlayer_core import FlaxLayerError, MatchWeightsFileError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
@@ -208,3 +208,42 @@ def test_layers_before_the_one_that_fails_are_loaded_whole_and_later_ones_are_wh
     for layer, values in zip(loaded.layers[1:], before[1:], strict=True):
         for left, right in zip(layer.get_weights(), values, strict=True):
             np.testing.assert_array_equal(left, right)
+
+
+class Shifted(FlaxMethod):
+    """A method with two weights of its own, as a subclass may have them."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.shift = self.add_weight(shape=(2,), initializer="zeros")
+        self.scale = self.add_weight(shape=(2,), initializer="ones")
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize(
+    ("store", "found"),
+    [
+        ({}, "missing 0; missing 1"),
+        ({"0": np.ones(2), "1": np.ones(3)}, "1 has shape [3], not [2]"),
+        ({"0": np.ones(2), "1": np.array(["a", "b"])}, "1 is <U1"),
+        ({"0": np.ones(2), "1": np.ones(2), "a": np.ones(2)}, "extra a"),
+        (Failing({"0": np.ones(2), "1": np.ones(2)}, "1", OSError("damaged")), "damaged"),
+    ],
+    ids=["empty", "shape", "text", "extra", "damaged"],
+)
+def test_what_a_file_has_for_a_method_is_checked_as_for_a_layer(store, found, same_bits):
+    method = Shifted(built(), "__call__")
+    before = method.get_weights()
+    with pytest.raises(MatchWeightsFileError) as caught:
+        method.load_own_variables(store)
+    assert found in caught.value.found
+    same_bits(method.get_weights(), before)
+
+
+@pytest.mark.law("W5")
+def test_what_a_subclass_of_a_method_added_comes_back():
+    saved, loaded, store = Shifted(built(), "__call__"), Shifted(built(), "__call__"), {}
+    saved.shift.assign([3.0, 4.0])
+    saved.save_own_variables(store)
+    loaded.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+    assert loaded.shift.numpy().tolist() == [3.0, 4.0]

@@ -132,7 +132,7 @@ def test_a_weights_file_with_integers_that_are_too_large_is_refused(key, value, 
 
 @pytest.mark.law("S3")
 def test_a_record_of_very_many_values_is_not_parsed(layer, monkeypatch):
-    monkeypatch.setattr("flaxlayer.weights_files.json.loads", lambda text: pytest.fail("parsed"))
+    monkeypatch.setattr("flaxlayer.input_records.json.loads", lambda text: pytest.fail("parsed"))
     record = np.frombuffer(b"[" + b"[]," * (1 << 19) + b"[]]", np.uint8)
     with pytest.raises(ValueError, match="values"):
         layer.load_own_variables(stored(layer, **{"%inputs": record}))

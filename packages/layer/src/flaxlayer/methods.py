@@ -17,6 +17,7 @@ from flaxlayer.resolving import find_known
 from flaxlayer.sharing import revive_shared
 from flaxlayer.storing import CallInputs
 from flaxlayer.weights import FlaxWeights
+from flaxlayer.weights_files import open_weights
 from flaxlayer_core import AUTO_MASK, ArgumentStructure, MethodCall, Probe
 
 if TYPE_CHECKING:
@@ -130,6 +131,17 @@ class FlaxMethod(ModuleLayer):
             token = check_fields(stored.get("config")).get("sharing")
             layer = revive_shared(token, lambda: _revive_layer(stored))
             return cls(layer, method, **known)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what a subclass added (W5); the weights of the module are those of `layer`.
+
+        Raises:
+            MatchWeightsFileError: If the file does not hold exactly these; nothing is changed then.
+        """
+        own: dict[str, keras.Variable] = {}
+        super().save_own_variables(own)
+        file = open_weights(store, where=f"Layer {self.name!r}")
+        file.assign_to(own, file.keys)
 
     def get_build_config(self) -> None:
         """Returns nothing: the first call builds it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +12,17 @@ import keras
 import numpy as np
 
 from flaxlayer import compat
-from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.input_records import RECORD, encode_record, read_record
 from flaxlayer.stored_arrays import ArrayHeader, find_problems, read_array
-from flaxlayer.storing import CallInputs, decode_inputs, encode_inputs
+from flaxlayer.storing import CallInputs
 from flaxlayer.value_kinds import cast_value, find_overflow
 from flaxlayer.weights import FlaxWeights, replace_values
-from flaxlayer_core import EncodeModuleError, MatchWeightsFileError, VariableLayout
+from flaxlayer_core import MatchWeightsFileError, VariableLayout
 
 __all__ = ["StoredWeights", "open_weights", "store_key", "weakly", "write_weights"]
 
 # `store_key` makes no name that begins with a percent sign, unless two digits follow it.
-_INPUTS, _OWN = "%inputs", "%own."
-_MAX_BYTES, _MAX_VALUES = 1 << 24, 1 << 20
-_EXPANSION = 100
+_OWN = "%own."
 _MOST_NAMES, _LONGEST_NAME = 50, 200
 
 
@@ -59,18 +56,11 @@ def write_weights(
         inputs: The inputs of the build, None for a layer that is not built.
         store: What the file has for the layer.
     """
-    store[_INPUTS] = np.frombuffer(json.dumps(_record(inputs)).encode(), np.uint8)
+    store[RECORD] = encode_record(inputs)
     for path, variable in ({} if weights is None else weights.by_path()).items():
         store[store_key(path)] = variable
     for key, variable in _own_by_key(own).items():
         store[key] = variable
-
-
-def _record(inputs: CallInputs | None) -> Any:
-    try:
-        return encode_inputs(inputs)
-    except EncodeModuleError as error:  # the weights can be stored all the same
-        return {"unknown": str(error)}
 
 
 def _own_by_key(own: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
@@ -141,7 +131,19 @@ class StoredWeights:
             MatchWeightsFileError: If they are not what the file has of them.
         """
         variables = _own_by_key(own)
-        self._check(variables, [key for key in self.keys if key.startswith(_OWN)])
+        self.assign_to(variables, [key for key in self.keys if key.startswith(_OWN)])
+
+    def assign_to(self, variables: Mapping[str, keras.Variable], keys: Sequence[str]) -> None:
+        """Reads variables by their keys, all of them or none.
+
+        Args:
+            variables: The variables.
+            keys: What of the file is theirs.
+
+        Raises:
+            MatchWeightsFileError: If the file does not hold exactly these.
+        """
+        self._check(variables, keys)
         pairs = variables.items()
         replace_values((variable, self.read(key, variable.dtype)) for key, variable in pairs)
 
@@ -218,10 +220,10 @@ def open_weights(store: Any, *, where: str) -> StoredWeights:
         raise StoredWeights(store, (), False, None, where)._refusal(
             ["names of variables"], [f"{type(error).__name__}: {error}"]
         ) from error
-    recorded = _INPUTS in keys
-    inputs = _read_record(store) if recorded else None
+    recorded = RECORD in keys
+    inputs = read_record(store) if recorded else None
     return StoredWeights(
-        store, tuple(key for key in keys if key != _INPUTS), recorded, inputs, where
+        store, tuple(key for key in keys if key != RECORD), recorded, inputs, where
     )
 
 
@@ -231,31 +233,6 @@ def weakly(store: Any) -> Callable[[], Any]:
         return weakref.ref(store)
     except TypeError:
         return lambda: None
-
-
-def _read_record(store: Any) -> CallInputs | None:
-    problem = find_problems(store, [_INPUTS], _no_record).get(_INPUTS)
-    array = problem or read_array(store, _INPUTS)
-    if not isinstance(array, np.ndarray):
-        raise refuse(_INPUTS, expected="JSON text as bytes", found=array)
-    content = array.tobytes()
-    # Parsed, the empty lists of two bytes each take thirty times as much.
-    values = sum(map(content.count, (b",", b"[", b"{")))
-    if values > _MAX_VALUES:
-        raise refuse(_INPUTS, expected="the inputs of a layer", found=f"{values:,} values")
-    try:
-        record = json.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        raise refuse(_INPUTS, expected="JSON text as bytes", found=error) from error
-    if record is None or "arguments" not in check_mapping(record, _INPUTS):
-        return None
-    return decode_inputs(record)
-
-
-def _no_record(key: str, header: ArrayHeader) -> str:
-    packed = header.stored is not None and header.nbytes > _EXPANSION * header.stored
-    fits = header.dtype == np.uint8 and len(header.shape) == 1 and header.nbytes <= _MAX_BYTES
-    return "" if fits and not packed else f"{key} is {header.dtype}{list(header.shape)}"
 
 
 def _by_key(weights: FlaxWeights, keys: Sequence[str]) -> Mapping[str, keras.Variable]:
