@@ -15,8 +15,8 @@ from flaxlayer_core.errors import BuildModuleError
 __all__ = ["SizeBound", "count_bytes", "refuse_unaddressable"]
 
 _MOST = 2**63
-# Measured: what draws random numbers holds three arrays of the size of its result.
-_TEMPORARIES = 2
+# Measured on a CPU: five times the largest array is in use while an initialiser draws it.
+_DRAWN = 4
 # Of what a call makes on its way, XLA may never hold the whole.
 _BEYOND = 16
 _DIGITS = 30
@@ -86,12 +86,15 @@ class SizeBound:
         refuse_unaddressable(arrays, where=self.where)
         self._compare(sum(map(count_bytes, arrays)), self.total(), "that this machine has")
 
-    def check_made(self, arrays: Iterable[Any], beside: Iterable[Any] = ()) -> None:
+    def check_made(
+        self, arrays: Iterable[Any], beside: Iterable[Any] = (), *, copies: int = _DRAWN
+    ) -> None:
         """Refuses arrays that are to be made and held, and do not fit into what is free.
 
         Args:
             arrays: Descriptions of what is to be made.
             beside: What is made on the way to it.
+            copies: How many more arrays of the size of the largest there are at a time.
 
         Raises:
             BuildModuleError: If one cannot be addressed, or there is no room for all of them with
@@ -100,7 +103,7 @@ class SizeBound:
         arrays, beside = list(arrays), list(beside)
         refuse_unaddressable([*arrays, *beside], where=self.where)
         largest = max(map(count_bytes, [*arrays, *beside]), default=0)
-        needed = sum(map(count_bytes, arrays)) + _TEMPORARIES * largest
+        needed = sum(map(count_bytes, arrays)) + copies * largest
         self._compare(needed, self.free(), "that are free")
 
     def check_program(self, arrays: Iterable[Any]) -> None:

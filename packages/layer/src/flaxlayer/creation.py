@@ -15,6 +15,7 @@ from flaxlayer.call_state import array_specs, keras_tensor
 from flaxlayer.checking import check_mapping
 from flaxlayer.guesses import first_that_runs
 from flaxlayer.locking import LayerLocks
+from flaxlayer.memory import current_account, size_bound
 from flaxlayer.refusals import refusing, refusing_in_load
 from flaxlayer.sequentials import open_inputs
 from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
@@ -27,6 +28,7 @@ from flaxlayer_core import (
     VariableLayout,
     as_arrays,
     as_form,
+    count_bytes,
     examine,
     forget_trace,
     initial_variables,
@@ -148,7 +150,7 @@ class WeightCreation(WeightAccess):
         self._settings = replace(self._settings, given_form=inputs.given if form is None else form)
         probe = self._probe(inputs.structure)
         if inputs.stored and probe.bound is None:
-            probe = replace(probe, bound=storing.size_bound(probe.title))
+            probe = replace(probe, bound=size_bound(probe.title))
         bound = probe.bound
         if bound is not None:
             bound.check_described(inputs.specs)
@@ -160,11 +162,17 @@ class WeightCreation(WeightAccess):
             applied=inputs.called,
             prepare=file is None and current_distribution() is None,
         )
-        weights = self._kept(blueprint.discovery.layout)
-        if bound is not None and weights is None:
-            bound.check_made(blueprint.discovery.layout.specs)
+        layout = blueprint.discovery.layout
+        weights = self._kept(layout)
+        is_new = weights is None
+        if bound is not None and is_new and file is None:
+            bound.check_made(layout.specs)
+        elif bound is not None and is_new:  # values of a file are read, and put into their places
+            bound.check_made(layout.specs, copies=1)
         weights = weights or self._make_weights(blueprint, inputs, file)
         self._take(blueprint, weights, inputs)
+        if bound is not None and is_new:
+            current_account().taken += sum(map(count_bytes, layout.specs))
 
     def _kept(self, layout: VariableLayout) -> FlaxWeights | None:
         # What was supposed of the inputs was wrong, yet their weights may be the same (A10).

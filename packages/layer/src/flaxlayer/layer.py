@@ -16,11 +16,11 @@ from flaxlayer.creation import WeightCreation
 from flaxlayer.freezing import FrozenPaths
 from flaxlayer.handing import remember_handed
 from flaxlayer.locking import LayerLocks
+from flaxlayer.memory import size_bound
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.packing import remember_arguments
 from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharing import new_token
-from flaxlayer.storing import size_bound
 from flaxlayer.weights import FlaxWeights
 from flaxlayer_core import (
     AUTO_MASK,

@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
-__all__ = ["free_bytes", "total_bytes"]
+from flaxlayer.compat_loads import current_load
+from flaxlayer.sharding import current_distribution
+from flaxlayer_core import SizeBound
+
+__all__ = ["Account", "current_account", "free_bytes", "size_bound", "total_bytes"]
 
 PROC = Path("/proc")
 # Names in a group of version 1 and of version 2: the limit, what is in use, and of that what the
@@ -22,6 +27,43 @@ _FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
 }
+
+
+@dataclass
+class Account:
+    """What the layers of one load take together, whether they have it already or not.
+
+    Attributes:
+        free: The bytes that were free when the load began.
+        taken: The bytes of the variables that its layers have got since.
+    """
+
+    free: int
+    taken: int = 0
+
+    def left(self) -> int:
+        """Returns the bytes that a further layer can have."""
+        return min(free_bytes(), self.free - self.taken)
+
+
+def current_account() -> Account:
+    """Returns the account of the load that runs in this thread, an empty one outside of any."""
+    load = current_load()
+    if load is None:
+        return Account(free_bytes())
+    if "memory" not in load:
+        load["memory"] = Account(free_bytes())
+    account: Account = load["memory"]
+    return account
+
+
+def size_bound(where: str) -> SizeBound:
+    """Returns what the sizes of a stored configuration are held against.
+
+    Args:
+        where: What to name in an error.
+    """
+    return SizeBound(where, total_bytes, lambda: current_account().left())
 
 
 def total_bytes() -> int:
@@ -36,30 +78,35 @@ def total_bytes() -> int:
     ```
     """
     devices = _device_bytes(lambda stats: stats["bytes_limit"])
-    if devices is not None:
-        return devices
     limits = [limit for limit, _ in (*_groups(), *_resource_limits())]
-    return min(_physical_bytes(), *limits) if limits else _physical_bytes()
+    host = min([_physical_bytes(), *limits])
+    return _processes() * (host if devices is None else devices)
 
 
 def free_bytes() -> int:
     """Returns the bytes that this process can still get, 0 if none.
 
     These are those of the machine, of each control group that the process is in, and of its own
-    limits; on an accelerator, those of its devices.
+    limits; on an accelerator, those of its devices. What Keras distributes has the room of all
+    processes.
     """
     devices = _device_bytes(lambda stats: stats["bytes_limit"] - stats["bytes_in_use"])
-    if devices is not None:
-        return devices
     left = [limit - used for limit, used in (*_groups(), *_resource_limits())]
-    return max(0, min([_available_bytes(), *left]))
+    host = max(0, min([_available_bytes(), *left]))
+    return _processes() * (host if devices is None else devices)
+
+
+def _processes() -> int:
+    return 1 if current_distribution() is None else jax.process_count()
 
 
 def _device_bytes(count: Callable[[dict[str, int]], int]) -> int | None:
     # Initial values are made where JAX computes. A CPU has no figures of its own.
     if jax.default_backend() == "cpu":
         return None
-    stats = [device.memory_stats() for device in jax.local_devices()]
+    devices = jax.local_devices()
+    devices = devices[:1] if current_distribution() is None else devices
+    stats = [device.memory_stats() for device in devices]
     known = [each for each in stats if each and {"bytes_limit", "bytes_in_use"} <= each.keys()]
     return sum(map(count, known)) if len(known) == len(stats) else None
 

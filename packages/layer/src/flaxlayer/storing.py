@@ -12,14 +12,13 @@ import keras
 import numpy as np
 
 from flaxlayer.checking import check_mapping, refuse
-from flaxlayer.memory import free_bytes, total_bytes
+from flaxlayer.memory import size_bound
 from flaxlayer.packing import decode_structure, encode_structure
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
     BuildModuleError,
     MethodCall,
-    SizeBound,
     flatten_with_paths,
     split_arguments,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "decode_inputs",
     "encode_given",
     "encode_inputs",
-    "size_bound",
 ]
 
 _MAX_RANK = 32
@@ -265,12 +263,3 @@ def _numeric(dtype: Any) -> Any:
 
 def _is_dim(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value < 2**31)
-
-
-def size_bound(where: str) -> SizeBound:
-    """Returns what the sizes of a stored configuration are held against (S3).
-
-    Args:
-        where: What to name in an error.
-    """
-    return SizeBound(where, total_bytes, free_bytes)
