@@ -116,6 +116,10 @@ HOSTILE = {
     "no JSON": (lambda p, a: write(p, with_config(a, b"{")), "JSONDecodeError"),
     "no text": (lambda p, a: write(p, with_config(a, b"\xff")), "UnicodeDecodeError"),
     "no config": (lambda p, a: write(p, {"metadata.json": b"{}"}), "no config.json"),
+    "no weights": (
+        lambda p, a: write(p, {n: c for n, c in a.items() if "weights" not in n}),
+        "no model.weights.h5",
+    ),
     "twice": (lambda p, a: write(p, a, ("model.weights.h5", b"x")), "several entries of one name"),
     "bzip2": (
         lambda p, a: write(p, {**a, "model.weights.h5": zeros(600)}, method=zipfile.ZIP_BZIP2),

@@ -333,3 +333,27 @@ def test_a_layer_that_is_built_from_a_file_holds_little_more_than_its_variables(
     # With nothing but the variables that are made already, and none of them twice.
     for index, key in enumerate(reads[-20:]):
         assert held[len(reads) - 20 + index] <= 4000 * index + 100, key
+
+
+@pytest.mark.law("S3")
+def test_a_group_that_stands_in_another_file_is_not_read(tmp_path, same_bits):
+    write(tmp_path / "m.weights.h5", lambda group: None)
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["vars"] = h5py.ExternalLink(str(tmp_path / "m.weights.h5"), GROUP)
+
+    class Store:
+        """What Keras before 3.14 has of such a file."""
+
+        def __init__(self, file):
+            self.h5_file, self.group = file, file["vars"]
+            self.keys, self.__getitem__ = self.group.keys, self.group.__getitem__
+
+    layer = dense()
+    layer.build((None, 4))
+    before = layer.get_weights()
+    with (
+        h5py.File(tmp_path / "linked.h5") as file,
+        pytest.raises(ValueError, match="another file"),
+    ):
+        layer.load_own_variables(Store(file))
+    same_bits(layer.get_weights(), before)

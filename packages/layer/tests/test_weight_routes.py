@@ -158,9 +158,12 @@ def test_nothing_is_unpickled_by_any_route(tmp_path):
         for name, part in parts.items():
             file.writestr(name, part)
     EXECUTED.clear()
-    for load in (keras.models.load_model, load_reference_model):
-        with pytest.raises(ValueError, match=r"allow_pickle|pickle"):
-            load(tmp_path / "npz.keras")
+    with pytest.raises(DecodeModuleError, match=r"model\.weights\.h5"):
+        load_reference_model(tmp_path / "npz.keras")
+    assert EXECUTED == []
+    if KERAS >= (3, 14):  # older Keras itself may unpickle what it reads
+        with pytest.raises(ValueError, match="pickle"):
+            keras.models.load_model(tmp_path / "npz.keras")
     for name in ("m", "m.safetensors", "m.msgpack", "m.pkl"):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ReadVariablesError):

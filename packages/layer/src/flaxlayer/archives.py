@@ -12,7 +12,8 @@ from flaxlayer_core import DecodeModuleError
 __all__ = ["copy_archive"]
 
 _CONFIG = "config.json"
-_WEIGHTS = frozenset({"model.weights.h5", "model.weights.npz"})
+# Not `model.weights.npz`, which Keras writes nowhere by itself, and unpickles before 3.9 (S2).
+_WEIGHTS = "model.weights.h5"
 _OTHERS = frozenset({"metadata.json"})
 _ASSETS = "assets"
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -59,14 +60,14 @@ class _Unpacking:
 
     def entries(self) -> list[zipfile.ZipInfo]:
         """Returns the entries that Keras writes; others are left alone."""
-        known = {_CONFIG} | _WEIGHTS | _OTHERS
+        known = {_CONFIG, _WEIGHTS} | _OTHERS
         listed = self._archive.infolist()
         chosen = [e for e in listed if e.filename in known or _is_asset(e.filename)]
         names = {entry.filename for entry in listed}
         if len(names) < len(listed):
             raise _refuse(self._source, "several entries of one name")
-        if _CONFIG not in names:
-            raise _refuse(self._source, f"no {_CONFIG}")
+        if not {_CONFIG, _WEIGHTS} <= names:
+            raise _refuse(self._source, f"no {_CONFIG}, or no {_WEIGHTS}")
         if len(chosen) > _MAX_ASSETS:
             raise _refuse(self._source, f"{len(chosen):,} entries")
         for entry in chosen:

@@ -296,6 +296,14 @@ def h5_groups(store: Any) -> Iterator[Any]:
             store._restore_h5_file()
 
 
+def is_elsewhere(store: Any, group: Any) -> bool:
+    """Tells whether a group of HDF5 is of another file than what Keras has opened."""
+    return getattr(getattr(group, "file", None), "filename", None) not in (
+        None,
+        getattr(store.h5_file, "filename", None),
+    )
+
+
 def reopen(store: Any) -> None:
     """Opens what Keras has of a file again, where it could not go on to a further shard.
 
