@@ -206,3 +206,9 @@ def run_guarded():
         return done.stdout.splitlines()[-1]
 
     return run
+
+
+@pytest.fixture
+def like_raw(same_bits, close):
+    """Asserts what a compiled call owes to raw Flax: its bits, where one XLA compiles both (T4)."""
+    return same_bits if ON_JAX else close

@@ -28,7 +28,7 @@ X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 EXECUTED = []
 
 
-class Net(nn.Module):
+class HostileNet(nn.Module):
     features: int = 2
 
     @nn.compact
@@ -107,13 +107,13 @@ def test_the_record_of_imports_would_show_one():
 
 def stored():
     """The configuration of a built layer as a model file has it."""
-    layer = FlaxLayer(Net(), name="net", seed=1)
+    layer = FlaxLayer(HostileNet(), name="net", seed=1)
     layer.build((None, 4))
     return json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
 
 
 def stored_method():
-    layer = FlaxLayer(Net(), name="net")
+    layer = FlaxLayer(HostileNet(), name="net")
     layer.build((None, 4))
     method = layer.method("encode", name="encode")
     return json.loads(json.dumps(keras.saving.serialize_keras_object(method)))
@@ -147,7 +147,7 @@ CLASSES = [
     "flax.linen:relu",
     "flax.linen:Dense.__init__",
     "flax.linen:Dense.__globals__",
-    "__main__:Net",
+    "__main__:HostileNet",
     "",
     "antigravity",
     None,
@@ -468,7 +468,7 @@ def test_packed_arguments_in_a_functional_model_are_checked():
 
 @pytest.mark.law("S2")
 def test_a_hostile_file_is_refused_in_safe_mode_and_out_of_it(tmp_path):
-    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), name="net")])
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(HostileNet(), name="net")])
     model.save(tmp_path / "model.keras")
     marker = tmp_path / "executed"
     hostile = {
