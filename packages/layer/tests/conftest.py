@@ -201,7 +201,7 @@ def run_guarded():
 
     def run(script, *arguments):
         command = [sys.executable, "-c", GUARD + script, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.splitlines()[-1]
 

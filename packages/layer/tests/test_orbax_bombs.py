@@ -1,6 +1,7 @@
 """Directories of Orbax: what they say of their arrays is looked at before any is read (S3, S6)."""
 
 import json
+import os
 import shutil
 from importlib import metadata
 
@@ -110,6 +111,16 @@ def inflating(path):
     (path / "params.kernel" / "0.0").write_bytes(frame)
 
 
+def pipe(path):
+    (path / "params.kernel" / ".zarray").unlink()
+    os.mkfifo(path / "params.kernel" / ".zarray")
+
+
+def endless(path):
+    (path / "params.kernel" / "0.0").unlink()
+    (path / "params.kernel" / "0.0").symlink_to("/dev/zero")
+
+
 HUGE = {"shape": [2**17, 2**16], "chunks": [2**10, 2**10]}
 HOSTILE = {
     "zeros that are not there": (zarr(**HUGE), "bytes of arrays in"),
@@ -134,6 +145,8 @@ HOSTILE = {
     "other JSON": (lambda path: (path / "_METADATA").write_text("[]"), ""),
     "no tree": (lambda path: (path / "_METADATA").write_text("{}"), "KeyError"),
     "inflating": (inflating, "End of data expected"),
+    "pipe": (pipe, "which is no file"),
+    "endless": (endless, "which is no file"),
     "no array": (no_file, ""),
     "noise": (noise, ""),
 }

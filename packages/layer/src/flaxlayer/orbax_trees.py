@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,14 @@ def read_orbax(
     """
     import orbax.checkpoint as ocp
 
+    disk = _size_on_disk(path)
     _check_names(path / METADATA)
     handler = ocp.PyTreeCheckpointHandler(type_handler_registry=_as_arrays(ocp))
     with ocp.Checkpointer(handler) as checkpointer:
         stored = checkpointer.metadata(path).item_metadata.tree
         wanted = choose(stored)
         specs = jax.tree_util.tree_map(_spec, wanted)
-        _check_sizes(path, specs, 0 if check is None else check(specs))
+        _check_sizes(disk, specs, 0 if check is None else check(specs))
         ids = set(map(id, jax.tree_util.tree_leaves(wanted)))
         item = jax.tree_util.tree_map(lambda s: s if id(s) in ids else ocp.PLACEHOLDER, stored)
         # NumPy arrays: the devices of the process that saved are not those of this one.
@@ -105,12 +107,18 @@ def _spec(stored: Any) -> jax.ShapeDtypeStruct:
     return spec
 
 
-def _check_sizes(path: Path, wanted: Any, known: int) -> None:
-    disk = sum(
-        os.stat(os.path.join(folder, name)).st_size
-        for folder, _, names in os.walk(path)
-        for name in names
-    )
+def _size_on_disk(path: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            known = os.stat(os.path.join(folder, name))
+            if not stat.S_ISREG(known.st_mode):  # one would wait for a pipe
+                raise ValueError(f"{name[:200]!r}, which is no file")
+            total += known.st_size
+    return total
+
+
+def _check_sizes(disk: int, wanted: Any, known: int) -> None:
     bound = known + _SMALL + _EXPANSION * disk
     total = sum(_nbytes(spec) for spec in jax.tree_util.tree_leaves(wanted))
     if total > bound:
