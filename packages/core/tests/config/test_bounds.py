@@ -1,5 +1,6 @@
 """Integers of a file: ranges count their length, sizes, axes and counts have bounds (S3)."""
 
+import dataclasses
 import functools
 import json
 
@@ -261,6 +262,70 @@ def test_a_size_of_a_class_that_derives_from_one_of_flax_is_bounded():
     stored["root"]["fields"].append(["batch_dims", of("tuple", 1 << 40)])
     with pytest.raises(DecodeModuleError, match="batch_dims of at most"):
         decode_module(stored)
+
+
+class Deep(nn.Module):
+    num_layers: int = 1
+    n_blocks: int = 1
+    encoder_num_hidden_layers: int = 1
+    layers: object = ()
+    n_steps: int = 1
+    block_size: int = 1
+
+    @nn.compact
+    def __call__(self, x):
+        for _ in range(self.num_layers):
+            x = nn.Dense(3)(x)
+        return x
+
+
+@dataclasses.dataclass
+class Sizes:
+    num_layers: int = 1
+
+
+def build(num_layers):
+    return Deep(num_layers)
+
+
+@pytest.mark.parametrize("name", ["num_layers", "n_blocks", "encoder_num_hidden_layers", "layers"])
+def test_a_number_of_layers_is_bounded_in_any_class(name):
+    remember(Deep())
+    stored = encode_module(Deep(**{name: 96}))
+    assert getattr(decode_module(stored), name) == 96
+    stored["root"]["fields"] = [[name, 10**9]]
+    with pytest.raises(DecodeModuleError, match=f"{name} of at most 10000"):
+        decode_module(stored)
+
+
+@pytest.mark.parametrize(
+    "made", [Sizes(10**9), functools.partial(build, num_layers=10**9)], ids=type
+)
+def test_a_number_of_layers_is_bounded_however_it_is_given(made):
+    remember(Deep(layers=(Sizes(), build)))
+    with pytest.raises(EncodeModuleError, match="num_layers of at most 10000"):
+        encode_value(made, path="value")
+
+
+def test_other_counts_of_other_classes_are_theirs():
+    remember(Deep())
+    made = Deep(n_steps=10**9, block_size=10**12)
+    assert decode_module(encode_module(made)) == made
+
+
+@pytest.mark.parametrize(
+    "optimize", [True, "optimal", "branch-all", "branch-2", ["einsum_path"]], ids=str
+)
+def test_an_order_of_many_operands_is_not_looked_for_among_all(optimize):
+    subscripts = ",".join("ab" for _ in range(20)) + "->ab"
+    einsum = named("function", "jax.numpy:einsum")
+    with pytest.raises(DecodeModuleError, match="optimize among"):
+        decode_value(partial(einsum, subscripts, optimize=optimize), path="value")
+    with pytest.raises(DecodeModuleError, match="optimize among"):
+        decode_value(partial(einsum, *[1] * 20, optimize=optimize), path="value")
+    decode_value(partial(einsum, "ab,bc->ac", optimize=optimize), path="value")
+    decode_value(partial(einsum, subscripts, optimize="greedy"), path="value")
+    decode_value(partial(einsum, subscripts), path="value")
 
 
 @pytest.mark.parametrize("padding", ["CIRCULAR", "REFLECT"])

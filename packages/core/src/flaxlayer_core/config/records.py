@@ -138,6 +138,7 @@ def _decode_record(node: Node, path: str, walk: Decoder) -> Any:
     cls = decode_class(node["class"], path, walk, is_record_class, "a dataclass")
     arguments = walk.arguments(node["fields"], path)
     _check_names(cls, arguments, tuple(f for f in dataclasses.fields(cls) if f.init), path)
+    check_integers(cls, (), arguments, path)
     return construct(cls, lambda: cls(**arguments), path)
 
 

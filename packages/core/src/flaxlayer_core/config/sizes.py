@@ -1,4 +1,4 @@
-"""Bounds on the integers that stock classes are given: sizes, axes and counts (S3)."""
+"""Bounds on what a file has classes of Flax count through: sizes, axes and counts (S3)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ __all__ = ["check_integers", "check_storable"]
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flaxlayer_core.config.reports import cannot_store, refuse
@@ -37,6 +39,12 @@ _MOST: Mapping[str, int] = MappingProxyType(
         "n_steps": _MOST_STEPS,
     }
 )
+# What is counted through in the trace of most modules that have it, whoever wrote them.
+_LAYERS = re.compile(r"(?:\w+_)?(?:num|n)_(?:\w+_)?(?:layers?|blocks?)|layers|blocks")
+_MOST_LAYERS = 10_000
+# The others of an `einsum` look for the best order of the operands among all that there are.
+_QUICK_ORDERS = ("auto", "auto-hq", "branch-1", "dp", "greedy", "random-greedy")
+_MOST_ORDERED = 6
 # A padding by these is put together from copies of the input, one by one.
 _REPEATED, _MOST_REPEATED = frozenset({"CIRCULAR", "REFLECT"}), 1 << 14
 
@@ -47,8 +55,8 @@ def check_integers(
     """Refuses an integer that is too large for the class of Flax that is given it.
 
     Args:
-        cls: What is called, where it is a class of Flax or derives from one. What the arguments of
-            other classes and of functions mean is not known.
+        cls: What is called. What its arguments mean is known of classes of Flax and what derives
+            from them; of others only those that are called a number of layers or blocks.
         positional: Arguments without names.
         named: Arguments by name.
         path: How messages name the place.
@@ -97,6 +105,11 @@ def _oversized(
     while isinstance(cls, functools.partial):
         positional, named = (*cls.args, *positional), {**cls.keywords, **named}
         cls = cls.func
+    for name, value in named.items():
+        if type(value) is int and value > _MOST_LAYERS and _LAYERS.fullmatch(name):
+            return f"{name} of at most {_MOST_LAYERS}"
+    if cls is jnp.einsum:
+        return _slow_order(*positional, **named)
     known = _stock_parameters(cls)
     arguments = dict(zip(known, positional, strict=False)) | {
         name: value for name, value in named.items() if name in known
@@ -109,6 +122,16 @@ def _oversized(
     if repeats and _reach(arguments) > _MOST_REPEATED:
         return f"a padded kernel that reaches over at most {_MOST_REPEATED} elements"
     return None
+
+
+def _slow_order(*operands: object, optimize: object = "auto", **_: object) -> str | None:
+    """What is expected of an `einsum` that would look for an order for long."""
+    subscripts = operands[0] if operands and isinstance(operands[0], str) else ""
+    count = max(subscripts.count(",") + 1, len(operands))
+    is_quick = optimize is False or (isinstance(optimize, str) and optimize in _QUICK_ORDERS)
+    if is_quick or count <= _MOST_ORDERED:
+        return None
+    return f"optimize among {_QUICK_ORDERS} for more than {_MOST_ORDERED} operands"
 
 
 def _stock_parameters(cls: object) -> list[str]:
