@@ -73,3 +73,17 @@ def test_the_tree_in_the_docstring_names_each_class_with_its_built_in_base():
     drawn = re.findall(r"^(?:[├└]── )?(\w+Error)\((\w+)\)", errors.__doc__, flags=re.MULTILINE)
     assert dict(drawn) == {cls.__name__: cls.__bases__[-1].__name__ for cls in CLASSES}
     assert len(drawn) == len(CLASSES)
+
+
+@pytest.mark.law("S6")
+def test_what_steers_a_terminal_or_cannot_be_encoded_stands_as_an_escape():
+    error = FlaxLayerError("a\x1b[2J", expected="b\x07", found="c\ud800\nd\té", fix="e\u202e")
+    assert str(error).splitlines() == [
+        "a\\x1b[2J",
+        "Expected: b\\x07",
+        "Found: c\\ud800",
+        "d\té",
+        "Fix: e\\u202e",
+    ]
+    assert (error.failed, error.fix) == ("a\\x1b[2J", "e\\u202e")
+    str(error).encode()

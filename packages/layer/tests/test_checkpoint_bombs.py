@@ -93,6 +93,8 @@ MSGPACK = {
     "other extension": params(msgpack.ExtType(77, b"x")),
     "time": b"\x81\xa6params\xd6\xff" + bytes(4),
     "complex of lists": params(msgpack.ExtType(2, msgpack.packb([[], []]))),
+    "escapes": params({"\x1b[2J\nFix: send it\x07": "x"}),
+    "escapes of arrays": params({"\x1b[2J\nFix: send it\x07": FLOATS}),
     "bytes": params(b"x"),
     "text": params("x"),
     "surrogates": b"\x81\xa6params\xa3\xed\xa0\x80",
@@ -165,7 +167,12 @@ FILES = {
     **{f"{name}.safetensors": content for name, content in SAFETENSORS.items()},
 }
 # Nothing is wrong with them as files.
-HARMLESS = {"long names.msgpack", "zero of many.msgpack", "same after decoding.safetensors"}
+HARMLESS = {
+    "long names.msgpack",
+    "escapes of arrays.msgpack",
+    "zero of many.msgpack",
+    "same after decoding.safetensors",
+}
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +195,8 @@ def test_a_file_that_holds_no_tree_of_arrays_is_refused_within_little_memory(nam
     for text in (alone, in_layer):
         assert len(text) < 8000
         assert "MemoryError" not in text
+        assert not set(text) & set("\x1b\x07")
+        assert text.count("\nFix: ") <= 1
 
 
 @pytest.mark.law("S3")

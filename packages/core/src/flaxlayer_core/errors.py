@@ -94,18 +94,29 @@ class FlaxLayerError(Exception):
         fix: str = "",
         law: str = "",
     ) -> None:
-        self.failed = failed
-        self.expected = expected
-        self.found = found
-        self.fix = fix
+        self.failed, self.expected, self.found, self.fix = map(
+            _printable, (failed, expected, found, fix)
+        )
         self.law = law
-        labelled = (("Expected", expected), ("Found", found), ("Fix", fix), ("Law", law))
-        lines = [failed, *(f"{label}: {text}" for label, text in labelled if text)]
+        labelled = (
+            ("Expected", self.expected),
+            ("Found", self.found),
+            ("Fix", self.fix),
+            ("Law", law),
+        )
+        lines = [self.failed, *(f"{label}: {text}" for label, text in labelled if text)]
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:
         parts = (self.failed, self.expected, self.found, self.fix, self.law)
         return (_rebuild, (type(self), *parts))
+
+
+def _printable(text: str) -> str:
+    # A name may come from a file, and hold what steers a terminal, or what none can encode.
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _rebuild(

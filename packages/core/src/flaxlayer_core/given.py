@@ -243,7 +243,13 @@ def refuse_given(
 def _list(texts: Iterable[str], separator: str) -> str:
     every = list(texts)
     more = [f"and {len(every) - _LISTED} more"] if len(every) > _LISTED else []
-    return separator.join([*(text[:_LONGEST] for text in every[:_LISTED]), *more])
+    return separator.join([*map(_shown, every[:_LISTED]), *more])
+
+
+def _shown(text: str) -> str:
+    # A name with a line break would write lines of its own into the message.
+    short = text[:_LONGEST]
+    return short if short.isprintable() else repr(short)[1:-1]
 
 
 def _placed(given: Mapping[str, Any], wanted: Mapping[Path, Any]) -> dict[Path, Any]:

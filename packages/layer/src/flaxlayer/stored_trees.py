@@ -25,7 +25,7 @@ def find_odd_leaf(tree: Any) -> str:
 
     ```python
     >>> find_odd_leaf({"params": {"bias": 1.0, "name": "x"}})
-    'params/name: str'
+    "'params/name': str"
 
     ```
     """
@@ -34,7 +34,7 @@ def find_odd_leaf(tree: Any) -> str:
         path, node = left.pop()
         problem = _problem(node, len(path))
         if problem:
-            return f"{'/'.join(map(str, path))[:200]}: {problem}"
+            return f"{'/'.join(map(str, path))[:200]!r}: {problem}"
         if isinstance(node, dict):
             left += [((*path, key), part) for key, part in reversed(node.items())]
         elif isinstance(node, list | tuple):
