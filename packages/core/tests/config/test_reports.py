@@ -1,6 +1,7 @@
 """Refusals: whatever a file holds ends in one of ours, with a message of bounded length (S6)."""
 
 import base64
+import dataclasses
 
 import flax.linen as nn
 import numpy as np
@@ -146,6 +147,17 @@ def test_an_interruption_passes_through(how, raised):
     stored["root"]["fields"] = [["how", how]]
     with pytest.raises(raised):
         decode_module(stored)
+
+
+def test_a_class_of_many_fields_is_not_listed_whole():
+    names = [f"field_with_a_long_name_{index}" for index in range(10_000)]
+    wide = dataclasses.make_dataclass("Wide", [(name, object, None) for name in names])
+    wide.__module__ = __name__
+    remember(wide)
+    node = {"$type": "dataclass", "class": f"{__name__}:Wide", "fields": [["other", 1]]}
+    with pytest.raises(DecodeModuleError, match="the fields of Wide") as caught:
+        decode_value(node, path="value")
+    assert len(str(caught.value)) < 50_000
 
 
 def array(form, dtype, shape, data):

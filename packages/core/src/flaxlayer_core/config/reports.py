@@ -27,7 +27,7 @@ from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError, FlaxLaye
 
 _STORABLE = "a value that JSON can hold: a module, a number, a container, a named function, ..."
 _LONGEST_NAME = 256
-_LONGEST_TEXT = 1_024
+_LONGEST_TEXT, _LONGEST_PART = 1_024, 32_768
 # In decimal digits a huge integer costs quadratic time, and Python refuses it from some size on.
 _LONGEST_INTEGER_BITS = 200
 
@@ -77,6 +77,8 @@ def refuse(
     """The error of a stored value at `path` that is not loaded (S2, S3)."""
     fix = fix or "Check where the configuration comes from; flaxlayer did not write this."
     failed = f"Cannot load {_place(path)}."
+    # Whatever classes a process has made, and whatever fields and members they have.
+    expected, found, fix = (_clip(text, _LONGEST_PART) for text in (expected, found, fix))
     return DecodeModuleError(failed, expected=expected, found=found, fix=fix, law=law)
 
 
@@ -117,8 +119,8 @@ def shorten(value: object) -> str:
     return _clip(_REPR.repr(value))
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+def _clip(text: str, longest: int = _LONGEST_TEXT) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def in_full(name: str) -> str:
