@@ -15,7 +15,7 @@ from flax import nnx
 from flaxlayer import FlaxLayer
 from flaxlayer_core import CollectionPolicy
 
-__all__ = ["LAYERS", "Fields", "Referenced", "modal"]
+__all__ = ["LAYERS", "Fields", "Net", "Referenced", "hand_over", "modal"]
 
 
 class Net(nn.Module):
@@ -155,6 +155,11 @@ LAYERS = {
     ),
 }
 """The makers of layers, each of which takes an input of shape `[batch, 6, 4]`."""
+
+
+def hand_over() -> list[FlaxLayer]:
+    """Makes the classes known to this process, as the program that makes the models would."""
+    return [FlaxLayer(Modes()), *(make() for make in LAYERS.values())]
 
 
 def modal(first: Any, second: Any) -> Any:

@@ -22,7 +22,7 @@ from conformance.hostile.archives import check_whole, untouched
 from conformance.hostile.route import Route, change_json_file, write_json
 from conformance.hostile.watch import CANARY
 from flaxlayer import FlaxLayer
-from flaxlayer_core import DecodeModuleError
+from flaxlayer_core import DecodeModuleError, FlaxLayerError
 from flaxlayer_core.config import remember
 
 __all__ = ["FAULTS", "PLANTED"]
@@ -30,6 +30,17 @@ __all__ = ["FAULTS", "PLANTED"]
 
 def _refuse(found: str = "nothing") -> None:
     raise DecodeModuleError("Refused.", found=found, law="S6")
+
+
+class _Long(FlaxLayerError):
+    """One that does not keep the bound."""
+
+    def __str__(self) -> str:
+        return "x" * 9_000
+
+
+def _long() -> None:
+    raise _Long("")
 
 
 def _raw() -> None:
@@ -108,7 +119,7 @@ def _hang() -> None:
 FAULTS: Mapping[str, tuple[Callable[[], Any], str]] = {
     "raw": (_raw, "raw TypeError: an error that nobody explains"),
     "wrapped": (_wrapped, "raw TypeError around DecodeModuleError"),
-    "long": (lambda: _refuse("x" * 5_000), "a message of 5,0"),
+    "long": (_long, "a message of 9,000 characters"),
     "import": (_import, f"import of {CANARY}"),
     "process": (lambda: subprocess.run(["true"]), "subprocess.Popen"),
     "unpickle": (_unpickle, "pickle.find_class"),

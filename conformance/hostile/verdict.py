@@ -1,6 +1,6 @@
 """What a case may end in, and what it may not (S6).
 
-A load may end in a model, or in a `FlaxLayerError` with a message of at most 4,000 characters.
+A load may end in a model, or in a `FlaxLayerError` with a message of at most 8,000 characters.
 Where Keras reads before any code of ours runs, its readers raise what they raise: such an exception
 is counted as Keras's own if it is of one of the types below, was raised in one of the files below,
 and no frame of ours stands in its traceback, nor in that of any exception that led to it. What is
@@ -20,7 +20,7 @@ from flaxlayer_core import FlaxLayerError
 
 __all__ = ["MOST_CHARACTERS", "Fault", "judged", "traced"]
 
-MOST_CHARACTERS = 4_000
+MOST_CHARACTERS = 8_000
 _OURS = ("/flaxlayer_core/", "/flaxlayer/", "/flaxlayer_testing/")
 # The readers that Keras runs over a file before it comes to a layer of ours, and what they raise.
 _READERS = ("/keras/src/", "/zipfile", "/json/", "h5py/", "/numpy/")

@@ -52,6 +52,8 @@ _MAKERS = (
     "/attr/_make.py",
     "kw_only_dataclasses.py",
 )
+# Keras names TensorFlow and others there, which it imports when it first needs them.
+_LAZY = "/keras/src/utils/module_utils.py"
 # The standard library's and JAX's own pools, whose threads wait for more work.
 _POOLS = ("ThreadPoolExecutor", "asyncio", "jax_", "Dummy", "metadata", "orbax")
 
@@ -89,18 +91,21 @@ class Watch:
     def _judge(self, event: str, arguments: tuple[Any, ...]) -> str:
         if event in _NEVER:
             return f"{event} {str(arguments)[:100]}"
-        if event in ("exec", "compile") and not _is_makers(sys._getframe(2)):
-            return f"{event} {_caller(sys._getframe(2))}"
+        if event in ("exec", "compile"):
+            return self._run(event, sys._getframe(2))
         if event == "open":
             return self._open(*arguments)
         if event in _CHANGES and not self._is_allowed(_placed(*arguments)):
             return f"{event} {str(arguments[0])[:100]}"
         return ""
 
+    def _run(self, event: str, frame: FrameType) -> str:
+        return "" if _is_makers(frame) or _importing(frame) else f"{event} {_caller(frame)}"
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         """Stands first among the finders of Python, and finds nothing."""
         stranger = self.armed and name.partition(".")[0] not in self.known
-        if stranger and not _is_statement(sys._getframe(1)):
+        if stranger and not (_is_statement(sys._getframe(1)) or _importing(sys._getframe(1))):
             self.seen.append(f"import of {name}")
 
     def _open(self, path: Any, mode: Any, flags: Any) -> str:
@@ -145,7 +150,17 @@ def _is_makers(frame: FrameType | None) -> bool:
 def _is_statement(frame: FrameType | None) -> bool:
     """Whether the `import` of another library asks, and no function that was given a name."""
     files = [file for file in _files(frame) if "importlib._bootstrap" not in file]
-    return bool(files) and "importlib" not in files[0] and "/flaxlayer" not in files[0]
+    by_name = "importlib" in files[0] and not files[1].endswith(_LAZY)
+    return not by_name and "/flaxlayer" not in files[0]
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a library is being imported, which may import more in any way."""
+    while frame is not None and not frame.f_code.co_filename.endswith("/guarded.py"):
+        if frame.f_code.co_name == "<module>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def threads_left(before: Iterable[threading.Thread], patience: int) -> Iterator[str]:

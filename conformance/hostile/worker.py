@@ -27,7 +27,7 @@ import keras
 
 from conformance.hostile.bystanders import Bystanders
 from conformance.hostile.guarded import Runner
-from conformance.hostile.modules import LAYERS
+from conformance.hostile.modules import hand_over
 from conformance.hostile.planted import PLANTED
 from conformance.hostile.route import Route
 from conformance.hostile.routes import ROUTES, make_honest
@@ -82,7 +82,7 @@ def answer(
     keras.config.disable_traceback_filtering()
     scratch = Path(tempfile.mkdtemp(dir=folder))
     tempfile.tempdir = str(scratch)
-    held = [layer() for layer in LAYERS.values()]  # so that their classes are known
+    held = hand_over()
     watch = Watch(*_writable(scratch))
     bystanders = Bystanders(folder / "honest")
     runner = Runner(folder / "honest", scratch, bystanders, watch, bounds.patience)

@@ -87,3 +87,27 @@ def test_what_steers_a_terminal_or_cannot_be_encoded_stands_as_an_escape():
     ]
     assert (error.failed, error.fix) == ("a\\x1b[2J", "e\\u202e")
     str(error).encode()
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("long", ["failed", "expected", "found", "fix"])
+def test_a_message_is_bounded_and_says_what_was_cut(long):
+    parts = dict.fromkeys(("failed", "expected", "found", "fix"), "short") | {long: "x" * 10**6}
+    error = FlaxLayerError(parts.pop("failed"), **parts, law="S6")
+    assert len(str(error)) <= errors._LONGEST
+    assert str(error).count("short") == 3
+    assert "1,000,000 characters" in getattr(error, long)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.law("S6")
+def test_parts_that_are_long_together_are_cut_alike():
+    error = FlaxLayerError("a" * 6_000, expected="b" * 6_000, found="c" * 100, law="S6")
+    assert len(str(error)) <= errors._LONGEST
+    assert error.found == "c" * 100
+    assert len(error.failed) == len(error.expected)
+
+
+def test_a_message_within_the_bound_is_whole():
+    names = ", ".join(f"package.module_{number}:Class" for number in range(120))
+    assert FlaxLayerError("short", fix=names).fix == names

@@ -55,11 +55,16 @@ __all__ = [
     "StoreDtypeError",
 ]
 
+_LONGEST = 8_000  # characters of a message, so that no file and no module makes a longer one (S6)
+_AROUND = 100  # of them for the labels and the law
+_NOTE = 40  # of a part for what says that it was cut
+
 
 class FlaxLayerError(Exception):
     """Base of every error that flaxlayer explains.
 
-    The message is built from its parts, always in the same order, one a line.
+    The message is built from its parts, always in the same order, one a line. Of a message that
+    would be very long the longest parts are cut, and say how long they were.
 
     Args:
         failed: What failed: layer name, module class, path.
@@ -94,8 +99,8 @@ class FlaxLayerError(Exception):
         fix: str = "",
         law: str = "",
     ) -> None:
-        self.failed, self.expected, self.found, self.fix = map(
-            _printable, (failed, expected, found, fix)
+        self.failed, self.expected, self.found, self.fix = _cut(
+            *map(_printable, (failed, expected, found, fix))
         )
         self.law = law
         labelled = (
@@ -117,6 +122,23 @@ def _printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def _cut(*parts: str) -> list[str]:
+    """The parts of a message, the longest of them cut to one length where they are too long."""
+    left = _LONGEST - _AROUND
+    if sum(map(len, parts)) <= left:
+        return list(parts)
+    most = 0
+    for number, length in enumerate(sorted(map(len, parts))):
+        most = left // (len(parts) - number)
+        if length > most:
+            break
+        left -= length
+    return [
+        text if len(text) <= most else f"{text[: most - _NOTE]}... ({len(text):,} characters)"
+        for text in parts
+    ]
 
 
 def _rebuild(

@@ -67,9 +67,7 @@ def load_reference_model(
 
 def _edit(content: bytes) -> bytes:
     config = json.loads(content.decode())
-    if not isinstance(config, dict) or "class_name" not in config:
-        raise ValueError("a configuration of no model")
-    left: list[Any] = [config]
+    left = [config]
     while left:  # of any depth
         node = left.pop()
         if isinstance(node, dict):

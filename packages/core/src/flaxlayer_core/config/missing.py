@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["refuse_unknown"]
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from flaxlayer_core.config import world
 from flaxlayer_core.config.reports import in_full, refuse
 
 _MOST = 20
+_CHARACTERS = 2_000
 # Where the objects of each kind have the name of a class or a function.
 _PLACES = {
     **dict.fromkeys(
@@ -29,8 +31,8 @@ def refuse_unknown(
     found = dict(_names(root))
     others = (each for each in found if world.look_up(each, resolve) is None)
     missing = [*dict.fromkeys([name, *others])]
-    listed = missing[:_MOST]
-    more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
+    listed = _within(missing[:_MOST])
+    more = f" and {len(missing) - len(listed)} more" if len(missing) > len(listed) else ""
     known = "known to this process: stock Flax, registered, or handed to a layer"
     return refuse(
         path,
@@ -38,6 +40,12 @@ def refuse_unknown(
         found=", ".join(map(in_full, listed)) + more,
         fix=_fix(listed, found),
     )
+
+
+def _within(names: list[str]) -> list[str]:
+    """The first names that are not too long together, one at least; each stands three times."""
+    lengths = itertools.accumulate(len(in_full(name)) for name in names)
+    return names[: max(sum(length <= _CHARACTERS for length in lengths), 1)]
 
 
 def _names(root: Any) -> Iterator[tuple[str, str]]:
