@@ -67,7 +67,9 @@ def load_reference_model(
 
 def _edit(content: bytes) -> bytes:
     config = json.loads(content.decode())
-    left = [config]
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ValueError("a configuration of no model")
+    left: list[Any] = [config]
     while left:  # of any depth
         node = left.pop()
         if isinstance(node, dict):
