@@ -33,7 +33,7 @@ def test_what_no_load_may_do_is_seen(folder):
 @pytest.mark.law("S6")
 def test_a_short_run_finds_nothing(folder):
     campaign = Campaign(folder)
-    campaign.run(cases_of(ROUTES, 250))
+    campaign.run(cases_of(ROUTES, 200))
     assert list(map(str, campaign.findings)) == []
     for name, counts in campaign.counts.items():
         assert any(outcome.startswith("refused: ") for outcome in counts), name
