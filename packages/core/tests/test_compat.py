@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.extend
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 from flax.core.scope import Scope
@@ -162,6 +163,47 @@ def test_flax_is_left_as_it_was_when_threads_take_turns():
         thread.join(timeout=0.1)
     thread.join()
     assert (Scope.has_rng, Scope.make_rng) == original
+
+
+def primitives(program):
+    return [equation.primitive.name for equation in program.jaxpr.eqns]
+
+
+@pytest.mark.law("S3")
+def test_an_operation_is_shown_before_it_runs_and_a_compiled_function_too():
+    shown, doubled = [], jax.jit(lambda x: jax.lax.sin(x) * 2)
+    x = jnp.ones(3)
+    with compat.before_operations(shown.append):
+        jax.lax.cos(x)
+        doubled(x)
+        np.testing.assert_array_equal(doubled(x), jnp.sin(x) * 2)
+    assert primitives(shown[0]) == ["cos"]
+    assert any("sin" in primitives(program) for program in shown)
+    count = len(shown)
+    jax.lax.cos(x)
+    assert len(shown) == count
+
+
+@pytest.mark.law("S3")
+def test_what_looking_raises_is_raised_in_the_place_of_running():
+    def refuse(program):
+        raise ValueError("too large")
+
+    x = jnp.ones(3)
+    for run in (jax.lax.exp, jax.jit(lambda x: jax.lax.exp(x) + 1)):
+        with pytest.raises(ValueError, match="too large"), compat.before_operations(refuse):
+            run(x)
+        run(x)
+
+
+@pytest.mark.law("S3")
+def test_operations_of_another_thread_are_not_shown():
+    shown, x = [], jnp.ones(3)
+    with compat.before_operations(shown.append):
+        thread = threading.Thread(target=lambda: jax.lax.cos(x))
+        thread.start()
+        thread.join()
+    assert shown == []
 
 
 @pytest.mark.law("B2")

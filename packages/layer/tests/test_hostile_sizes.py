@@ -201,7 +201,9 @@ SCRIPT = """
     import json, resource, sys
     for kind, limit in ((resource.RLIMIT_AS, 12 << 30), (resource.RLIMIT_CPU, 200)):
         resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))
-    import flax.linen as nn, keras
+    from functools import partial
+    import flax.linen as nn, jax, jax.numpy as jnp, keras
+    from flax import nnx
     from flaxlayer import FlaxLayer
 
     class Wide(nn.Module):
@@ -211,9 +213,34 @@ SCRIPT = """
         def __call__(self, x):
             return nn.Dense(self.size)(x)
 
-    layer = FlaxLayer(Wide(7), name="net", seed=1)
-    layer.build((None, 4))
+    class Branches(nn.Module):
+        size: int
+
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(self.size)(x if x.sum() > 0 else -x)
+
+    class Makes(nn.Module):
+        size: int
+
+        @nn.compact
+        def __call__(self, x):
+            return x * jnp.ones((self.size, self.size)).sum() if x.sum() > 0 else x
+
+    class Hides(nnx.Module):
+        def __init__(self, size, *, rngs):
+            table = jax.random.normal(rngs.params(), (size,))
+            self.factor = float(table[0])
+            self.inner = nnx.Linear(4, 3, rngs=rngs)
+
+        def __call__(self, x):
+            return self.inner(x) * self.factor
+
+    made = partial(Hides, 7) if sys.argv[1] == "Hides" else vars()[sys.argv[1]](7)
+    layer = FlaxLayer(made, name="net", seed=1)
+    layer(jnp.ones((2, 4)))
     text = json.dumps(keras.saving.serialize_keras_object(layer))
+    assert text.count("7") == 1
     for size in (10**12, 10**18, 2**62):
         try:
             keras.saving.deserialize_keras_object(json.loads(text.replace("7", str(size))))
@@ -224,8 +251,9 @@ SCRIPT = """
 
 @pytest.mark.slow
 @pytest.mark.law("S3")
-def test_a_process_outlives_files_of_any_size():
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
+@pytest.mark.parametrize("kind", ["Branches", "Hides", "Makes", "Wide"])
+def test_a_process_outlives_files_of_any_size(kind):
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), kind]
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == ["BuildModuleError"] * 3

@@ -20,7 +20,7 @@ from flaxlayer_core.plans import Discovery, Probe
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 from flaxlayer_core.size_bounds import SizeBound
 from flaxlayer_core.state_forms import refuse_late
-from flaxlayer_core.tracing import UNTRACEABLE
+from flaxlayer_core.tracing import UNTRACEABLE, held_against
 
 __all__ = ["Blueprint", "examine", "ones", "output_specs"]
 
@@ -122,7 +122,8 @@ def _examine_binding(
         concrete = values if values is not None else ones(binding, probe.bound)
         if any(isinstance(value, jax.core.Tracer) for value in concrete):
             raise
-        return Blueprint(*_discover(probe, concrete, abstract=False), binding)
+        with held_against(probe.bound, where=probe.title):
+            return Blueprint(*_discover(probe, concrete, abstract=False), binding)
     _refuse_unknown_shapes(probe, found.layout, binding)
     for what, arrays in binding.varied:
         _refuse_dependence(

@@ -17,6 +17,10 @@ Checked with the versions of docs/versions.md.
   user wrote there, such as a `property` or a `functools.partialmethod` (A3).
 - the classes of what `flax.nnx.jit` returns, with the user's function in `__wrapped__`: each value
   that goes through one is another afterwards, so that a call seems to change all state (C3).
+- `jax._src.core.EvalTrace.process_primitive` and `jax._src.pjit._pjit_call_impl_python` are
+  replaced for the time of one evaluation, in which a module of a file that cannot be traced runs
+  one operation, or one compiled function, after the other: JAX has no hook before it compiles one,
+  and XLA ends the process where sizes do not fit into 64 bits (S3).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
@@ -27,7 +31,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,11 +39,13 @@ import jax
 from flax.core.scope import Scope
 from flax.linen import module as linen_module
 from jax._src import core as jax_core
+from jax._src import pjit as jax_pjit
 from jax.extend import core as extend_core
 from jax.interpreters import partial_eval
 
 __all__ = [
     "StreamRecord",
+    "before_operations",
     "cut_to_needs",
     "interceptors_active",
     "key_impl",
@@ -171,6 +177,59 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
     else:
         record.asked.add(name)
         record.missing = name
+
+
+@contextlib.contextmanager
+def before_operations(look: Callable[[extend_core.ClosedJaxpr], None]) -> Iterator[None]:
+    """Shows each operation that runs outside of a trace, in this thread only, before it runs.
+
+    Args:
+        look: Gets the operation as a program; what it raises is raised in the place of running.
+
+    Yields:
+        Nothing.
+    """
+    trace: Any = jax_core.EvalTrace
+    with _patch_lock:
+        run, run_compiled = trace.process_primitive, jax_pjit._pjit_call_impl_python
+        trace.process_primitive = _looking_first(run)
+        jax_pjit._pjit_call_impl_python = _looking_at_programs(run_compiled)
+        previous, _watchers.look = getattr(_watchers, "look", None), look
+        try:
+            yield
+        finally:
+            trace.process_primitive = run
+            jax_pjit._pjit_call_impl_python = run_compiled
+            _watchers.look = previous
+
+
+_watchers = threading.local()
+
+
+def _show(program: Callable[[], Any]) -> None:
+    look = getattr(_watchers, "look", None)
+    if look is not None:
+        _watchers.look = None  # what looking itself runs is not looked at
+        try:
+            look(program())
+        finally:
+            _watchers.look = look
+
+
+def _looking_first(run: Callable[..., Any]) -> Callable[..., Any]:
+    def looking(trace: Any, primitive: Any, args: Any, params: Any) -> Any:
+        _show(lambda: jax.make_jaxpr(lambda *given: primitive.bind(*given, **params))(*args))
+        return run(trace, primitive, args, params)
+
+    return looking
+
+
+def _looking_at_programs(run: Callable[..., Any]) -> Callable[..., Any]:
+    def looking(*args: Any, **params: Any) -> Any:
+        _show(lambda: params["jaxpr"])
+        return run(*args, **params)
+
+    return looking
 
 
 def variable_value(variable: Any) -> Any:

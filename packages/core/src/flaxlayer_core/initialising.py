@@ -34,7 +34,7 @@ from flaxlayer_core.planning import Planner
 from flaxlayer_core.plans import Discovery, Probe, abstract_keys, trace_init
 from flaxlayer_core.searching import Search
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
-from flaxlayer_core.tracing import TracedFunction
+from flaxlayer_core.tracing import TracedFunction, held_against
 
 __all__ = ["forget_trace", "initial_variables", "partition_axes"]
 
@@ -177,7 +177,8 @@ def _init(
             leaves = traced.evaluate(rngs, list(binding.arrays), shardings=places)
             return dict(zip(paths, leaves, strict=True))
         concrete = values if values is not None else ones(binding, probe.bound)
-        variables = probe.init(init_rngs(seed, streams), concrete, training=training)
+        with held_against(probe.bound, where=probe.title):
+            variables = probe.init(init_rngs(seed, streams), concrete, training=training)
         return dict(flatten_with_paths(variables)[0])
     assert failure is not None
     raise failure

@@ -17,7 +17,7 @@ from flaxlayer_core.factories import innermost
 from flaxlayer_core.nnx_attributes import hides_traced_arrays, mark_traced_arrays
 from flaxlayer_core.nnx_draws import count_quickly
 from flaxlayer_core.nnx_graph import rng_streams
-from flaxlayer_core.tracing import UNTRACEABLE
+from flaxlayer_core.tracing import UNTRACEABLE, held_against
 
 __all__ = [
     "Remade",
@@ -170,7 +170,8 @@ def make_module(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Mod
     except UNTRACEABLE:
         if trace_state_clean():
             raise
-    with jax.ensure_compile_time_eval():
+    title = f"The module that {_name(factory)} makes"
+    with jax.ensure_compile_time_eval(), held_against(None, where=title):
         module = _call(factory, keys)
     if hides_traced_arrays(module):
         raise _refusal(
@@ -273,6 +274,10 @@ def _takes_rngs(factory: Any) -> bool:
     return any(name == "rngs" or p.kind is p.VAR_KEYWORD for name, p in parameters.items())
 
 
+def _name(factory: Any) -> str:
+    return getattr(factory, "__name__", None) or repr(factory)
+
+
 def _refusal(
     factory: Any,
     found: str,
@@ -280,6 +285,5 @@ def _refusal(
     "rngs=nnx.Rngs(...)",
     fix: str = "Bind the arguments: functools.partial(Model, 3, 64).",
 ) -> AcceptModuleError:
-    name = getattr(factory, "__name__", None) or repr(factory)
-    failed = f"FlaxLayer cannot make an nnx module with {name}."
+    failed = f"FlaxLayer cannot make an nnx module with {_name(factory)}."
     return AcceptModuleError(failed, expected=expected, found=found, fix=fix, law="B2")

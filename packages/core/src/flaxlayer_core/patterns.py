@@ -12,7 +12,7 @@ from flaxlayer_core.paths import Path, escape_part, format_path
 
 __all__ = ["match_paths"]
 
-_SHOWN_PATHS, _SHOWN_CHARACTERS = 50, 256
+_SHOWN_PATHS, _SHOWN_CHARACTERS = 50, 120
 # Steps that all patterns with wildcards may take together, about; the others take one a name.
 _MOST_WORK = 1 << 30
 # What it costs to visit a node, in comparisons of a character.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -9,12 +10,12 @@ from typing import Any
 
 import jax
 
-from flaxlayer_core.compat import cut_to_needs
+from flaxlayer_core.compat import before_operations, cut_to_needs
 from flaxlayer_core.evaluating import EagerProgram
 from flaxlayer_core.shapes import is_symbolic
-from flaxlayer_core.size_bounds import SizeBound
+from flaxlayer_core.size_bounds import SizeBound, refuse_unaddressable
 
-__all__ = ["UNTRACEABLE", "TracedFunction", "equations", "made_arrays"]
+__all__ = ["UNTRACEABLE", "TracedFunction", "equations", "held_against", "made_arrays"]
 
 # What a module raises in a trace where it branches on values (A6).
 UNTRACEABLE = (
@@ -156,3 +157,27 @@ def made_arrays(jaxpr: Any) -> Iterator[Any]:
     """Yields a description of each array that a traced program makes."""
     made = (variable.aval for equation in equations(jaxpr) for variable in equation.outvars)
     return (aval for aval in made if hasattr(aval, "shape"))
+
+
+@contextlib.contextmanager
+def held_against(bound: SizeBound | None, *, where: str) -> Iterator[None]:
+    """Opens a context for what runs untraced: no operation begins that asks for too much (S3).
+
+    Args:
+        bound: What sizes are held against; None where only what no machine can address is refused.
+        where: What to name in an error.
+
+    Yields:
+        Nothing.
+    """
+
+    def look(operation: Any) -> None:
+        made = list(made_arrays(operation.jaxpr))
+        if bound is None:
+            refuse_unaddressable(made, where=where)
+        else:
+            bound.check_program(made)
+            bound.check_made(operation.out_avals)
+
+    with before_operations(look):
+        yield
