@@ -157,7 +157,8 @@ def _change_file(path: Path, rng: random.Random) -> None:
         path.unlink()
         rng.choice([path.mkdir, lambda: path.symlink_to("/etc/passwd"), lambda: None])()
     elif content[:1] == b"{" and kind < 0.9:
-        path.write_text(changed_json(content.decode(), rng, _sized_tree), encoding="utf-8")
+        text = content.decode(errors="replace")
+        path.write_text(changed_json(text, rng, _sized_tree), encoding="utf-8")
     else:
         path.write_bytes(change_bytes(content, rng))
 
@@ -168,7 +169,7 @@ def _sized_tree(tree: Any, rng: random.Random) -> Any:
         if name in tree and rng.random() < 0.4:
             sizes = (
                 [rng.choice(_SIZES) for _ in tree["shape"]]
-                if isinstance(tree["shape"], list)
+                if isinstance(tree.get("shape"), list)
                 else [1]
             )
             tree[name] = rng.choice([*_DTYPES, *edges.NUMBERS[:9]]) if name == "dtype" else sizes

@@ -71,9 +71,13 @@ def changed_json(text: str, rng: random.Random, change: Callable[..., Any] = cha
     kind = rng.random()
     if kind < 0.02:
         return "[" * rng.choice([500, 100_000]) + text
-    if kind < 0.06:
+    try:
+        tree = json.loads(text) if kind >= 0.06 else None
+    except (ValueError, RecursionError):  # an earlier change may have left no JSON
+        tree = None
+    if tree is None:
         return change_bytes(text.encode(), rng).decode(errors="replace")
-    return json.dumps(change(json.loads(text), rng))
+    return json.dumps(change(tree, rng))
 
 
 def change_json_file(

@@ -136,6 +136,26 @@ def test_a_model_that_was_loaded_with_custom_objects_is_cloned_copied_and_saved_
     assert made.method("other")(X).shape == (2, 2)
 
 
+class Modes(nn.Module):
+    @nn.compact
+    def __call__(self, x, mode):
+        return nn.Dense(2)(x)
+
+
+@pytest.mark.law("S6")
+def test_the_arguments_of_a_file_become_known_by_no_call_that_fails(known):
+    tensor = keras.Input((4,))
+    model = keras.Model(tensor, FlaxLayer(Modes(), name="modes")(tensor, "sum"))
+    text = model.to_json()
+    # What has no class is no object of one for Keras, and reaches the layer as it is.
+    changed = text.replace('"class_name": "PackedArguments", ', "")
+    assert changed != text
+    before = dict(world._remembered), dict(world._registered)
+    with pytest.raises(FlaxLayerError, match="flax_arguments"):
+        keras.models.model_from_json(changed)
+    assert is_as_before(before)
+
+
 @pytest.mark.law("S2")
 def test_what_a_user_hands_to_a_layer_that_was_loaded_becomes_known(stored, known):
     (layer, _), names = stored

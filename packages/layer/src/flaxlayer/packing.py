@@ -12,6 +12,7 @@ import keras
 
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.refusals import refusing
+from flaxlayer.compat_loads import current_load
 from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.stored_rngs import register_rngs
 from flaxlayer_core import (
@@ -78,10 +79,12 @@ def _with_slots(structure: ArgumentStructure) -> Any:
 def remember_arguments(structure: ArgumentStructure) -> None:
     """Makes the classes and functions in a call's arguments known to stored configurations (S2).
 
+    Not those of a call that Keras makes while it loads a model: they are the file's.
+
     Args:
         structure: What `split_arguments` returned.
     """
-    if structure.stored:
+    if structure.stored or current_load() is not None:
         return
     remember([value for _, value in structure.statics])
     pending = [structure.treedef]
