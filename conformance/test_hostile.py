@@ -9,6 +9,8 @@ from conformance.hostile.campaign import Campaign, cases_of, honest_things
 from conformance.hostile.planted import FAULTS, PLANTED
 from conformance.hostile.routes import ROUTES
 
+pytestmark = pytest.mark.slow
+
 RECORD = Path(__file__).parent / "results" / "hostile.json"
 
 

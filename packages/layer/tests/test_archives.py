@@ -150,6 +150,7 @@ def refusals(tmp_path_factory, run_guarded, parts):
     return json.loads(run_guarded(LOAD, folder))
 
 
+@pytest.mark.slow
 @pytest.mark.law("S3")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(name, refusals):

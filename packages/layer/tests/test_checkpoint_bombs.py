@@ -184,6 +184,7 @@ def said(tmp_path_factory, run_guarded):
     return json.loads(run_guarded(LOAD, folder))
 
 
+@pytest.mark.slow
 @pytest.mark.law("S3")
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_holds_no_tree_of_arrays_is_refused_within_little_memory(name, said):

@@ -11,6 +11,8 @@ import pytest
 from flaxlayer import FlaxLayer, FlaxMethod
 from flaxlayer_core import FlaxLayerError
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 5000
 
 

@@ -164,6 +164,7 @@ def said(tmp_path_factory, run_guarded):
     return json.loads(run_guarded(LOAD, folder))
 
 
+@pytest.mark.slow
 @pytest.mark.law("S3")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_directory_that_lies_is_refused_within_little_memory(name, said):

@@ -117,6 +117,7 @@ def refusals(tmp_path_factory, run_guarded):
     return json.loads(run_guarded(LOAD, folder))
 
 
+@pytest.mark.slow
 @pytest.mark.law("S3")
 @pytest.mark.parametrize("name", BOMBS)
 def test_an_array_that_does_not_fit_costs_no_memory(name, refusals):

@@ -82,6 +82,7 @@ def write_routes(folder):
     return routes
 
 
+@pytest.mark.slow
 @pytest.mark.law("S3")
 def test_an_array_that_does_not_fit_is_not_read_by_any_route(tmp_path, run_guarded):
     routes = write_routes(tmp_path)

@@ -25,7 +25,10 @@ from flaxlayer_testing import (
     to_program,
 )
 
-pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11"),
+]
 
 
 def run(text):
@@ -44,7 +47,6 @@ def outputs(case, module, *, training):
         return module(*inputs, **flag_arguments(case.spec, training=training))
 
 
-@pytest.mark.slow
 @pytest.mark.law("T1")
 @pytest.mark.parametrize(
     "features",
@@ -101,7 +103,6 @@ def test_a_program_of_a_check_passes_for_the_layer(check):
     run(failing_program(Subject.from_case(Case(spec, framework="nnx")), check))
 
 
-@pytest.mark.slow
 @pytest.mark.law("T1")
 def test_a_program_stands_alone():
     spec = find(nnx_modules(features=["sow_loss", "tied"], max_nodes=1), lambda spec: True)

@@ -28,6 +28,7 @@ from flaxlayer_testing.nnx_operations import NNX_OPERATIONS
 from flaxlayer_testing.specs import ModuleSpec
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11"),
     pytest.mark.filterwarnings("ignore:.*Using 'Module.sow':DeprecationWarning"),
 ]
@@ -106,7 +107,6 @@ def test_a_module_shrinks_to_the_operation_that_matters(name):
     assert [node.op for node in spec.nodes] == [name]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*sow:DeprecationWarning")
 @settings(QUIET, max_examples=80)
 @given(nnx_cases())
@@ -154,7 +154,6 @@ def test_an_object_tells_what_it_was_made_with():
     assert module.get_config() == {"spec": spec.to_json(), "batch_size": 3}
 
 
-@pytest.mark.slow
 def test_the_parts_of_a_module_stand_in_attributes_a_list_or_a_dict():
     found = {}
     for features in ((), ("setup",), ("several_methods",)):

@@ -10,6 +10,8 @@ import pytest
 
 from flaxlayer_testing.collecting import Collector
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("flax", "flaxlayer", "hypothesis", "jax", "jinja2", "keras", "rich", "typer")
 
 LOADED = f"""

@@ -20,6 +20,8 @@ from flaxlayer_testing import (
     to_program,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def run(text):
     namespace = {"__name__": "program"}
@@ -45,7 +47,6 @@ def jaxprs(case, module, variables):
         )
 
 
-@pytest.mark.slow
 @settings(max_examples=60)
 @given(cases())
 def test_a_program_defines_the_same_computation_as_the_built_module(case):
@@ -56,7 +57,6 @@ def test_a_program_defines_the_same_computation_as_the_built_module(case):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "features",
     [

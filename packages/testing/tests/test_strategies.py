@@ -29,6 +29,8 @@ from flaxlayer_testing import (
 )
 from flaxlayer_testing.operations import OPERATIONS
 
+pytestmark = pytest.mark.slow
+
 QUIET = settings(suppress_health_check=list(HealthCheck))
 LONG = settings(QUIET, max_examples=5000)
 

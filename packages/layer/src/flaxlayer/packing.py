@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer.checking import check_mapping, refuse
-from flaxlayer.refusals import refusing
 from flaxlayer.compat_loads import current_load
+from flaxlayer.refusals import refusing
 from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.stored_rngs import register_rngs
 from flaxlayer_core import (
