@@ -9,6 +9,7 @@ import os
 import zipfile
 
 import flax.linen as nn
+import jax
 import keras
 import numpy as np
 import pytest
@@ -371,6 +372,17 @@ def test_build_inputs_of_another_form_are_refused_before_anything_is_built(array
     config = place(stored(), ("build_config", "arrays"), arrays)
     with pytest.raises((DecodeModuleError, BuildModuleError)):
         keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.law("S3")
+@pytest.mark.parametrize("name", ["1e999", "f4,f4", "(2,)f4", "1," * 9, "a" * 999])
+def test_the_name_of_a_dtype_is_no_expression_for_numpy_to_parse(name, monkeypatch):
+    config, read, asked = stored(), jax.numpy.dtype, []
+    monkeypatch.setattr(jax.numpy, "dtype", lambda given: asked.append(given) or read(given))
+    changed = place(config, ("build_config", "arrays"), [[[None, 4], name]])
+    with pytest.raises(DecodeModuleError, match="arrays"):
+        keras.saving.deserialize_keras_object(changed)
+    assert name not in asked
 
 
 @pytest.mark.law("S3")

@@ -34,7 +34,7 @@ __all__ = [
     "encode_inputs",
 ]
 
-_MAX_RANK = 32
+_MAX_RANK, _LONGEST_DTYPE = 32, 64
 
 
 @dataclass(frozen=True)
@@ -249,10 +249,15 @@ def _decode_arrays(config: Mapping[str, Any]) -> tuple[list[ArraySpec], Argument
 def _decode_spec(entry: Any) -> ArraySpec:
     if isinstance(entry, list | tuple) and len(entry) == 2:
         shape, name = entry
-        if _is_shape(shape) and isinstance(name, str):
+        if _is_shape(shape) and _is_dtype_name(name):
             with contextlib.suppress(TypeError, ValueError):
                 return ArraySpec(tuple(shape), _numeric(jax.numpy.dtype(name)))
     raise refuse("arrays", expected="[shape, dtype name]", found=entry)
+
+
+def _is_dtype_name(name: Any) -> bool:
+    # NumPy parses anything else as an expression, a long one in quadratic time (S3).
+    return isinstance(name, str) and len(name) <= _LONGEST_DTYPE and name.isidentifier()
 
 
 def _numeric(dtype: Any) -> Any:
