@@ -2,14 +2,17 @@
 
 import dataclasses
 import importlib
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from conformance.hostile.routes import ROUTES
 from flaxlayer_core.config.limits import Limits
 
 PAGE = Path(__file__).parents[1] / "SECURITY.md"
+RESULTS = Path(__file__).parent / "results" / "hostile.json"
 ROW = re.compile(r"^\| [^|]+ \| (?P<most>[\d,]+) \| `(?P<place>[\w.]+)` \|$", re.MULTILINE)
 BOUNDS = {row["place"]: int(row["most"].replace(",", "")) for row in ROW.finditer(PAGE.read_text())}
 
@@ -43,3 +46,11 @@ def test_each_limit_of_a_configuration_stands_on_the_page():
 def test_what_the_page_links_to_is_there():
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", PAGE.read_text()):
         assert (PAGE.parent / link).exists(), link
+
+
+@pytest.mark.law("S6")
+def test_the_long_run_of_the_fuzzer_took_every_route_and_found_nothing():
+    results = json.loads(RESULTS.read_text())
+    assert results["cases"] >= 20_000
+    assert results["findings"] == []
+    assert set(results["routes"]) == set(ROUTES)
