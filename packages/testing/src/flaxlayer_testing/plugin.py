@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     folder = config.getoption("--flaxlayer-report")
     if folder is not None:
+        importlib.import_module("flaxlayer_core.keras_backend").prefer_jax()  # Keras comes next
         collecting = importlib.import_module("flaxlayer_testing.collecting")
         worker = hasattr(config, "workerinput")
         config.pluginmanager.register(collecting.Collector(folder, worker=worker))
