@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from flaxlayer_core.array_types import holds_numbers
 from flaxlayer_core.errors import MatchVariablesError
+from flaxlayer_core.listing import list_some
 from flaxlayer_core.paths import Path, flatten_with_paths, format_path
 
 __all__ = [
@@ -230,26 +232,15 @@ def refuse_given(
     Returns:
         The error, to be raised.
     """
-    absent = _list(missing, ", ")
+    list_parts = partial(list_some, most=_LISTED, longest=_LONGEST)
+    absent = list_parts(missing, ", ")
     return MatchVariablesError(
         f"{where} does not take the given variables.",
-        expected=_list([*expected, *([f"missing: {absent}"] if absent else [])], "; "),
-        found=_list(found, "; "),
+        expected=list_parts([*expected, *([f"missing: {absent}"] if absent else [])], "; "),
+        found=list_parts(found, "; "),
         fix=fix,
         law="B4",
     )
-
-
-def _list(texts: Iterable[str], separator: str) -> str:
-    every = list(texts)
-    more = [f"and {len(every) - _LISTED} more"] if len(every) > _LISTED else []
-    return separator.join([*map(_shown, every[:_LISTED]), *more])
-
-
-def _shown(text: str) -> str:
-    # A name with a line break would write lines of its own into the message.
-    short = text[:_LONGEST]
-    return short if short.isprintable() else repr(short)[1:-1]
 
 
 def _placed(given: Mapping[str, Any], wanted: Mapping[Path, Any]) -> dict[Path, Any]:

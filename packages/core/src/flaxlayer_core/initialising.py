@@ -31,7 +31,7 @@ from flaxlayer_core.given import (
 from flaxlayer_core.keys import init_rngs
 from flaxlayer_core.paths import Path, flatten_with_paths
 from flaxlayer_core.planning import Planner
-from flaxlayer_core.plans import Discovery, Probe, abstract_keys, trace_init
+from flaxlayer_core.plans import Discovery, abstract_keys, trace_init
 from flaxlayer_core.searching import Search
 from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols, is_symbolic
 from flaxlayer_core.tracing import TracedFunction, held_against
@@ -170,7 +170,8 @@ def _init(
         paths: list[Path] = []
         if traced is not None:
             traced, paths = _cut(traced, missing)
-            _check_sizes(probe, traced)
+            if probe.bound is not None:
+                traced.check_made(probe.bound, whole=traced.needs(1))
         if traced is not None and not traced.needs(1):
             rngs = init_rngs(seed, streams) if traced.needs(0) else abstract_keys(streams)
             places = _places(traced.result, paths, shardings) if shardings else None
@@ -182,12 +183,6 @@ def _init(
         return dict(flatten_with_paths(variables)[0])
     assert failure is not None
     raise failure
-
-
-def _check_sizes(probe: Probe, traced: TracedFunction) -> None:
-    if probe.bound is not None:
-        leaves = jax.tree_util.tree_leaves(traced.result)
-        probe.bound.check_made(leaves, beside=traced.made(whole=traced.needs(1)))
 
 
 def _cut(traced: TracedFunction, missing: frozenset[Path]) -> tuple[TracedFunction, list[Path]]:

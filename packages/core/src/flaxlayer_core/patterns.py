@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flaxlayer_core.errors import MatchPathPatternError
+from flaxlayer_core.listing import in_a_line, list_some
 from flaxlayer_core.paths import Path, escape_part, format_path
 
 __all__ = ["match_paths"]
@@ -163,17 +164,12 @@ def _check_work(patterns: Sequence[str], root: _Node, where: str) -> None:
 
 def _selects_nothing(pattern: str, root: _Node, where: str) -> Exception:
     known = sorted(format_path(path) for node in _subtrees([root]) for path in node.leaves)
-    shown = [_short(text) for text in known[:_SHOWN_PATHS]]
-    more = f", and {len(known) - _SHOWN_PATHS} more" if len(known) > _SHOWN_PATHS else ""
-    text = repr(_short(pattern))
+    listed = list_some(known, ", ", most=_SHOWN_PATHS, longest=_SHOWN_CHARACTERS)
+    text = f"'{in_a_line(pattern, _SHOWN_CHARACTERS)}'"
     return MatchPathPatternError(
         f"{where or 'The tree'} has no variable that matches {text}.",
-        expected=f"a pattern of one of: {', '.join(shown)}{more}",
+        expected=f"a pattern of one of: {listed}",
         found=text,
         fix="Correct the pattern; * matches within a name, ** across names.",
         law="C5",
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import jax
 from flax import errors as flax_errors
 
 from flaxlayer_core.collections import Role, VariableLayout, decide_role
@@ -158,17 +157,13 @@ class Search:
             if training:
                 self.traced_init = traced
             if self.prepare and traced.sized and not traced.needs(1):
-                self._check_sizes(traced)
+                # S3: what fails in a thread can take the process with it.
+                if probe.bound is None:
+                    refuse_unaddressable(traced.made(), where=probe.title)
+                else:
+                    traced.check_made(probe.bound)
                 traced.prepare()
             variables: dict[str, Any] = traced.result
             return variables
 
         return find_streams(probe.flax_module, run, start=("params",), listed=None, optimistic=True)
-
-    def _check_sizes(self, traced: TracedFunction) -> None:
-        # S3: nothing is started before it; what fails in a thread can take the process with it.
-        leaves = jax.tree_util.tree_leaves(traced.result)
-        if self.probe.bound is not None:
-            self.probe.bound.check_made(leaves, beside=traced.made())
-        else:
-            refuse_unaddressable(traced.made(), where=self.probe.title)

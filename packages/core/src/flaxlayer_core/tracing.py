@@ -100,6 +100,19 @@ class TracedFunction:
         """
         return made_arrays(self._whole if whole else self._cut.jaxpr)
 
+    def check_made(self, bound: SizeBound, *, whole: bool = False) -> None:
+        """Refuses a result that does not fit into what is free, with what is made on the way (S3).
+
+        Args:
+            bound: What the sizes are held against.
+            whole: As for `made`.
+
+        Raises:
+            BuildModuleError: If it does not fit.
+        """
+        leaves = jax.tree_util.tree_leaves(self.result)
+        bound.check_made(leaves, beside=self.made(whole=whole))
+
     def prepare(self) -> None:
         """Starts to compile what the result needs, in other threads."""
         self._program.prepare()

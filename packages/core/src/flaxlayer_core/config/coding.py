@@ -25,11 +25,7 @@ from flaxlayer_core.config.records import RECORD_KINDS
 from flaxlayer_core.config.reports import cannot_store, describe, refusals, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
-from flaxlayer_core.errors import (
-    AcceptModuleError,
-    DecodeModuleError,
-    EncodeModuleError,
-)
+from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
 from flaxlayer_core.factories import innermost, is_factory
 from flaxlayer_core.nnx_making import Remade, factory_of, makes_nnx
 

@@ -85,17 +85,8 @@ def refuse(
 def _place(path: str) -> str:
     """A path, of a very long one both ends."""
     if len(path) <= _LONGEST_TEXT:
-        return _printable(path)
-    return _printable(f"{path[: _LONGEST_TEXT // 2]}...{path[-_LONGEST_TEXT // 2 :]}")
-
-
-def _printable(text: str) -> str:
-    """A text in which a control character stands as its escape, so that it steers no terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
-    )
+        return path
+    return f"{path[: _LONGEST_TEXT // 2]}...{path[-_LONGEST_TEXT // 2 :]}"
 
 
 @contextlib.contextmanager
@@ -134,7 +125,7 @@ def explain(error: BaseException) -> str:
         text = str(error)
     except Exception:  # its class may be a user's, too
         text = "(without words)"
-    return f"{type(error).__name__}: {_printable(text[:_LONGEST_NAME])}"
+    return f"{type(error).__name__}: {text[:_LONGEST_NAME]}"
 
 
 def how_to_store(value: object) -> str:
