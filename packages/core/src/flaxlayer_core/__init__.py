@@ -59,6 +59,7 @@ from flaxlayer_core.initialising import forget_trace, initial_variables, partiti
 from flaxlayer_core.key_arguments import find_key_arguments
 from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.linen import LinenModule
+from flaxlayer_core.listing import list_some
 from flaxlayer_core.mask_arguments import MaskForm, MaskUse, add_masks, argument_names
 from flaxlayer_core.masks import MaskPlan, MaskQuestion, plan_masks
 from flaxlayer_core.nnx import NnxModule
@@ -155,6 +156,7 @@ __all__ = [
     "is_array",
     "is_factory",
     "is_form",
+    "list_some",
     "match_paths",
     "merge_collections",
     "merge_missing",

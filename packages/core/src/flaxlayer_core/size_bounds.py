@@ -15,8 +15,9 @@ from flaxlayer_core.errors import BuildModuleError
 __all__ = ["SizeBound", "count_bytes", "refuse_unaddressable"]
 
 _MOST = 2**63
-# Measured on a CPU: five times the largest array is in use while an initialiser draws it.
-_DRAWN = 4
+# Measured on a CPU: five times the largest array is in use while an initialiser draws it. What is
+# read is put into its place from where it was read to.
+_DRAWN, _READ = 4, 1
 # Of what a call makes on its way, XLA may never hold the whole.
 _BEYOND = 16
 _DIGITS = 30
@@ -87,14 +88,14 @@ class SizeBound:
         self._compare(sum(map(count_bytes, arrays)), self.total(), "that this machine has")
 
     def check_made(
-        self, arrays: Iterable[Any], beside: Iterable[Any] = (), *, copies: int = _DRAWN
+        self, arrays: Iterable[Any], beside: Iterable[Any] = (), *, drawn: bool = True
     ) -> None:
         """Refuses arrays that are to be made and held, and do not fit into what is free.
 
         Args:
             arrays: Descriptions of what is to be made.
             beside: What is made on the way to it.
-            copies: How many more arrays of the size of the largest there are at a time.
+            drawn: Whether values are drawn, or read from a file.
 
         Raises:
             BuildModuleError: If one cannot be addressed, or there is no room for all of them with
@@ -103,7 +104,7 @@ class SizeBound:
         arrays, beside = list(arrays), list(beside)
         refuse_unaddressable([*arrays, *beside], where=self.where)
         largest = max(map(count_bytes, [*arrays, *beside]), default=0)
-        needed = sum(map(count_bytes, arrays)) + copies * largest
+        needed = sum(map(count_bytes, arrays)) + (_DRAWN if drawn else _READ) * largest
         self._compare(needed, self.free(), "that are free")
 
     def check_program(self, arrays: Iterable[Any]) -> None:

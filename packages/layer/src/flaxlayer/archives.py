@@ -7,7 +7,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from flaxlayer.checking import count_values
 from flaxlayer_core import DecodeModuleError
+from flaxlayer_core.config import explain
 
 __all__ = ["copy_archive"]
 
@@ -48,7 +50,7 @@ def copy_archive(source: Path, target: Path, edit: Callable[[bytes], bytes]) -> 
     except DecodeModuleError:
         raise
     except Exception as error:  # the readers of zip and JSON raise what the bytes lead them to
-        raise _refuse(source, f"{type(error).__name__}: {error}") from error
+        raise _refuse(source, explain(error)) from error
 
 
 class _Unpacking:
@@ -96,8 +98,7 @@ class _Unpacking:
         if entry.file_size > _CONFIG_BYTES:
             raise _refuse(self._source, f"{_CONFIG} of {entry.file_size:,} bytes")
         content = b"".join(self.blocks(entry))
-        # Parsed, the empty lists of two bytes each take thirty times as much.
-        values = sum(map(content.count, (b",", b"[", b"{")))
+        values = count_values(content)
         if values > min(_CONFIG_VALUES, _FEW_VALUES + entry.compress_size):
             raise _refuse(self._source, f"{_CONFIG} of {values:,} values")
         return content

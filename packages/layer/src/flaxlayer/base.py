@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer import compat
-from flaxlayer.backends import current_backend, unconverted
+from flaxlayer.backends import Backend, current_backend, unconverted
 from flaxlayer.call_state import array_specs, arrays_of, constant
 from flaxlayer.guesses import cast_arrays, first_that_runs
 from flaxlayer.masks import MaskingLayer, masks_of
@@ -48,9 +48,9 @@ def _sign_for_keras(call: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _is_simple(value: Any) -> bool:
+def _is_simple(value: Any, backend: Backend) -> bool:
     # What an eager call takes the short way with.
-    if current_backend().is_value(value):
+    if backend.is_value(value):
         return compat.get_mask(value) is None
     return value is None or type(value) is float
 
@@ -234,8 +234,8 @@ class ModuleLayer(MaskingLayer):
             bool(args)
             and self._settled
             and "mask" not in kwargs
-            and all(map(_is_simple, args))
-            and all(name == "training" or _is_simple(kwargs[name]) for name in kwargs)
+            and all(_is_simple(arg, backend) for arg in args)
+            and all(name == "training" or _is_simple(kwargs[name], backend) for name in kwargs)
             and compat.is_plain_call(self)
             and not self._source().losses_collections
             and self._calls_as_flax()

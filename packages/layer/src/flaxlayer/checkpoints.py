@@ -15,6 +15,7 @@ from flaxlayer.orbax_trees import METADATA, read_orbax
 from flaxlayer.safetensors_files import read_safetensors
 from flaxlayer.stored_trees import find_odd_leaf
 from flaxlayer_core import FlaxLayerError, ImportExtraError, ReadVariablesError
+from flaxlayer_core.config import explain
 
 __all__ = ["read_fitting", "read_variables", "state_variables"]
 
@@ -120,7 +121,7 @@ def _read_file(path: Path) -> Any:
     except ImportError as error:
         raise _missing(path, "safetensors") from error
     except Exception as error:  # the readers raise whatever the bytes lead them to
-        raise _unreadable(path, expected, f"{type(error).__name__}: {error}") from error
+        raise _unreadable(path, expected, explain(error)) from error
 
 
 def _read_orbax(path: Path, check: Callable[[Mapping[str, Any]], int] | None) -> dict[str, Any]:
@@ -135,8 +136,7 @@ def _read_orbax(path: Path, check: Callable[[Mapping[str, Any]], int] | None) ->
     except FlaxLayerError:
         raise
     except Exception as error:  # any of the layers below Orbax may fail on a damaged directory
-        found = f"{type(error).__name__}: {error}"
-        raise _unreadable(path, "a complete checkpoint of Orbax", found) from error
+        raise _unreadable(path, "a complete checkpoint of Orbax", explain(error)) from error
     return _of_arrays(path, tree)
 
 

@@ -59,6 +59,7 @@ __all__ = [
     "in_jax2tf",
     "in_stateless_scope",
     "in_symbolic_scope",
+    "is_elsewhere",
     "is_plain_call",
     "keep_build_shape",
     "keep_message",

@@ -40,6 +40,8 @@ _FILES = _codes(
 )
 # Each makes a part of what the outermost makes.
 _PARTS = _codes(keras.saving.deserialize_keras_object, keras.models.clone_model)
+_COPIES = _codes(copy.copy, copy.deepcopy, keras.models.clone_model)
+_PICKLING, _UNPICKLING = _codes(KerasSaveable.__reduce__), _codes(KerasSaveable._unpickle_model)
 
 
 def current_load() -> dict[str, Any] | None:
@@ -77,18 +79,18 @@ def _makes_of_config(frame: FrameType) -> bool:
 
 def is_copying() -> bool:
     """Tells whether this thread copies a model or a layer: by `copy`, or `clone_model`."""
-    return _is_running(_codes(copy.copy, copy.deepcopy, keras.models.clone_model))
+    return _is_running(_COPIES)
 
 
 def is_pickling() -> bool:
     """Tells whether Keras writes an archive for a pickle in this thread."""
-    return _is_running(_codes(KerasSaveable.__reduce__))
+    return _is_running(_PICKLING)
 
 
 def is_unpickling() -> bool:
     """Tells whether what is loaded in this thread is an archive out of a pickle."""
     load = _loading_frame()
-    return load is not None and load.f_code in _codes(KerasSaveable._unpickle_model)
+    return load is not None and load.f_code in _UNPICKLING
 
 
 def _is_running(codes: frozenset[CodeType]) -> bool:

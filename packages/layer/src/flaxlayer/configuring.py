@@ -18,8 +18,7 @@ from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.sharing import revive_shared
 from flaxlayer.storing import decode_given, encode_given
 from flaxlayer_core import CollectionPolicy, EncodeModuleError, InspectMethodError
-from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
-from flaxlayer_core.config.reports import shorten
+from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value, shorten
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer

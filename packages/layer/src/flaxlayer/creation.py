@@ -163,15 +163,9 @@ class WeightCreation(WeightAccess):
             prepare=file is None and current_distribution() is None,
         )
         layout = blueprint.discovery.layout
-        weights = self._kept(layout)
-        is_new = weights is None
-        if bound is not None and is_new and file is None:
-            bound.check_made(layout.specs)
-        elif bound is not None and is_new:  # values of a file are read, and put into their places
-            bound.check_made(layout.specs, copies=1)
-        weights = weights or self._make_weights(blueprint, inputs, file)
-        self._take(blueprint, weights, inputs)
-        if bound is not None and is_new:
+        kept = self._kept(layout)
+        self._take(blueprint, kept or self._make_weights(blueprint, inputs, file), inputs)
+        if bound is not None and kept is None:
             current_account().taken += sum(map(count_bytes, layout.specs))
 
     def _kept(self, layout: VariableLayout) -> FlaxWeights | None:
@@ -185,6 +179,8 @@ class WeightCreation(WeightAccess):
         self, blueprint: Blueprint, inputs: CallInputs, file: StoredWeights | None
     ) -> FlaxWeights:
         title, layout = blueprint.probe.title, blueprint.discovery.layout
+        if blueprint.probe.bound is not None:
+            blueprint.probe.bound.check_made(layout.specs, drawn=file is None)
         layouts = variable_layouts(blueprint, prefix=self.path, where=title)
         places = shardings_of(layouts)
         initial: Callable[[], Sequence[Any]] = storing.InitialValues(

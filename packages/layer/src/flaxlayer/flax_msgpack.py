@@ -8,16 +8,16 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from flaxlayer.stored_dtypes import named_dtype
 from flaxlayer.stored_trees import MAX_DEPTH
 
 __all__ = ["read_msgpack"]
 
 
 _FEW_OBJECTS, _BYTES_PER_OBJECT = 1 << 16, 16
-_MAX_RANK, _LONGEST_DTYPE = 32, 32
+_MAX_RANK = 32
 _ARRAY, _COMPLEX, _SCALAR = 1, 2, 3
 _CHUNKED = "__msgpack_chunked_array__"
 
@@ -179,15 +179,13 @@ def _array(reader: _Reader) -> np.ndarray[Any, Any]:
 
 def _dtype(reader: _Reader) -> np.dtype[Any]:
     kind, size = reader.head()
-    if kind not in ("text", "bytes") or size > _LONGEST_DTYPE:
+    if kind not in ("text", "bytes"):
         raise ValueError("an array without the name of a dtype")
     name = str(reader.take(size), "ascii")
-    if not name.isidentifier():
-        raise ValueError(f"the dtype {name!r}")
-    try:
-        return np.dtype(jax.numpy.dtype(name))
-    except TypeError as error:
-        raise ValueError(f"the dtype {name!r}") from error
+    dtype = named_dtype(name)
+    if dtype is None:
+        raise ValueError(f"the dtype {name!r:.80}")
+    return dtype
 
 
 def _unchunk(stored: dict[Any, Any]) -> np.ndarray[Any, Any]:

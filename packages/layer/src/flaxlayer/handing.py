@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from flaxlayer_core import is_factory
+from flaxlayer.compat_loads import current_load
+from flaxlayer_core import ArgumentStructure, is_factory
 from flaxlayer_core.config import remember, remember_maker
 
-__all__ = ["nothing_handed", "remember_handed"]
+__all__ = ["nothing_handed", "remember_arguments", "remember_handed"]
 
 _from_file: ContextVar[bool] = ContextVar("flaxlayer_from_file", default=False)
 
@@ -41,3 +42,23 @@ def remember_handed(module: Any, *methods: Any) -> None:
     remember([module, *methods])
     if is_factory(module):
         remember_maker(module)
+
+
+def remember_arguments(structure: ArgumentStructure) -> None:
+    """Makes the classes and functions in a call's arguments known to stored configurations (S2).
+
+    Not those of a call that Keras makes while it loads a model: they are the file's.
+
+    Args:
+        structure: What `split_arguments` returned.
+    """
+    if structure.stored or current_load() is not None:
+        return
+    remember([value for _, value in structure.statics])
+    pending = [structure.treedef]
+    while pending:
+        treedef = pending.pop()
+        node = treedef.node_data()
+        if node is not None:
+            remember(node[0])
+            pending.extend(treedef.children())

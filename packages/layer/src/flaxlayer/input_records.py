@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxlayer.checking import check_mapping, refuse
+from flaxlayer.checking import check_mapping, count_values, refuse
 from flaxlayer.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.storing import CallInputs, decode_inputs, encode_inputs
 from flaxlayer_core import EncodeModuleError
@@ -46,8 +46,7 @@ def read_record(store: Any) -> CallInputs | None:
     if not isinstance(array, np.ndarray):
         raise refuse(RECORD, expected="JSON text as bytes", found=array)
     content = array.tobytes()
-    # Parsed, the empty lists of two bytes each take thirty times as much.
-    values = sum(map(content.count, (b",", b"[", b"{")))
+    values = count_values(content)
     if values > _MAX_VALUES:
         raise refuse(RECORD, expected="the inputs of a layer", found=f"{values:,} values")
     try:

@@ -14,11 +14,10 @@ from flaxlayer import configuring
 from flaxlayer.backends import current_backend
 from flaxlayer.creation import WeightCreation
 from flaxlayer.freezing import FrozenPaths
-from flaxlayer.handing import remember_handed
+from flaxlayer.handing import remember_arguments, remember_handed
 from flaxlayer.locking import LayerLocks
 from flaxlayer.memory import size_bound
 from flaxlayer.methods import FlaxMethod
-from flaxlayer.packing import remember_arguments
 from flaxlayer.settings import Settings, checked_rng_args
 from flaxlayer.sharing import new_token
 from flaxlayer.weights import FlaxWeights
@@ -40,7 +39,7 @@ from flaxlayer_core import (
     refuse_given,
     wrap_module,
 )
-from flaxlayer_core.config.reports import shorten
+from flaxlayer_core.config import shorten
 
 __all__ = ["FlaxLayer"]
 

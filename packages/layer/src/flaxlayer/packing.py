@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer.checking import check_mapping, refuse
-from flaxlayer.compat_loads import current_load
 from flaxlayer.refusals import refusing
 from flaxlayer.resolving import name_in_keras, resolve_name
 from flaxlayer.stored_rngs import register_rngs
@@ -24,14 +23,13 @@ from flaxlayer_core import (
     take_apart,
     unwrap_statics,
 )
-from flaxlayer_core.config import decode_value, encode_value, register, remember
+from flaxlayer_core.config import decode_value, encode_value, register
 
 __all__ = [
     "PackedArguments",
     "decode_structure",
     "encode_structure",
     "needs_packing",
-    "remember_arguments",
 ]
 
 
@@ -74,26 +72,6 @@ def _with_slots(structure: ArgumentStructure) -> Any:
     arrays = [jnp.zeros(()) for _ in slots]
     filled = exchange_leaves(structure.unflatten(arrays), arrays, slots)
     return structure.merge(slots) if filled is None else filled
-
-
-def remember_arguments(structure: ArgumentStructure) -> None:
-    """Makes the classes and functions in a call's arguments known to stored configurations (S2).
-
-    Not those of a call that Keras makes while it loads a model: they are the file's.
-
-    Args:
-        structure: What `split_arguments` returned.
-    """
-    if structure.stored or current_load() is not None:
-        return
-    remember([value for _, value in structure.statics])
-    pending = [structure.treedef]
-    while pending:
-        treedef = pending.pop()
-        node = treedef.node_data()
-        if node is not None:
-            remember(node[0])
-            pending.extend(treedef.children())
 
 
 def decode_structure(config: Any) -> ArgumentStructure:

@@ -16,7 +16,7 @@ from flaxlayer.archives import copy_archive
 from flaxlayer.checking import check_mapping, check_size, refuse
 from flaxlayer.resolving import find_known
 from flaxlayer_core import DecodeModuleError
-from flaxlayer_core.config.reports import shorten
+from flaxlayer_core.config import shorten
 
 __all__ = ["is_reference_config", "load_reference_model", "reference_arguments"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from flaxlayer import compat_loads
 from flaxlayer_core import DecodeModuleError, FlaxLayerError
-from flaxlayer_core.config.reports import explain
+from flaxlayer_core.config import explain
 
 __all__ = ["refusing", "refusing_in_load"]
 

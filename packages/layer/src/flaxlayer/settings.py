@@ -14,7 +14,7 @@ from flaxlayer_core import (
     MethodCall,
     find_key_arguments,
 )
-from flaxlayer_core.config.reports import shorten
+from flaxlayer_core.config import shorten
 
 __all__ = ["PLATFORMS", "STATE_UPDATES", "Settings", "checked_rng_args"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
+
+from flaxlayer.stored_dtypes import is_numeric
 
 __all__ = ["MAX_DEPTH", "find_odd_leaf"]
 
@@ -51,8 +52,6 @@ def _problem(node: Any, depth: int) -> str:
     if node is None or isinstance(node, list | tuple | bool | int | float | complex):
         return ""
     dtype = getattr(node, "dtype", None)
-    if isinstance(dtype, np.dtype) and (
-        dtype == np.bool_ or jax.numpy.issubdtype(dtype, np.number)
-    ):
+    if isinstance(dtype, np.dtype) and is_numeric(dtype):
         return ""
     return type(node).__name__ if dtype is None else f"an array of {dtype}"[:200]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from flaxlayer.checking import check_mapping, refuse
 from flaxlayer.memory import size_bound
 from flaxlayer.packing import decode_structure, encode_structure
+from flaxlayer.stored_dtypes import named_dtype
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
@@ -22,7 +22,7 @@ from flaxlayer_core import (
     flatten_with_paths,
     split_arguments,
 )
-from flaxlayer_core.config.reports import shorten
+from flaxlayer_core.config import shorten
 
 __all__ = [
     "CallInputs",
@@ -34,7 +34,7 @@ __all__ = [
     "encode_inputs",
 ]
 
-_MAX_RANK, _LONGEST_DTYPE = 32, 64
+_MAX_RANK = 32
 
 
 @dataclass(frozen=True)
@@ -249,21 +249,10 @@ def _decode_arrays(config: Mapping[str, Any]) -> tuple[list[ArraySpec], Argument
 def _decode_spec(entry: Any) -> ArraySpec:
     if isinstance(entry, list | tuple) and len(entry) == 2:
         shape, name = entry
-        if _is_shape(shape) and _is_dtype_name(name):
-            with contextlib.suppress(TypeError, ValueError):
-                return ArraySpec(tuple(shape), _numeric(jax.numpy.dtype(name)))
+        dtype = named_dtype(name)
+        if _is_shape(shape) and dtype is not None:
+            return ArraySpec(tuple(shape), dtype)
     raise refuse("arrays", expected="[shape, dtype name]", found=entry)
-
-
-def _is_dtype_name(name: Any) -> bool:
-    # NumPy parses anything else as an expression, a long one in quadratic time (S3).
-    return isinstance(name, str) and len(name) <= _LONGEST_DTYPE and name.isidentifier()
-
-
-def _numeric(dtype: Any) -> Any:
-    if jax.numpy.issubdtype(dtype, np.number) or dtype == np.bool_:
-        return dtype
-    raise TypeError(f"{dtype} is no dtype of an array")
 
 
 def _is_dim(value: Any) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,7 +18,8 @@ from flaxlayer.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.storing import CallInputs
 from flaxlayer.value_kinds import cast_value, find_overflow
 from flaxlayer.weights import FlaxWeights, replace_values
-from flaxlayer_core import MatchWeightsFileError, VariableLayout
+from flaxlayer_core import MatchWeightsFileError, VariableLayout, list_some
+from flaxlayer_core.config import explain
 
 __all__ = ["StoredWeights", "open_weights", "store_key", "weakly", "write_weights"]
 
@@ -120,9 +122,8 @@ class StoredWeights:
             raise self._refusal(["nothing: the layer is not built"], list(self.keys))
         variables = {} if weights is None else dict(_by_key(weights, self.keys))
         variables |= _own_by_key(own)
-        self._check(variables, self.keys)
-        take = replace_values if weights is None else weights.replace
-        take((variable, self.read(key, variable.dtype)) for key, variable in variables.items())
+        replace = replace_values if weights is None else weights.replace
+        self.assign_to(variables, self.keys, replace)
 
     def assign_own(self, own: Sequence[keras.Variable]) -> None:
         """Reads the variables that a subclass added, and no others.
@@ -133,19 +134,25 @@ class StoredWeights:
         variables = _own_by_key(own)
         self.assign_to(variables, [key for key in self.keys if key.startswith(_OWN)])
 
-    def assign_to(self, variables: Mapping[str, keras.Variable], keys: Sequence[str]) -> None:
+    def assign_to(
+        self,
+        variables: Mapping[str, keras.Variable],
+        keys: Sequence[str],
+        replace: Callable[[Iterable[tuple[keras.Variable, Any]]], None] = replace_values,
+    ) -> None:
         """Reads variables by their keys, all of them or none.
 
         Args:
             variables: The variables.
             keys: What of the file is theirs.
+            replace: Gives them their values.
 
         Raises:
             MatchWeightsFileError: If the file does not hold exactly these.
         """
         self._check(variables, keys)
         pairs = variables.items()
-        replace_values((variable, self.read(key, variable.dtype)) for key, variable in pairs)
+        replace((variable, self.read(key, variable.dtype)) for key, variable in pairs)
 
     def read(self, key: str, dtype: Any) -> Any:
         """Returns an array, integers in the dtype of the variable.
@@ -175,10 +182,11 @@ class StoredWeights:
             raise self._refusal(sorted(expected), problems)
 
     def _refusal(self, expected: Sequence[str], found: Sequence[str]) -> MatchWeightsFileError:
+        list_parts = partial(list_some, most=_MOST_NAMES, longest=_LONGEST_NAME)
         return MatchWeightsFileError(
             f"{self.where} does not find its variables in the weights file.",
-            expected=_some(expected, ", ") or "no variables",
-            found=_some(found, "; ") or "nothing for this layer",
+            expected=list_parts(expected, ", ") or "no variables",
+            found=list_parts(found, "; ") or "nothing for this layer",
             fix="Load a file of the same module, built for the same inputs.",
             law="W3",
         )
@@ -198,12 +206,6 @@ class _StoredValues(Sequence[Any]):
         return spec.restore(jnp.asarray(self._file.read(store_key(spec.path), spec.dtype)))
 
 
-def _some(names: Sequence[str], separator: str) -> str:
-    shown = [repr(name)[1:-1][:_LONGEST_NAME] for name in names[:_MOST_NAMES]]
-    left = len(names) - len(shown)
-    return separator.join([*shown, f"and {left:,} more"] if left else shown)
-
-
 def open_weights(store: Any, *, where: str) -> StoredWeights:
     """Returns what a file has for a layer; only the record of its inputs is read.
 
@@ -218,7 +220,7 @@ def open_weights(store: Any, *, where: str) -> StoredWeights:
         keys = list(store.keys())
     except Exception as error:  # of a damaged file HDF5 raises errors of many classes
         raise StoredWeights(store, (), False, None, where)._refusal(
-            ["names of variables"], [f"{type(error).__name__}: {error}"]
+            ["names of variables"], [explain(error)]
         ) from error
     recorded = RECORD in keys
     inputs = read_record(store) if recorded else None

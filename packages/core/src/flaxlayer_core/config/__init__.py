@@ -10,9 +10,11 @@ __all__ = [
     "decode_value",
     "encode_module",
     "encode_value",
+    "explain",
     "register",
     "remember",
     "remember_maker",
+    "shorten",
 ]
 
 from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
@@ -20,4 +22,5 @@ from flaxlayer_core.config.limits import Limits, check_bounds
 from flaxlayer_core.config.makers import remember_maker
 from flaxlayer_core.config.registering import register
 from flaxlayer_core.config.remembering import remember
+from flaxlayer_core.config.reports import explain, shorten
 from flaxlayer_core.config.world import Resolver
