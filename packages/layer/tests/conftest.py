@@ -192,12 +192,25 @@ def guard(mebibytes, seconds=60):
     resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
+
+def outcome(load, path):
+    from flaxlayer_core import FlaxLayerError
+    try:
+        load(path)
+    except FlaxLayerError as error:
+        return str(error)
+    except BaseException as error:
+        return "escaped: " + repr(error)[:300]
+    return "loaded"
 """
 
 
 @pytest.fixture(scope="session")
 def run_guarded():
-    """Runs a script that calls `guard(mebibytes)` before what is to be bounded; its last line."""
+    """Runs a script that calls `guard(mebibytes)` before what is to be bounded; its last line.
+
+    `outcome(load, path)` is the text of an error of ours, or says what else came of it.
+    """
 
     def run(script, *arguments):
         command = [sys.executable, "-c", GUARD + script, *map(str, arguments)]

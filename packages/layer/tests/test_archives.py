@@ -15,19 +15,13 @@ LOAD = """
 import json, pathlib, resource, sys
 import jax
 from flaxlayer import load_reference_model
-from flaxlayer_core import DecodeModuleError
 
 folder, said = pathlib.Path(sys.argv[1]), {}
 jax.devices()  # its threads
 guard(300)
 resource.setrlimit(resource.RLIMIT_FSIZE, (96 << 20, 96 << 20))
 for path in folder.iterdir():
-    try:
-        load_reference_model(path)
-    except DecodeModuleError as error:
-        said[path.stem] = str(error)
-    except BaseException as error:
-        said[path.stem] = repr(error)[:300]
+    said[path.stem] = outcome(load_reference_model, path)
 print(json.dumps(said))
 """
 

@@ -12,9 +12,10 @@ __all__ = ["is_numeric", "named_dtype"]
 _LONGEST = 32
 
 
-def is_numeric(dtype: Any) -> bool:
+def is_numeric(dtype: np.dtype[Any]) -> bool:
     """Tells whether a dtype is one of numbers or booleans, those that JAX adds included."""
-    return bool(dtype == np.bool_ or jax.numpy.issubdtype(dtype, np.number))
+    number = jax.numpy.issubdtype(dtype, np.number) and dtype.kind != "m"  # a span of time is one
+    return bool(dtype == np.bool_ or number)
 
 
 def named_dtype(name: Any) -> np.dtype[Any] | None:
