@@ -2,6 +2,7 @@
 
 from benchmarks import (
     build_time,
+    call_count,
     eager_call,
     generated_modules,
     nnx_module,
@@ -12,6 +13,7 @@ from benchmarks import (
 
 for module in (
     eager_call,
+    call_count,
     build_time,
     train_step,
     program_cost,
