@@ -29,13 +29,14 @@ from flaxlayer_testing.cli import app
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.searching import Failure
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "make_records"]
 
 _COMMAND = typer.main.get_command(app)
 _CHECKS = ("check_inference", "check_build_paths")
 
 
-def _make_records(folder: Path) -> None:
+def make_records(folder: Path) -> None:
+    """Writes a record of what was checked."""
     passed = Entry("check_fit", ("K1",), Status.PASSED, errors={"float32": 2e-7}, seconds=1.5)
     failed = Entry("check_fit", ("K1",), Status.FAILED, "a [/b] is markup", "ParityError")
     report = Report(
@@ -98,7 +99,7 @@ def _read_spec(path: Path, rng: random.Random) -> Any:
 
 
 ROUTES = (
-    Route("report", _make_records, change_json_file, _report, share=8),
+    Route("report", make_records, change_json_file, _report, share=8),
     Route("replay", _make_failures, change_json_file, _replay, share=5),
     Route("spec", _make_specs, change_json_file, _read_spec, share=8),
 )

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from conformance.hostile import archives, checkpoints, commands, configurations
+from conformance.hostile import archives, checkpoints, commands, configurations, plugins
 from conformance.hostile.hdf5_changes import write_foreign
 from conformance.hostile.route import Route
 
 __all__ = ["ROUTES", "make_honest"]
 
-_ALL = (*configurations.ROUTES, *archives.ROUTES, *checkpoints.ROUTES, *commands.ROUTES)
+_ALL = (
+    *configurations.ROUTES,
+    *archives.ROUTES,
+    *checkpoints.ROUTES,
+    *commands.ROUTES,
+    *plugins.ROUTES,
+)
 ROUTES: Mapping[str, Route] = {route.name: route for route in _ALL}
 
 

@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
+from flaxlayer_testing import FaultResult, Record
 from flaxlayer_testing.collecting import Collector
 
 pytestmark = pytest.mark.slow
@@ -123,5 +126,106 @@ def test_the_decorator_marks_its_tests(tmp_path):
 
 
 def test_a_worker_writes_nothing(tmp_path):
-    Collector(tmp_path / "out", worker=True).pytest_sessionfinish()
+    Collector(tmp_path / "out", worker=True).pytest_sessionfinish(SimpleNamespace(exitstatus=0))
     assert not (tmp_path / "out").exists()
+
+
+def a_file(folder):
+    (folder / "out").write_text("no folder")
+
+
+def below_a_file(folder):
+    (folder / "out").write_text("no folder")
+    return "out/in/it"
+
+
+def a_page_that_is_a_folder(folder):
+    (folder / "out" / "report.html").mkdir(parents=True)
+
+
+def a_loop(folder):
+    (folder / "out").symlink_to("out")
+
+
+FOLDERS = {
+    "a file": a_file,
+    "below a file": below_a_file,
+    "a page that is a folder": a_page_that_is_a_folder,
+    "a loop of links": a_loop,
+    "a long name": lambda folder: "\x1b[31m" + "x" * 100_000,
+}
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_that_cannot_hold_the_report_is_an_error_of_usage(name, tmp_path):
+    done = _session(tmp_path, "--flaxlayer-report", FOLDERS[name](tmp_path) or "out")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "ERROR: --flaxlayer-report" in said
+    assert len(said) < 2_000
+    assert not {"\x1b", "Traceback", "INTERNALERROR"}.intersection([*said, *said.split()])
+
+
+class Reporter(list):
+    write_line = list.append
+
+
+def _finished(folder, *records):
+    """What a session with these records says and ends with."""
+    session, collector, said = SimpleNamespace(exitstatus=0), Collector(folder), Reporter()
+    for record in records:
+        collector.pytest_runtest_logreport(SimpleNamespace(flaxlayer_record=record))
+    collector.pytest_sessionfinish(session)
+    collector.pytest_terminal_summary(said)
+    return "\n".join(said), session.exitstatus
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize(
+    "record",
+    ["{", "[" * 100_000, "\0", '{"reports": 1, "created": ""}', "9" * 10_000, 7, {}, [1]],
+    ids=["no JSON", "deep", "zero", "number", "huge", "no text", "empty", "list"],
+)
+def test_what_a_worker_sends_and_nobody_can_read_is_said_at_the_end(record, tmp_path):
+    good = Record(faults=(FaultResult("ForgetsBias", "check_inference", 20),))
+    said, status = _finished(tmp_path / "out", record, good.to_json())
+    assert "could not be read" in said
+    assert len(said) < 2_000
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert Record.from_json((tmp_path / "out/report.json").read_text()).faults == good.faults
+
+
+@pytest.mark.law("S6")
+def test_a_report_that_cannot_be_written_is_said_at_the_end(tmp_path):
+    (tmp_path / "out/report.json").mkdir(parents=True)  # by a test, since the session began
+    said, status = _finished(tmp_path / "out")
+    assert "could not be written" in said
+    assert status == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.law("S6")
+def test_a_report_replaces_links_and_pipes_and_does_not_follow_them(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "out/report.json").symlink_to(tmp_path / "mine")
+    os.mkfifo(tmp_path / "out/report.html")
+    said, status = _finished(tmp_path / "out")
+    assert "flaxlayer: 0 reports in" in said
+    assert status == 0
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "report.html",
+        "report.json",
+    ]
+    assert not (tmp_path / "out/report.json").is_symlink()
+
+
+@pytest.mark.law("T8")
+def test_a_report_stands_where_the_session_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    collector = Collector(Path("out"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    collector.pytest_sessionfinish(SimpleNamespace(exitstatus=0))
+    assert (tmp_path / "out/report.json").exists()

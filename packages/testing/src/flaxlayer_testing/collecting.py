@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flaxlayer_testing.errors import ReadRecordError, in_short
 from flaxlayer_testing.events import listening
 from flaxlayer_testing.pages import write_page
+from flaxlayer_testing.plugin import FILES
 from flaxlayer_testing.records import Record, Recorder
 from flaxlayer_testing.report import Report
+from flaxlayer_testing.stored import printable
 
 __all__ = ["Collector"]
 
 FIELD = "flaxlayer_record"
+MOST_PROBLEMS = 10
 
 
 class Collector:
@@ -32,8 +38,10 @@ class Collector:
 
     def __init__(self, folder: Path, *, worker: bool = False) -> None:
         self.folder = folder
+        self.place = folder.absolute()  # a test may go elsewhere
         self.worker = worker
         self.records: list[Record] = []
+        self.problems: list[str] = []
         self.recorder = Recorder()
 
     @pytest.hookimpl(wrapper=True)
@@ -56,21 +64,42 @@ class Collector:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keeps the reports that a test report carries."""
-        text = getattr(report, FIELD, "")
-        if text and not self.worker:
-            self.records.append(Record.from_json(text))
+        text = getattr(report, FIELD, None)
+        if text is not None and not self.worker:
+            try:
+                self.records.append(Record.from_json(text))
+            except ReadRecordError as error:
+                self.problems.append(f"the reports of a test could not be read: {error.found}")
 
-    def pytest_sessionfinish(self) -> None:
-        """Writes the files."""
-        if not self.worker:
-            record = Record.join(self.records)
-            record.write(self.folder / "report.json")
-            write_page(record, self.folder / "report.html")
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Writes the files; a session that cannot does not end as one that passed."""
+        if self.worker:
+            return
+        try:
+            self._write(Record.join(self.records))
+        except OSError as error:
+            self.problems.append(f"the reports could not be written: {in_short(error)}")
+        if self.problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self, record: Record) -> None:
+        # Moved to their place: no link that stands there is followed, and no pipe waited for.
+        self.place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.place) as made:
+            parts = [Path(made) / name for name in FILES]
+            record.write(parts[0])
+            write_page(record, parts[1])
+            for part in parts:
+                os.replace(part, self.place / part.name)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Says where the files are."""
+        """Says where the files are, and what became of what is not in them."""
         count, page = sum(len(part.reports) for part in self.records), self.folder / "report.html"
-        terminalreporter.write_line(f"flaxlayer: {count} reports in {page}")
+        lines = [f"{count} reports in {page}", *self.problems[:MOST_PROBLEMS]]
+        left = len(self.problems) - MOST_PROBLEMS
+        lines += [f"and {left} more of these"] if left > 0 else []
+        for line in lines:
+            terminalreporter.write_line(f"flaxlayer: {printable(line, instead='?')}")
 
 
 def _kept(reports: list[Report], *, passed: bool) -> list[Report]:

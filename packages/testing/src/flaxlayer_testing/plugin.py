@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 import pytest
 
-__all__: list[str] = []
+__all__ = ["FILES"]
+
+FILES = ("report.json", "report.html")
 
 MARKER = "flaxlayer: a check of a Flax module, made by `flaxlayer_testing.parametrize_checks`"
 
@@ -28,11 +31,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker; loads what collects the reports only if it is asked for."""
+    """Registers the marker; loads what collects the reports only if it is asked for.
+
+    Raises:
+        pytest.UsageError: If the reports cannot be written where they are asked for.
+    """
     config.addinivalue_line("markers", MARKER)
     folder = config.getoption("--flaxlayer-report")
     if folder is not None:
+        worker = hasattr(config, "workerinput")
+        if not worker:
+            _make(folder)
         importlib.import_module("flaxlayer_core.keras_backend").prefer_jax()  # Keras comes next
         collecting = importlib.import_module("flaxlayer_testing.collecting")
-        worker = hasattr(config, "workerinput")
         config.pluginmanager.register(collecting.Collector(folder, worker=worker))
+
+
+def _make(folder: Path) -> None:
+    # Before the tests run, as they may take long.
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written to"
+        odd = [name for name in FILES if (folder / name).is_dir()]
+        problem = f"its {odd[0]} is a folder" if odd else problem
+    except (OSError, ValueError) as error:
+        problem = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
+    if problem:
+        message = f"--flaxlayer-report {str(folder)[:200]!r}: {problem[:200]}"
+        raise pytest.UsageError(message)
