@@ -240,11 +240,13 @@ def test_a_pattern_that_selects_nothing_leaves_the_layer_open(way):
 
 
 @pytest.mark.law("S6")
+@pytest.mark.parametrize("frozen", [[], ["params/Dense_0/*"]], ids=["open", "frozen"])
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_build_that_is_stopped_when_its_weights_are_tracked_leaves_the_layer_open(
-    failure, monkeypatch
+    failure, frozen, monkeypatch
 ):
-    layer = FlaxLayer(Net(), name="net", seed=1)
+    config = FlaxLayer(Net(), name="net", seed=1).get_config()
+    layer = FlaxLayer.from_config({**config, "frozen": frozen})
     before = state_of(layer)
 
     def stop(*args, **kwargs):
@@ -257,3 +259,28 @@ def test_a_build_that_is_stopped_when_its_weights_are_tracked_leaves_the_layer_o
     same(state_of(layer), before)
     layer.build((None, 4))
     assert len(layer.weights) == 4
+
+
+@pytest.mark.law("S6")
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_subclass_whose_build_fails_after_ours_is_open_after_a_build_from_a_file(failure):
+    stop = []
+
+    class Adds(FlaxLayer):
+        def build(self, input_shape=None):
+            super().build(input_shape)
+            self.scale = self.add_weight(shape=(2,), name="scale")
+            if stop:
+                raise stop[0]
+
+    layer, source = (Adds(Net(), name="net", seed=1) for _ in range(2))
+    source.build((None, 4))
+    before, attributes = state_of(layer), set(vars(layer))
+    stop.append(failure("after all weights were made"))
+    with pytest.raises(failure):
+        layer.build_from_config(source.get_build_config())
+    assert set(vars(layer)) == attributes
+    same(state_of(layer), before)
+    stop.clear()
+    layer.build_from_config(source.get_build_config())
+    assert len(layer.weights) == 5
