@@ -27,6 +27,14 @@ class Looks(keras.layers.Layer):
         return super().from_config(config)
 
 
+class Reads(keras.layers.Dense):
+    """Notes the table of the load that gives it its weights."""
+
+    def load_own_variables(self, store):
+        Looks.seen.append(compat_loads.current_load())
+        super().load_own_variables(store)
+
+
 @pytest.fixture
 def seen():
     Looks.seen.clear()
@@ -48,7 +56,10 @@ def ways(model, folder):
         [keras.Input((3, 4)), keras.layers.TimeDistributed(Looks()), Looks()]
     ).get_config()
     whole = keras.saving.serialize_keras_object(model)
+    weighty = keras.Sequential([keras.Input((4,)), Reads(3), Reads(2)])
+    weighty.save_weights(folder / "m.weights.h5")
     return {
+        "load_weights": lambda: weighty.load_weights(folder / "m.weights.h5"),
         "load_model": lambda: keras.saving.load_model(folder / "model.keras"),
         "JSON": lambda: keras.models.model_from_json(text),
         "from_config": lambda: keras.Model.from_config(copy.deepcopy(config)),
@@ -64,7 +75,7 @@ def ways(model, folder):
 
 NAMES = [
     *("load_model", "JSON", "from_config", "from_config of a Sequential", "object", "clone"),
-    *("copy", "pickle"),
+    *("copy", "pickle", "load_weights"),
 ]
 
 
@@ -84,20 +95,42 @@ def test_all_that_one_load_makes_has_one_table_and_two_loads_have_two(name, mode
     assert compat_loads.current_load() is None
 
 
-def test_a_file_that_is_loaded_in_another_load_has_its_own_table(model, seen, tmp_path):
-    model.save(tmp_path / "inner.keras")
+@pytest.mark.parametrize("name", ["load_model", "JSON", "pickle", "load_weights"])
+def test_a_file_that_is_loaded_in_another_load_has_its_own_table(name, model, seen, tmp_path):
+    load = ways(model, tmp_path)[name]
 
     @keras.saving.register_keras_serializable("loads")
     class LoadsToo(keras.layers.Layer):
         @classmethod
         def from_config(cls, config):
             seen.append(compat_loads.current_load())
-            keras.saving.load_model(tmp_path / "inner.keras")
+            load()
             return super().from_config(config)
 
-    keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(LoadsToo()))
+    stored = keras.saving.serialize_keras_object(LoadsToo())
+    seen.clear()
+    keras.saving.deserialize_keras_object(stored)
     outer, *inner = seen
     assert len(inner) == 2 and inner[0] is inner[1] is not outer
+
+
+def test_objects_of_one_configuration_have_one_table(seen):
+    stored = [keras.saving.serialize_keras_object(Looks()) for _ in range(2)]
+    keras.saving.deserialize_keras_object(stored)
+    assert len(seen) == 2 and isinstance(seen[0], dict)
+    assert seen[0] is seen[1]
+
+
+def test_a_from_config_that_is_not_of_keras_is_no_load():
+    class Optimizer:
+        @classmethod
+        def from_config(cls, config):
+            return compat_loads.current_load()
+
+    def from_config(config):
+        return compat_loads.current_load()
+
+    assert Optimizer.from_config({}) is from_config({}) is None
 
 
 def test_threads_that_load_at_once_have_a_table_each(model, seen):
