@@ -1,6 +1,7 @@
 """The leaves of trees by path, as NumPy arrays that a file can hold, each with its dtype."""
 
 import jax
+import keras
 import numpy as np
 
 from flaxlayer import FlaxLayer
@@ -29,7 +30,8 @@ def variables_of(model):
     for layer in flax_layers(model):
         found[layer.name] = layer.flax_variables()
         if hasattr(layer, "before"):
-            found["own"] = {"before": layer.before.value, "after": layer.after.value}
+            own = {"before": layer.before, "after": layer.after}
+            found["own"] = {name: keras.ops.convert_to_numpy(own[name]) for name in own}
     return found
 
 
