@@ -200,13 +200,14 @@ def test_copies_and_pickles_are_told_from_saving(tmp_path):
 
     inputs = keras.Input((3,))
     model = keras.Model(inputs, Watched()(inputs))
-    ways = {
-        (False, False): lambda: model.save(tmp_path / "model.keras"),
-        (True, False): lambda: keras.models.clone_model(model),
-        (False, True): lambda: pickle.dumps(model),
-        (True, True): lambda: copy.deepcopy(model),
-    }
-    for (copies, pickles), way in ways.items():
+    ways = [
+        (False, False, lambda: model.save(tmp_path / "model.keras")),
+        (True, False, lambda: keras.models.clone_model(model)),
+        (False, True, lambda: pickle.dumps(model)),
+        (True, True, lambda: copy.deepcopy(model)),
+        (True, True, lambda: copy.copy(model)),
+    ]
+    for copies, pickles, way in ways:
         seen.clear()
         way()
         assert seen[0] == (copies, pickles, False)
