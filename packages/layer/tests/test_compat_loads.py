@@ -216,3 +216,29 @@ def test_copies_and_pickles_are_told_from_saving(tmp_path):
     seen.clear()
     pickle.loads(pickled)
     assert seen[0] == (False, False, True)
+
+
+def test_a_file_that_is_loaded_while_a_pickle_is_read_is_no_pickle(tmp_path):
+    told = []
+
+    @keras.saving.register_keras_serializable("loads")
+    class Tells(keras.layers.Layer):
+        file = None
+
+        @classmethod
+        def from_config(cls, config):
+            told.append(compat_loads.is_unpickling())
+            file, cls.file = cls.file, None
+            if file:
+                keras.saving.load_model(file)
+            return super().from_config(config)
+
+        def call(self, x):
+            return x
+
+    model = keras.Sequential([keras.Input((4,)), Tells()])
+    model.save(tmp_path / "inner.keras")
+    stored = pickle.dumps(model)
+    Tells.file = tmp_path / "inner.keras"
+    pickle.loads(stored)
+    assert told == [True, False]
