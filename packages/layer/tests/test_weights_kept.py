@@ -393,6 +393,16 @@ def test_a_bad_record_of_the_inputs_is_refused(record, error):
 
 
 @pytest.mark.law("S3")
+def test_a_record_of_more_values_than_inputs_have_is_not_parsed(monkeypatch):
+    store = {}
+    FlaxLayer(nn.Dense(2)).save_own_variables(store)
+    store["%inputs"] = np.frombuffer(b'{"arguments": [' + b"0," * (1 << 20) + b"0]}", np.uint8)
+    monkeypatch.setattr(json, "loads", lambda text: pytest.fail("it was parsed"))
+    with pytest.raises(DecodeModuleError, match=r"1,048,5\d\d values"):
+        FlaxLayer(nn.Dense(2)).load_own_variables(store)
+
+
+@pytest.mark.law("S3")
 def test_inputs_that_no_machine_holds_are_refused_before_anything_is_allocated():
     layer, store = FlaxLayer(nn.Dense(2)), {}
     layer(FLOATS)
