@@ -403,6 +403,26 @@ def test_a_record_of_more_values_than_inputs_have_is_not_parsed(monkeypatch):
 
 
 @pytest.mark.law("S3")
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        (np.full((1 << 24) + 1, ord(" "), np.uint8), r"uint8\[16777217\]"),
+        (np.full((2, 2), ord("1"), np.uint8), r"uint8\[2, 2\]"),
+        (np.full(4, ord("1"), np.int8), r"int8\[4\]"),
+        (np.full(4, 1.0), r"float64\[4\]"),
+        ({}, "it is a dict, not an array"),
+    ],
+    ids=["long", "table", "signed", "floats", "none"],
+)
+def test_a_record_that_is_no_short_text_is_not_read(record, found):
+    store = {}
+    FlaxLayer(nn.Dense(2)).save_own_variables(store)
+    store["%inputs"] = record
+    with pytest.raises(DecodeModuleError, match=f"%inputs (is|cannot be read:) {found}"):
+        FlaxLayer(nn.Dense(2)).load_own_variables(store)
+
+
+@pytest.mark.law("S3")
 def test_inputs_that_no_machine_holds_are_refused_before_anything_is_allocated():
     layer, store = FlaxLayer(nn.Dense(2)), {}
     layer(FLOATS)
