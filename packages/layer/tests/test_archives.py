@@ -128,7 +128,7 @@ HOSTILE = {
         "10,004 entries",
     ),
     "understating": (understating, "BadZipFile"),
-    "encrypted": (encrypted, "encrypted"),
+    "encrypted": (encrypted, "encrypted or not compressed"),
     "overlapping": (overlapping, ""),
 }
 

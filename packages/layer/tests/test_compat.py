@@ -274,3 +274,19 @@ def test_what_keras_has_of_shards_is_opened_again_where_one_is_missing(tmp_path)
     model.save_weights(tmp_path / "m.weights.json", max_shard_size=1)
     model.load_weights(tmp_path / "m.weights.json")
     assert seen == [False, True]
+
+
+def test_what_keras_tracks_of_a_layer_is_put_back_in_both_its_forms():
+    layer = keras.layers.Layer()
+    layer.add_weight(shape=(1,))
+
+    def stop():
+        with compat.restoring(layer):
+            layer.add_weight(shape=(2,))
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        stop()
+    assert [variable.shape for variable in layer.weights] == [(1,)]
+    for name, (_, values) in layer._tracker.config.items():
+        assert layer._tracker.stored_ids[name] == set(map(id, values))

@@ -165,3 +165,15 @@ def test_a_subclass_may_build_the_module_for_another_shape():
     layer = Wider(nn.Dense(3))
     assert layer(X).shape == (2, 3)
     assert layer.flax_variables()["params"]["kernel"].shape == (5, 3)
+
+
+@pytest.mark.law("W5")
+@pytest.mark.parametrize("cls", [AtInit, BeforeBuild, AfterBuild])
+def test_a_layer_that_a_file_builds_has_what_a_subclass_added_too(cls):
+    saved, loaded, store = cls(nn.Dense(3)), cls(nn.Dense(3)), {}
+    saved(X)
+    saved.scale.assign(np.full(saved.scale.shape, 5.0))
+    saved.save_own_variables(store)
+    loaded.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+    assert loaded.built
+    np.testing.assert_array_equal(loaded.scale, saved.scale)
