@@ -3,7 +3,7 @@
 They run on JAX unless another backend was chosen for Keras.
 """
 
-from flaxlayer_core.keras_backend import prefer_jax, require_backend
+from flaxlayer_core import prefer_jax, require_backend
 
 # Before any of them imports Keras.
 prefer_jax()

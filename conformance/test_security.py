@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conformance.hostile.routes import ROUTES
-from flaxlayer_core.config.limits import Limits
+from flaxlayer_core import Limits
 
 PAGE = Path(__file__).parents[1] / "SECURITY.md"
 RESULTS = Path(__file__).parent / "results"

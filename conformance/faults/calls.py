@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
-from flaxlayer.compat import in_stateless_scope
+from flaxlayer.compat.private_keras import in_stateless_scope
 
 
 @fault("check_inference", "ParityError", "outputs in inference")

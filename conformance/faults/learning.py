@@ -8,7 +8,7 @@ import jax
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
-from flaxlayer_core.compat import trace_state_clean
+from flaxlayer_core import trace_state_clean
 
 
 @fault("check_gradients", "ParityError", "gradients of inputs")

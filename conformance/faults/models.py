@@ -9,8 +9,8 @@ import keras
 
 from conformance.faults.entry import fault, rounded
 from flaxlayer import FlaxLayer
-from flaxlayer.compat import in_stateless_scope
-from flaxlayer_core.compat import trace_state_clean
+from flaxlayer.compat.private_keras import in_stateless_scope
+from flaxlayer_core import trace_state_clean
 
 
 @fault("check_functional_model", "ParityError", "outputs of a functional model")

@@ -7,9 +7,7 @@ from flax import nnx
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
-from flaxlayer_core import NnxModule
-from flaxlayer_core.compat import trace_state_clean
-from flaxlayer_core.protocol import NO_MODES
+from flaxlayer_core import NO_MODES, NnxModule, trace_state_clean
 
 __all__: list[str] = []
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
-from flaxlayer.execution import Program
+from flaxlayer.program import Program
 
 
 @fault("check_mixed_policy", "ParityError", "outputs under a mixed policy differs in dtype")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
-from flaxlayer.weights import FlaxWeights
+from flaxlayer.weights.variables import FlaxWeights
 
 
 @fault("check_variables_tree", "ParityError", "variables loaded")

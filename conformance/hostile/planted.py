@@ -22,8 +22,7 @@ from conformance.hostile.archives import check_whole, untouched
 from conformance.hostile.route import Route, change_json_file, write_json
 from conformance.hostile.watch import CANARY
 from flaxlayer import FlaxLayer
-from flaxlayer_core import DecodeModuleError, FlaxLayerError
-from flaxlayer_core.config import remember
+from flaxlayer_core import DecodeModuleError, FlaxLayerError, remember
 
 __all__ = ["FAULTS", "PLANTED"]
 

@@ -9,10 +9,10 @@ from flaxlayer_core import (
     ArraySpec,
     CollectionPolicy,
     LinenModule,
-    MethodCall,
-    Probe,
-    examine,
-    split_arguments,
+    MethodSignature,
+    ModuleCall,
+    infer_build_spec,
+    partition,
 )
 
 
@@ -33,12 +33,12 @@ def probe(
 ):
     """The question about a module, and the specs of the arrays among its arguments."""
     flax_module = LinenModule(module)
-    call = MethodCall.from_method(flax_module, method, training_arg=training_arg)
+    call = MethodSignature.from_method(flax_module, method, training_arg=training_arg)
     init_call = call
     if init_method is not None:
-        init_call = MethodCall.from_method(flax_module, init_method)
-    arrays, structure = split_arguments(args, kwargs or {})
-    asked = Probe(
+        init_call = MethodSignature.from_method(flax_module, init_method)
+    arrays, structure = partition(args, kwargs or {})
+    asked = ModuleCall(
         flax_module,
         call,
         init_call,
@@ -55,7 +55,7 @@ def probe(
 def examined(module, *args, values=None, **settings):
     """What a layer knows of a module for these arguments."""
     asked, specs = probe(module, *args, **settings)
-    return examine(asked, specs, values=values).discovery
+    return infer_build_spec(asked, specs, values=values).discovery
 
 
 @pytest.fixture(name="spec", scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import export
 
-from flaxlayer_core import ArraySpec, bindings, drop_symbols
+from flaxlayer_core import ArraySpec, abstract_inputs, drop_symbols
 
 pytestmark = pytest.mark.law("B1")
 
@@ -55,46 +55,48 @@ def test_a_spec_accepts_shapes_that_agree_where_both_are_known(spec, shape, acce
 
 
 def test_known_shapes_have_one_binding_and_no_symbols(spec):
-    (only,) = bindings([spec(2, 3), spec(4, dtype="int32")])
+    (only,) = abstract_inputs([spec(2, 3), spec(4, dtype="int32")])
     assert shapes(only) == [(2, 3), (4,)]
     assert (only.symbols, only.varied) == ({}, ())
 
 
 def test_no_inputs_have_one_empty_binding():
-    (only,) = bindings([])
+    (only,) = abstract_inputs([])
     assert only.arrays == ()
 
 
 def test_abstract_arrays_have_the_dtype_of_the_input(spec):
-    for binding in bindings([spec(None, 3, dtype="int32"), spec(None, dtype="bool")]):
+    for binding in abstract_inputs([spec(None, 3, dtype="int32"), spec(None, dtype="bool")]):
         assert [array.dtype for array in binding.arrays] == [np.int32, np.bool_]
 
 
 def test_unknown_dimensions_are_symbols_at_first(spec):
-    first = next(bindings([spec(None, 3, None)]))
+    first = next(abstract_inputs([spec(None, 3, None)]))
     assert symbolic(shapes(first)[0]) == [True, False, True]
 
 
 def test_the_same_axis_of_two_inputs_is_the_same_symbol(spec):
-    tokens, mask = shapes(next(bindings([spec(None, None, dtype="int32"), spec(None, None)])))
+    tokens, mask = shapes(
+        next(abstract_inputs([spec(None, None, dtype="int32"), spec(None, None)]))
+    )
     assert tokens == mask
     assert tokens[0] != tokens[1]
 
 
 def test_then_all_unknown_dimensions_are_one_symbol(spec):
-    _, second, *_ = bindings([spec(None, None)])
+    _, second, *_ = abstract_inputs([spec(None, None)])
     (shape,) = shapes(second)
     assert symbolic(shape) == [True, True]
     assert shape[0] == shape[1]
 
 
 def test_at_last_unknown_dimensions_are_sizes(spec):
-    *_, last = bindings([spec(None, None, 3)])
+    *_, last = abstract_inputs([spec(None, None, 3)])
     assert symbolic(shapes(last)[0]) == [False, False, False]
 
 
 def test_each_unknown_axis_of_filled_sizes_is_varied_by_itself(spec):
-    for binding in bindings([spec(None, 3, None)]):
+    for binding in abstract_inputs([spec(None, 3, None)]):
         if not binding.varied:
             continue
         (base,) = shapes(binding)
@@ -106,7 +108,7 @@ def test_each_unknown_axis_of_filled_sizes_is_varied_by_itself(spec):
 
 
 def test_messages_name_an_axis_by_what_it_stands_for(spec):
-    first = next(bindings([spec(None, None)]))
+    first = next(abstract_inputs([spec(None, None)]))
     assert list(first.symbols.values()) == [
         "the batch dimension (axis 0)",
         "the unknown dimension of axis 1",

@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from flaxlayer import ExportArchive, FlaxLayer, export
-from flaxlayer_core import (
-    BuildModuleError,
-    ExportModelError,
-    ImportExtraError,
-    LowerModuleError,
-)
+from flaxlayer_core import BuildModuleError, ExportModelError, ImportExtraError, LowerModuleError
 
 tensorflow = pytest.importorskip("tensorflow")
 pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from flaxlayer import FlaxLayer, FlaxMethod
-from flaxlayer_core import DecodeModuleError, FlaxLayerError, MatchPathPatternError
-from flaxlayer_core.config import decode_value, world
+from flaxlayer_core import DecodeModuleError, FlaxLayerError, MatchPathPatternError, decode_value
+from flaxlayer_core.config import world
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 

@@ -18,7 +18,8 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer, FlaxMethod
-from flaxlayer_core import BuildModuleError, FlaxLayerError, evaluating
+from flaxlayer_core import BuildModuleError, FlaxLayerError
+from flaxlayer_core.jaxprs import op_by_op as evaluating
 
 
 class Drawn(nn.Module):

@@ -14,8 +14,7 @@ import pytest
 from flax import nnx
 
 from flaxlayer import CollectionPolicy, FlaxLayer
-from flaxlayer_core import EncodeModuleError
-from flaxlayer_core.compat import variable_value
+from flaxlayer_core import EncodeModuleError, variable_value
 
 pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
 

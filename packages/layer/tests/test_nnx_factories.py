@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
-from flaxlayer_core.compat import variable_value
+from flaxlayer_core import variable_value
 
 pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
 

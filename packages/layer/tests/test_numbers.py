@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
-from flaxlayer.recent import RECENT_CALLS, RecentlyUsed
+from flaxlayer.recently_used import RECENT_CALLS, RecentlyUsed
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
 TRACES = []

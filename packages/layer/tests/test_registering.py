@@ -17,8 +17,7 @@ from flax import struct
 
 import flaxlayer
 from flaxlayer import FlaxLayer
-from flaxlayer_core import DecodeModuleError
-from flaxlayer_core.config import decode_value
+from flaxlayer_core import DecodeModuleError, decode_value
 
 pytestmark = pytest.mark.slow
 

@@ -5,22 +5,27 @@ it out by abstract evaluation, derives random keys, completes the arguments of c
 module's configuration into JSON and back. Laws are those of the specification: C, R, A, B, S.
 """
 
-from flaxlayer_core.arguments import ArgumentStructure, split_arguments
-from flaxlayer_core.array_types import is_array
-from flaxlayer_core.building import Blueprint, examine, output_specs
-from flaxlayer_core.collections import (
-    CollectionPolicy,
-    Role,
-    VariableLayout,
-    VariableSpec,
-    decide_role,
-    merge_collections,
-    normalize_variables,
-    same_structure,
-    split_collections,
+from flaxlayer_core.compat.private_jax import dce, prng_impl, trace_state_clean
+from flaxlayer_core.compat.private_nnx import variable_value
+from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
+from flaxlayer_core.config.implicit_registration import remember
+from flaxlayer_core.config.kinds.makers import remember_maker
+from flaxlayer_core.config.limits import Limits
+from flaxlayer_core.config.registration import register
+from flaxlayer_core.config.reports import explain, shorten
+from flaxlayer_core.config.world import add_registry, look_up
+from flaxlayer_core.discovery.build import BuildSpec, infer_build_spec, output_specs
+from flaxlayer_core.discovery.initial_values import forget_trace, initial_variables, partition_axes
+from flaxlayer_core.discovery.masks.mask_arguments import (
+    MaskForm,
+    MaskUse,
+    add_masks,
+    argument_names,
 )
-from flaxlayer_core.containers import plain_container, register_plain_container
-from flaxlayer_core.discovery import discover
+from flaxlayer_core.discovery.masks.mask_plan import MaskPlan, MaskQuestion, plan_masks
+from flaxlayer_core.discovery.module_call import ModuleCall
+from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
+from flaxlayer_core.discovery.search import infer_module_spec
 from flaxlayer_core.errors import (
     AcceptModuleError,
     BuildModuleError,
@@ -45,66 +50,80 @@ from flaxlayer_core.errors import (
     StateStructureError,
     StoreDtypeError,
 )
-from flaxlayer_core.factories import is_factory
-from flaxlayer_core.given import (
+from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
+from flaxlayer_core.jaxprs.traced import UNTRACEABLE, equations
+from flaxlayer_core.keras_backend import prefer_jax, require_backend
+from flaxlayer_core.message_lists import list_some
+from flaxlayer_core.modules.factories import is_factory
+from flaxlayer_core.modules.key_arguments import find_key_arguments
+from flaxlayer_core.modules.linen import LinenModule
+from flaxlayer_core.modules.nnx.module import NnxModule
+from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule
+from flaxlayer_core.modules.signatures import AUTO_MASK, MethodSignature
+from flaxlayer_core.modules.wrapping import wrap_module
+from flaxlayer_core.random.keys import init_rngs, next_seed, stream_rngs
+from flaxlayer_core.shapes import ArraySpec, abstract_inputs, drop_symbols, is_symbolic
+from flaxlayer_core.size_bounds import SizeBound, count_bytes
+from flaxlayer_core.trees.arguments import ArgumentStructure, partition
+from flaxlayer_core.trees.array_types import is_array
+from flaxlayer_core.trees.collections import (
+    CollectionPolicy,
+    Role,
+    VariableLayout,
+    VariableSpec,
+    decide_role,
+    merge_collections,
+    normalize_variables,
+    same_structure,
+    split_collections,
+)
+from flaxlayer_core.trees.container_parts import register_plain_container
+from flaxlayer_core.trees.graph_objects import GraphPart, merge_graph, split_graph
+from flaxlayer_core.trees.matching import (
     as_arrays,
     as_form,
-    fit_variables,
+    fill_missing,
     is_form,
-    merge_missing,
-    override_variables,
+    match_variables,
     refuse_given,
+    replace_leaves,
 )
-from flaxlayer_core.initialising import forget_trace, initial_variables, partition_axes
-from flaxlayer_core.key_arguments import find_key_arguments
-from flaxlayer_core.keys import init_rngs, next_seed, stream_rngs
-from flaxlayer_core.linen import LinenModule
-from flaxlayer_core.listing import list_some
-from flaxlayer_core.mask_arguments import MaskForm, MaskUse, add_masks, argument_names
-from flaxlayer_core.masks import MaskPlan, MaskQuestion, plan_masks
-from flaxlayer_core.nnx import NnxModule
-from flaxlayer_core.outlines import Outline, exchange_leaves, outline_outputs
-from flaxlayer_core.outputs import StaticLeaf, has_sealed, unwrap_statics, wrap_statics
-from flaxlayer_core.paths import (
+from flaxlayer_core.trees.outlines import Outline, exchange_leaves, outline_outputs
+from flaxlayer_core.trees.outputs import Static, has_sealed, unwrap_statics, wrap_statics
+from flaxlayer_core.trees.parts import KeyData, has_parts, take_apart
+from flaxlayer_core.trees.path_patterns import match_paths
+from flaxlayer_core.trees.paths import (
     Path,
     escape_part,
     flatten_with_paths,
     format_path,
     parse_path,
 )
-from flaxlayer_core.patterns import match_paths
-from flaxlayer_core.plans import Discovery, ModePlan, Probe
-from flaxlayer_core.protocol import FlaxModule, Rngs
-from flaxlayer_core.shapes import ArraySpec, Binding, bindings, drop_symbols
-from flaxlayer_core.signatures import AUTO_MASK, MethodCall
-from flaxlayer_core.size_bounds import SizeBound, count_bytes
-from flaxlayer_core.taking_apart import KeyData, has_parts, take_apart
-from flaxlayer_core.tracing import UNTRACEABLE
-from flaxlayer_core.wrapping import wrap_module
 
 __all__ = [
     "AUTO_MASK",
+    "NO_MODES",
     "UNTRACEABLE",
     "AcceptModuleError",
     "ArgumentStructure",
     "ArraySpec",
-    "Binding",
-    "Blueprint",
     "BuildModuleError",
+    "BuildSpec",
     "CallArgumentError",
     "CollectionPolicy",
     "DecodeModuleError",
-    "Discovery",
     "DrawKeysError",
     "EncodeModuleError",
     "EscapeTraceError",
     "ExportModelError",
     "FlaxLayerError",
     "FlaxModule",
+    "GraphPart",
     "ImportBackendError",
     "ImportExtraError",
     "InspectMethodError",
     "KeyData",
+    "Limits",
     "LinenModule",
     "LowerModuleError",
     "MaskForm",
@@ -114,69 +133,90 @@ __all__ = [
     "MatchPathPatternError",
     "MatchVariablesError",
     "MatchWeightsFileError",
-    "MethodCall",
+    "MethodSignature",
     "ModePlan",
+    "ModuleCall",
+    "ModuleSpec",
     "NnxModule",
     "Outline",
     "Path",
-    "Probe",
     "ReadUnbuiltError",
     "ReadVariablesError",
-    "Rngs",
     "Role",
     "RunModuleError",
     "SelectBackendError",
     "SizeBound",
     "StateStructureError",
-    "StaticLeaf",
+    "Static",
     "StoreDtypeError",
     "VariableLayout",
     "VariableSpec",
+    "abstract_inputs",
     "add_masks",
+    "add_registry",
     "argument_names",
     "as_arrays",
     "as_form",
-    "bindings",
     "count_bytes",
+    "dce",
     "decide_role",
-    "discover",
+    "decode_module",
+    "decode_value",
     "drop_symbols",
+    "encode_module",
+    "encode_value",
+    "equations",
     "escape_part",
-    "examine",
+    "eval_jaxpr",
     "exchange_leaves",
+    "explain",
+    "fill_missing",
     "find_key_arguments",
-    "fit_variables",
     "flatten_with_paths",
     "forget_trace",
     "format_path",
     "has_parts",
     "has_sealed",
+    "infer_build_spec",
+    "infer_module_spec",
     "init_rngs",
     "initial_variables",
     "is_array",
     "is_factory",
     "is_form",
+    "is_symbolic",
     "list_some",
+    "look_up",
     "match_paths",
+    "match_variables",
     "merge_collections",
-    "merge_missing",
+    "merge_graph",
     "next_seed",
     "normalize_variables",
     "outline_outputs",
     "output_specs",
-    "override_variables",
     "parse_path",
+    "partition",
     "partition_axes",
-    "plain_container",
     "plan_masks",
+    "prefer_jax",
+    "prng_impl",
     "refuse_given",
+    "register",
     "register_plain_container",
+    "remember",
+    "remember_maker",
+    "replace_leaves",
+    "require_backend",
     "same_structure",
-    "split_arguments",
+    "shorten",
     "split_collections",
+    "split_graph",
     "stream_rngs",
     "take_apart",
+    "trace_state_clean",
     "unwrap_statics",
+    "variable_value",
     "wrap_module",
     "wrap_statics",
 ]

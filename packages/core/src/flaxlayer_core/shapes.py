@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax import export
 
-__all__ = ["ArraySpec", "Binding", "bindings", "drop_symbols", "is_symbolic"]
+__all__ = ["AbstractInputs", "ArraySpec", "abstract_inputs", "drop_symbols", "is_symbolic"]
 
 # Sizes for modules that cannot be traced with symbolic dimensions; many strides divide them.
 _FILLS = (32, 64, 128, 224, 16, 8, 4)
@@ -57,7 +57,7 @@ class ArraySpec:
 
 
 @dataclass(frozen=True)
-class Binding:
+class AbstractInputs:
     """One choice of sizes for the unknown dimensions.
 
     Attributes:
@@ -72,7 +72,7 @@ class Binding:
     varied: tuple[tuple[str, tuple[jax.ShapeDtypeStruct, ...]], ...] = ()
 
 
-def bindings(specs: Sequence[ArraySpec]) -> Iterator[Binding]:
+def abstract_inputs(specs: Sequence[ArraySpec]) -> Iterator[AbstractInputs]:
     """Yields abstract arrays for inputs, the most general first.
 
     Unknown dimensions of the same axis are one symbol (so that a token array and its mask agree),
@@ -89,14 +89,14 @@ def bindings(specs: Sequence[ArraySpec]) -> Iterator[Binding]:
     ```python
     >>> import numpy as np
     >>> spec = ArraySpec((None, 3), np.dtype("float32"))
-    >>> next(bindings([spec])).arrays[0].shape
+    >>> next(abstract_inputs([spec])).arrays[0].shape
     (batch, 3)
 
     ```
     """
     axes = sorted({axis for spec in specs for axis in spec.unknown_axes})
     if not axes:
-        yield Binding(tuple(_struct(spec, {}) for spec in specs), {})
+        yield AbstractInputs(tuple(_struct(spec, {}) for spec in specs), {})
         return
     names = {axis: "batch" if axis == 0 else f"dim{axis}" for axis in axes}
     yield _symbolic(specs, names)
@@ -111,7 +111,7 @@ def _struct(spec: ArraySpec, sizes: dict[int, Any]) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, spec.dtype, weak_type=spec.weak)
 
 
-def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> Binding:
+def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> AbstractInputs:
     unique = list(dict.fromkeys(names.values()))
     # At least 2: a size of 1 would broadcast, and JAX could not tell.
     text = "(" + ", ".join(unique) + ",)"
@@ -121,17 +121,17 @@ def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> Binding:
     symbols: dict[str, str] = {}
     for axis, name in names.items():
         symbols[name] = ", ".join(filter(None, (symbols.get(name), _describe(axis))))
-    return Binding(tuple(_struct(spec, sizes) for spec in specs), symbols)
+    return AbstractInputs(tuple(_struct(spec, sizes) for spec in specs), symbols)
 
 
-def _filled(specs: Sequence[ArraySpec], axes: Sequence[int], fill: int) -> Binding:
+def _filled(specs: Sequence[ArraySpec], axes: Sequence[int], fill: int) -> AbstractInputs:
     sizes = {axis: _FILL_BATCH if axis == 0 else fill for axis in axes}
     varied = tuple(
         (_describe(axis), tuple(_struct(spec, {**sizes, axis: sizes[axis] * 2}) for spec in specs))
         for axis in axes
     )
     arrays = tuple(_struct(spec, sizes) for spec in specs)
-    return Binding(arrays, {str(sizes[axis]): _describe(axis) for axis in axes}, varied)
+    return AbstractInputs(arrays, {str(sizes[axis]): _describe(axis) for axis in axes}, varied)
 
 
 def _describe(axis: int) -> str:

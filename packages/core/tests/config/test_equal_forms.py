@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from flaxlayer_core.compat import quiet_sow
+from flaxlayer_core.compat.private_nnx import quiet_sow
 from flaxlayer_core.config import decode_module, encode_module, remember
 from flaxlayer_core.errors import EncodeModuleError
 

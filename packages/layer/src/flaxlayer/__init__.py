@@ -2,17 +2,16 @@
 
 # ruff: noqa: E402  What follows imports Keras, which would fail without a word on its backend.
 
-from flaxlayer_core.keras_backend import require_backend
+from flaxlayer_core import require_backend
 
 require_backend()
 
-from flaxlayer.checkpoints import read_variables
 from flaxlayer.exports import ExportArchive, export
 from flaxlayer.layer import FlaxLayer
 from flaxlayer.methods import FlaxMethod
-from flaxlayer.reference import load_reference_model
-from flaxlayer_core import CollectionPolicy, FlaxLayerError
-from flaxlayer_core.config import register
+from flaxlayer.saving.checkpoints.registry import read_variables
+from flaxlayer.saving.reference import load_reference_model
+from flaxlayer_core import CollectionPolicy, FlaxLayerError, register
 
 __all__ = [
     "CollectionPolicy",

@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 import keras
 
-from flaxlayer.base import ModuleLayer
-from flaxlayer.freezing import FrozenPaths
-from flaxlayer.loading import checked_assignments
+from flaxlayer.calls.module_layer import ModuleLayer
+from flaxlayer.saving.assignments import checked_assignments
 from flaxlayer.settings import Settings
-from flaxlayer.weights import FlaxWeights, restoring_values
+from flaxlayer.weights.freezing import FrozenPaths
+from flaxlayer.weights.variables import FlaxWeights, restoring_values
 from flaxlayer_core import FlaxModule, Role
 
 __all__ = ["WeightAccess"]
@@ -69,7 +69,7 @@ class WeightAccess(ModuleLayer):
 
         Args:
             tree: Collections of arrays as `Module.init` or `flax_variables` returns them, a
-                `TrainState`, or the path of a checkpoint that `flaxlayer.checkpoints` reads; what
+                `TrainState`, or the path of a checkpoint that `read_variables` reads; what
                 is missing keeps its value.
 
         Raises:

@@ -9,30 +9,32 @@ from typing import Any
 
 import keras
 
-from flaxlayer import compat, storing, weights_files
 from flaxlayer.access import WeightAccess
-from flaxlayer.call_state import array_specs, keras_tensor
-from flaxlayer.checking import check_mapping
-from flaxlayer.guesses import first_that_runs
-from flaxlayer.locking import LayerLocks
+from flaxlayer.calls.overridden_methods import first_shape, reshaped
+from flaxlayer.calls.sequential_inputs import open_inputs
+from flaxlayer.calls.supposed_dtypes import first_that_runs
+from flaxlayer.compat import private_keras as compat
+from flaxlayer.inputs import BuildInputs, arguments_from_shapes, array_specs, keras_tensor
+from flaxlayer.locks import LayerLocks
 from flaxlayer.memory import current_account, size_bound
-from flaxlayer.refusals import refusing, refusing_in_load
-from flaxlayer.sequentials import open_inputs
-from flaxlayer.sharding import current_distribution, shardings_of, variable_layouts
-from flaxlayer.storing import CallInputs
-from flaxlayer.subclasses import first_shape, reshaped
-from flaxlayer.weights import FlaxWeights, create_weights
-from flaxlayer.weights_files import StoredWeights
+from flaxlayer.saving import build_config as storing
+from flaxlayer.saving import weights_files
+from flaxlayer.saving.fields import check_mapping
+from flaxlayer.saving.refusals import refusing, refusing_in_load
+from flaxlayer.saving.weights_files import StoredWeights
+from flaxlayer.weights.initial import InitialValues
+from flaxlayer.weights.sharding import current_distribution, shardings_of, variable_layouts
+from flaxlayer.weights.variables import FlaxWeights, create_weights
 from flaxlayer_core import (
-    Blueprint,
+    BuildSpec,
     VariableLayout,
     as_arrays,
     as_form,
     count_bytes,
-    examine,
     forget_trace,
+    infer_build_spec,
     initial_variables,
-    split_arguments,
+    partition,
 )
 
 __all__ = ["WeightCreation"]
@@ -42,14 +44,14 @@ __all__ = ["WeightCreation"]
 class _PendingBuild:
     """What a build is for; Keras and subclasses hand `build` nothing but its shapes."""
 
-    inputs: CallInputs
+    inputs: BuildInputs
     file: StoredWeights | None
 
 
 class WeightCreation(WeightAccess):
     """What a `FlaxLayer` does at build, and with its weights in files."""
 
-    _blueprint: Blueprint | None
+    _blueprint: BuildSpec | None
     _explicit_dtype: bool
     _revived: bool
     _seed: int
@@ -86,10 +88,10 @@ class WeightCreation(WeightAccess):
             lambda dtypes: self._create(supposed.with_dtypes(dtypes)),
         )
 
-    def _from_shapes(self, input_shape: Any) -> CallInputs:
-        arguments = storing.arguments_from_shapes(input_shape, self._method_call)
-        arrays, structure = split_arguments(arguments, {})
-        return CallInputs(array_specs(arrays), structure, None, guessed=True)
+    def _from_shapes(self, input_shape: Any) -> BuildInputs:
+        arguments = arguments_from_shapes(input_shape, self._method_call)
+        arrays, structure = partition(arguments, {})
+        return BuildInputs(array_specs(arrays), structure, None, guessed=True)
 
     @refusing_in_load
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -107,7 +109,7 @@ class WeightCreation(WeightAccess):
 
         ```
         """
-        if isinstance(input_shape, CallInputs):  # from model.summary()
+        if isinstance(input_shape, BuildInputs):  # from model.summary()
             return self._output_shapes(input_shape)
         with self.locks.build:  # A8
             if self._weights_by_path is None:
@@ -118,18 +120,18 @@ class WeightCreation(WeightAccess):
             lambda dtypes: self._output_shapes(supposed.with_dtypes(dtypes)),
         )
 
-    def _output_shapes(self, inputs: CallInputs) -> Any:
+    def _output_shapes(self, inputs: BuildInputs) -> Any:
         tensors = list(map(keras_tensor, inputs.specs))
         form = self._output_form(tensors, inputs.structure, False)
         return form.outline.fill([spec.shape for spec in form.specs])
 
-    def _build_for(self, inputs: CallInputs, file: StoredWeights | None = None) -> None:
+    def _build_for(self, inputs: BuildInputs, file: StoredWeights | None = None) -> None:
         if self._weights_by_path is not None or not self._built_by_own(inputs, file):
             with compat.scope_of(self):
                 self._create(inputs, file)
         compat.keep_build_shape(self, inputs.without_values())
 
-    def _built_by_own(self, inputs: CallInputs, file: StoredWeights | None) -> bool:
+    def _built_by_own(self, inputs: BuildInputs, file: StoredWeights | None) -> bool:
         """Calls `build`; a subclass may build only what it added."""
         self._pending = _PendingBuild(inputs, file)
         try:
@@ -141,11 +143,11 @@ class WeightCreation(WeightAccess):
             self._call_state.take(replace(inputs, given=known.given))  # what a file builds it for
         return left is None
 
-    def _create(self, inputs: CallInputs, file: StoredWeights | None = None) -> None:
+    def _create(self, inputs: BuildInputs, file: StoredWeights | None = None) -> None:
         with self._restored():
             self._create_all(inputs, file)
 
-    def _create_all(self, inputs: CallInputs, file: StoredWeights | None) -> None:
+    def _create_all(self, inputs: BuildInputs, file: StoredWeights | None) -> None:
         form = self._form_of_given()
         self._settings = replace(self._settings, given_form=inputs.given if form is None else form)
         probe = self._probe(inputs.structure)
@@ -155,7 +157,7 @@ class WeightCreation(WeightAccess):
         if bound is not None:
             bound.check_described(inputs.specs)
         # A decode module may only take other inputs than those that it is built with.
-        blueprint = examine(
+        blueprint = infer_build_spec(
             probe,
             inputs.specs,
             values=inputs.values,
@@ -176,14 +178,14 @@ class WeightCreation(WeightAccess):
         return FlaxWeights(layout, known.variables) if known.layout.roles == layout.roles else None
 
     def _make_weights(
-        self, blueprint: Blueprint, inputs: CallInputs, file: StoredWeights | None
+        self, blueprint: BuildSpec, inputs: BuildInputs, file: StoredWeights | None
     ) -> FlaxWeights:
         title, layout = blueprint.probe.title, blueprint.discovery.layout
         if blueprint.probe.bound is not None:
             blueprint.probe.bound.check_made(layout.specs, drawn=file is None)
         layouts = variable_layouts(blueprint, prefix=self.path, where=title)
         places = shardings_of(layouts)
-        initial: Callable[[], Sequence[Any]] = storing.InitialValues(
+        initial: Callable[[], Sequence[Any]] = InitialValues(
             lambda: initial_variables(blueprint, self._seed, values=inputs.values, shardings=places)
         )
         if file is not None:
@@ -196,7 +198,7 @@ class WeightCreation(WeightAccess):
             layouts=layouts,
         )
 
-    def _take(self, blueprint: Blueprint, weights: FlaxWeights, inputs: CallInputs) -> None:
+    def _take(self, blueprint: BuildSpec, weights: FlaxWeights, inputs: BuildInputs) -> None:
         found = forget_trace(blueprint.discovery)
         self._flax_module = blueprint.probe.flax_module
         roles = dict(weights.layout.roles)
@@ -282,7 +284,7 @@ class WeightCreation(WeightAccess):
         # S6: a load that fails, or is interrupted, leaves the layer as it was.
         return compat.restoring(self, "_call_state", "_frozen")
 
-    def _build_from(self, file: StoredWeights, inputs: CallInputs) -> None:
+    def _build_from(self, file: StoredWeights, inputs: BuildInputs) -> None:
         before = self._weights_by_path
         self._build_for(inputs, file)
         weights, own = self._weights_by_path, self._own_variables()
@@ -293,7 +295,7 @@ class WeightCreation(WeightAccess):
         else:  # B6: the variables have been made of what the file has
             file.assign_own(own)
 
-    def _is_open_to(self, inputs: CallInputs) -> bool:
+    def _is_open_to(self, inputs: BuildInputs) -> bool:
         known = self._call_state.inputs
         return known is None or known.guessed
 

@@ -10,26 +10,26 @@ from typing import Any
 import jax
 import keras
 
-from flaxlayer import configuring
 from flaxlayer.backends import current_backend
 from flaxlayer.creation import WeightCreation
-from flaxlayer.freezing import FrozenPaths
-from flaxlayer.handing import remember_arguments, remember_handed
-from flaxlayer.locking import LayerLocks
+from flaxlayer.locks import LayerLocks
 from flaxlayer.memory import size_bound
 from flaxlayer.methods import FlaxMethod
+from flaxlayer.saving import layer_config as configuring
+from flaxlayer.saving.handed_names import remember_arguments, remember_handed
+from flaxlayer.saving.sharing import new_token
 from flaxlayer.settings import Settings, checked_rng_args
-from flaxlayer.sharing import new_token
-from flaxlayer.weights import FlaxWeights
+from flaxlayer.weights.freezing import FrozenPaths
+from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
     AUTO_MASK,
     ArgumentStructure,
-    Blueprint,
+    BuildSpec,
     CollectionPolicy,
-    Discovery,
     DrawKeysError,
     FlaxModule,
-    Probe,
+    ModuleCall,
+    ModuleSpec,
     ReadUnbuiltError,
     flatten_with_paths,
     format_path,
@@ -37,9 +37,9 @@ from flaxlayer_core import (
     is_form,
     normalize_variables,
     refuse_given,
+    shorten,
     wrap_module,
 )
-from flaxlayer_core.config import shorten
 
 __all__ = ["FlaxLayer"]
 
@@ -161,7 +161,7 @@ class FlaxLayer(WeightCreation):
         self._sharing_token: str | None = None
         self._frozen = FrozenPaths()
         self._weights_by_path: FlaxWeights | None = None
-        self._blueprint: Blueprint | None = None
+        self._blueprint: BuildSpec | None = None
         self._filled_losses: tuple[str, ...] = ()
         # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
         self._seed = random.randint(1, int(1e9)) if seed is None else seed
@@ -195,7 +195,7 @@ class FlaxLayer(WeightCreation):
         return self._settings.return_sown
 
     @property
-    def discovery(self) -> Discovery:
+    def discovery(self) -> ModuleSpec:
         """What abstract evaluation found at build."""
         self.require_built("discovery")
         assert self._blueprint is not None
@@ -228,10 +228,10 @@ class FlaxLayer(WeightCreation):
                 law="B1",
             )
 
-    def _probe(self, structure: ArgumentStructure) -> Probe:
+    def _probe(self, structure: ArgumentStructure) -> ModuleCall:
         remember_arguments(structure)
         given = self._settings.variables
-        probe = Probe(
+        probe = ModuleCall(
             self._flax_module,
             self._method_call,
             self._init_call,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import jax
 
-from flaxlayer.compat_loads import current_load
-from flaxlayer.sharding import current_distribution
+from flaxlayer.compat.keras_loads import current_load
+from flaxlayer.weights.sharding import current_distribution
 from flaxlayer_core import SizeBound
 
 __all__ = ["Account", "current_account", "free_bytes", "size_bound", "total_bytes"]

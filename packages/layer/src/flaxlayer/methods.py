@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from flaxlayer import configuring
-from flaxlayer.base import ModuleLayer
-from flaxlayer.carrying import bring, carry
-from flaxlayer.checking import check_fields, check_known, check_mapping, refuse
-from flaxlayer.refusals import refusing
-from flaxlayer.resolving import find_known
-from flaxlayer.sharing import revive_shared
-from flaxlayer.storing import CallInputs
-from flaxlayer.weights import FlaxWeights
-from flaxlayer.weights_files import open_weights
-from flaxlayer_core import AUTO_MASK, ArgumentStructure, MethodCall, Probe
+from flaxlayer.calls.module_layer import ModuleLayer
+from flaxlayer.inputs import BuildInputs
+from flaxlayer.saving import layer_config as configuring
+from flaxlayer.saving.carried_parts import bring, carry
+from flaxlayer.saving.fields import check_fields, check_known, check_mapping, refuse
+from flaxlayer.saving.names import find_known
+from flaxlayer.saving.refusals import refusing
+from flaxlayer.saving.sharing import revive_shared
+from flaxlayer.saving.weights_files import open_weights
+from flaxlayer.weights.variables import FlaxWeights
+from flaxlayer_core import AUTO_MASK, ArgumentStructure, MethodSignature, ModuleCall
 
 if TYPE_CHECKING:
     from flaxlayer.layer import FlaxLayer
@@ -53,7 +53,7 @@ class FlaxMethod(ModuleLayer):
         mask_arg: str | None = AUTO_MASK,
         **kwargs: Any,
     ) -> None:
-        call = MethodCall.from_method(
+        call = MethodSignature.from_method(
             layer.flax_module,
             method,
             training_arg=training_arg,
@@ -78,14 +78,14 @@ class FlaxMethod(ModuleLayer):
     def _compute_cast(self) -> str | None:
         return self.layer._compute_cast
 
-    def _probe(self, structure: ArgumentStructure) -> Probe:
+    def _probe(self, structure: ArgumentStructure) -> ModuleCall:
         own = self.layer._probe(structure)
         return replace(own, call=self._method_call, given=None, label=f"Layer {self.name!r}")
 
     def build(self, input_shape: Any = None) -> None:
         """Has nothing to create: the weights are those of `layer`."""
 
-    def _build_for(self, inputs: CallInputs) -> None:
+    def _build_for(self, inputs: BuildInputs) -> None:
         if self.layer._weights_by_path is None and self.layer._settings.init_method is not None:
             self.layer._build_for(inputs)
         self.layer.require_built("weights for its methods")

@@ -11,10 +11,10 @@ from flaxlayer_core import (
     CallArgumentError,
     CollectionPolicy,
     FlaxModule,
-    MethodCall,
+    MethodSignature,
     find_key_arguments,
+    shorten,
 )
-from flaxlayer_core.config import shorten
 
 __all__ = ["PLATFORMS", "STATE_UPDATES", "Settings", "checked_rng_args"]
 
@@ -89,9 +89,9 @@ class Settings:
         """Roles by name, with what is returned or summed as transient (C7)."""
         return self.collections.with_transient(*self.return_sown, *self.losses)
 
-    def method_calls(self, flax_module: FlaxModule) -> tuple[MethodCall, MethodCall]:
+    def method_calls(self, flax_module: FlaxModule) -> tuple[MethodSignature, MethodSignature]:
         """Returns how the method and the initialising method are called."""
-        call = MethodCall.from_method(
+        call = MethodSignature.from_method(
             flax_module,
             self.method,
             training_arg=self.training_arg,
@@ -103,11 +103,13 @@ class Settings:
             return call, call
         return call, self._init_call(flax_module)
 
-    def _init_call(self, flax_module: FlaxModule) -> MethodCall:
-        init_call = MethodCall.from_method(flax_module, self.init_method, rng_args=self.rng_args)
+    def _init_call(self, flax_module: FlaxModule) -> MethodSignature:
+        init_call = MethodSignature.from_method(
+            flax_module, self.init_method, rng_args=self.rng_args
+        )
         name = (self.training_arg or "").removeprefix("~")
         if name in init_call.signature.parameters:
-            return MethodCall.from_method(
+            return MethodSignature.from_method(
                 flax_module,
                 self.init_method,
                 training_arg=self.training_arg,

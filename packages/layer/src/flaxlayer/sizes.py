@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flaxlayer_core import ArraySpec, FlaxLayerError, bindings
+from flaxlayer_core import ArraySpec, FlaxLayerError, abstract_inputs
 
 __all__ = ["try_sizes"]
 
@@ -26,7 +26,7 @@ def try_sizes(specs: Sequence[ArraySpec], run: Callable[[Sequence[Any]], Result]
         Exception: What the last attempt raised, where all failed.
     """
     failure: Exception | None = None
-    for binding in bindings(specs):
+    for binding in abstract_inputs(specs):
         try:
             return run(binding.arrays)
         except FlaxLayerError:

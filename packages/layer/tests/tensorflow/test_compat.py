@@ -8,7 +8,7 @@ import tensorflow as tf
 from jax import export
 from jax.experimental import jax2tf
 
-from flaxlayer.backends.tensorflow import compat
+from flaxlayer.compat import private_jax2tf as compat
 
 
 def lowered(function, *inputs):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from flaxlayer_core import ImportBackendError
-from flaxlayer_core.keras_backend import prefer_jax, require_backend
+from flaxlayer_core import ImportBackendError, prefer_jax, require_backend
 
 __all__ = ["main"]
 

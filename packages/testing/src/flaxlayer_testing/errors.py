@@ -15,7 +15,7 @@ FlaxLayerError(Exception)
 
 from __future__ import annotations
 
-from flaxlayer_core.errors import FlaxLayerError
+from flaxlayer_core import FlaxLayerError
 
 __all__ = [
     "FindToleranceError",

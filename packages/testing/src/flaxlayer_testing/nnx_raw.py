@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from flax.errors import ModifyScopeVariableError
 
-from flaxlayer_core.compat import cut_to_needs
+from flaxlayer_core import dce
 from flaxlayer_testing.raw import RawCall, Rngs, Variables, is_array
 
 __all__ = ["NnxCall", "is_nnx"]
@@ -225,7 +225,7 @@ class NnxCall(RawCall):
             return [leaf for leaf in jax.tree_util.tree_leaves(result) if is_array(leaf)]
 
         keys = dict.fromkeys(self._tags, jax.random.key(0))
-        _, used = cut_to_needs(jax.make_jaxpr(run)(keys, dict(variables), self.arrays))
+        _, used = dce(jax.make_jaxpr(run)(keys, dict(variables), self.arrays))
         # The leaves of a dict stand in the order of its names, and come first.
         return frozenset(tag for tag, needed in zip(sorted(keys), used, strict=False) if needed)
 

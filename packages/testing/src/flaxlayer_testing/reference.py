@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flaxlayer_core.tracing import equations
+from flaxlayer_core import equations
 from flaxlayer_testing.probing import probe_loss
 from flaxlayer_testing.raw import RawCall, Rngs, Variables
 from flaxlayer_testing.roles import Roles

@@ -18,9 +18,9 @@ __all__ = [
 ]
 
 from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
+from flaxlayer_core.config.implicit_registration import remember
+from flaxlayer_core.config.kinds.makers import remember_maker
 from flaxlayer_core.config.limits import Limits, check_bounds
-from flaxlayer_core.config.makers import remember_maker
-from flaxlayer_core.config.registering import register
-from flaxlayer_core.config.remembering import remember
+from flaxlayer_core.config.registration import register
 from flaxlayer_core.config.reports import explain, shorten
 from flaxlayer_core.config.world import Resolver

@@ -11,23 +11,23 @@ from typing import Any, TypeGuard
 
 import flax.linen as nn
 
-from flaxlayer_core.config.arrays import ARRAY_KINDS
-from flaxlayer_core.config.classes import CLASS_KINDS, GIVEN_CLASS
-from flaxlayer_core.config.config_dicts import CONFIG_DICT_KINDS
-from flaxlayer_core.config.containers import CONTAINER_KINDS
 from flaxlayer_core.config.equal_forms import check_remade
-from flaxlayer_core.config.functions import FUNCTION_KINDS, GIVEN_FUNCTION
-from flaxlayer_core.config.leaves import LEAF_KINDS
+from flaxlayer_core.config.kinds.arrays import ARRAY_KINDS
+from flaxlayer_core.config.kinds.classes import CLASS_KINDS, GIVEN_CLASS
+from flaxlayer_core.config.kinds.config_dicts import CONFIG_DICT_KINDS
+from flaxlayer_core.config.kinds.containers import CONTAINER_KINDS
+from flaxlayer_core.config.kinds.functions import FUNCTION_KINDS, GIVEN_FUNCTION
+from flaxlayer_core.config.kinds.leaves import LEAF_KINDS
+from flaxlayer_core.config.kinds.makers import MAKER_KINDS, check_maker
+from flaxlayer_core.config.kinds.objects import GIVEN_OBJECT, OBJECT_KINDS
+from flaxlayer_core.config.kinds.records import RECORD_KINDS
 from flaxlayer_core.config.limits import Limits, check_bounds, check_repeats
-from flaxlayer_core.config.makers import MAKER_KINDS, check_maker
-from flaxlayer_core.config.objects import GIVEN_OBJECT, OBJECT_KINDS
-from flaxlayer_core.config.records import RECORD_KINDS
 from flaxlayer_core.config.reports import cannot_store, describe, refusals, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
 from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
-from flaxlayer_core.factories import innermost, is_factory
-from flaxlayer_core.nnx_making import Remade, factory_of, makes_nnx
+from flaxlayer_core.modules.factories import innermost, is_factory
+from flaxlayer_core.modules.nnx.nnx_factories import ModuleFactory, is_nnx_factory, to_factory
 
 _FORMAT = "flaxlayer.module"
 _VERSION = 1
@@ -74,7 +74,7 @@ def encode_module(
         limits: Bounds on what is written.
 
     Returns:
-        A dictionary of JSON values alone. It holds no `"class_name"`, which Keras would interpret.
+        A dictionary of JSON values alone. It holds no `"class_name"`, which Keras would eval_jaxpr.
 
     Raises:
         AcceptModuleError: `module` is none of these.
@@ -95,8 +95,8 @@ def encode_module(
 
     ```
     """
-    stored = factory_of(module)
-    if not (isinstance(stored, nn.Module) or makes_nnx(stored) or is_factory(stored)):
+    stored = to_factory(module)
+    if not (isinstance(stored, nn.Module) or is_nnx_factory(stored) or is_factory(stored)):
         raise AcceptModuleError(
             "Cannot store a configuration.",
             expected="an instance of a flax.linen.Module class, or a module of flax.nnx",
@@ -107,10 +107,10 @@ def encode_module(
     if isinstance(stored, functools.partial) and "rngs" in stored.keywords:
         fix = "Leave rngs out: the layer gives them, from its seed."
         raise cannot_store(_label(stored), found="random streams that were bound", fix=fix)
-    if isinstance(stored, Remade) and stored is not module:
+    if isinstance(stored, ModuleFactory) and stored is not module:
         check_remade(module, stored)
-    streams = {"streams": list(stored.streams)} if isinstance(stored, Remade) else {}
-    plain = stored.plain if isinstance(stored, Remade) else stored
+    streams = {"streams": list(stored.streams)} if isinstance(stored, ModuleFactory) else {}
+    plain = stored.plain if isinstance(stored, ModuleFactory) else stored
     label = _label(module)
     root = encode_value(plain, path=label, namer=namer, resolve=resolve, limits=limits)
     return {"$type": _FORMAT, "version": _VERSION, "root": root, **streams}
@@ -167,7 +167,7 @@ def _decode_envelope(config: Mapping[str, Any], resolve: Resolver | None, limits
         return module
     if streams is not None and _binds_keywords(module):
         check_bounds(streams, limits)
-        return Remade.of(module.func, module.keywords, streams)
+        return ModuleFactory.of(module.func, module.keywords, streams)
     raise refuse(
         "module", expected="an instance of Module, or what makes an nnx one", found=describe(module)
     )
@@ -197,7 +197,7 @@ def _open_envelope(config: object) -> tuple[object, list[str] | None]:
 
 
 def _binds_keywords(value: object) -> TypeGuard[functools.partial[Any]]:
-    return type(value) is functools.partial and not value.args and makes_nnx(value)
+    return type(value) is functools.partial and not value.args and is_nnx_factory(value)
 
 
 def _are_names(value: object) -> bool:

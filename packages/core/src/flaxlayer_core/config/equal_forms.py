@@ -13,13 +13,13 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxlayer_core.collections import Role
-from flaxlayer_core.compat import variable_value
+from flaxlayer_core.compat.private_nnx import variable_value
 from flaxlayer_core.config.definitions import qualified_name, same_definition
 from flaxlayer_core.errors import EncodeModuleError
-from flaxlayer_core.nnx_graph import role_of
-from flaxlayer_core.nnx_making import Remade, describe_module
-from flaxlayer_core.signatures import NEGATED_FLAGS, TRAINING_FLAGS
+from flaxlayer_core.modules.nnx.graph import role_of
+from flaxlayer_core.modules.nnx.nnx_factories import ModuleFactory, abstract_module
+from flaxlayer_core.modules.signatures import NEGATED_FLAGS, TRAINING_FLAGS
+from flaxlayer_core.trees.collections import Role
 
 _NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Variable)
 _OF_STREAMS = (nnx.Rngs, nnx.RngStream, nnx.RngState)
@@ -28,7 +28,7 @@ _MODES = frozenset({*TRAINING_FLAGS, *NEGATED_FLAGS})
 _PLAIN = (bool, int, float, complex, str, bytes, enum.Enum, np.dtype, type, type(None))
 
 
-def check_remade(module: nnx.Module, remade: Remade) -> None:
+def check_remade(module: nnx.Module, remade: ModuleFactory) -> None:
     """Raises where what is stored of an object makes another one.
 
     Args:
@@ -41,7 +41,7 @@ def check_remade(module: nnx.Module, remade: Remade) -> None:
     """
     name = type(module).__name__
     try:
-        made = describe_module(remade)
+        made = abstract_module(remade)
     except Exception as error:  # a user's constructor may raise anything
         arguments = ", ".join(f"{key}={value!r}"[:80] for key, value in remade.keywords.items())
         found = f"{name}({arguments}) fails: {type(error).__name__}: {error}"

@@ -11,9 +11,7 @@ from typing import Any
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.limits import Limits
-from flaxlayer_core.config.memory import Memory
-from flaxlayer_core.config.missing import refuse_unknown
-from flaxlayer_core.config.plain import is_plain
+from flaxlayer_core.config.plain_values import is_plain
 from flaxlayer_core.config.reports import (
     cannot_store,
     describe,
@@ -22,7 +20,9 @@ from flaxlayer_core.config.reports import (
     refuse,
     shorten,
 )
-from flaxlayer_core.containers import plain_container
+from flaxlayer_core.config.unknown_names import refuse_unknown
+from flaxlayer_core.config.walk_memory import Memory
+from flaxlayer_core.trees.container_parts import plain_container
 
 Node = dict[str, Any]
 _REFERENCE = "ref"

@@ -28,8 +28,8 @@ from flaxlayer_core.config.definitions import (
     qualified_name,
     same_definition,
 )
-from flaxlayer_core.config.optional import optional_class, optional_name
-from flaxlayer_core.config.protocols import has_protocol
+from flaxlayer_core.config.object_protocols import has_protocol
+from flaxlayer_core.config.optional_packages import optional_class, optional_name
 from flaxlayer_core.config.reports import cannot_store, describe
 from flaxlayer_core.config.stock import STOCK, stock_name
 

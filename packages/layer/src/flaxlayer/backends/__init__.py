@@ -33,7 +33,7 @@ def current_backend() -> Backend:
     """
     name = keras.backend.backend()
     if name == "jax":
-        from flaxlayer.backends.jax_backend import JaxBackend
+        from flaxlayer.backends.jax import JaxBackend
 
         return JaxBackend()
     if name == "tensorflow":

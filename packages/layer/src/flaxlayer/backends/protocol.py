@@ -12,11 +12,11 @@ import keras
 from flaxlayer_core import ArraySpec, Role, VariableSpec
 
 if TYPE_CHECKING:
-    from flaxlayer.execution import Program
+    from flaxlayer.program import PureCall
 
 __all__ = ["Backend", "Run"]
 
-# Stored values, seed and arrays of the arguments; returns what `Program.__call__` returns.
+# Stored values, seed and arrays of the arguments; returns what `PureCall.__call__` returns.
 Run = Callable[[Sequence[Any], Any, Sequence[Any]], tuple[Any, dict[int, Any], Any, Any, Any]]
 
 
@@ -52,10 +52,10 @@ class Backend(Protocol):
     def describe(self, array: Any) -> ArraySpec:
         """Returns the shape and the dtype that the module will see for an array."""
 
-    def compile(self, program: Program) -> Run:
+    def compile(self, program: PureCall) -> Run:
         """Returns a program as a function of the backend's arrays, compiled once."""
 
-    def run_inline(self, program: Program, *, traceable: bool) -> Run:
+    def run_inline(self, program: PureCall, *, traceable: bool) -> Run:
         """Returns a program as a function for one call: within the current trace, or op by op.
 
         Args:
@@ -67,7 +67,10 @@ class Backend(Protocol):
         """
 
     def preflight(
-        self, program: Callable[[bool], Program], values: Sequence[Any], arrays: Sequence[ArraySpec]
+        self,
+        program: Callable[[bool], PureCall],
+        values: Sequence[Any],
+        arrays: Sequence[ArraySpec],
     ) -> None:
         """Finds what the backend cannot run: in a call, and in the gradient of training (K4).
 

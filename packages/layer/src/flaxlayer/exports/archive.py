@@ -94,7 +94,7 @@ class ExportArchive:
     def _hold(self, variable: keras.Variable) -> None:
         import tensorflow as tf
 
-        from flaxlayer.backends.tensorflow.arrays import to_tensor
+        from flaxlayer.backends.tensorflow.tensors import to_tensor
 
         if id(variable) in self._held:
             return

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import keras
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.arrays import describe, to_tensor
 from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
-from flaxlayer.exports.signatures import input_specs
+from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
+from flaxlayer.exports.endpoint_signatures import input_specs
 from flaxlayer_core import ArraySpec, ExportModelError, LowerModuleError
 
 __all__ = ["HeldVariable", "stateless", "tensor_specs", "tensorflow_function"]

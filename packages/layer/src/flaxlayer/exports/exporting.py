@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from flaxlayer import compat
+from flaxlayer.compat import private_keras as compat
 from flaxlayer.exports.archive import ExportArchive
 from flaxlayer.extras import require
 from flaxlayer_core import ExportModelError

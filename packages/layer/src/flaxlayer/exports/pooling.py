@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend import core
 
-from flaxlayer_core.interpreting import interpret
+from flaxlayer_core import eval_jaxpr
 
 __all__ = ["with_plain_pooling"]
 
@@ -43,14 +43,16 @@ def with_plain_pooling(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
 
     ```
     """
-    return lambda *arrays: interpret(traced.jaxpr, traced.consts, arrays, _run)
+    return lambda *arrays: eval_jaxpr(traced.jaxpr, traced.consts, arrays, _run)
 
 
 def _run(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     primitive, params = equation.primitive, equation.params
     if primitive.name in _CALLS:
         inner = params[_CALLS[primitive.name]]
-        return interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs, _run)
+        return eval_jaxpr(
+            getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs, _run
+        )
     if primitive.name in _POOLS and len(params["window_dimensions"]) > _DIMENSIONS:
         return [_pool(primitive, params, inputs[0])]
     outputs = primitive.bind(*inputs, **params)

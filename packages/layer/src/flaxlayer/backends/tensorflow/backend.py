@@ -14,14 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from flaxlayer.backends.protocol import Run
-from flaxlayer.backends.tensorflow.arrays import describe, to_jax
-from flaxlayer.backends.tensorflow.eager import EagerProgram
-from flaxlayer.backends.tensorflow.programs import TensorProgram
-from flaxlayer_core import ArraySpec, Role, VariableSpec
-from flaxlayer_core.compat import trace_state_clean
+from flaxlayer.backends.tensorflow.lowered_call import LoweredCall
+from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall
+from flaxlayer.backends.tensorflow.tensors import describe, to_jax
+from flaxlayer_core import ArraySpec, Role, VariableSpec, trace_state_clean
 
 if TYPE_CHECKING:
-    from flaxlayer.execution import Program
+    from flaxlayer.program import PureCall
 
 __all__ = ["TensorFlowBackend"]
 
@@ -59,22 +58,25 @@ class TensorFlowBackend:
         """Returns shape and dtype as the module will see them."""
         return describe(array)
 
-    def compile(self, program: Program) -> Run:
+    def compile(self, program: PureCall) -> Run:
         """Returns the program as StableHLO, made once for each form of its inputs."""
-        return TensorProgram(program)
+        return LoweredCall(program)
 
-    def run_inline(self, program: Program, *, traceable: bool) -> Run:
+    def run_inline(self, program: PureCall, *, traceable: bool) -> Run:
         """Returns the same for one call alone; a module that branches on values runs op by op."""
-        return TensorProgram(program) if traceable else EagerProgram(program)
+        return LoweredCall(program) if traceable else OpByOpCall(program)
 
     def preflight(
-        self, program: Callable[[bool], Program], values: Sequence[Any], arrays: Sequence[ArraySpec]
+        self,
+        program: Callable[[bool], PureCall],
+        values: Sequence[Any],
+        arrays: Sequence[ArraySpec],
     ) -> None:
         """Lowers the call in both modes, and the gradient of training (K4)."""
         stored = list(map(describe, values))
         for training in (False, True):
             run = program(training).compiled
-            assert isinstance(run, TensorProgram)
+            assert isinstance(run, LoweredCall)
             run.preflight(stored, arrays, gradient=training)
 
     def to_backend(self, array: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flaxlayer.backends.tensorflow.compat import DEVICE_OPERATIONS, portable_conversions
 from flaxlayer.backends.tensorflow.lowering import missing_operation
+from flaxlayer.compat.private_jax2tf import DEVICE_OPERATIONS, portable_conversions
 
 __all__ = ["convert_portably"]
 

@@ -9,15 +9,15 @@ import jax
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
-from flaxlayer.backends.tensorflow.pullbacks import (
-    NO_GRADIENT,
-    inexact,
-    pullback,
-    stop_gradients,
-    without_gradient,
-)
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.residuals import Linearized, linearize
+from flaxlayer.backends.vjp import (
+    NO_GRADIENT,
+    differentiable_positions,
+    stop_gradients,
+    vjp_function,
+    without_gradient,
+)
 from flaxlayer_core import LowerModuleError
 
 __all__ = ["DifferentiableFunction", "as_list"]
@@ -48,11 +48,11 @@ class DifferentiableFunction:
     ) -> None:
         self._function, self._inputs, self._where = function, tuple(inputs), where
         self._platforms = tuple(platforms)
-        self._free = inexact(self._inputs)
+        self._free = differentiable_positions(self._inputs)
         self._blocked: frozenset[int] = frozenset()
         self._missing = ""
         self._lowered = self._lower(keep_residuals=keep_residuals)
-        self._bound = inexact(self._lowered.outputs)
+        self._bound = differentiable_positions(self._lowered.outputs)
         self._pullback: DifferentiableFunction | None = None
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -87,7 +87,7 @@ class DifferentiableFunction:
             ]
             inputs = (*self._inputs, *cotangents)
             function = stop_gradients(self._function, self._blocked)
-            gradients = pullback(function, len(self._inputs), self._free)
+            gradients = vjp_function(function, len(self._inputs), self._free)
             self._pullback = DifferentiableFunction(
                 gradients,
                 inputs,
@@ -133,7 +133,11 @@ class DifferentiableFunction:
         found = None
         if keep_residuals and self._free:
             found = linearize(self._function, self._inputs, self._free, **options)
-            bound = inexact(jax.eval_shape(self._function, *self._inputs)) if found is None else ()
+            bound = (
+                differentiable_positions(jax.eval_shape(self._function, *self._inputs))
+                if found is None
+                else ()
+            )
             if 0 < len(self._find_blocked() if bound else ()) < len(bound):
                 function = stop_gradients(self._function, self._blocked)
                 found = linearize(function, self._inputs, self._free, **options)

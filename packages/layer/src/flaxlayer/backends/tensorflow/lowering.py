@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from jax import export
 
-from flaxlayer.backends.tensorflow.compat import (
+from flaxlayer.compat.private_jax2tf import (
     DEVICE_OPERATIONS,
     STABLEHLO_VERSION,
     call_module,
@@ -18,8 +18,7 @@ from flaxlayer.backends.tensorflow.compat import (
     portable_artifact,
     symbolic_padding,
 )
-from flaxlayer_core import LowerModuleError, drop_symbols
-from flaxlayer_core.tracing import equations
+from flaxlayer_core import LowerModuleError, drop_symbols, equations
 
 __all__ = ["Lowered", "lower", "missing_operation"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.arrays import to_tensor
+from flaxlayer.backends.tensorflow.tensors import to_tensor
 from flaxlayer_core import ArraySpec, drop_symbols
 
 __all__ = ["KeptProgram", "Recording", "current_recording", "recording"]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from jax import export
 
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
-from flaxlayer.backends.tensorflow.pullbacks import differentiate, inexact, pull_back
+from flaxlayer.backends.vjp import apply_vjp, differentiable_positions, differentiate
 from flaxlayer_core import LowerModuleError
 
 __all__ = ["Linearized", "linearize"]
@@ -78,7 +78,7 @@ def linearize(
         # Unknown sizes are read from inputs: those of residuals may be expressions of them.
         needed = sorted(tracing.taken() | _unknown(inputs))
         outputs = forward.outputs[:count]
-        cotangents = [outputs[index] for index in inexact(outputs)]
+        cotangents = [outputs[index] for index in differentiable_positions(outputs)]
         arrays: list[Any] = [inputs[index] for index in needed]
         arrays += [*forward.outputs[count:], *cotangents]
         structs = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
@@ -114,7 +114,7 @@ class _Constant:
 
 
 class _Tracing:
-    """What is traced, and where the leaves of the pullback come from once `forward` is."""
+    """What is traced, and where the leaves of the vjp_function come from once `forward` is."""
 
     def __init__(self, function: Callable[..., Sequence[Any]], free: Sequence[int]) -> None:
         self._function, self._free = function, free
@@ -140,7 +140,7 @@ class _Tracing:
             residuals = arrays[len(needed) : len(needed) + kept]
             leaves = [_take(leaf, inputs, residuals) for leaf in self._leaves]
             pull = jax.tree_util.tree_unflatten(self._structure, leaves)
-            return pull_back(pull, arrays[len(needed) + kept :])
+            return apply_vjp(pull, arrays[len(needed) + kept :])
 
         return gradients
 

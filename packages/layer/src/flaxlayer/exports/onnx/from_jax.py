@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from flaxlayer.exports.onnx.checking import Inference, write_checked
-from flaxlayer.exports.onnx.programs import converted
+from flaxlayer.exports.onnx.comparison import Inference, write_checked
+from flaxlayer.exports.onnx.functions import converted
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.forms import symbolic_forms
 from flaxlayer.backends.tensorflow.recording import KeptProgram, recording
-from flaxlayer.exports.onnx.checking import Inference, refusal, write_checked
+from flaxlayer.exports.onnx.comparison import Inference, refusal, write_checked
+from flaxlayer.exports.onnx.functions import converted
 from flaxlayer.exports.onnx.grafting import DOMAIN, Call, calls, graft
-from flaxlayer.exports.onnx.programs import converted
 
 if TYPE_CHECKING:
     import onnx

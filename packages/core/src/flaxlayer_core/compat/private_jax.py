@@ -1,0 +1,136 @@
+"""The private APIs of JAX that core needs, each with its reason.
+
+Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py).
+
+- `jax._src.core.trace_state_clean`: JAX has no public question for "is a trace under way?". A
+  layer must not run its compiled function, nor assign state, inside one (A6).
+- `jax.interpreters.partial_eval.dce_jaxpr`: JAX has no documented way to cut a traced function down
+  to what some of its outputs need; initial values need the initialisers of an init alone (B2).
+- `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
+  its compiled functions do not count as context (R3).
+- `jax.random.key_impl` returns an object in JAX 0.4.34 whose only name is in `_impl.name` (C6).
+- `Jaxpr.replace`: JAX has no public way to make a program of one operation of another; until 0.5
+  the names of arguments and results that it keeps for debugging must be dropped with them (B2).
+- `jax._src.core.EvalTrace.process_primitive` and `jax._src.pjit._pjit_call_impl_python` are
+  replaced for the time of one evaluation, in which a module of a file that cannot be traced runs
+  one operation, or one compiled function, after the other: JAX has no hook before it compiles one,
+  and XLA ends the process where sizes do not fit into 64 bits (S3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+from jax._src import core as jax_core
+from jax._src import pjit as jax_pjit
+from jax.extend import core as extend_core
+from jax.interpreters import partial_eval
+
+__all__ = [
+    "before_operations",
+    "dce",
+    "jaxpr_of_equation",
+    "key_impl",
+    "prng_impl",
+    "trace_state_clean",
+]
+
+_patch_lock = threading.RLock()
+
+
+def trace_state_clean() -> bool:
+    """Tells whether no JAX transformation is tracing in this thread."""
+    return bool(jax_core.trace_state_clean())
+
+
+def key_impl(key: jax.Array) -> str:
+    """Returns the name of the implementation of a typed key, which `wrap_key_data` takes."""
+    spec: Any = jax.random.key_impl(key)
+    return spec if isinstance(spec, str) else str(spec._impl.name)
+
+
+def prng_impl() -> str:
+    """Returns the name of JAX's current default key implementation."""
+    return str(jax.config.jax_default_prng_impl)  # type: ignore[attr-defined]
+
+
+def jaxpr_of_equation(jaxpr: Any, equation: Any, inputs: list[Any]) -> Any:
+    """Returns the program of one operation of a program, with these of its variables as inputs."""
+    changes = {"constvars": [], "invars": inputs, "outvars": equation.outvars, "eqns": [equation]}
+    if jax.__version_info__ < (0, 5):
+        changes["debug_info"] = None
+    return jaxpr.replace(**changes)
+
+
+@contextlib.contextmanager
+def before_operations(look: Callable[[extend_core.ClosedJaxpr], None]) -> Iterator[None]:
+    """Shows each operation that runs outside of a trace, in this thread only, before it runs.
+
+    Args:
+        look: Gets the operation as a program; what it raises is raised in the place of running.
+
+    Yields:
+        Nothing.
+    """
+    trace: Any = jax_core.EvalTrace
+    with _patch_lock:
+        run, run_compiled = trace.process_primitive, jax_pjit._pjit_call_impl_python
+        trace.process_primitive = _looking_first(run)
+        jax_pjit._pjit_call_impl_python = _looking_at_programs(run_compiled)
+        previous, _watchers.look = getattr(_watchers, "look", None), look
+        try:
+            yield
+        finally:
+            trace.process_primitive = run
+            jax_pjit._pjit_call_impl_python = run_compiled
+            _watchers.look = previous
+
+
+_watchers = threading.local()
+
+
+def _show(program: Callable[[], Any]) -> None:
+    look = getattr(_watchers, "look", None)
+    if look is not None:
+        _watchers.look = None  # what looking itself runs is not looked at
+        try:
+            look(program())
+        finally:
+            _watchers.look = look
+
+
+def _looking_first(run: Callable[..., Any]) -> Callable[..., Any]:
+    def looking(trace: Any, primitive: Any, args: Any, params: Any) -> Any:
+        _show(lambda: jax.make_jaxpr(lambda *given: primitive.bind(*given, **params))(*args))
+        return run(trace, primitive, args, params)
+
+    return looking
+
+
+def _looking_at_programs(run: Callable[..., Any]) -> Callable[..., Any]:
+    def looking(*args: Any, **params: Any) -> Any:
+        _show(lambda: params["jaxpr"])
+        return run(*args, **params)
+
+    return looking
+
+
+def dce(
+    traced: extend_core.ClosedJaxpr, wanted: Sequence[bool] | None = None
+) -> tuple[extend_core.ClosedJaxpr, list[bool]]:
+    """Cuts a traced function down to what its results need.
+
+    Args:
+        traced: The traced function.
+        wanted: Which of its results to keep, None for all.
+
+    Returns:
+        The function of the arguments that are needed, and which those are.
+    """
+    needed = [True] * len(traced.jaxpr.outvars) if wanted is None else list(wanted)
+    jaxpr, used = partial_eval.dce_jaxpr(traced.jaxpr, needed)
+    return extend_core.ClosedJaxpr(jaxpr, traced.consts), list(used)

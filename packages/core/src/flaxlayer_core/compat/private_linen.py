@@ -1,0 +1,115 @@
+"""The private APIs of linen that core needs, each with its reason.
+
+Checked with the versions of docs/versions.md (tests/compat/test_private_linen.py).
+
+- `flax.linen.module._global_interceptor_stack`: method interceptors change what a module does,
+  and a compiled function would not see them (A6).
+- the `wrapped` attribute of what linen puts in the place of a descriptor of a class: it is what the
+  user wrote there, such as a `property` or a `functools.partialmethod` (A3).
+- `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
+  abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
+  which streams it knows (R1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flax.core.scope import Scope
+from flax.linen import module as linen_module
+
+__all__ = ["StreamRecord", "interceptors_active", "record_streams", "wrapped_descriptor"]
+
+
+def interceptors_active() -> bool:
+    """Tells whether a `flax.linen.intercept_methods` context is open in this thread."""
+    return bool(linen_module._global_interceptor_stack)
+
+
+def wrapped_descriptor(attribute: Any) -> Any:
+    """Returns the descriptor that a class was written with, and anything else as it is."""
+    is_linen = type(attribute).__module__ == linen_module.__name__
+    return getattr(attribute, "wrapped", attribute) if is_linen else attribute
+
+
+@dataclass
+class StreamRecord:
+    """What a module asked of its rng streams during one evaluation.
+
+    Attributes:
+        asked: Streams that `has_rng` was asked for, or that were drawn from.
+        drawn: Streams that keys were drawn from.
+        replaced: Streams that were drawn from and absent, for which Flax took `params`.
+        missing: The stream whose absence ended the evaluation, if one did.
+    """
+
+    asked: set[str] = field(default_factory=set)
+    drawn: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
+    supplied: set[str] = field(default_factory=set)
+    missing: str | None = None
+
+
+_recorders = threading.local()
+
+
+_patch_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def record_streams() -> Iterator[StreamRecord]:
+    """Records the streams that linen modules ask for and draw from, in this thread only.
+
+    Yields:
+        The record, filled while the context is open.
+    """
+    record = StreamRecord()
+    with _patch_lock:
+        # Read under the lock: another thread's recording methods must not pass for the originals.
+        has_rng, make_rng = Scope.has_rng, Scope.make_rng
+        previous = getattr(_recorders, "record", None)
+        _replace(*_recording(has_rng, make_rng))
+        _recorders.record = record
+        try:
+            yield record
+        finally:
+            _recorders.record = previous
+            _replace(has_rng, make_rng)
+
+
+def _replace(has_rng: Any, make_rng: Any) -> None:
+    scope: Any = Scope
+    scope.has_rng, scope.make_rng = has_rng, make_rng
+
+
+def _recording(has_rng: Any, make_rng: Any) -> tuple[Any, Any]:
+    def recording_has_rng(scope: Scope, name: str) -> bool:
+        current: StreamRecord | None = getattr(_recorders, "record", None)
+        if current is not None:
+            current.asked.add(name)
+        return bool(has_rng(scope, name))
+
+    def recording_make_rng(scope: Scope, name: str = "params") -> Any:
+        current: StreamRecord | None = getattr(_recorders, "record", None)
+        if current is not None:
+            _note_draw(scope, name, current)
+        return make_rng(scope, name)
+
+    return recording_has_rng, recording_make_rng
+
+
+def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
+    if name in scope.rngs:
+        record.drawn.add(name)
+    elif "params" in scope.rngs:
+        # Flax falls back to the params stream.
+        record.asked.add(name)
+        record.replaced.add(name)
+        record.drawn.add("params")
+    else:
+        record.asked.add(name)
+        record.missing = name

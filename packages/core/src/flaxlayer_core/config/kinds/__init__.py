@@ -1,0 +1,1 @@
+"""The kinds of values that a configuration holds, each with its JSON form."""

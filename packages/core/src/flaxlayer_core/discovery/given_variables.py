@@ -1,0 +1,180 @@
+"""What was given and what init made, put together and applied (B4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+
+from flaxlayer_core.discovery.dependence import find_touched
+from flaxlayer_core.discovery.modes import Planner
+from flaxlayer_core.discovery.module_spec import ModuleSpec
+from flaxlayer_core.discovery.state_forms import find_late
+from flaxlayer_core.errors import MatchVariablesError
+from flaxlayer_core.modules.lazy_state import subtract_tree
+from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.trees.matching import (
+    as_form,
+    describe_variable,
+    fill_missing,
+    find_misfits,
+    is_form,
+    match_given,
+    refuse_given,
+    replace_leaves,
+)
+from flaxlayer_core.trees.paths import Path, flatten_with_paths, format_path
+
+__all__ = ["Completion", "holds_tuples"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Given variables, and the search for how a module is applied to them.
+
+    Attributes:
+        planner: The module and its call.
+        given: What was given, in the form in which the planner takes variables.
+    """
+
+    planner: Planner
+    given: Mapping[str, Any]
+
+    @classmethod
+    def from_planner(cls, planner: Planner) -> Completion:
+        """Takes what was given from the planner's probe."""
+        tree = planner.probe.given_tree()
+        if planner.abstract:
+            return cls(planner, as_form(tree))
+        return cls(planner, jax.tree_util.tree_map(_with_values, tree))
+
+    def fill(self, made: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what init made with all that was given in it, of whatever shape."""
+        variables = replace_leaves(made, match_given(made, self.given)[0])
+        if self.planner.probe.flax_module.has_own_variables:
+            return variables
+        return fill_missing(variables, subtract_tree(self.given, made))
+
+    def plan(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
+        """Returns how the module is applied to variables, with its late state.
+
+        A given collection that passes by (C2) is stored all the same where a call reads it.
+        """
+        found = self.planner.run(variables, init_streams)
+        own = self.planner.probe.flax_module.has_own_variables
+        # What init makes of a module with variables of its own was given with it.
+        held = variables if own else self.given
+        passing = {
+            name for name in held if name in variables and found.layout.role(name) is Role.TRANSIENT
+        }
+        read = self._read(found, variables, passing) if passing else frozenset()
+        if read:
+            found = replace(self.planner, kept=read).run(variables, init_streams)
+        return replace(found, late=find_late(self.planner.probe, found))
+
+    def unknown(self, found: ModuleSpec, made: Mapping[str, Any]) -> list[Path]:
+        """Returns the given variables that neither init nor the call knows."""
+        late = {path for path, _ in flatten_with_paths(dict(found.late))[0]}
+        unknown = [
+            path
+            for path in match_given(made, self.given)[1]
+            if path not in late and not self._is_record(path[0])
+        ]
+        stored = dict(flatten_with_paths(dict(found.variables))[0])
+        asked = [path for path in unknown if path in stored]
+        if not asked or not self.planner.abstract:
+            return unknown
+        touched = self._touched(found, found.variables, asked)
+        return [path for path in unknown if path not in touched]
+
+    def _is_record(self, collection: str) -> bool:
+        # C2: what another call sowed.
+        passes = self.planner.named_role(collection) is Role.TRANSIENT
+        return passes and holds_tuples(self.given[collection])
+
+    def refuse(
+        self,
+        made: Mapping[str, Any],
+        *,
+        only: Role | None = None,
+        unknown: Sequence[Path] | None = None,
+    ) -> MatchVariablesError | None:
+        """Returns the error for what does not fit, None if nothing differs.
+
+        Args:
+            made: What init made.
+            only: The role whose shapes count, None for all.
+            unknown: What neither init nor the call knows; None for all that init does not.
+        """
+        known, others = match_given(made, self.given)
+        role = self.planner.named_role
+        misfits = {
+            path: problem
+            for path, problem in find_misfits(made, known).items()
+            if only is None or role(path[0]) is only
+        }
+        wanted = dict(flatten_with_paths(dict(made))[0])
+        absent = [p for p in wanted if p not in known and role(p[0]) is not Role.TRANSIENT]
+        if unknown is None:
+            own = self.planner.probe.flax_module.has_own_variables
+            unknown = [path for path in others if not self._is_record(path[0])]
+            unknown = unknown if absent or own else []
+        if not (misfits or unknown):
+            return None
+        problems = {**misfits, **dict.fromkeys(unknown, "unknown")}
+        return refuse_given(
+            self.planner.probe.title,
+            expected=[describe_variable(path, wanted[path]) for path in misfits],
+            found=[f"{format_path(path)}: {problems[path]}" for path in sorted(problems)],
+            missing=[describe_variable(path, wanted[path]) for path in absent],
+        )
+
+    def _read(
+        self, found: ModuleSpec, variables: Mapping[str, Any], passing: set[str]
+    ) -> frozenset[str]:
+        if not self.planner.abstract:
+            return frozenset(name for name in passing if not holds_tuples(variables[name]))
+        kept = {n: t for n, t in variables.items() if n in passing or n in found.variables}
+        paths = [path for path, _ in flatten_with_paths(kept)[0] if path[0] in passing]
+        try:
+            touched = self._touched(found, kept, paths, apart=frozenset(passing))
+        except Exception:  # in any way: a call that fails on it reads it
+            return frozenset(passing)
+        return frozenset(path[0] for path in touched)
+
+    def _touched(
+        self,
+        found: ModuleSpec,
+        variables: Mapping[str, Any],
+        paths: Sequence[Path],
+        apart: frozenset[str] = frozenset(),
+    ) -> set[Path]:
+        probe, arrays = self.planner.probe, self.planner.arrays
+        return {
+            path
+            for plan in (found.training, found.inference)
+            for path in find_touched(probe, plan, variables, paths, arrays, apart=apart)
+        }
+
+
+def holds_tuples(tree: Any) -> bool:
+    """Tells whether a collection holds what `sow` makes by default.
+
+    Example:
+
+    ```python
+    >>> holds_tuples({"Dense_0": {"y": (1.0,)}}), holds_tuples({"Dense_0": {"y": 1.0}})
+    (True, False)
+
+    ```
+    """
+    # Without an application to tell, a tuple is what would grow.
+    if isinstance(tree, Mapping):
+        return any(map(holds_tuples, tree.values()))
+    return type(tree) is tuple
+
+
+def _with_values(leaf: Any) -> Any:
+    return jax.numpy.zeros(leaf.shape, leaf.dtype) if is_form(leaf) else leaf

@@ -1,0 +1,1 @@
+"""What a Keras mask is to a method (A4)."""

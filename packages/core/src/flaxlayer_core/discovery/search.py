@@ -1,0 +1,222 @@
+"""The search for what a module stores and how it is called: from what was given, or from init."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from flax import errors as flax_errors
+
+from flaxlayer_core.discovery.given_variables import Completion, holds_tuples
+from flaxlayer_core.discovery.modes import Planner
+from flaxlayer_core.discovery.module_call import ModuleCall, trace_init
+from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
+from flaxlayer_core.discovery.state_forms import find_late, refuse_late
+from flaxlayer_core.discovery.streams import find_streams
+from flaxlayer_core.jaxprs.traced import UNTRACEABLE, TracedFunction
+from flaxlayer_core.size_bounds import refuse_unaddressable
+from flaxlayer_core.trees.collections import Role, VariableLayout, decide_role
+from flaxlayer_core.trees.matching import fill_missing, holds_forms
+
+__all__ = ["Search", "infer_module_spec"]
+
+_ABSENT_OR_IMMUTABLE = (
+    flax_errors.ModifyScopeVariableError,
+    flax_errors.ScopeCollectionNotFound,
+    flax_errors.ScopeVariableNotFoundError,
+    flax_errors.ScopeParamNotFoundError,
+)
+
+
+@dataclass
+class Search:
+    """One search, for inputs of known or symbolic sizes.
+
+    Attributes:
+        planner: The module and its call.
+        prepare: Whether the initialisers compile meanwhile.
+        traced_init: The traced init, where there was one.
+    """
+
+    planner: Planner
+    prepare: bool = False
+    traced_init: TracedFunction | None = None
+
+    @property
+    def probe(self) -> ModuleCall:
+        """The question."""
+        return self.planner.probe
+
+    def run(self) -> ModuleSpec:
+        """Searches for a module that must be applicable."""
+        completion = Completion.from_planner(self.planner)
+        # A module of nnx has variables of its own, whatever it is given.
+        if self.probe.given is not None and not self.probe.flax_module.has_own_variables:
+            found = self._run_given(completion)
+            if found is not None:
+                return found
+        initial, streams = self.init(training=True)
+        found = self._complete(completion, initial, streams, last=False)
+        if found is not None:
+            return found
+        # B2: a variable that only inference makes comes from an init with the flag off.
+        extra, extra_streams = self.init(training=False)
+        streams = tuple(sorted({*streams, *extra_streams}))
+        found = self._complete(completion, fill_missing(initial, extra), streams, last=True)
+        assert found is not None
+        return replace(found, extra_init=True)
+
+    def _run_given(self, completion: Completion) -> ModuleSpec | None:
+        # B4: where the method can be applied to what was given, and makes no further state.
+        try:
+            found = completion.plan(completion.given, ())
+        except UNTRACEABLE:
+            raise
+        except Exception:  # in any way: it comes again when what is missing is initialised
+            return None
+        if found.late:
+            return None
+        return self._with_streams(found) if holds_forms(self.probe.given) else found
+
+    def _with_streams(self, found: ModuleSpec) -> ModuleSpec:
+        # Only the form was given: values come from init as far as it makes such variables.
+        try:
+            _, streams = self.init(training=True)
+        except Exception:  # in any way: what was given whole needs no init that works
+            return found
+        return replace(found, init_streams=streams)
+
+    def _complete(
+        self,
+        completion: Completion,
+        made: dict[str, Any],
+        streams: tuple[str, ...],
+        *,
+        last: bool,
+    ) -> ModuleSpec | None:
+        try:
+            found = completion.plan(completion.fill(made), streams)
+        except UNTRACEABLE:
+            raise
+        except Exception as error:  # what is wrong may be what was given
+            if not last and (completion.given or isinstance(error, _ABSENT_OR_IMMUTABLE)):
+                return None
+            refusal = completion.refuse(made)
+            if refusal is None:
+                raise
+            raise refusal from error
+        unknown = completion.unknown(found, made)
+        if (unknown or found.late) and not last:
+            return None
+        if unknown and (refusal := completion.refuse(made, unknown=unknown)):
+            raise refusal
+        return found
+
+    def run_tolerant(self) -> ModuleSpec:
+        """Searches for a module that may only be initialised with such inputs."""
+        try:
+            return self.run()
+        except UNTRACEABLE:
+            raise
+        except Exception:  # any module may fail in any way on inputs that are not a call's
+            made, streams = self.init(training=True)
+        completion = Completion.from_planner(self.planner)
+        # Other shapes of state may be those of a call.
+        if refusal := completion.refuse(made, only=Role.TRAINABLE):
+            raise refusal
+        variables = completion.fill(made)
+        roles = {
+            name: self.planner.named_role(name) or decide_role(stable=not holds_tuples(tree))
+            for name, tree in variables.items()
+        }
+        stored = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
+        layout = VariableLayout.from_variables(stored, roles)
+        nothing, abstract = ModePlan(False, (), (), None, {}), self.planner.abstract
+        return ModuleSpec(layout, stored, streams, False, nothing, nothing, abstract, applied=False)
+
+    def run_stored(self, variables: Mapping[str, Any]) -> ModuleSpec:
+        """Searches for how a call is made on what a layer stores already."""
+        # What is stored has its role, whatever its collection is called.
+        planner = replace(self.planner, kept=frozenset(variables))
+        found = planner.run(variables, ())
+        found = replace(found, late=find_late(self.probe, found))
+        refuse_late(self.probe, found)
+        return found
+
+    def init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Returns the variables that init makes, abstract, and the streams that it draws from."""
+        probe, planner = self.probe, self.planner
+
+        def run(streams: tuple[str, ...]) -> dict[str, Any]:
+            if not planner.abstract:
+                init = partial(probe.init, training=training)
+                made: dict[str, Any] = planner.evaluate(init, planner.keys(streams), planner.arrays)
+                return made
+            traced = trace_init(probe, streams, planner.arrays, training=training)
+            if training:
+                self.traced_init = traced
+            if self.prepare and traced.sized and not traced.needs(1):
+                # S3: what fails in a thread can take the process with it.
+                if probe.bound is None:
+                    refuse_unaddressable(traced.made(), where=probe.title)
+                else:
+                    traced.check_made(probe.bound)
+                traced.prepare()
+            variables: dict[str, Any] = traced.result
+            return variables
+
+        return find_streams(probe.flax_module, run, start=("params",), listed=None, optimistic=True)
+
+
+def infer_module_spec(
+    probe: ModuleCall,
+    arrays: Sequence[Any],
+    *,
+    abstract: bool = True,
+    variables: Mapping[str, Any] | None = None,
+    applied: bool = True,
+    prepare: bool = False,
+) -> ModuleSpec:
+    """Finds the variables, roles and streams of a module for given arrays.
+
+    Args:
+        probe: The module and its call.
+        arrays: Abstract arrays; concrete ones if `abstract` is False.
+        abstract: Whether to evaluate by `jax.eval_shape`, or op by op for a module that branches
+            on values.
+        variables: What the layer stores already, where only the call is new: another method, other
+            static arguments. None to find it from init.
+        applied: Whether the module must be applicable to these arrays, not only initialisable.
+        prepare: Whether the initialisers compile meanwhile, because initial values come next.
+
+    Returns:
+        What was found. No array is made when `abstract`.
+
+    Raises:
+        BuildModuleError: If `variables` are given and the call makes further state.
+        jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, jax, jax.numpy as jnp
+    >>> from flaxlayer_core.trees.arguments import partition
+    >>> from flaxlayer_core.modules.linen import LinenModule
+    >>> from flaxlayer_core.modules.signatures import MethodSignature
+    >>> module = LinenModule(nn.Dropout(0.5))
+    >>> call = MethodSignature.from_method(module, None)
+    >>> x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    >>> arrays, structure = partition((x,), {})
+    >>> found = infer_module_spec(ModuleCall(module, call, call, structure), arrays)
+    >>> found.training.streams, found.inference.streams
+    (('dropout',), ())
+
+    ```
+    """
+    search = Search(Planner(probe, tuple(arrays), abstract), prepare)
+    if variables is not None:
+        return search.run_stored(variables)
+    found = search.run() if applied else search.run_tolerant()
+    return replace(found, traced_init=search.traced_init)

@@ -1,0 +1,49 @@
+"""A traced program run operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jax.extend import core
+
+__all__ = ["eval_jaxpr"]
+
+
+def eval_jaxpr(
+    jaxpr: Any,
+    consts: Sequence[Any],
+    arrays: Sequence[Any],
+    run: Callable[[Any, Sequence[Any]], Sequence[Any]],
+) -> list[Any]:
+    """Runs a program by a function that runs one operation.
+
+    Args:
+        jaxpr: A program as JAX traced it.
+        consts: The values of its constants.
+        arrays: The values of its arguments.
+        run: Takes an operation and its inputs, and returns its outputs.
+
+    Returns:
+        The results of the program.
+
+    Example:
+
+    ```python
+    >>> import jax
+    >>> traced = jax.make_jaxpr(jax.lax.neg)(1)
+    >>> eval_jaxpr(traced.jaxpr, traced.consts, [2], lambda operation, inputs: [-inputs[0]])
+    [-2]
+
+    ```
+    """
+    values = dict(zip(jaxpr.constvars, consts, strict=True))
+    values.update(zip(jaxpr.invars, arrays, strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+    for equation in jaxpr.eqns:
+        outputs = run(equation, [read(atom) for atom in equation.invars])
+        values.update(zip(equation.outvars, outputs, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]

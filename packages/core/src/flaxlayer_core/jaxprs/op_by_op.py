@@ -1,0 +1,168 @@
+"""Evaluates a traced function as eager JAX does, to the bit, with less to compile.
+
+Eager JAX compiles a program for each distinct operation and shape, one after the other, when it
+comes to it. Here the jitted functions among the operations (what draws random numbers, mostly) are
+known beforehand and compile side by side, and single operations on the CPU run in NumPy where that
+has the bits of a compiled one. Numbers are folded into keys in integers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+from flaxlayer_core.compat.private_jax import jaxpr_of_equation
+from flaxlayer_core.jaxprs.in_numpy import run_in_numpy
+from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
+from flaxlayer_core.random.threefry import fold_in, is_threefry
+
+__all__ = ["OpByOpJaxpr"]
+
+
+class OpByOpJaxpr:
+    """A traced function that runs operation by operation.
+
+    Args:
+        traced: The traced function.
+
+    Example:
+
+    ```python
+    >>> program = OpByOpJaxpr(jax.make_jaxpr(lambda x: 2.0 * jnp.ones(2) + x)(np.float32(0)))
+    >>> [array.tolist() for array in program(np.float32(1))]
+    [[3.0, 3.0]]
+
+    ```
+    """
+
+    def __init__(self, traced: core.ClosedJaxpr) -> None:
+        self._traced = traced
+        self._compiled: dict[Any, Future[Any]] = {}
+
+    def prepare(self) -> None:
+        """Starts to compile the jitted functions of the program, in other threads."""
+        found = dict.fromkeys(map(_jitted, self._traced.jaxpr.eqns))
+        todo = [key for key in found if key is not None and key not in self._compiled]
+        if not todo:
+            return
+        pool = ThreadPoolExecutor(min(len(todo), os.cpu_count() or 1), "flaxlayer-compile")
+        # Lowered here: a JAX configuration holds for a thread.
+        self._compiled |= {key: _PROGRAMS.compile(_lower(key), pool) for key in todo}
+        pool.shutdown(wait=False)
+
+    def compile(self, shardings: Sequence[Any]) -> Callable[..., list[jax.Array]]:
+        """Returns the program compiled as a whole, with a sharding for each leaf of its result."""
+        run = core.jaxpr_as_fun(self._traced)
+        compiled: Callable[..., list[jax.Array]] = jax.jit(run, out_shardings=list(shardings))
+        return compiled
+
+    def __call__(self, *args: Any) -> list[jax.Array]:
+        """Runs the program on the leaves of its arguments; returns the leaves of its result."""
+        self.prepare()
+        jaxpr = self._traced.jaxpr
+        results = eval_jaxpr(jaxpr, self._traced.consts, args, self._run)
+        # What the program did not compute belongs to someone else, and may not be donated; nor may
+        # one array twice.
+        taken = {*jaxpr.constvars, *jaxpr.invars}
+        outputs = []
+        for atom, result in zip(jaxpr.outvars, results, strict=True):
+            copied = not isinstance(atom, core.Literal) and atom in taken
+            outputs.append(jnp.array(result, copy=True) if copied else _to_jax(result, atom.aval))
+            if not isinstance(atom, core.Literal):
+                taken.add(atom)
+        return outputs
+
+    def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+        function = _jitted(equation)
+        if function is not None:
+            arrays = map(_to_jax, inputs, function.in_avals)
+            outputs: Sequence[Any] = self._compiled[function].result()(*arrays)
+            return outputs
+        if _folds_in(equation):
+            return [fold_in(inputs[0], int(inputs[1]))]
+        array = run_in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
+        return self._bind(equation, inputs) if array is None else [array]
+
+    def _bind(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+        # As a program of this one operation: JAX restores the context that it was traced in.
+        given = {
+            atom: value
+            for atom, value in zip(equation.invars, inputs, strict=True)
+            if not isinstance(atom, core.Literal)
+        }
+        jaxpr = jaxpr_of_equation(self._traced.jaxpr, equation, list(given))
+        outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*given.values())
+        return outputs
+
+
+class _Programs:
+    """Compiled functions by their text, which other modules have as well: the last ones used."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._compiled: OrderedDict[tuple[str, ...], Future[Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def compile(self, lowered: jax.stages.Lowered, pool: ThreadPoolExecutor) -> Future[Any]:
+        """Returns the function compiled, or to be compiled by a pool."""
+        place = (jax.default_backend(), str(jax.config.jax_default_device))  # type: ignore[attr-defined]
+        key = (lowered.as_text(), *place)
+        with self._lock:
+            future = self._compiled.pop(key, None)
+            if future is None or (future.done() and future.exception() is not None):
+                future = pool.submit(lowered.compile)
+            self._compiled[key] = future
+            while len(self._compiled) > self._size:
+                self._compiled.popitem(last=False)
+        return future
+
+
+_PROGRAMS = _Programs(256)
+
+
+def _jitted(equation: Any) -> core.ClosedJaxpr | None:
+    # The function that an operation calls, if that is all that it says.
+    params = equation.params
+    if equation.primitive.name not in ("jit", "pjit") or equation.effects:
+        return None
+    placed = any(
+        isinstance(sharding, jax.sharding.Sharding)
+        for sharding in (*params["in_shardings"], *params["out_shardings"])
+    )
+    # JAX 0.4.34 has no compiler options here.
+    if placed or any(params["donated_invars"]) or params.get("compiler_options_kvs"):
+        return None
+    function: core.ClosedJaxpr = params["jaxpr"]
+    return function
+
+
+def _folds_in(equation: Any) -> bool:
+    if equation.primitive.name != "random_fold_in":
+        return False
+    key, data = (atom.aval for atom in equation.invars)
+    return is_threefry(key.dtype) and key.shape == data.shape == () and data.dtype == np.uint32
+
+
+def _lower(function: Any) -> jax.stages.Lowered:
+    specs = [
+        jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+        for aval in function.in_avals
+    ]
+    return jax.jit(core.jaxpr_as_fun(function)).lower(*specs)
+
+
+def _to_jax(value: Any, aval: Any) -> jax.Array:
+    if isinstance(value, jax.Array):
+        return value
+    # A copy: what NumPy holds could not be donated. `jnp.array` would compile one for each shape.
+    array: jax.Array = jax.device_put(np.asarray(value, aval.dtype), may_alias=False)
+    return array

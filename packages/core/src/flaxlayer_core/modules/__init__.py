@@ -1,0 +1,1 @@
+"""Flax modules of either API behind one protocol, with their methods."""

@@ -1,0 +1,115 @@
+"""What makes a module, in the place of a module (S5)."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from typing import Any
+
+import flax.linen as nn
+import jax
+from flax import nnx
+
+from flaxlayer_core.compat.private_jax import trace_state_clean
+from flaxlayer_core.errors import AcceptModuleError, FlaxLayerError
+
+__all__ = ["innermost", "is_factory", "make_from_factory"]
+
+
+def innermost(factory: Any) -> Any:
+    """Returns what a `functools.partial` calls in the end, anything else as it is.
+
+    Args:
+        factory: Any value.
+
+    Example:
+
+    ```python
+    >>> innermost(functools.partial(nn.Dense, 3)).__name__
+    'Dense'
+
+    ```
+    """
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return factory
+
+
+def is_factory(value: Any) -> bool:
+    """Tells whether a value may be what makes a module; only a call can tell that it does.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        True for a function, a method or a callable object of the user's, a class of modules that
+        can be called with the arguments that it has, and a `functools.partial` of one of these.
+
+    Example:
+
+    ```python
+    >>> is_factory(functools.partial(nn.Dense, 3)), is_factory(nn.Dense), is_factory(len)
+    (True, False, False)
+
+    ```
+    """
+    made = innermost(value)
+    if isinstance(made, type):
+        is_module = issubclass(made, nn.Module | nnx.Module)
+        return is_module and (isinstance(value, functools.partial) or _can_be_called(made))
+    if isinstance(made, nn.Module | nnx.Module) or inspect.isbuiltin(made):
+        return False
+    return callable(made)
+
+
+def _can_be_called(cls: type) -> bool:
+    try:
+        inspect.signature(cls).bind()
+    except TypeError:
+        return False
+    return True
+
+
+def make_from_factory(factory: Any) -> nn.Module | nnx.Module:
+    """Calls what makes a module.
+
+    Args:
+        factory: What `is_factory` takes.
+
+    Returns:
+        The module.
+
+    Raises:
+        AcceptModuleError: If the call fails or gives something else.
+
+    Example:
+
+    ```python
+    >>> make_from_factory(functools.partial(nn.Dense, 3)).features
+    3
+
+    ```
+    """
+    values = contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval()
+    try:
+        with values:  # a layer may be made in a trace, and outlive it
+            module = factory()
+    except FlaxLayerError:
+        raise
+    except Exception as error:  # what a user wrote may fail in any way
+        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
+    if isinstance(module, nn.Module | nnx.Module):
+        return module
+    raise _refusal(factory, f"{type(module).__name__}, which is no module")
+
+
+def _refusal(factory: Any, found: str) -> AcceptModuleError:
+    name = getattr(innermost(factory), "__qualname__", None) or repr(factory)
+    return AcceptModuleError(
+        f"FlaxLayer cannot make a module with {name}.",
+        expected="a function, method or class that makes a module, called with what is bound",
+        found=found,
+        fix="Bind its arguments: functools.partial(build, 3, width=64).",
+        law="S5",
+    )

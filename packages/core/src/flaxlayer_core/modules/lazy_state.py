@@ -1,0 +1,321 @@
+"""State that a module makes only when it is applied, and never at init (C2).
+
+A layer stores fixed variables, while such a module has fewer before the application that makes its
+state. So a place is kept for them from the beginning, with a flag in each such collection that says
+whether they are made; the module runs without them as long as they are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.core.scope import in_filter
+
+from flaxlayer_core.compat.private_linen import StreamRecord
+from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
+from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, Rngs
+from flaxlayer_core.trees.collections import Role, VariableSpec
+from flaxlayer_core.trees.matching import fill_missing
+from flaxlayer_core.trees.outputs import wrap_statics
+from flaxlayer_core.trees.paths import Path
+
+__all__ = ["MADE", "LazyStateModule", "subtract_tree"]
+
+MADE = "__made__"
+
+
+def subtract_tree(tree: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a nested tree has and another has not.
+
+    Args:
+        tree: A tree of nested mappings.
+        known: Another.
+
+    Returns:
+        The part of the tree whose leaves do not stand in `known`, without empty branches.
+
+    Example:
+
+    ```python
+    >>> subtract_tree({"cache": {"key": 1, "index": 2}}, {"cache": {"index": 3}})
+    {'cache': {'key': 1}}
+
+    ```
+    """
+    rest: dict[str, Any] = {}
+    for name, value in tree.items():
+        if name not in known:
+            rest[name] = value
+        elif isinstance(value, Mapping) and isinstance(known[name], Mapping):
+            part = subtract_tree(value, known[name])
+            rest |= {name: part} if part else {}
+    return rest
+
+
+class LazyStateModule:
+    """A module whose late state has a place from init on, behind core's module protocol.
+
+    Args:
+        flax_module: The module that makes state when it is applied.
+        late: The variables that it makes then, by collection: a tree of `ShapeDtypeStruct`.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn
+    >>> from flaxlayer_core.modules.linen import LinenModule
+    >>> class Counts(nn.Module):
+    ...     @nn.compact
+    ...     def __call__(self, x):
+    ...         if not self.is_initializing():
+    ...             self.variable("calls", "n", lambda: jnp.zeros((), jnp.int32)).value += 1
+    ...         return x
+    >>> late = {"calls": {"n": jax.ShapeDtypeStruct((), jnp.int32)}}
+    >>> module = LazyStateModule(LinenModule(Counts()), late)
+    >>> stored = module.init({}, (1.0,), {}, method="__call__")
+    >>> module.raw_variables(stored)
+    {}
+    >>> apply = {"method": "__call__", "rngs": {}, "mutable": True}
+    >>> _, stored = module.apply(stored, (1.0,), {}, **apply)
+    >>> _, stored = module.apply(stored, (1.0,), {}, **apply)
+    >>> int(module.raw_variables(stored)["calls"]["n"])
+    2
+
+    ```
+    """
+
+    def __init__(self, flax_module: FlaxModule, late: Mapping[str, Mapping[str, Any]]) -> None:
+        self._inner = flax_module
+        self._late = {name: dict(tree) for name, tree in sorted(late.items())}
+
+    # What the module without its late state answers.
+
+    @property
+    def module(self) -> Any:
+        """The user's module object."""
+        return self._inner.module
+
+    @property
+    def origin(self) -> Any:
+        """The user's module object, or what makes it."""
+        return self._inner.origin
+
+    @property
+    def draws_itself(self) -> bool:
+        """Whether it is a layer of Flax with streams of its own."""
+        return self._inner.draws_itself
+
+    @property
+    def class_name(self) -> str:
+        """The name of its class, for messages."""
+        return self._inner.class_name
+
+    @property
+    def has_modes(self) -> bool:
+        """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
+        return self._inner.has_modes
+
+    @property
+    def has_own_variables(self) -> bool:
+        """Whether its variables are its own, whatever it is called with and given (B4)."""
+        return self._inner.has_own_variables
+
+    @property
+    def valueless(self) -> frozenset[Path]:
+        """Paths of variables that it describes only, so that init makes no values of them (B4)."""
+        return self._inner.valueless
+
+    def is_mode(self, name: str) -> bool:
+        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
+        return self._inner.is_mode(name)
+
+    def default_role(self, collection: str) -> Role | None:
+        """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
+        return self._inner.default_role(collection)
+
+    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+        """Returns a method as a name, or a function that takes the module first (A3)."""
+        return self._inner.resolve_method(method)
+
+    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+        """Returns the signature of a method without the module argument."""
+        return self._inner.signature(method)
+
+    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
+        """Tells whether the module's own configuration already decides an argument (A2)."""
+        return self._inner.decides_argument(name, method)
+
+    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+        """Returns the keyword arguments that a partial method has a value for already (A2)."""
+        return self._inner.fixed_keywords(method)
+
+    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
+        """Returns the streams that it may be given whether it draws from them or not (R1)."""
+        return self._inner.offered_streams(init=init)
+
+    def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
+        """Opens a context that records which rng streams the module asks for (R1)."""
+        return self._inner.record_streams()
+
+    def call_context(self) -> tuple[Any, ...] | None:
+        """Returns the ambient settings that change a call, None if they cannot be a key (A6)."""
+        return self._inner.call_context()
+
+    # Variables: as they are stored, and as the module knows them.
+
+    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the tree that raw `apply` takes: without what is not made yet (W2)."""
+        made = {name for name in self._late if bool(stored[name][MADE])}
+        return self._inner.raw_variables(self._visible(stored, made))
+
+    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a tree of the user's with the flags of the late state that it holds (B4, W2)."""
+        tree = self._inner.stored_variables(raw)
+        for name, late in self._late.items():
+            found = tree.get(name)
+            if not isinstance(found, Mapping) or subtract_tree(late, found) == late:
+                continue
+            if missing := subtract_tree(late, found):
+                raise MatchVariablesError(
+                    f"Module {self.class_name} does not take a part of its late state {name!r}.",
+                    expected=f"all that an application makes in {name!r}, or nothing",
+                    found=f"nothing for {', '.join(missing)}",
+                    fix="Give the whole collection.",
+                    law="C2",
+                )
+            tree[name] = {**found, MADE: jnp.asarray(True)}
+        return tree
+
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that partition metadata names for variables, by path (B5)."""
+        return self._inner.axis_names(variables)
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        """Returns the module with variables as raw `apply` takes them."""
+        return self._inner.bind(variables)
+
+    def _visible(self, stored: Mapping[str, Any], made: set[str]) -> dict[str, Any]:
+        tree = dict(stored)
+        for name, late in self._late.items():
+            hidden: Mapping[str, Any] = {MADE: None}
+            part = subtract_tree(stored[name], hidden if name in made else {**late, **hidden})
+            tree[name] = part
+            if not part:
+                del tree[name]
+        return tree
+
+    # Calls.
+
+    def init(
+        self,
+        rngs: Rngs,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        modes: Modes = NO_MODES,
+    ) -> dict[str, Any]:
+        """Returns initial variables, with zeros in the places of late state."""
+        variables = self._inner.init(rngs, args, kwargs, method=method, modes=modes)
+        places = jax.tree_util.tree_map(_placeholder, self._late)
+        for tree in places.values():
+            tree[MADE] = jnp.zeros((), bool)
+        return fill_missing(variables, places)
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        rngs: Rngs,
+        mutable: Any,
+        modes: Modes = NO_MODES,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the outputs of a call and the collections that it may have changed."""
+        flags = [variables[name][MADE] for name in self._late]
+
+        def run(made: set[str]) -> tuple[Any, dict[str, Any]]:
+            outputs, updates = self._inner.apply(
+                self._visible(variables, made),
+                args,
+                kwargs,
+                method=method,
+                rngs=rngs,
+                mutable=mutable,
+                modes=modes,
+            )
+            return wrap_statics(outputs), self._completed(updates, variables, mutable)
+
+        if not any(isinstance(flag, jax.core.Tracer) for flag in flags):
+            return run({name for name, flag in zip(self._late, flags, strict=True) if bool(flag)})
+        return self._switch(flags, run)
+
+    def _completed(
+        self, updates: dict[str, Any], variables: Mapping[str, Any], mutable: Any
+    ) -> dict[str, Any]:
+        for name, late in self._late.items():
+            if not in_filter(mutable, name):
+                continue
+            found = updates.get(name, {})
+            missing = subtract_tree(late, found)
+            if missing and missing != late:
+                raise self._partly_made(name, missing)
+            made = variables[name][MADE] if missing else jnp.ones((), bool)
+            updates[name] = fill_missing({**found, MADE: made}, variables[name])
+        return updates
+
+    def _switch(
+        self, flags: Sequence[Any], run: Callable[[set[str]], Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        subsets = [
+            {name for name, made in zip(self._late, bits, strict=True) if made}
+            for bits in itertools.product((False, True), repeat=len(flags))
+        ]
+        ended: list[set[str]] = []
+
+        def branch(made: set[str]) -> Callable[[], Any]:
+            def call() -> Any:
+                result = run(made)
+                ended.append(made)
+                return result
+
+            return call
+
+        index: Any = 0
+        for flag in flags:
+            index = 2 * index + jnp.asarray(flag, jnp.int32)
+        try:
+            result: tuple[Any, dict[str, Any]] = jax.lax.switch(index, [*map(branch, subsets)])
+        except TypeError as error:
+            if len(ended) < len(subsets):
+                raise  # the module's own
+            raise BuildModuleError(
+                f"Module {self.class_name} returns something else once its state is made.",
+                expected="outputs of one structure, shape and dtype",
+                found=str(error),
+                fix="Return the same form of outputs in every call.",
+                law="C2",
+            ) from error
+        return result
+
+    def _partly_made(self, name: str, missing: Mapping[str, Any]) -> BuildModuleError:
+        return BuildModuleError(
+            f"Module {self.class_name} makes only a part of {name!r} in this call.",
+            expected="state that an application makes at once",
+            found=f"nothing for {', '.join(missing)}",
+            fix="Create these variables at init, or put them into a collection of their own.",
+            law="C2",
+        )
+
+
+def _placeholder(leaf: jax.ShapeDtypeStruct) -> Any:
+    spec = VariableSpec.from_leaf((), leaf)
+    return spec.restore(jnp.zeros(spec.shape, spec.dtype))

@@ -1,0 +1,1 @@
+"""Modules of `flax.nnx`: their graph, their streams, and what makes them."""

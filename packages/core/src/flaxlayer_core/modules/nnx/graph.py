@@ -1,0 +1,264 @@
+"""An nnx module taken apart: its graph, which is static, and its arrays by collection and path."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from flaxlayer_core.compat.private_nnx import variable_value
+from flaxlayer_core.errors import AcceptModuleError
+from flaxlayer_core.trees.collections import Role, VariableSpec
+from flaxlayer_core.trees.paths import Path, format_path, key_name
+
+__all__ = [
+    "ARRAYS",
+    "GraphForm",
+    "GraphVariable",
+    "collection_of",
+    "inner_modules",
+    "placeholder",
+    "rng_streams",
+    "role_of",
+]
+
+ARRAYS = "arrays"
+
+
+def collection_of(variable_type: type) -> str:
+    """Returns the collection of a type of variable: the name that Flax has for it, else its own.
+
+    Args:
+        variable_type: A subclass of `nnx.Variable`.
+
+    Returns:
+        Such as `"params"` for `nnx.Param`.
+
+    Example:
+
+    ```python
+    >>> collection_of(nnx.BatchStat), collection_of(nnx.LoRAParam)
+    ('batch_stats', 'LoRAParam')
+
+    ```
+    """
+    try:
+        return nnx.variable_name_from_type(variable_type)
+    except ValueError:  # not registered
+        return variable_type.__name__
+
+
+def inner_modules(module: nnx.Module) -> list[nnx.Module]:
+    """Returns a module and all modules in it."""
+    return [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Module)]
+
+
+def rng_streams(node: Any) -> list[nnx.RngStream]:
+    """Returns the random streams that a module, or `nnx.Rngs`, keeps."""
+    return [inner for _, inner in nnx.iter_graph(node) if isinstance(inner, nnx.RngStream)]
+
+
+def role_of(variable_type: type) -> Role | None:
+    """Returns the role that a type of variable has by itself, None where calls must tell (C2)."""
+    if issubclass(variable_type, nnx.Param):
+        return Role.TRAINABLE
+    passing = (nnx.Intermediate, nnx.Perturbation)
+    return Role.TRANSIENT if issubclass(variable_type, passing) else None
+
+
+@dataclass(frozen=True)
+class GraphVariable:
+    """One variable of a module, or one array that is in none.
+
+    Attributes:
+        path: Its collection, and its names in the module.
+        variable_type: Its type; None for an array that is in no variable.
+        stream: The name of its random stream, where it belongs to one.
+        treedef: The structure of its value, which is an array mostly.
+        paths: The paths of the arrays of its value.
+        axes: The mesh axis of each dimension by its metadata, if it has some.
+    """
+
+    path: Path
+    variable_type: type | None
+    stream: str | None
+    treedef: jax.tree_util.PyTreeDef
+    paths: tuple[Path, ...]
+    axes: tuple[Any, ...] | None = None
+
+    @property
+    def is_rng(self) -> bool:
+        """Whether it belongs to a random stream, which is neither weight nor saved."""
+        return self.variable_type is not None and issubclass(self.variable_type, nnx.RngState)
+
+    @property
+    def is_param(self) -> bool:
+        """Whether it is a `Param` of any kind."""
+        return self.variable_type is not None and issubclass(self.variable_type, nnx.Param)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphForm:
+    """What is static in a module: its graph, and where its arrays stand.
+
+    Attributes:
+        graphdef: The graph, as `nnx.split` returns it.
+        treedef: The tree of its state.
+        variables: The variables, in the order of the tree.
+        rng_specs: Keys and counts of random streams, described.
+    """
+
+    graphdef: Any
+    treedef: jax.tree_util.PyTreeDef
+    variables: tuple[GraphVariable, ...]
+    rng_specs: Mapping[Path, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_module(cls, module: nnx.Module) -> tuple[GraphForm, dict[Path, Any]]:
+        """Takes a module apart.
+
+        Args:
+            module: A module; it is not changed.
+
+        Returns:
+            The form, and the arrays by path, those of random streams included.
+
+        Raises:
+            AcceptModuleError: If two arrays have the same path.
+        """
+        graphdef, state = nnx.split(module)
+        values, treedef = jax.tree_util.tree_flatten(state)
+        variables = tuple(_variables(state))
+        paths = [path for variable in variables for path in variable.paths]
+        found = dict(zip(paths, values, strict=True))
+        if len(found) < len(paths):
+            twice = next(path for path in paths if paths.count(path) > 1)
+            raise AcceptModuleError(
+                f"FlaxLayer cannot tell two arrays of {type(module).__name__} apart.",
+                expected="a path of its own for each variable",
+                found=f"{format_path(twice)!r} twice",
+                fix="Rename one of the attributes, or the class of one of the variables.",
+                law="W1",
+            )
+        # Described only: a value may belong to a trace that ends.
+        specs = {
+            path: jax.ShapeDtypeStruct(found[path].shape, found[path].dtype)
+            for variable in variables
+            if variable.is_rng
+            for path in variable.paths
+        }
+        return cls(graphdef, treedef, variables, specs), found
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Paths of the arrays that are stored or pass by."""
+        return frozenset(path for v in self.variables if not v.is_rng for path in v.paths)
+
+    def without(self, paths: Container[Path]) -> GraphForm:
+        """Returns the form of the same module without some variables.
+
+        A module that was called before it was handed over holds what that call sowed.
+
+        Args:
+            paths: Paths of the arrays that it keeps, those of random streams aside.
+        """
+        kept = [v for v in self.variables if v.is_rng or all(p in paths for p in v.paths)]
+        names = {variable.path for variable in kept}
+        nothing = jax.ShapeDtypeStruct((), jnp.uint8)
+        module = self.merge(dict.fromkeys(self.paths, nothing), {})
+
+        def leaves_out(path: Sequence[Any], variable: Any) -> bool:
+            parts = [part for key in path for part in (key if isinstance(key, tuple) else (key,))]
+            return (collection_of(type(variable)), *map(str, parts)) not in names
+
+        nnx.pop(module, leaves_out)
+        return GraphForm.from_module(module)[0]
+
+    def nest(
+        self, values: Mapping[Path, Any], variables: Iterable[GraphVariable]
+    ) -> dict[str, Any]:
+        """Returns variables as a nested tree, their values in the structure that they have.
+
+        Args:
+            values: Arrays by path.
+            variables: Variables of this form.
+
+        Returns:
+            A tree of collections.
+        """
+        tree: dict[str, Any] = {}
+        for variable in sorted(variables, key=lambda variable: variable.path):
+            inner = tree
+            for part in variable.path[:-1]:
+                inner = inner.setdefault(part, {})
+            arrays = [values[path] for path in variable.paths]
+            inner[variable.path[-1]] = jax.tree_util.tree_unflatten(variable.treedef, arrays)
+        return tree
+
+    def merge(self, values: Mapping[Path, Any], rng_values: Mapping[Path, Any]) -> Any:
+        """Makes a module of the graph and of arrays.
+
+        Args:
+            values: The arrays by path.
+            rng_values: Keys and counts of random streams; zeros where none is given.
+
+        Returns:
+            A new module.
+        """
+        made = functools.cache(placeholder)
+        arrays = [
+            (rng_values[path] if path in rng_values else made(self.rng_specs[path]))
+            if variable.is_rng
+            else values[path]
+            for variable in self.variables
+            for path in variable.paths
+        ]
+        return nnx.merge(self.graphdef, jax.tree_util.tree_unflatten(self.treedef, arrays))
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, nnx.Variable)
+
+
+def _variables(state: Any) -> Iterator[GraphVariable]:
+    nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
+    for entries, node in nodes:
+        path = tuple(part for entry in entries for part in _parts(entry))
+        kind, stream, value, axes = None, None, node, None
+        if _is_variable(node):
+            kind, value, axes = type(node), variable_value(node), _axes(node)
+            stream = node.tag if isinstance(node, nnx.RngState) else None
+        path = (ARRAYS if kind is None else collection_of(kind), *path)
+        inside, treedef = jax.tree_util.tree_flatten_with_path(value)
+        paths = tuple((*path, *map(key_name, inner)) for inner, _ in inside)
+        yield GraphVariable(path, kind, stream, treedef, paths, axes)
+
+
+# What Flax has called the metadata, the newest first.
+_AXES = ("out_sharding", "sharding_names", "sharding")
+
+
+def _axes(variable: nnx.Variable[Any]) -> tuple[Any, ...] | None:
+    metadata = variable.get_metadata()
+    names = next((metadata[name] for name in _AXES if metadata.get(name)), None)
+    if names is None:
+        return None
+    rules = dict(metadata.get("sharding_rules") or ())
+    return tuple(rules.get(name, name) for name in names)
+
+
+def _parts(entry: Any) -> Sequence[str]:
+    # SpectralNorm keeps its statistics by paths, which are tuples.
+    key = getattr(entry, "key", None)
+    return [str(part) for part in key] if isinstance(key, tuple) else [key_name(entry)]
+
+
+def placeholder(described: jax.ShapeDtypeStruct) -> Any:
+    """Returns zeros, or a key of zeros, in the place of a value that is not known."""
+    spec = VariableSpec.from_leaf((), described)
+    return spec.restore(jnp.zeros(spec.shape, spec.dtype))

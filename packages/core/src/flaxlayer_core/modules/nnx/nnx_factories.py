@@ -1,0 +1,290 @@
+"""nnx modules that are made at build, from a class or a function and its arguments (B2)."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+from flax import nnx
+
+from flaxlayer_core.compat.private_jax import trace_state_clean
+from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError, FlaxLayerError
+from flaxlayer_core.jaxprs.traced import UNTRACEABLE, held_against
+from flaxlayer_core.modules.factories import innermost
+from flaxlayer_core.modules.nnx.call_streams import use_fast_counts
+from flaxlayer_core.modules.nnx.graph import rng_streams
+from flaxlayer_core.modules.nnx.traced_attributes import hides_traced_arrays, mark_traced_arrays
+
+__all__ = [
+    "ModuleFactory",
+    "abstract_module",
+    "call_factory",
+    "class_of",
+    "init_streams",
+    "is_nnx_factory",
+    "to_factory",
+]
+
+# Flax's own layers ask for the last two; whatever else a module asks for falls back to the first.
+_INIT_STREAMS = ("default", "dropout", "params")
+
+
+class ModuleFactory(functools.partial[nnx.Module]):
+    """Makes a module like an object that was stored, with the random streams that it had.
+
+    With other streams the new module would draw other numbers from the same seed (R2).
+
+    Args:
+        func: The class of the module.
+        config: The keyword arguments of its constructor.
+        streams: The streams of the object.
+
+    Example:
+
+    ```python
+    >>> make = ModuleFactory.of(nnx.Dropout, {"rate": 0.5}, ["noise"])
+    >>> make(rngs=nnx.Rngs(**dict.fromkeys(init_streams(make), 0))).rate
+    0.5
+    >>> init_streams(make)
+    ('default', 'noise')
+
+    ```
+    """
+
+    streams: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, func: Callable[..., Any], config: Mapping[str, Any], streams: Iterable[str]
+    ) -> ModuleFactory:
+        """Binds the arguments."""
+        made = cls(func, **config)
+        made.streams = tuple(sorted(streams))
+        return made
+
+    @property
+    def plain(self) -> functools.partial[nnx.Module]:
+        """What makes the module with whatever streams there are."""
+        return functools.partial(self.func, *self.args, **self.keywords)
+
+
+def init_streams(factory: Any) -> tuple[str, ...]:
+    """Returns the names of the streams that a module is made with.
+
+    Args:
+        factory: A class, a function, or a `functools.partial`.
+
+    Returns:
+        Those that Flax's layers ask for; for a module like another, those that the other has.
+    """
+    if isinstance(factory, ModuleFactory):
+        return tuple(dict.fromkeys(("default", *factory.streams)))
+    return _INIT_STREAMS
+
+
+def is_nnx_factory(value: Any) -> bool:
+    """Tells whether a value is what makes an nnx module.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        True for a subclass of `nnx.Module`, a function or a method with an argument `rngs`, and a
+        `functools.partial` of one that does not bind it.
+
+    Example:
+
+    ```python
+    >>> is_nnx_factory(functools.partial(nnx.Linear, 3, 2)), is_nnx_factory(len)
+    (True, False)
+
+    ```
+    """
+    made = innermost(value)
+    if isinstance(made, type):
+        return issubclass(made, nnx.Module) and not _has_rngs(value)
+    if not (inspect.isfunction(made) or inspect.ismethod(made)) or _has_rngs(value):
+        return False
+    return "rngs" in inspect.signature(made).parameters
+
+
+def _has_rngs(factory: Any) -> bool:
+    # Streams that were bound make the module at once, as they are.
+    return isinstance(factory, functools.partial) and "rngs" in factory.keywords
+
+
+def to_factory(module: Any) -> Any:
+    """Returns what makes a module like this one, which is what a file can hold (S1).
+
+    Args:
+        module: An nnx module, or what makes one.
+
+    Returns:
+        A `ModuleFactory` of its class with what its `get_config()` says; what makes a module, as it
+        is.
+
+    Raises:
+        EncodeModuleError: If the module does not tell the arguments of its constructor.
+    """
+    if not isinstance(module, nnx.Module):
+        return module
+    name = type(module).__name__
+    get_config = getattr(module, "get_config", None)
+    config = get_config() if callable(get_config) else None
+    if isinstance(config, Mapping):
+        tags = {stream.tag for stream in rng_streams(module)}
+        return ModuleFactory.of(type(module), config, tags)
+    raise EncodeModuleError(
+        f"Cannot store {name}.",
+        expected="an nnx module that tells the arguments of its constructor",
+        found="one without get_config()" if config is None else f"get_config() gives {config!r}",
+        fix=f"Pass functools.partial({name}, ...) in its place, or let {name}.get_config() return "
+        "the keyword arguments of its constructor, without rngs.",
+        law="S1",
+    )
+
+
+def call_factory(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
+    """Calls what makes a module, with `rngs` if it takes them.
+
+    In a trace arrays are abstract. A constructor that needs their values, or that keeps them where
+    Flax does not find them, gets values for all that no random number is part of.
+
+    Args:
+        factory: A class, a function, or a `functools.partial`.
+        keys: The key of each stream for its initial values.
+
+    Returns:
+        The module; its streams count quickly.
+
+    Raises:
+        AcceptModuleError: If the call fails or gives something else.
+    """
+    try:
+        module = _call(factory, keys)
+        if trace_state_clean() or not hides_traced_arrays(module):
+            return module
+    except UNTRACEABLE:
+        if trace_state_clean():
+            raise
+    title = f"The module that {_name(factory)} makes"
+    with jax.ensure_compile_time_eval(), held_against(None, where=title):
+        module = _call(factory, keys)
+    if hides_traced_arrays(module):
+        raise _refusal(
+            factory,
+            "one that keeps random numbers where Flax does not find them, as in a function",
+            expected="a module that keeps its arrays in attributes and variables",
+            fix="Keep it in an nnx.Variable, or pass the module itself.",
+        )
+    return module
+
+
+def _call(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
+    named: dict[str, Any] = dict(keys)
+    rngs = nnx.Rngs(**named)
+    use_fast_counts(rng_streams(rngs))
+    try:
+        with _unplaced():
+            module = factory(rngs=rngs) if _takes_rngs(factory) else factory()
+    except UNTRACEABLE:
+        raise
+    except TypeError as error:
+        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
+    if not isinstance(module, nnx.Module):
+        raise _refusal(factory, f"{type(module).__name__}, which is no nnx.Module")
+    mark_traced_arrays(module)
+    return module
+
+
+def _unplaced() -> contextlib.AbstractContextManager[Any]:
+    # Since Flax 0.12 a variable that names mesh axes asks for a mesh; a layer places its own (B5).
+    off = getattr(nnx, "use_eager_sharding", None)
+    context: contextlib.AbstractContextManager[Any]
+    context = off(False) if off else contextlib.nullcontext()
+    return context
+
+
+def abstract_module(factory: Callable[..., Any]) -> nnx.Module:
+    """Makes a module without arrays.
+
+    Args:
+        factory: A class, a function, or a `functools.partial`.
+
+    Returns:
+        The module with `ShapeDtypeStruct` for arrays.
+
+    Raises:
+        AcceptModuleError: If the call fails or gives something else.
+
+    Example:
+
+    ```python
+    >>> abstract_module(functools.partial(nnx.Linear, 3, 2)).kernel.shape
+    (3, 2)
+
+    ```
+    """
+    keys = dict.fromkeys(init_streams(factory), 0)
+    module: nnx.Module = nnx.eval_shape(lambda: call_factory(factory, keys))
+    return module
+
+
+def class_of(factory: Callable[..., Any]) -> type:
+    """Returns the class of what is made; a function must be called for it, without arrays.
+
+    Raises:
+        AcceptModuleError: If the arguments do not fit.
+    """
+    bound = factory if isinstance(factory, functools.partial) else functools.partial(factory)
+    if not isinstance(bound.func, type):
+        return _class_of_made(factory)
+    given = {**bound.keywords, **({"rngs": None} if _takes_rngs(factory) else {})}
+    try:
+        _constructor(bound.func).bind(None, *bound.args, **given)
+    except TypeError as error:
+        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
+    return bound.func
+
+
+def _class_of_made(factory: Callable[..., Any]) -> type:
+    try:
+        return type(abstract_module(factory))
+    except FlaxLayerError:
+        raise
+    except Exception as error:  # what a user wrote may fail in any way
+        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
+
+
+def _constructor(cls: type) -> inspect.Signature:
+    # The signature of an nnx class itself is that of its metaclass.
+    return inspect.signature(inspect.getattr_static(cls, "__init__"))
+
+
+def _takes_rngs(factory: Any) -> bool:
+    while isinstance(factory, functools.partial):
+        if "rngs" in factory.keywords:
+            return False
+        factory = factory.func
+    is_class = isinstance(factory, type)
+    parameters = (_constructor(factory) if is_class else inspect.signature(factory)).parameters
+    return any(name == "rngs" or p.kind is p.VAR_KEYWORD for name, p in parameters.items())
+
+
+def _name(factory: Any) -> str:
+    return getattr(factory, "__name__", None) or repr(factory)
+
+
+def _refusal(
+    factory: Any,
+    found: str,
+    expected: str = "a class, function or functools.partial that makes one, given "
+    "rngs=nnx.Rngs(...)",
+    fix: str = "Bind the arguments: functools.partial(Model, 3, 64).",
+) -> AcceptModuleError:
+    failed = f"FlaxLayer cannot make an nnx module with {_name(factory)}."
+    return AcceptModuleError(failed, expected=expected, found=found, fix=fix, law="B2")

@@ -1,0 +1,95 @@
+"""Given variables of an nnx module: by collection, a state, or a pure dict of one (B4, W2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from flax import nnx
+
+from flaxlayer_core.compat.private_nnx import variable_value
+from flaxlayer_core.modules.nnx.graph import ARRAYS, GraphForm, collection_of
+from flaxlayer_core.trees.paths import Path, key_name
+
+__all__ = ["by_collection"]
+
+
+def by_collection(raw: Mapping[str, Any], form: Callable[[], GraphForm]) -> dict[str, Any]:
+    """Returns a tree of variables as a layer stores it.
+
+    Keys and counts of random streams are left out: they are not stored (R2).
+
+    Args:
+        raw: Collections of arrays; or what `nnx.state` or `nnx.split` returns, whose leaves are
+            variables; or a pure dict of that, whose leaves are arrays.
+        form: Returns what the module is like.
+
+    Returns:
+        Collections of arrays, with text for the keys of mappings.
+
+    Example:
+
+    ```python
+    >>> linear = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    >>> made = lambda: GraphForm.from_module(linear)[0]
+    >>> tree = by_collection(nnx.to_pure_dict(nnx.state(linear)), made)
+    >>> {name: leaf.shape for name, leaf in tree["params"].items()}
+    {'bias': (2,), 'kernel': (3, 2)}
+
+    ```
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(dict(raw), is_leaf=_is_variable)[0]
+    if any(_is_variable(leaf) for _, leaf in leaves):
+        return _nested({_names(keys): leaf for keys, leaf in leaves}, _collection)
+    if all(map(_is_collection, raw)):
+        return {str(name): _with_text_keys(tree) for name, tree in raw.items()}
+    known = {v.path[1:]: v for v in form().variables}
+    paths = {_names(keys): leaf for keys, leaf in leaves}
+    if not paths.keys() <= known.keys():  # no pure dict of this module
+        return {str(name): _with_text_keys(tree) for name, tree in raw.items()}
+    return _nested(
+        {path: leaf for path, leaf in paths.items() if not known[path].is_rng},
+        lambda path, _: known[path].path[0],
+    )
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, nnx.Variable)
+
+
+def _is_collection(name: Any) -> bool:
+    if name == ARRAYS:
+        return True
+    try:
+        nnx.variable_type_from_name(name)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _collection(path: Path, leaf: Any) -> str:
+    del path
+    return collection_of(type(leaf)) if _is_variable(leaf) else ARRAYS
+
+
+def _names(keys: Any) -> Path:
+    return tuple(key_name(key) for key in keys)
+
+
+def _nested(leaves: Mapping[Path, Any], collection: Callable[[Path, Any], str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        if isinstance(leaf, nnx.RngState):
+            continue
+        inner = tree.setdefault(collection(path, leaf), {})
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[path[-1]] = _with_text_keys(variable_value(leaf) if _is_variable(leaf) else leaf)
+    return tree
+
+
+def _with_text_keys(tree: Any) -> Any:
+    if not isinstance(tree, Mapping):
+        return tree
+    return {str(name): _with_text_keys(part) for name, part in tree.items()}

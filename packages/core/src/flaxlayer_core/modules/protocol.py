@@ -1,0 +1,130 @@
+"""What the rest of flaxlayer asks of a Flax module, whichever Flax API it is written in."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import jax
+
+from flaxlayer_core.compat.private_linen import StreamRecord
+from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.trees.paths import Path
+
+__all__ = ["NO_MODES", "FlaxModule", "Modes", "Rngs"]
+
+Rngs = Mapping[str, jax.Array]
+Modes = Mapping[str, bool]
+NO_MODES: Modes = MappingProxyType({})
+
+
+class FlaxModule(Protocol):
+    """A module behind pure functions of its variables.
+
+    `LinenModule` is the implementation for `flax.linen`, `NnxModule` the one for `flax.nnx`;
+    `LazyStateModule` stands before a module that makes state when it is applied.
+    """
+
+    @property
+    def module(self) -> Any:
+        """The user's module object."""
+
+    @property
+    def origin(self) -> Any:
+        """What the user gave: the module, or what makes it, which a file holds then (S5)."""
+
+    @property
+    def draws_itself(self) -> bool:
+        """Whether it is a layer of Flax with streams of its own, which arguments replace (R5)."""
+
+    @property
+    def class_name(self) -> str:
+        """The name of its class, for messages."""
+
+    @property
+    def has_modes(self) -> bool:
+        """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
+
+    @property
+    def has_own_variables(self) -> bool:
+        """Whether its variables are its own, whatever it is called with and given (B4)."""
+
+    @property
+    def valueless(self) -> frozenset[Path]:
+        """Paths of variables that it describes only, so that init makes no values of them (B4)."""
+
+    def is_mode(self, name: str) -> bool:
+        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
+
+    def default_role(self, collection: str) -> Role | None:
+        """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
+
+    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+        """Returns a method as a name, or a function that takes the module first (A3)."""
+
+    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+        """Returns the signature of a method without the module argument."""
+
+    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
+        """Tells whether the module's own configuration already decides an argument (A2)."""
+
+    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+        """Returns the keyword arguments that a partial method has a value for already (A2)."""
+
+    def init(
+        self,
+        rngs: Rngs,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        modes: Modes = NO_MODES,
+    ) -> dict[str, Any]:
+        """Returns initial variables."""
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        method: str | Callable[..., Any],
+        rngs: Rngs,
+        mutable: Any,
+        modes: Modes = NO_MODES,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the outputs of a call and the collections that it may have changed."""
+
+    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what is stored as the tree that the module itself takes (W2)."""
+
+    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a tree of the module's, or a part of one, as it is stored (B4, W2)."""
+
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that partition metadata names for variables, by path (B5).
+
+        Args:
+            variables: What is stored: a tree of arrays or `ShapeDtypeStruct`.
+
+        Returns:
+            For each dimension a name, several, or None; only for variables with metadata.
+        """
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        """Returns the module with variables in the form that it takes itself."""
+
+    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
+        """Returns the streams that it may be given whether it draws from them or not (R1).
+
+        None where a module can ask which it was given, so that these are found one by one.
+        """
+
+    def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
+        """Opens a context that records which rng streams the module asks for (R1)."""
+
+    def call_context(self) -> tuple[Any, ...] | None:
+        """Returns the ambient settings that change a call, None if they cannot be a key (A6)."""

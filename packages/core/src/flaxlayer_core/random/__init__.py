@@ -1,0 +1,1 @@
+"""Random keys: derived from a seed and the names of streams (R2)."""

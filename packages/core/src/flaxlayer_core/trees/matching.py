@@ -1,0 +1,331 @@
+"""Variables that the user gives: whole trees or parts, fitted to what the module makes (B4, W2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxlayer_core.errors import MatchVariablesError
+from flaxlayer_core.message_lists import list_some
+from flaxlayer_core.trees.array_types import holds_numbers
+from flaxlayer_core.trees.paths import Path, flatten_with_paths, format_path
+
+__all__ = [
+    "as_arrays",
+    "as_form",
+    "describe_variable",
+    "fill_missing",
+    "find_misfits",
+    "holds_forms",
+    "is_form",
+    "match_given",
+    "match_variables",
+    "refuse_given",
+    "replace_leaves",
+]
+
+_LISTED, _LONGEST = 20, 300
+
+
+def as_arrays(given: Mapping[str, Any], *, where: str = "variables") -> dict[str, Any]:
+    """Returns a tree of given variables whose leaves have a shape and a dtype.
+
+    Args:
+        given: A tree of arrays, numbers or `ShapeDtypeStruct`, with or without boxes.
+        where: What to name in an error, such as a layer.
+
+    Returns:
+        The same tree; arrays of JAX and NumPy are those that were given.
+
+    Raises:
+        MatchVariablesError: If a leaf holds no numbers; all of them are listed.
+
+    Example:
+
+    ```python
+    >>> as_arrays({"cache": {"index": 3}})
+    {'cache': {'index': array(3, dtype=int32)}}
+
+    ```
+    """
+    pairs, treedef = flatten_with_paths(dict(given))
+    leaves = [_as_array(leaf) for _, leaf in pairs]
+    problems = [
+        f"{format_path(path)}: {problem}"
+        for (path, _), leaf in zip(pairs, leaves, strict=True)
+        if (problem := _no_numbers(leaf))
+    ]
+    if problems:
+        raise refuse_given(where, expected=["arrays of numbers"], found=problems)
+    tree: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
+    return tree
+
+
+def is_form(leaf: Any) -> bool:
+    """Tells whether a leaf has a shape and a dtype, and no value."""
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def holds_forms(tree: Any) -> bool:
+    """Tells whether a leaf of a tree has no value."""
+    return any(map(is_form, jax.tree_util.tree_leaves(tree)))
+
+
+def as_form(tree: Any) -> Any:
+    """Returns a tree of arrays without their values.
+
+    Args:
+        tree: A tree of arrays or of `ShapeDtypeStruct`.
+
+    Returns:
+        The same tree of `ShapeDtypeStruct`, in dtypes that JAX has.
+
+    Example:
+
+    ```python
+    >>> as_form({"params": {"bias": np.ones(2)}})
+    {'params': {'bias': ShapeDtypeStruct(shape=(2,), dtype=float32)}}
+
+    ```
+    """
+    return jax.tree_util.tree_map(_described, tree)
+
+
+def _described(leaf: Any) -> jax.ShapeDtypeStruct:
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
+
+
+def _as_array(leaf: Any) -> Any:
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
+        return leaf
+    if isinstance(leaf, bool | int | float | complex):  # of the dtype that JAX gives it
+        return np.asarray(leaf, jax.dtypes.result_type(type(leaf)))
+    return np.asarray(leaf)
+
+
+def _no_numbers(leaf: Any) -> str:
+    known = isinstance(leaf.dtype, np.dtype)
+    return f"{leaf.dtype}, no numbers" if known and not holds_numbers(leaf.dtype) else ""
+
+
+def match_variables(
+    expected: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    ignored: frozenset[str] = frozenset(),
+    where: str = "variables",
+) -> dict[Path, Any]:
+    """Finds the place of each given array in a tree whose shapes stand.
+
+    Args:
+        expected: The tree that there is: arrays or `ShapeDtypeStruct`.
+        given: A tree of arrays, with or without boxes; leaves and collections may be missing.
+        ignored: Collections that may be given and are left out: those that are transient.
+        where: What to name in an error, such as a layer.
+
+    Returns:
+        The given arrays by path, as they are.
+
+    Raises:
+        MatchVariablesError: If a path is unknown or a shape differs; all of them are listed.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> expected = {"params": {"kernel": np.zeros((2, 3)), "bias": np.zeros(3)}}
+    >>> list(match_variables(expected, {"params": {"bias": np.ones(3)}}))
+    [('params', 'bias')]
+
+    ```
+    """
+    wanted = dict(flatten_with_paths(dict(expected))[0])
+    kept = {name: tree for name, tree in given.items() if name not in ignored}
+    found = _placed(kept, wanted)
+    problems = [
+        f"{format_path(path)}: {problem}"
+        for path, leaf in found.items()
+        if (problem := _problem(wanted.get(path), leaf))
+    ]
+    if problems:
+        expected_there = [describe_variable(path, leaf) for path, leaf in wanted.items()]
+        raise refuse_given(where, expected=expected_there, found=problems)
+    return found
+
+
+def match_given(
+    made: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[Path, Any], list[Path]]:
+    """Finds the place of each given array among those that the module makes.
+
+    Args:
+        made: The tree that init makes: arrays or `ShapeDtypeStruct`.
+        given: A tree as `as_arrays` returns it.
+
+    Returns:
+        The given arrays by the path that the module has for them, of whatever shape; and the paths
+        of those that have no place.
+
+    Example:
+
+    ```python
+    >>> made = {"params": {"kernel": np.zeros((2, 3))}}
+    >>> match_given(made, {"params": {"kernel": np.ones((2, 3)), "b": np.ones(3)}})[1]
+    [('params', 'b')]
+
+    ```
+    """
+    wanted = dict(flatten_with_paths(dict(made))[0])
+    found = _placed(given, wanted)
+    known = {path: leaf for path, leaf in found.items() if path in wanted}
+    return known, [path for path in found if path not in wanted]
+
+
+def find_misfits(made: Mapping[str, Any], fitted: Mapping[Path, Any]) -> dict[Path, str]:
+    """Tells in what given arrays differ from those that the module makes.
+
+    Args:
+        made: The tree that init makes.
+        fitted: Given arrays by path.
+
+    Returns:
+        A text for each path where shapes or kinds of dtypes differ.
+
+    Example:
+
+    ```python
+    >>> find_misfits({"params": {"a": np.zeros(3)}}, {("params", "a"): np.zeros(2)})
+    {('params', 'a'): 'shape [2]'}
+
+    ```
+    """
+    wanted = dict(flatten_with_paths(dict(made))[0])
+    problems = {path: _problem(wanted[path], leaf) for path, leaf in fitted.items()}
+    if not any(problems.values()):
+        problems = {path: _kind_problem(wanted[path], leaf) for path, leaf in fitted.items()}
+    return {path: problem for path, problem in problems.items() if problem}
+
+
+def refuse_given(
+    where: str,
+    *,
+    expected: Iterable[str],
+    found: Iterable[str],
+    missing: Iterable[str] = (),
+    fix: str = "Give the tree that `Module.init` returns for this module, or a part of it.",
+) -> MatchVariablesError:
+    """Returns the error for given variables that do not fit.
+
+    Args:
+        where: What to name, such as a layer.
+        expected: What may stand there.
+        found: What is wrong with each.
+        missing: What was not given, and would be initialised.
+        fix: What the reader can do.
+
+    Returns:
+        The error, to be raised.
+    """
+    list_parts = partial(list_some, most=_LISTED, longest=_LONGEST)
+    absent = list_parts(missing, ", ")
+    return MatchVariablesError(
+        f"{where} does not take the given variables.",
+        expected=list_parts([*expected, *([f"missing: {absent}"] if absent else [])], "; "),
+        found=list_parts(found, "; "),
+        fix=fix,
+        law="B4",
+    )
+
+
+def _placed(given: Mapping[str, Any], wanted: Mapping[Path, Any]) -> dict[Path, Any]:
+    return {_known(path, wanted): leaf for path, leaf in flatten_with_paths(dict(given))[0]}
+
+
+def _known(path: Path, wanted: Mapping[Path, Any]) -> Path:
+    # Flax's state dicts write a box as {"value": array}.
+    return path[:-1] if path not in wanted and path[-1:] == ("value",) else path
+
+
+def _problem(wanted: Any, leaf: Any) -> str:
+    if wanted is None:
+        return "unknown"
+    if not hasattr(leaf, "shape"):
+        leaf = np.asarray(leaf)
+    if problem := _no_numbers(leaf):
+        return problem
+    return "" if tuple(leaf.shape) == tuple(wanted.shape) else f"shape {_shape(leaf)}"
+
+
+def _kind_problem(wanted: Any, leaf: Any) -> str:
+    kinds = (np.inexact, np.integer, np.bool_, jax.dtypes.prng_key)
+    same = all(
+        jax.numpy.issubdtype(wanted.dtype, kind) == jax.numpy.issubdtype(leaf.dtype, kind)
+        for kind in kinds
+    )
+    return "" if same else f"dtype {leaf.dtype}, not {wanted.dtype}"
+
+
+def _shape(leaf: Any) -> str:
+    return str(list(leaf.shape)).replace(" ", "")
+
+
+def describe_variable(path: Path, leaf: Any) -> str:
+    """Returns a variable as messages have it: its path and its shape."""
+    return f"{format_path(path)} {_shape(leaf)}"
+
+
+def replace_leaves(tree: Mapping[str, Any], given: Mapping[Path, Any]) -> dict[str, Any]:
+    """Replaces leaves of a tree by path.
+
+    Args:
+        tree: A tree of variables; its boxes stay.
+        given: Leaves by path, as `match_variables` returns them.
+
+    Returns:
+        A new tree of the same structure.
+
+    Example:
+
+    ```python
+    >>> replace_leaves({"params": {"a": 1, "b": 2}}, {("params", "b"): 3})
+    {'params': {'a': 1, 'b': 3}}
+
+    ```
+    """
+    pairs, treedef = flatten_with_paths(dict(tree))
+    leaves = [given.get(path, leaf) for path, leaf in pairs]
+    overridden: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
+    return overridden
+
+
+def fill_missing(variables: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds what only `extra` has to a nested tree.
+
+    Args:
+        variables: A tree of nested mappings, which wins.
+        extra: Another.
+
+    Returns:
+        A new tree; leaves are not copied.
+
+    Example:
+
+    ```python
+    >>> fill_missing({"params": {"a": 1}}, {"params": {"a": 2, "b": 3}})
+    {'params': {'a': 1, 'b': 3}}
+
+    ```
+    """
+    merged = dict(variables)
+    for name, value in extra.items():
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = fill_missing(merged[name], value)
+    return merged

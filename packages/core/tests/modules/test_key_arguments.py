@@ -1,0 +1,131 @@
+"""Parameters that take random keys."""
+
+import inspect
+import typing
+from typing import Any, Optional
+
+import jax
+import pytest
+from flax import nnx
+
+from flaxlayer_core.compat.private_linen import StreamRecord
+from flaxlayer_core.errors import CallArgumentError
+from flaxlayer_core.modules.key_arguments import KeyArgument, find_key_arguments, make_keys
+from flaxlayer_core.modules.nnx.supplied_rngs import recording_supplied, supplied_rngs
+
+pytestmark = pytest.mark.law("R5")
+
+
+def found(function, **rng_args):
+    arguments = find_key_arguments(inspect.signature(function), rng_args)
+    return [(argument.name, argument.kind, argument.stream) for argument in arguments]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        nnx.Rngs,
+        nnx.Rngs | None,
+        Optional[nnx.Rngs],  # noqa: UP045 - what people write
+        nnx.Rngs | nnx.RngStream | jax.Array | None,
+        typing.Annotated[nnx.Rngs | None, "keys"],
+        "nnx.Rngs",
+        "nnx.Rngs | None",
+        "rnglib.Rngs | rnglib.RngStream | jax.Array | None",
+        "Optional[nnx.Rngs]",
+        "typing.Union[None, 'nnx.Rngs']",
+        Optional["nnx.Rngs"],
+    ],
+)
+def test_an_annotation_tells_the_streams_of_flax(annotation):
+    def call(x, *, streams=None): ...
+
+    call.__annotations__["streams"] = annotation
+    assert found(call) == [("streams", "rngs", None)]
+
+
+def test_a_single_stream_has_the_name_of_its_parameter():
+    def call(x, noise: nnx.RngStream, *, rngs: "nnx.RngStream | None" = None): ...
+
+    assert found(call) == [("noise", "stream", "noise"), ("rngs", "stream", "default")]
+    assert found(call, noise="dropout")[0] == ("noise", "stream", "dropout")
+
+
+@pytest.mark.parametrize("annotation", [inspect.Parameter.empty, Any, object, "Any"])
+def test_the_name_rngs_is_enough(annotation):
+    def call(x, rngs=None): ...
+
+    if annotation is not inspect.Parameter.empty:
+        call.__annotations__["rngs"] = annotation
+    assert found(call) == [("rngs", "rngs", None)]
+
+
+@pytest.mark.parametrize("annotation", [dict, "dict[str, jax.Array]", list[nnx.Rngs], "Rate", "("])
+def test_what_is_annotated_as_something_else_is_left_alone(annotation):
+    def call(x, rngs=None, streams=None): ...
+
+    call.__annotations__.update(rngs=annotation, streams=annotation)
+    assert found(call) == []
+
+
+def test_what_cannot_be_given_by_keyword_is_left_alone():
+    def call(x, noise: nnx.Rngs, /, *args: nnx.Rngs, **rngs): ...
+
+    assert found(call) == []
+
+
+def test_a_name_that_the_method_has_not_is_an_error():
+    def call(x, key=None): ...
+
+    assert found(call, key="noise") == [("key", "key", "noise")]
+    with pytest.raises(CallArgumentError, match=r"(?s)Net\.__call__ has no argument.*x, key.*kye"):
+        find_key_arguments(inspect.signature(call), {"kye": "noise"}, label="Net.__call__")
+
+
+def test_only_a_required_parameter_gets_a_key_that_nothing_is_drawn_from():
+    arguments = [
+        KeyArgument("key", "key", "noise", required=True),
+        KeyArgument("other", "key", "noise", required=False),
+        KeyArgument("rngs", "rngs", None, required=False),
+    ]
+    assert list(make_keys(arguments, {}, optional=False)) == ["key"]
+    assert list(make_keys(arguments, {}, optional=True)) == ["key", "rngs"]
+    key = jax.random.key(3)
+    made = make_keys(arguments, {"noise": key}, optional=True)
+    assert made["key"] is made["other"] is key
+    raw = nnx.Rngs(noise=key)
+    assert jax.random.key_data(made["rngs"].noise()).tolist() == (
+        jax.random.key_data(raw.noise()).tolist()
+    )
+
+
+def asked(use, **keys):
+    with recording_supplied(StreamRecord()) as record:
+        rngs = supplied_rngs({name: jax.random.key(seed) for name, seed in keys.items()})
+        use(rngs)
+    return record
+
+
+@pytest.mark.parametrize(
+    "use", [lambda rngs: rngs.noise(), lambda rngs: rngs["noise"](), lambda rngs: rngs.noise.key]
+)
+@pytest.mark.law("R1")
+def test_a_stream_that_is_missing_or_drawn_from_is_noted(use):
+    record = asked(use, noise=0, dropout=1)
+    assert record.drawn == {"noise"}
+    with recording_supplied(StreamRecord()) as record, pytest.raises((AttributeError, KeyError)):
+        use(supplied_rngs({}))
+    assert record.missing == "noise"
+    assert asked(use, default=0).replaced == {"noise"}
+
+
+@pytest.mark.law("R1")
+def test_questions_and_forks_are_noted():
+    assert asked(lambda rngs: "noise" in rngs).asked == {"noise"}
+    assert asked(lambda rngs: hasattr(rngs, "noise")).asked == {"noise"}
+    assert asked(lambda rngs: hasattr(rngs, "shape")).asked == set()
+    assert asked(lambda rngs: rngs(), default=0).drawn == {"default"}
+    if hasattr(nnx.Rngs, "split"):
+        with pytest.raises(AttributeError, match="noise"):
+            asked(lambda rngs: rngs.fork().noise())
+        assert asked(lambda rngs: rngs.split(2), noise=0).drawn == {"noise"}

@@ -1,0 +1,227 @@
+"""Call arguments: arrays travel, everything else is structure (A1, A5)."""
+
+import enum
+import math
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flaxlayer_core import (
+    CallArgumentError,
+    is_array,
+    partition,
+    unwrap_statics,
+    wrap_statics,
+)
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+class Level(enum.IntEnum):
+    ONE = 1
+
+
+@flax.struct.dataclass
+class Batch:
+    tokens: object
+    weight: object = None
+    kind: object = flax.struct.field(pytree_node=False, default="text")
+
+
+def identical(left, right):
+    """Same types and structure, the very same arrays, equal statics."""
+    if is_array(left) or left is None:
+        return left is right
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, Batch):
+        return all(
+            identical(getattr(left, name), getattr(right, name))
+            for name in ("tokens", "weight", "kind")
+        )
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(identical(left[k], right[k]) for k in left)
+    if isinstance(left, (tuple, list)):
+        return len(left) == len(right) and all(map(identical, left, right))
+    return repr(left) == repr(right)
+
+
+arrays = st.builds(lambda n: np.zeros(n), st.integers(0, 2))
+statics = st.sampled_from([None, True, 1, 0.0, -0.0, math.nan, "relu", Color.RED, math.sqrt, 2j])
+trees = st.recursive(
+    arrays | statics,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        st.builds(Batch, inner, inner, st.sampled_from(["text", "image"])),
+    ),
+    max_leaves=8,
+)
+
+
+def structure(*args, **kwargs):
+    return partition(args, kwargs)[1]
+
+
+@pytest.mark.law("A1")
+@settings(deadline=None)
+@given(
+    st.lists(trees, max_size=3).map(tuple),
+    st.dictionaries(st.sampled_from(["mask", "scale", "mode"]), trees, max_size=2),
+)
+def test_merge_undoes_split(args, kwargs):
+    found, rest = partition(args, kwargs)
+    assert all(map(is_array, found))
+    assert identical(rest.merge(found), (args, kwargs))
+
+
+@pytest.mark.law("A1")
+@settings(deadline=None)
+@given(trees)
+def test_a_structure_equals_and_hashes_like_that_of_the_same_call(tree):
+    first, again = structure(tree), structure(jax.tree_util.tree_map(lambda leaf: leaf, tree))
+    assert first == again
+    assert hash(first) == hash(again)
+
+
+@pytest.mark.law("A1")
+def test_arrays_come_in_the_order_of_the_tree_positional_first():
+    one, two, three = (np.full(1, n) for n in range(3))
+    found, _ = partition(({"b": two, "a": one},), {"z": three})
+    assert [array.item() for array in found] == [0, 1, 2]
+
+
+@pytest.mark.law("A1")
+def test_merge_takes_other_arrays_in_the_places_of_the_first():
+    _, rest = partition((np.ones(2), "relu", Batch(np.ones(3), 0.5)), {"mask": None})
+    args, kwargs = rest.merge(["x", "tokens"])
+    assert args == ("x", "relu", Batch("tokens", 0.5))
+    assert kwargs == {"mask": None}
+
+
+@pytest.mark.law("A1")
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (1, True),
+        (1, 1.0),
+        (1, 1 + 0j),
+        (1, Level.ONE),
+        (0, False),
+        (0, None),
+        (0.0, -0.0),
+        (0j, -0j),
+        ("a", b"a"),
+        ("relu", "gelu"),
+        (math.sqrt, math.exp),
+        ((), []),
+        ((1,), [1]),
+        (Batch(1, kind="text"), Batch(1, kind="image")),
+    ],
+)
+def test_arguments_that_make_different_programs_have_different_structures(left, right):
+    assert structure(left) != structure(right)
+
+
+@pytest.mark.law("A1")
+def test_nan_is_one_static_value():
+    assert structure(math.nan) == structure(float("nan"))
+
+
+@pytest.mark.law("A1")
+def test_a_static_value_and_an_array_have_different_structures():
+    assert structure(1.0) != structure(np.float32(1.0))
+
+
+@pytest.mark.law("A1")
+def test_positional_and_keyword_arguments_have_different_structures():
+    assert structure(1) != structure(x=1)
+
+
+@pytest.mark.law("A1")
+def test_the_values_and_shapes_of_arrays_are_no_part_of_the_structure():
+    assert structure(np.zeros(2)) == structure(jnp.ones((3, 3)))
+
+
+@pytest.mark.law("A1")
+def test_a_structure_is_unequal_to_anything_else():
+    assert structure() != ()
+
+
+@pytest.mark.law("A1")
+def test_an_argument_that_cannot_be_hashed_is_explained():
+    with pytest.raises(CallArgumentError) as caught:
+        partition((np.ones(2), {1, 2}, "relu"), {})
+    assert str(caught.value).splitlines() == [
+        "A call got an argument that is neither an array nor hashable.",
+        "Expected: arrays, or hashable values (str, bool, int, float, enum, callable)",
+        "Found: {1, 2}",
+        "Fix: Pass arrays as arrays and settings as hashable values.",
+        "Law: A1",
+    ]
+
+
+@pytest.mark.law("A1")
+def test_a_dataclass_field_that_is_no_child_need_not_be_hashable():
+    listed, again, other = (structure(Batch(np.ones(2), kind=[n])) for n in (1, 1, 2))
+    assert hash(listed) == hash(again)
+    assert listed == again != other
+
+
+@pytest.mark.law("A1")
+@pytest.mark.parametrize(
+    "value",
+    [np.ones(1), np.float32(1), jnp.ones(1), jax.ShapeDtypeStruct((1,), "int32")],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_a_shape_and_a_dtype_is_an_array(value):
+    assert is_array(value)
+
+
+@pytest.mark.law("A1")
+def test_a_traced_value_is_an_array():
+    seen = []
+    jax.eval_shape(lambda x: seen.append(is_array(x)), 1.0)
+    assert seen == [True]
+
+
+@pytest.mark.law("A1")
+def test_a_typed_key_is_an_array():
+    assert is_array(jax.random.key(0))
+
+
+@pytest.mark.law("A1")
+@pytest.mark.parametrize(
+    "value", [1, 1.0, True, None, "x", np.float32, np.dtype("int8"), Color.RED]
+)
+def test_numbers_names_and_dtypes_are_no_arrays(value):
+    assert not is_array(value)
+
+
+@pytest.mark.law("A5")
+@settings(deadline=None)
+@given(trees)
+def test_unwrap_undoes_wrap(tree):
+    assert identical(unwrap_statics(wrap_statics(tree)), tree)
+
+
+@pytest.mark.law("A5")
+def test_outputs_that_are_no_arrays_come_through_a_compiled_function():
+    def run(x):
+        return wrap_statics({"x": x, "name": "relu", "n": 3, "none": None})
+
+    outputs = unwrap_statics(jax.jit(run)(jnp.ones(2)))
+    assert {name: outputs[name] for name in ("name", "n", "none")} == {
+        "name": "relu",
+        "n": 3,
+        "none": None,
+    }
+    assert outputs["x"].tolist() == [1, 1]

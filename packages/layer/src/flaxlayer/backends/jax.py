@@ -1,0 +1,105 @@
+"""The JAX backend: Keras holds the arrays that the module takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import keras
+import numpy as np
+from jax import export
+
+from flaxlayer.backends.dtypes import canonical_dtype
+from flaxlayer.backends.protocol import Run
+from flaxlayer.compat import private_keras as compat
+from flaxlayer_core import ArraySpec, Role, VariableSpec, escape_part, trace_state_clean
+
+if TYPE_CHECKING:
+    from flaxlayer.program import PureCall
+
+__all__ = ["JaxBackend"]
+
+
+class JaxBackend:
+    """Calls are compiled by `jax.jit` outside of traces, and inlined in them (A6)."""
+
+    compiles_traces = False
+
+    def is_outermost(self) -> bool:
+        """Tells whether no JAX transformation is tracing."""
+        return trace_state_clean()
+
+    def may_wait(self) -> bool:
+        """Returns True: no thread of JAX waits for another one."""
+        return True
+
+    def is_value(self, array: Any) -> bool:
+        """Tells whether this is an array of JAX or NumPy, and no typed key."""
+        return isinstance(array, jax.Array | np.ndarray) and isinstance(array.dtype, np.dtype)
+
+    def has_values(self, arrays: Sequence[Any]) -> bool:
+        """Tells whether none of them is abstract or traced."""
+        abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)
+        return not any(isinstance(array, abstract) for array in arrays)
+
+    def describe(self, array: Any) -> ArraySpec:
+        """Returns shape and dtype; 64-bit types only under x64."""
+        # In Keras's symbolic traces unknown dimensions are symbols of JAX, which no file can hold.
+        shape = (None if export.is_symbolic_dim(dim) else dim for dim in array.shape)
+        return ArraySpec(tuple(shape), canonical_dtype(array.dtype))
+
+    def compile(self, program: PureCall) -> Run:
+        """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
+        return jax.jit(program)
+
+    def run_inline(self, program: PureCall, *, traceable: bool) -> Run:
+        """Returns the program itself."""
+        del traceable
+        if compat.in_jax2tf():
+            _convert_for_tensorflow()
+        return program
+
+    def preflight(
+        self,
+        program: Callable[[bool], PureCall],
+        values: Sequence[Any],
+        arrays: Sequence[ArraySpec],
+    ) -> None:
+        """Finds nothing: JAX runs what the module is written in."""
+
+    def to_backend(self, array: Any) -> Any:
+        """Returns the array itself."""
+        return array
+
+    def to_jax(self, array: Any) -> jax.Array:
+        """Returns the array itself."""
+        value: jax.Array = array
+        return value
+
+    def keep(self, variable: keras.Variable) -> Any:
+        """Returns the array itself, from a device that has its own memory as one of NumPy."""
+        value = variable.value
+        hosted = all(device.platform == "cpu" for device in value.devices())
+        return value if hosted or not value.is_fully_addressable else np.asarray(value)
+
+    def creating(self) -> contextlib.AbstractContextManager[Any]:
+        """Opens a context for values: older Keras copies what it is given (B3)."""
+        return jax.ensure_compile_time_eval()
+
+    def variable_name(self, part: str) -> str:
+        """Returns the part as paths have it."""
+        return escape_part(part)
+
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+        """Returns none."""
+        del spec, role
+        return {}
+
+
+def _convert_for_tensorflow() -> None:
+    # Late, for what needs TensorFlow: jax2tf has it.
+    from flaxlayer.backends.tensorflow.conversions import convert_portably
+
+    convert_portably()

@@ -1,0 +1,155 @@
+"""A layer's program as a function of tensors: lowered once for each form of its inputs (K2)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+from flaxlayer.backends.tensorflow.forms import NoFormError, first_form, tied_axes
+from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
+from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall
+from flaxlayer.backends.tensorflow.recording import current_recording
+from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
+from flaxlayer.compat.private_jax2tf import jit_is_disabled, trace_context
+from flaxlayer.recently_used import RecentlyUsed
+from flaxlayer_core import ArraySpec, LowerModuleError, abstract_inputs
+
+if TYPE_CHECKING:
+    from flaxlayer.program import PureCall
+
+__all__ = ["LoweredCall"]
+
+_SEED = ArraySpec((2,), np.dtype("uint32"))
+
+
+class LoweredCall:
+    """A program that runs in TensorFlow, eagerly and in any `tf.function`.
+
+    Eagerly under `jax.disable_jit` it runs op by op in JAX.
+
+    Args:
+        program: The call as a pure function of arrays of JAX.
+    """
+
+    def __init__(self, program: PureCall) -> None:
+        self._program = program
+        self._lowered: RecentlyUsed[Any, _LoweredProgram] = RecentlyUsed()
+
+    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
+        """Runs the program; see `PureCall.__call__`.
+
+        Raises:
+            LowerModuleError: If an operation cannot run in TensorFlow, or none of the ways to read
+                unknown dimensions suits the module (K4).
+        """
+        if jit_is_disabled() and tf.executing_eagerly():  # A6
+            return OpByOpCall(self._program)(values, seed, arrays)
+        seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
+        tensors = [*map(to_tensor, values), *map(to_tensor, arrays), *seeds]
+        specs = [*map(describe, tensors[: len(values)]), *map(describe, arrays)]
+        specs += map(describe, seeds)
+        try:
+            lowered = self._lower(specs, len(values))
+        except NoFormError as error:
+            raise self._refusal(specs[len(values) :], error) from error
+        outputs, changed, transient, loss, following = lowered(tensors)
+        if following is not None:
+            following = tf.cast(following, seed.dtype)
+        return outputs, changed, transient, loss, following
+
+    def preflight(
+        self, values: Sequence[ArraySpec], arrays: Sequence[ArraySpec], *, gradient: bool
+    ) -> None:
+        """Lowers the program for such inputs, or for some sizes of their unknown dimensions (K4).
+
+        Args:
+            values: The stored values.
+            arrays: The arrays of the arguments.
+            gradient: Whether to lower the gradient too.
+
+        Raises:
+            LowerModuleError: If an operation cannot run in TensorFlow.
+        """
+        specs = [*values, *arrays, *([_SEED] if self._program.plan.streams else [])]
+        # Calls of known sizes may be all that the layer is meant for.
+        for choice in (specs, *_sized(specs)):
+            with contextlib.suppress(NoFormError):
+                lowered = self._lower(choice, len(values))
+                if gradient:
+                    lowered.function.has_gradient()  # a module without one is for inference
+                return
+
+    def _lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
+        key = (tuple(specs), trace_context())
+        lowered = self._lowered.get(key)
+        if lowered is None:
+            lowered = first_form(specs, lambda form: _LoweredProgram(self._program, form, count))
+            self._lowered[key] = lowered
+        return lowered
+
+    def _refusal(self, specs: Sequence[ArraySpec], error: Exception) -> LowerModuleError:
+        unknown = [str(spec) for spec in specs if spec.unknown_axes]
+        return LowerModuleError(
+            f"{self._program.probe.title} cannot run on inputs of unknown size on the TensorFlow "
+            "backend.",
+            expected="a module that JAX can trace for any size",
+            found=f"{', '.join(unknown)}: {error}",
+            fix="Give the sizes: keras.Input(batch_shape=...), a tf.data pipeline with "
+            "batch(..., drop_remainder=True), or compile(run_eagerly=True).",
+            law="K4",
+        )
+
+
+class _LoweredProgram:
+    def __init__(self, program: PureCall, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
+        self._structure: Any = None
+        self._where, self._tied, self._count = program.probe.title, tied_axes(form), count
+        seeded = bool(program.plan.streams)
+
+        def flat(*arrays: Any) -> list[Any]:
+            values, rest = arrays[:count], arrays[count:]
+            seed, given = (rest[-1], rest[:-1]) if seeded else (None, rest)
+            leaves, self._structure = jax.tree_util.tree_flatten(program(values, seed, given))
+            return [jnp.asarray(leaf) for leaf in leaves]
+
+        title, platforms = program.probe.title, program.platforms
+        self.function = DifferentiableFunction(
+            flat, form, where=title, platforms=platforms, keep_residuals=program.plan.training
+        )
+
+    def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
+        if self._tied and current_recording() is None:
+            with tf.control_dependencies(self._checks(tensors)):
+                tensors = list(map(tf.identity, tensors))
+        return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
+
+    def _checks(self, tensors: Sequence[tf.Tensor]) -> list[Any]:
+        # K4: else XLA says it, in words of its own.
+        checks = []
+        for (first, axis), *others in self._tied:
+            size = tf.shape(tensors[first])[axis]
+            for position, other in others:
+                checks.append(
+                    tf.debugging.assert_equal(
+                        tf.shape(tensors[position])[other],
+                        size,
+                        f"{self._where} was traced on the TensorFlow backend for equal sizes: axis "
+                        f"{axis} of array {first - self._count} and axis {other} of array "
+                        f"{position - self._count} of its inputs, which are not known before. It "
+                        "cannot be traced for different ones. Give the sizes: "
+                        "keras.Input(batch_shape=...), or compile(run_eagerly=True). Law: K4",
+                    )
+                )
+        return [check for check in checks if check is not None]
+
+
+def _sized(specs: Sequence[ArraySpec]) -> Iterator[list[ArraySpec]]:
+    for binding in abstract_inputs(specs):
+        if binding.varied:
+            yield list(map(describe, binding.arrays))

@@ -1,0 +1,87 @@
+"""A module that branches on values: it runs op by op in JAX, on eager tensors (A6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+from flaxlayer.backends.tensorflow.gradients import as_list
+from flaxlayer.backends.tensorflow.tensors import to_jax, to_tensor
+from flaxlayer.backends.vjp import differentiable_positions, vjp_function
+from flaxlayer_core import LowerModuleError
+
+if TYPE_CHECKING:
+    from flaxlayer.program import PureCall
+
+__all__ = ["OpByOpCall"]
+
+
+class OpByOpCall:
+    """A program that needs the values of its inputs.
+
+    Args:
+        program: The call as a pure function of arrays of JAX.
+
+    Raises:
+        LowerModuleError: If TensorFlow is tracing: then there are no values (K4).
+    """
+
+    def __init__(self, program: PureCall) -> None:
+        if not tf.executing_eagerly():
+            raise LowerModuleError(
+                f"{program.probe.title} cannot run in a tf.function.",
+                expected="a module that JAX can trace",
+                found="a module that branches on values",
+                fix="Use compile(run_eagerly=True), or write it with jax.lax.cond.",
+                law="K4",
+            )
+        self._program = program
+        self._structure: Any = None
+
+    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
+        """Runs the program; see `PureCall.__call__`."""
+        count = len(values)
+        seeded = None if seed is None else to_jax(seed).astype(jnp.uint32)
+
+        numbers = {i: value for i, value in enumerate(arrays) if type(value) in (float, complex)}
+
+        def flat(*given: Any) -> list[Any]:
+            inputs = [numbers.get(index, value) for index, value in enumerate(given[count:])]
+            result = self._program(given[:count], seeded, inputs)
+            leaves, self._structure = jax.tree_util.tree_flatten(result)
+            return [jnp.asarray(leaf) for leaf in leaves]
+
+        tensors = [*map(to_tensor, values), *map(to_tensor, arrays)]
+        leaves = as_list(_run(flat)(*tensors))
+        outputs, changed, transient, loss, following = jax.tree_util.tree_unflatten(
+            self._structure, leaves
+        )
+        if following is not None:
+            following = tf.cast(following, seed.dtype)
+        return outputs, changed, transient, loss, following
+
+
+def _run(flat: Callable[..., list[Any]]) -> Callable[..., Any]:
+    @tf.custom_gradient
+    def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+        given = list(map(to_jax, tensors))
+        results = flat(*given)
+
+        def gradient(*cotangents: tf.Tensor) -> list[tf.Tensor | None]:
+            free, bound = differentiable_positions(given), differentiable_positions(results)
+            pull = vjp_function(flat, len(given), free)
+            found: list[tf.Tensor | None] = [None] * len(given)
+            pulled = pull(*given, *(to_jax(cotangents[index]) for index in bound))
+            for index, value in zip(free, pulled, strict=True):
+                found[index] = to_tensor(value)
+            return found
+
+        return [tf.convert_to_tensor(np.asarray(result)) for result in results], gradient
+
+    function: Callable[..., Any] = run
+    return function

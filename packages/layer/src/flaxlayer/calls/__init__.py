@@ -1,0 +1,1 @@
+"""Calls: from the arguments of a Keras layer to a run of the module, and back."""

@@ -1,0 +1,61 @@
+"""What a symbolic call returns: Keras tensors in the form of the module's outputs (A5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import keras
+
+from flaxlayer.inputs import arrays_of
+from flaxlayer_core import ArraySpec, Outline, has_sealed, outline_outputs, output_specs
+
+__all__ = ["OutputForm"]
+
+
+@dataclass(frozen=True)
+class OutputForm:
+    """The outputs of a symbolic call.
+
+    Attributes:
+        specs: Their arrays.
+        outline: What else is in them.
+        is_plain: Whether Keras finds the same arrays in them, and nothing else.
+    """
+
+    specs: tuple[ArraySpec, ...]
+    outline: Outline
+    is_plain: bool
+
+    @classmethod
+    def of(
+        cls, inputs: Sequence[ArraySpec], run: Callable[[Sequence[jax.ShapeDtypeStruct]], Any]
+    ) -> OutputForm:
+        """Finds the outputs by abstract evaluation.
+
+        Args:
+            inputs: The arrays of the arguments, with unknown dimensions.
+            run: Returns the outputs for abstract arrays, as `wrap_statics` gives them.
+        """
+        wrapped: list[Any] = []
+
+        def arrays(abstract: Sequence[jax.ShapeDtypeStruct]) -> list[Any]:
+            wrapped.append(run(abstract))
+            return arrays_of(wrapped[-1])
+
+        specs = tuple(output_specs(inputs, arrays))
+        outline = outline_outputs(wrapped[-1])
+        tensors = [_tensor(spec) for spec in specs]
+        seen = keras.tree.flatten(outline.fill(tensors))
+        same = len(seen) == len(tensors) and all(map(lambda a, b: a is b, seen, tensors))
+        return cls(specs, outline, is_plain=same and not has_sealed(wrapped[-1]))
+
+    def tensors(self) -> list[keras.KerasTensor]:
+        """Returns a new Keras tensor for each array."""
+        return [_tensor(spec) for spec in self.specs]
+
+
+def _tensor(spec: ArraySpec) -> keras.KerasTensor:
+    return keras.KerasTensor(spec.shape, spec.dtype)

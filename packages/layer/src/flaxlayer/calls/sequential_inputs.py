@@ -1,0 +1,56 @@
+"""The dtypes that Sequential models give their layers (A10)."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+from keras.backend import standardize_dtype
+
+from flaxlayer.compat import private_keras as compat
+
+__all__ = ["is_asking", "open_inputs"]
+
+_ASKING: ContextVar[bool] = ContextVar("asking", default=False)
+
+
+def open_inputs() -> list[Any]:
+    """Gives Sequential models that are being built the dtypes of what they were called on.
+
+    Keras takes the compute dtype of the first layer for that of the inputs, and casts them.
+
+    Returns:
+        The input layers of those that got only a shape: the first call says their dtypes.
+    """
+    left_open: list[Any] = []
+    if is_asking():
+        return left_open
+    for build in compat.sequential_builds():
+        if not _passes_on(build, "int32"):
+            continue
+        supposed = bool(left_open) or compat.in_symbolic_scope()
+        dtype = getattr(build.given, "dtype", None) and standardize_dtype(build.given.dtype)
+        if dtype is None or (supposed and dtype == keras.config.floatx()):
+            left_open.append(build.leave_open())
+        elif dtype not in ("float32", "float64") and _passes_on(build, dtype):
+            build.retype(dtype)
+    return left_open
+
+
+def is_asking() -> bool:
+    """Tells whether the layers of a model are only asked which dtypes they pass on.
+
+    A layer of ours among them answers as it is: it builds nothing for the question.
+    """
+    return _ASKING.get()
+
+
+def _passes_on(build: compat.SequentialBuild, dtype: str) -> bool:
+    token = _ASKING.set(True)
+    try:
+        return build.passed_on(dtype) == dtype
+    except Exception:  # a layer before this one may refuse it in any way
+        return False
+    finally:
+        _ASKING.reset(token)

@@ -1,0 +1,135 @@
+"""Errors that a module raises, on their way through Keras (A9).
+
+Keras makes a new error of the same class from one text for each that leaves `Layer.call`. Many
+classes cannot be made so, those of JAX among them, or lose their words and fields then. Such an
+error is passed on as the object that it is, marked, with what helps added to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from flaxlayer.compat import private_keras as compat
+from flaxlayer_core import UNTRACEABLE, BuildModuleError, FlaxLayerError, RunModuleError
+
+__all__ = ["JAX_ERRORS", "explained", "explaining"]
+
+JAX_ERRORS: tuple[type[Exception], ...] = tuple(
+    found
+    for found in vars(jax.errors).values()
+    if isinstance(found, type) and issubclass(found, Exception)
+)
+_LIBRARIES = ("builtins", "flax", "flaxlayer_core", "jax", "jaxlib", "keras", "numpy")
+_VALUE_NEEDED = (
+    "It needs the value of an array while the call is traced: by fit, evaluate, predict or a "
+    "functional model, by jax.jit, jax.vmap or jax.checkpoint, or by keras.RematScope. Outside of "
+    "traces it runs op by op.",
+    "Write the branch with jax.lax.cond, jax.lax.while_loop or jnp.where; give what decides it as "
+    "a Python value, which is static; or, for predict alone, use compile(run_eagerly=True).",
+)
+_ESCAPED = (
+    "A traced array has left the call that made it, by a side effect: an attribute, a global or a "
+    "closure of the module keeps it.",
+    "Keep it in a variable of the module, sow it, or return it.",
+)
+
+
+def explained(error: Exception, where: str) -> Exception:
+    """Returns the error to raise for one that a module raised.
+
+    Args:
+        error: What was raised.
+        where: The layer and its method.
+
+    Returns:
+        The error itself, so that its class, words and fields stay: one of JAX with the layer and
+        what to do in its text, any other with the layer in a note. A `RunModuleError` with its
+        words where Keras would lose them and the error cannot be marked.
+
+    Example:
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> try:
+    ...     jax.jit(bool)(jnp.ones(()))
+    ... except jax.errors.ConcretizationTypeError as error:
+    ...     print(str(explained(error, "Layer 'net' (Net.__call__)")).splitlines()[-2])
+    Layer 'net' (Net.__call__) raised this. It needs the value of ...
+
+    ```
+    """
+    error = _beneath(error)
+    if compat.keeps_message(error):  # explained on an inner level
+        return error
+    own = isinstance(error, FlaxLayerError)
+    if not own and not isinstance(error, JAX_ERRORS) and _survives_keras(error):
+        return error
+    if not compat.keep_message(error):
+        return _told_instead(error, where)
+    if isinstance(error, JAX_ERRORS):
+        _add_text(error, where)
+    elif not own:
+        error.add_note(f"{where} raised this.")
+    return error
+
+
+def _beneath(error: Exception) -> Exception:
+    # What JAX says of tracing, and the classes of the user's own, are for others to catch.
+    cause = error.__cause__
+    if not isinstance(error, BuildModuleError) or not isinstance(cause, Exception):
+        return error
+    told = isinstance(cause, (*UNTRACEABLE, jax.errors.UnexpectedTracerError))
+    return cause if told or type(cause).__module__.split(".")[0] not in _LIBRARIES else error
+
+
+def explaining(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a method of a layer raise what `explained` makes of its errors."""
+
+    @functools.wraps(method)
+    def run(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(layer, *args, **kwargs)
+        except Exception as error:
+            told = explained(error, f"Layer {layer.name!r} ({layer._method_call.label})")
+            if told is error:
+                raise
+            raise told from (None if told is error.__cause__ else error)
+
+    return run
+
+
+def _told_instead(error: Exception, where: str) -> RunModuleError:
+    told = RunModuleError(
+        f"{where} raised {type(error).__name__}: {error}",
+        fix="Correct what the module does, or what it is given.",
+        law="A9",
+    )
+    compat.keep_message(told)
+    return told
+
+
+def _add_text(error: Exception, where: str) -> None:
+    what, fix = "", ""
+    if isinstance(error, UNTRACEABLE):
+        what, fix = _VALUE_NEEDED
+    elif isinstance(error, jax.errors.UnexpectedTracerError):
+        what, fix = _ESCAPED
+    lines = [str(error), f"{where} raised this. {what}".rstrip(), *([f"Fix: {fix}"] if fix else ())]
+    error.args = ("\n".join(lines), *error.args[1:])
+
+
+def _survives_keras(error: Exception) -> bool:
+    # What Keras makes of it has its class and its words: a plain class, one text, nothing else.
+    cls = type(error)
+    plain = (
+        isinstance(cls.__init__, types.WrapperDescriptorType)
+        and isinstance(cls.__new__, types.BuiltinFunctionType)
+        and isinstance(cls.__str__, types.WrapperDescriptorType)
+    )
+    fields = set(getattr(error, "__dict__", ())) - {"__notes__"}
+    return plain and not fields and len(error.args) == 1 and isinstance(error.args[0], str)

@@ -1,0 +1,1 @@
+"""Layers in files: configurations, weights, and what they may hold (S1 to S6)."""

@@ -1,0 +1,129 @@
+"""Reads what Orbax wrote: first what it says of its arrays, then those that are wanted (S3)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxlayer.saving.checkpoints.array_trees import MAX_DEPTH
+
+__all__ = ["METADATA", "read_orbax"]
+
+METADATA = "_METADATA"
+_METADATA_BYTES, _MAX_ARRAYS, _MAX_CHUNKS = 64 << 20, 1 << 18, 1 << 16
+_EXPANSION, _SMALL = 100, 64 << 20
+
+
+def read_orbax(
+    path: Path, choose: Callable[[Any], Any], check: Callable[[Any], int] | None = None
+) -> Any:
+    """Reads a checkpoint of Orbax.
+
+    Args:
+        path: The directory of one item.
+        choose: Returns what is wanted of the tree; the rest is not read.
+        check: Raises an error where shapes and dtypes of what is wanted do not fit; returns how
+            many bytes those take that do. Without it a checkpoint may hold so much as is in
+            proportion to its size.
+
+    Returns:
+        What is wanted, with NumPy arrays.
+
+    Raises:
+        ImportError: If Orbax is not installed.
+        ValueError: If the checkpoint is refused.
+        Exception: What Orbax raises of a damaged one.
+    """
+    import orbax.checkpoint as ocp
+
+    disk = _size_on_disk(path)
+    _check_names(path / METADATA)
+    handler = ocp.PyTreeCheckpointHandler(type_handler_registry=_as_arrays(ocp))
+    with ocp.Checkpointer(handler) as checkpointer:
+        stored = checkpointer.metadata(path).item_metadata.tree
+        wanted = choose(stored)
+        specs = jax.tree_util.tree_map(_spec, wanted)
+        _check_sizes(disk, specs, 0 if check is None else check(specs))
+        ids = set(map(id, jax.tree_util.tree_leaves(wanted)))
+        item = jax.tree_util.tree_map(lambda s: s if id(s) in ids else ocp.PLACEHOLDER, stored)
+        # NumPy arrays: the devices of the process that saved are not those of this one.
+        as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+        args = jax.tree_util.tree_map(lambda _: as_numpy, item)
+        restore = ocp.args.PyTreeRestore(item=item, restore_args=args)
+        return choose(checkpointer.restore(path, args=restore))
+
+
+def _as_arrays(ocp: Any) -> Any:
+    # Of what a checkpoint calls a scalar, or an array of JAX, Orbax would not tell the true shape.
+    class Arrays(ocp.type_handlers.NumpyHandler):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self._name = name
+
+        def typestr(self) -> str:
+            return self._name
+
+    return ocp.type_handlers.create_type_handler_registry(
+        (np.ndarray, Arrays("np.ndarray")),
+        (jax.Array, Arrays("jax.Array")),
+        (int, Arrays("scalar")),
+        (str, ocp.type_handlers.StringHandler()),
+    )
+
+
+def _check_names(metadata: Path) -> None:
+    size = metadata.stat().st_size
+    if size > _METADATA_BYTES:
+        raise ValueError(f"{METADATA} of {size:,} bytes")
+    entries = json.loads(metadata.read_bytes())["tree_metadata"]
+    if len(entries) > _MAX_ARRAYS:
+        raise ValueError(f"{len(entries):,} arrays")
+    for entry in entries.values():
+        keys = [str(part["key"]) for part in entry["key_metadata"]]
+        if len(keys) > MAX_DEPTH:
+            raise ValueError(f"an array {len(keys):,} names deep")
+        # S3: Orbax makes a path of the names.
+        if any(".." in key.split("/") or key.startswith("/") for key in keys):
+            raise ValueError(f"the name {'/'.join(keys)[:200]!r}, which is a path")
+
+
+def _spec(stored: Any) -> jax.ShapeDtypeStruct:
+    if not isinstance(getattr(stored, "dtype", None), np.dtype):
+        raise ValueError(f"{str(stored.name)[:200]!r}, which is no array")
+    spec = jax.ShapeDtypeStruct(stored.shape, stored.dtype)
+    chunk = getattr(stored.storage, "chunk_shape", None) or spec.shape
+    count = math.prod(-(-dim // max(1, size)) for dim, size in zip(spec.shape, chunk, strict=True))
+    size = math.prod(chunk) * spec.dtype.itemsize
+    if size > max(_SMALL, 4 * _nbytes(spec)) or count > _MAX_CHUNKS:
+        raise ValueError(f"{count:,} chunks of {size:,} bytes")
+    return spec
+
+
+def _size_on_disk(path: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            known = os.stat(os.path.join(folder, name))
+            if not stat.S_ISREG(known.st_mode):  # one would wait for a pipe
+                raise ValueError(f"{name[:200]!r}, which is no file")
+            total += known.st_size
+    return total
+
+
+def _check_sizes(disk: int, wanted: Any, known: int) -> None:
+    bound = known + _SMALL + _EXPANSION * disk
+    total = sum(_nbytes(spec) for spec in jax.tree_util.tree_leaves(wanted))
+    if total > bound:
+        raise ValueError(f"{total:,} bytes of arrays in {disk:,} bytes of files")
+
+
+def _nbytes(spec: Any) -> int:
+    return int(math.prod(spec.shape) * spec.dtype.itemsize)

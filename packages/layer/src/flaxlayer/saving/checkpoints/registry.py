@@ -1,0 +1,171 @@
+"""Variables from the files that other programs write: msgpack, safetensors, Orbax (W2)."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flaxlayer.extras import missing_extra
+from flaxlayer.saving.checkpoints.array_trees import find_odd_leaf
+from flaxlayer.saving.checkpoints.msgpack import read_msgpack
+from flaxlayer.saving.checkpoints.orbax import METADATA, read_orbax
+from flaxlayer.saving.checkpoints.safetensors import read_safetensors
+from flaxlayer_core import FlaxLayerError, ImportExtraError, ReadVariablesError, explain
+
+__all__ = ["read_fitting", "read_variables", "state_variables"]
+
+_TRAINING_ONLY = frozenset({"step", "opt_state", "tx", "apply_fn"})
+
+
+def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a tree of variables for `FlaxLayer.load_flax_variables` (W2).
+
+    Nothing in a file is executed: msgpack, safetensors and Orbax hold arrays and names. What is
+    read is in proportion to the size of the file (S3): arrays that Orbax packed may be 64 MiB, and
+    a hundred times as large as the directory; `load_flax_variables`, which knows the shapes that a
+    layer has, reads what fits them, however tightly it is packed.
+
+    Args:
+        path: A directory that Orbax wrote (`StandardCheckpointer`, `PyTreeCheckpointer`, or the
+            item of one step of a `CheckpointManager`), a `.safetensors` file whose keys join names
+            with `/` or `.`, or a file of `flax.serialization.to_bytes`.
+
+    Returns:
+        Collections of NumPy arrays; of a stored `TrainState` its variables, without the optimizer.
+
+    Raises:
+        ReadVariablesError: If it is none of these, or holds no tree of arrays.
+        ImportExtraError: If the reader is not installed.
+
+    Example:
+
+    ```python
+    >>> import pathlib, tempfile
+    >>> import flax.linen as nn, jax, jax.numpy as jnp
+    >>> from flax import serialization
+    >>> from flaxlayer.saving.checkpoints.registry import read_variables
+    >>> variables = nn.Dense(2).init(jax.random.key(0), jnp.ones((1, 3)))
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "dense.msgpack"
+    >>> _ = file.write_bytes(serialization.to_bytes(variables))
+    >>> jax.tree.map(jnp.shape, read_variables(file))
+    {'params': {'bias': (2,), 'kernel': (3, 2)}}
+
+    ```
+    """
+    return read_fitting(path, None)
+
+
+def read_fitting(
+    path: str | os.PathLike[str], check: Callable[[Mapping[str, Any]], int] | None
+) -> dict[str, Any]:
+    """Reads variables of which a directory of Orbax says first what they are (S3).
+
+    Args:
+        path: As for `read_variables`.
+        check: Gets the tree with `ShapeDtypeStruct` in the place of arrays before any is read;
+            raises an error where they do not fit, and returns how many bytes those take that do.
+
+    Returns:
+        As `read_variables`.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise _unreadable(place, "an existing file or directory", "nothing at this path")
+    if place.is_dir():
+        return _read_orbax(place, check)
+    return _of_arrays(place, _collections(place, _read_file(place)))
+
+
+def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the collections in the state dict of a `TrainState`, or a tree as it is.
+
+    Args:
+        tree: Collections by name, or the fields of a `TrainState` by name. Its `params` are the
+            collection of that name, or the whole tree of variables; other fields that are
+            mappings, such as `batch_stats`, are collections.
+
+    Returns:
+        Collections by name.
+
+    Example:
+
+    ```python
+    >>> state_variables({"step": 3, "params": {"params": {"bias": 1.0}}, "opt_state": {}})
+    {'params': {'bias': 1.0}}
+
+    ```
+    """
+    if "params" not in tree or "opt_state" not in tree:
+        return dict(tree)
+    inner = tree["params"]
+    variables = dict(inner) if isinstance(inner, Mapping) and "params" in inner else {}
+    variables.setdefault("params", inner)
+    for name, value in tree.items():
+        if name not in _TRAINING_ONLY and isinstance(value, Mapping):
+            variables.setdefault(name, value)
+    return variables
+
+
+def _read_file(path: Path) -> Any:
+    expected = "a file of flax.serialization.to_bytes, or one that ends in .safetensors"
+    try:
+        if path.suffix == ".safetensors":
+            expected = "a safetensors file whose names are not the beginning of one another"
+            return read_safetensors(path)
+        return read_msgpack(path)
+    except ImportError as error:
+        raise _missing(path, "safetensors") from error
+    except Exception as error:  # the readers raise whatever the bytes lead them to
+        raise _unreadable(path, expected, explain(error)) from error
+
+
+def _read_orbax(path: Path, check: Callable[[Mapping[str, Any]], int] | None) -> dict[str, Any]:
+    if not (path / METADATA).is_file():
+        names = sorted(entry.name for entry in itertools.islice(path.iterdir(), 100))
+        expected = "a checkpoint directory of Orbax, such as <manager>/<step>/default"
+        raise _unreadable(path, expected, ", ".join(names[:8]) or "an empty directory")
+    try:
+        tree: dict[str, Any] = read_orbax(path.resolve(), partial(_collections, path), check)
+    except ImportError as error:
+        raise _missing(path, "orbax") from error
+    except FlaxLayerError:
+        raise
+    except Exception as error:  # any of the layers below Orbax may fail on a damaged directory
+        raise _unreadable(path, "a complete checkpoint of Orbax", explain(error)) from error
+    return _of_arrays(path, tree)
+
+
+def _collections(path: Path, tree: Any) -> dict[str, Any]:
+    if isinstance(tree, Mapping) and all(isinstance(key, str) for key in tree):
+        return state_variables(tree)
+    raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
+
+
+def _of_arrays(path: Path, variables: dict[str, Any]) -> dict[str, Any]:
+    odd = find_odd_leaf(variables)
+    if odd:
+        raise _unreadable(path, "a tree of arrays of numbers", odd)
+    return variables
+
+
+def _describe(tree: Any) -> str:
+    keys: Iterable[Any] = tree if isinstance(tree, Mapping) else ()
+    return f"{type(tree).__name__} {sorted(map(str, keys))[:8] or ''}".strip()
+
+
+def _unreadable(path: Path, expected: str, found: str) -> ReadVariablesError:
+    return ReadVariablesError(
+        f"Cannot read variables from {str(path)!r}.",
+        expected=expected,
+        found=found[:300],
+        fix="Save with flax.serialization.to_bytes, safetensors, or Orbax, and pass that path.",
+        law="W2",
+    )
+
+
+def _missing(path: Path, extra: str) -> ImportExtraError:
+    return missing_extra(f"Cannot read variables from {str(path)!r}.", extra, extra, "W2")

@@ -1,0 +1,82 @@
+"""Reads files of safetensors, whose keys join names (W2, S3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxlayer.saving.checkpoints.array_trees import MAX_DEPTH
+from flaxlayer_core import parse_path
+
+__all__ = ["read_safetensors"]
+
+
+_MAX_TENSORS = 1 << 18
+_DTYPES = {
+    "BOOL": np.dtype(bool),
+    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+    "BF16": jax.numpy.dtype("bfloat16"),
+    "C64": np.dtype("complex64"),
+    "F8_E4M3": jax.numpy.dtype("float8_e4m3fn"),
+    "F8_E5M2": jax.numpy.dtype("float8_e5m2"),
+}
+
+
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """Reads a tree whose keys are joined with `/` or `.`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Nested dicts of NumPy arrays.
+
+    Raises:
+        ImportError: If safetensors is not installed.
+        ValueError: If a name is the beginning of another one, or there are too many of them.
+        Exception: What safetensors raises of other files.
+    """
+    from safetensors import deserialize
+
+    content = path.read_bytes()
+    count = content.count(b"{", 8, 8 + int.from_bytes(content[:8], "little"))
+    if count > _MAX_TENSORS:
+        raise ValueError(f"{count:,} tensors")
+    entries = deserialize(content)  # type: ignore[no-untyped-call]
+    slashes = any("/" in name for name, _ in entries)
+    tree: dict[str, Any] = {}
+    left = (1 << 16) + len(content) // 16
+    for name, entry in entries:
+        parts = parse_path(name) if slashes else tuple(name.split("."))
+        left -= len(parts)
+        if left < 0 or len(parts) > MAX_DEPTH:
+            raise ValueError(f"a name of {len(parts):,} parts, or far more parts than arrays")
+        _put(tree, parts, _array(entry))
+    return tree
+
+
+def _put(tree: dict[str, Any], parts: tuple[str, ...], array: Any) -> None:
+    node = tree
+    for part in parts[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise _clash(parts)
+    if parts[-1] in node:
+        raise _clash(parts)
+    node[parts[-1]] = array
+
+
+def _clash(parts: tuple[str, ...]) -> ValueError:
+    return ValueError(f"{'/'.join(parts)[:200]!r}, where another name is its beginning")
+
+
+def _array(entry: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    # The readers of safetensors itself know no bfloat16 (NumPy's) or no float64 (JAX's).
+    dtype = _DTYPES[entry["dtype"]]
+    return np.frombuffer(entry["data"], dtype).reshape(entry["shape"])

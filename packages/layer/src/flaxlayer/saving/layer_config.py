@@ -1,0 +1,253 @@
+"""The configuration of a layer as JSON and back (S1, S2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from flaxlayer.saving.build_config import decode_given, encode_given
+from flaxlayer.saving.carried_parts import bring, carry
+from flaxlayer.saving.fields import check_fields, check_known, check_mapping, check_size, refuse
+from flaxlayer.saving.handed_names import nothing_handed
+from flaxlayer.saving.names import name_in_keras, resolve_name
+from flaxlayer.saving.reference import is_reference_config, reference_arguments
+from flaxlayer.saving.refusals import refusing
+from flaxlayer.saving.sharing import revive_shared
+from flaxlayer_core import (
+    CollectionPolicy,
+    EncodeModuleError,
+    InspectMethodError,
+    decode_module,
+    decode_value,
+    encode_module,
+    encode_value,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from flaxlayer.layer import FlaxLayer
+
+__all__ = [
+    "BASE_KEYS",
+    "decode_base",
+    "decode_method",
+    "encode_method",
+    "layer_config",
+    "layer_from_config",
+]
+
+_PLAIN = (
+    "rngs",
+    "training_arg",
+    "rng_args",
+    "mask_arg",
+    "state_updates",
+    "return_sown",
+    "losses",
+    "seed",
+    "native_serialization_platforms",
+)
+_POLICY = ("trainable", "state", "transient")
+_LONGEST_NAME = 256
+BASE_KEYS = ("name", "trainable", "dtype", "activity_regularizer")
+_KEYS = (
+    *BASE_KEYS,
+    *_PLAIN,
+    *("module", "method", "init_method", "collections", "given", "frozen"),
+    *("explicit_dtype", "sharing"),
+)
+
+
+def encode_method(method: Any, resolved: Any, *, path: str) -> Any:
+    """Returns a method as JSON: its name, or a registered function.
+
+    Args:
+        method: What the user gave.
+        resolved: A name, or a function of the module.
+        path: Where it stands, for an error.
+
+    Returns:
+        None, a string, or the encoded function.
+
+    Raises:
+        EncodeModuleError: If it is private, or a function that cannot be stored.
+    """
+    if method is None:
+        return None
+    if not isinstance(resolved, str):
+        return encode_value(resolved, path=path, namer=name_in_keras, resolve=resolve_name)
+    if _is_private(resolved):
+        raise EncodeModuleError(
+            f"Cannot store {path}.",
+            expected="a public method: no file may name another (S2)",
+            found=repr(resolved),
+            fix="Give the method a public name, or call it in a public method or a function.",
+            law="S2",
+        )
+    return resolved
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and name != "__call__"
+
+
+def decode_method(config: Any, *, path: str) -> Any:
+    """Returns what `encode_method` stored; the layer checks that a name is a public method."""
+    if isinstance(config, str) and (_is_private(config) or len(config) > _LONGEST_NAME):
+        raise InspectMethodError(
+            "The stored configuration of a layer names no such public method.",
+            expected=f"a name without an underscore in front, of {_LONGEST_NAME} letters at most",
+            found=shorten(config),
+            fix="Save the model again, and check where the file comes from.",
+            law="S2",
+        )
+    if config is None or isinstance(config, str):
+        return config
+    method = decode_value(config, path=path, resolve=resolve_name)
+    if callable(method) and not isinstance(method, type):
+        return method
+    raise refuse(path, expected="the name of a method, or a function", found=config)
+
+
+def layer_config(layer: FlaxLayer) -> dict[str, Any]:
+    """Returns what a `FlaxLayer` adds to the configuration of a Keras layer."""
+    settings = layer._settings
+    init_method = settings.init_method
+    return {
+        "module": carry(layer, "module", lambda: _encode_origin(layer)),
+        "method": carry(
+            layer,
+            "method",
+            lambda: encode_method(settings.method, layer._method_call.method, path="method"),
+        ),
+        "init_method": carry(
+            layer,
+            "init_method",
+            lambda: encode_method(init_method, layer._init_call.method, path="init_method"),
+        ),
+        **{name: _plain(getattr(settings, name)) for name in _PLAIN},
+        "collections": {name: list(v) for name, v in asdict(settings.collections).items()},
+        **_encoded_given(layer._form_of_given()),
+        "frozen": layer._frozen.to_config(),
+        "explicit_dtype": layer._explicit_dtype,
+        "sharing": layer._sharing_token,
+    }
+
+
+def _encode_origin(layer: FlaxLayer) -> dict[str, Any]:
+    origin = layer.flax_module.origin
+    return encode_module(origin, namer=name_in_keras, resolve=resolve_name)
+
+
+def _encoded_given(form: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if form is None else {"given": encode_given(form)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def layer_from_config(
+    cls: type[FlaxLayer], config: Mapping[str, Any], *, base: type[FlaxLayer]
+) -> FlaxLayer:
+    """Makes a layer from its configuration, or from that of `keras.layers.FlaxLayer`.
+
+    Args:
+        cls: The class of the layer.
+        config: The configuration.
+        base: `FlaxLayer`, of which it may be a subclass.
+
+    Raises:
+        DecodeModuleError: If the configuration is refused.
+    """
+    with refusing("the layer"):
+        known = check_fields(config)
+        check_known(known, _KEYS, cls, base)
+        return revive_shared(known.pop("sharing", None), lambda: _revive(cls, known))
+
+
+def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
+    known = decode_base(config)
+    frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
+    given = known.pop("given", None)
+    if is_reference_config(known):
+        known |= reference_arguments(known)
+    else:
+        known["module"] = bring(
+            known.get("module", {}),
+            "module",
+            lambda stored: decode_module(stored, resolve=resolve_name),
+        )
+        for name in ("method", "init_method"):
+            decode = partial(decode_method, path=name)
+            known[name] = bring(known.get(name), name, decode)
+        known["collections"] = _decode_policy(known.get("collections"))
+    with nothing_handed():
+        layer = cls(**known)
+    layer._explicit_dtype = explicit
+    layer._revived = True
+    if given is not None:
+        layer._settings = replace(layer._settings, given_form=decode_given(given))
+    layer.freeze(*frozen)
+    return layer
+
+
+def _decode_policy(config: Any) -> CollectionPolicy | None:
+    if config is None:
+        return None
+    policy = check_mapping(config, "collections")
+    if set(policy) != set(_POLICY):
+        raise refuse("collections", expected=f"lists of names for {_POLICY}", found=config)
+    names = check_fields({f"collections.{name}": policy[name] for name in _POLICY})
+    return CollectionPolicy(**{name: tuple(names[f"collections.{name}"]) for name in _POLICY})
+
+
+def decode_base(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with the objects decoded that every Keras layer may have (S2).
+
+    Raises:
+        DecodeModuleError: If one of them is of another kind.
+    """
+    known = dict(config)
+    known["dtype"] = _decode_object(known.get("dtype"), "dtype", keras.DTypePolicy)
+    if known.get("activity_regularizer") is not None:
+        known["activity_regularizer"] = _decode_regularizer(known["activity_regularizer"])
+    return known
+
+
+def _decode_regularizer(config: Any) -> Any:
+    if isinstance(config, str):  # Keras would make anything that is registered under the name
+        config = {"class_name": config, "registered_name": config, "config": {}}
+    return _decode_object(config, "activity_regularizer", keras.Regularizer)
+
+
+def _decode_object(config: Any, path: str, base: type) -> Any:
+    # Keras itself would make any object that the configuration names.
+    if config is None or isinstance(config, base):
+        return config
+    if isinstance(config, str) and len(config) <= _LONGEST_NAME:
+        return config
+    stored = check_mapping(config, path)
+    cls = _known_class(stored)
+    inner = stored.get("config")
+    if not (isinstance(cls, type) and issubclass(cls, base) and isinstance(inner, Mapping)):
+        raise refuse(path, expected=f"a stored {base.__name__}", found=config)
+    check_size(inner, path)
+    try:
+        return cls.from_config(dict(inner))  # type: ignore[attr-defined]
+    except Exception as error:  # in any way: it is Keras's or the user's code
+        raise refuse(path, expected=f"a stored {base.__name__}", found=config) from error
+
+
+def _known_class(stored: Mapping[str, Any]) -> object | None:
+    name, registered = stored.get("class_name"), stored.get("registered_name")
+    if isinstance(registered, str) and (found := resolve_name(registered)) is not None:
+        return found
+    stock = {"DTypePolicy": keras.DTypePolicy, **vars(keras.regularizers)}
+    return stock.get(name) if isinstance(name, str) else None

@@ -1,0 +1,293 @@
+"""Each private API of Keras that the layer uses still does what it is used for."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from flaxlayer import FlaxLayer
+from flaxlayer.compat import private_keras as compat
+
+X = np.ones((2, 4), np.float32)
+KERAS = tuple(map(int, keras.version().split(".")[:2]))
+
+
+@pytest.fixture
+def layer():
+    layer = FlaxLayer(nn.Dense(3))
+    layer(X)
+    return layer
+
+
+def test_a_stateless_scope_is_seen_while_it_is_open():
+    assert not compat.in_stateless_scope()
+    with keras.StatelessScope():
+        assert compat.in_stateless_scope()
+    assert not compat.in_stateless_scope()
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_keras_passes_a_mask_to_a_layer_that_announces_it(takes):
+    given = []
+
+    class Inner(keras.layers.Layer):
+        supports_masking = True
+
+        def call(self, x, **kwargs):
+            given.append(kwargs.get("mask"))
+            return x
+
+    inner = Inner()
+    compat.announce_mask(inner, takes=takes)
+    keras.layers.TimeDistributed(inner)(np.ones((2, 3, 4)), mask=np.ones((2, 3), bool))
+    assert all((mask is not None) == takes for mask in given)
+    assert given
+
+
+def test_an_outermost_eager_call_is_plain(layer):
+    assert compat.is_plain_call(layer)
+
+
+def test_a_call_inside_another_layer_is_not_plain():
+    seen = []
+
+    class Outer(keras.layers.Layer):
+        def call(self, x):
+            seen.append(compat.is_plain_call(self))
+            return x
+
+    Outer()(X)
+    assert seen == [False]
+
+
+def test_a_call_in_a_scope_or_under_a_distribution_is_not_plain(layer):
+    with keras.StatelessScope():
+        assert not compat.is_plain_call(layer)
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=["cpu:0"]))
+    try:
+        assert not compat.is_plain_call(layer)
+    finally:
+        keras.distribution.set_distribution(None)
+
+
+def test_a_layer_that_regularises_checks_or_rematerialises_is_not_plain(layer):
+    regularised = FlaxLayer(nn.Dense(3), activity_regularizer="l2")
+    assert not compat.is_plain_call(regularised)
+    if hasattr(keras, "RematScope"):  # since Keras 3.9
+        with keras.RematScope(mode="full"):
+            assert not compat.is_plain_call(FlaxLayer(nn.Dense(3)))
+    layer.input_spec = keras.layers.InputSpec(ndim=2)
+    assert not compat.is_plain_call(layer)
+
+
+def test_an_activity_regularizer_adds_its_loss():
+    layer = FlaxLayer(nn.Dense(3), activity_regularizer=keras.regularizers.L2(1.0))
+    layer(X)
+    outputs = np.asarray(layer(X))
+    # Whether Keras divides by the batch size depends on its version, not on the layer.
+    plain = keras.layers.Activation("linear", activity_regularizer=keras.regularizers.L2(1.0))
+    plain(outputs)
+    np.testing.assert_allclose(layer.losses[0], plain.losses[0], rtol=1e-5)
+    assert float(plain.losses[0]) in (
+        pytest.approx(float(np.sum(outputs**2)), rel=1e-5),
+        pytest.approx(float(np.sum(outputs**2)) / len(X), rel=1e-5),
+    )
+
+
+def test_the_mask_of_a_tensor_is_found():
+    embedded = keras.layers.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]]))
+    np.testing.assert_array_equal(compat.get_mask(embedded), [[True, False]])
+    assert compat.get_mask(jnp.ones(2)) is None
+
+
+@pytest.mark.jax_only("variables of TensorFlow hold tensors")
+def test_raw_values_are_the_arrays_of_the_variables(layer):
+    for array, variable in zip(compat.raw_values(layer.weights), layer.weights, strict=True):
+        assert isinstance(array, jax.Array)
+        assert array is variable.value
+
+
+def test_keras_leaves_the_message_of_a_marked_error_alone():
+    class Fails(keras.layers.Layer):
+        def call(self, x):
+            error = ValueError("as it is")
+            compat.keep_message(error)
+            raise error
+
+    with pytest.raises(ValueError) as caught:
+        Fails()(X)
+    assert str(caught.value) == "as it is"
+
+
+def test_the_batch_that_built_a_layer_is_not_kept(layer):
+    assert layer._build_shapes_dict["input_shape"].values is None
+    compat.keep_build_shape(layer, (None, 4))
+    assert layer._build_shapes_dict == {"input_shape": (None, 4)}
+
+
+def test_a_conversion_for_tensorflow_is_seen_while_it_traces():
+    pytest.importorskip("tensorflow")
+    jax2tf = pytest.importorskip("jax.experimental.jax2tf")
+    seen = []
+    jax2tf.convert(lambda x: seen.append(compat.in_jax2tf()) or x)(np.float32(1.0))
+    assert seen == [True]
+    assert not compat.in_jax2tf()
+
+
+def test_the_signature_of_a_model_has_its_inputs_of_any_batch_size():
+    pytest.importorskip("keras.src.export.export_utils", reason="this Keras cannot tell")
+    inputs = keras.Input((3,), name="a"), keras.Input((None,), dtype="int32", name="b")
+    model = keras.Model(inputs, inputs[0] + 1.0)
+    (found,) = compat.model_signature(model)
+    assert [(spec.name, spec.shape, spec.dtype) for spec in found] == [
+        ("a", (None, 3), "float32"),
+        ("b", (None, None), "int32"),
+    ]
+
+
+@pytest.mark.law("A10")
+def test_a_symbolic_scope_is_seen():
+    assert not compat.in_symbolic_scope()
+    with keras.SymbolicScope():
+        assert compat.in_symbolic_scope()
+
+
+@pytest.mark.law("A10")
+def test_a_sequential_model_says_what_it_is_called_on_while_it_is_built():
+    seen = []
+
+    class Look(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+        def compute_output_spec(self, x):
+            seen.extend(compat.sequential_builds())
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    look = Look()
+    model = keras.Sequential([keras.layers.Flatten(), look])
+    model(jnp.ones((2, 3), jnp.int32))
+    (build,) = seen
+    assert (build.model, build.layer, build.given.dtype) == (model, look, jnp.int32)
+    assert (build.tensor.dtype, build.passed_on("int32")) == ("float32", "int32")
+    build.retype("int32")
+    assert model.inputs[0].dtype == model.input_dtype == "int32"
+
+
+@pytest.mark.law("A10")
+def test_an_input_that_is_left_open_casts_nothing_until_it_is_closed():
+    class Open(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+        def compute_output_spec(self, x):
+            opened.extend(build.leave_open() for build in compat.sequential_builds())
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    opened = []
+    model = keras.Sequential([Open()])
+    model.build((None, 3))
+    assert model.inputs[0].dtype == "float32"
+    assert keras.backend.standardize_dtype(model(jnp.ones((2, 3), jnp.int32)).dtype) == "int32"
+    compat.close_input(opened[0], ["uint8"])
+    assert type(model.inputs[0]) is keras.KerasTensor
+    assert keras.backend.standardize_dtype(model(jnp.ones((2, 3), jnp.int32)).dtype) == "uint8"
+
+
+def test_a_locked_layer_takes_other_variables():
+    layer = keras.layers.Layer()
+    layer.old, new = keras.Variable(1.0), keras.Variable(2.0)
+    layer.build((None, 3))
+    with compat.retracking(layer, [layer.old]):
+        layer.new = new
+    assert [variable is new for variable in layer.trainable_variables] == [True]
+    with pytest.raises(ValueError, match="new elements of state"):
+        layer.other = keras.Variable(1.0)
+
+
+def test_variables_get_their_paths_in_the_scope_of_a_layer():
+    layer = keras.layers.Dense(2, name="dense")
+    with compat.scope_of(layer):
+        assert keras.Variable(1.0, name="kernel").path == "dense/kernel"
+
+
+@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
+def test_what_keras_has_of_a_file_shows_the_groups_of_hdf5(shards, tmp_path):
+    if shards and KERAS < (3, 10):
+        pytest.skip("Keras 3.10 writes shards")
+    seen = []
+
+    class Looking(keras.layers.Dense):
+        def load_own_variables(self, store):
+            for group in compat.h5_groups(store):
+                seen.append({key: group[key].shape for key in group})
+            super().load_own_variables(store)
+
+    model = keras.Sequential([keras.Input((300,)), Looking(500)])
+    if shards:
+        model.save_weights(tmp_path / "m.weights.json", max_shard_size=0.00056)
+        model.load_weights(tmp_path / "m.weights.json")
+    else:
+        model.save_weights(tmp_path / "m.weights.h5")
+        model.load_weights(tmp_path / "m.weights.h5")
+    found = {key: shape for group in seen for key, shape in group.items()}
+    assert found == {"0": (300, 500), "1": (500,)}
+    assert len(list(tmp_path.iterdir())) == (3 if shards else 1)
+
+
+def test_what_is_no_file_has_no_groups_of_hdf5():
+    assert list(compat.h5_groups({"a": np.ones(1)})) == []
+
+
+def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
+    layer = FlaxLayer(nn.Dense(3))
+    attributes = set(vars(layer))
+    with pytest.raises(KeyboardInterrupt), compat.restoring(layer, "_call_state"):
+        layer.inner = keras.layers.Dense(2)
+        layer(X)
+        raise KeyboardInterrupt
+    assert set(vars(layer)) == attributes
+    assert (layer.weights, layer._layers, layer.built) == ([], [], False)
+    layer.extra = layer.add_weight(shape=(1,))
+    layer(X)
+    assert len(layer.weights) == 3
+
+
+def test_what_keras_has_of_shards_is_opened_again_where_one_is_missing(tmp_path):
+    if KERAS < (3, 10):
+        pytest.skip("Keras 3.10 writes shards")
+    seen = []
+
+    class Looking(keras.layers.Dense):
+        def load_own_variables(self, store):
+            with pytest.raises(FileNotFoundError):
+                store._switch_h5_file("absent.h5", mode="r")
+            seen.append(bool(store))
+            compat.reopen(store)
+            seen.append(bool(store))
+            compat.reopen(store)
+            compat.reopen({})
+            super().load_own_variables(store.get(store._h5_entry_path))
+
+    model = keras.Sequential([keras.Input((3,)), Looking(5)])
+    model.save_weights(tmp_path / "m.weights.json", max_shard_size=1)
+    model.load_weights(tmp_path / "m.weights.json")
+    assert seen == [False, True]
+
+
+def test_what_keras_tracks_of_a_layer_is_put_back_in_both_its_forms():
+    layer = keras.layers.Layer()
+    layer.add_weight(shape=(1,))
+
+    def stop():
+        with compat.restoring(layer):
+            layer.add_weight(shape=(2,))
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        stop()
+    assert [variable.shape for variable in layer.weights] == [(1,)]
+    for name, (_, values) in layer._tracker.config.items():
+        assert layer._tracker.stored_ids[name] == set(map(id, values))
