@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
-from flaxlayer.program import Program
+from flaxlayer.program import PureCall
 
 
 @fault("check_mixed_policy", "ParityError", "outputs under a mixed policy differs in dtype")
@@ -16,7 +16,7 @@ class IgnoresTheMixedPolicy(FlaxLayer):
         return None
 
 
-class _RoundsState(Program):
+class _RoundsState(PureCall):
     def _cast_params(self, values):
         kept = super()._cast_params(values)
         return [self._cast(value).astype(value.dtype) for value in kept]

@@ -134,6 +134,7 @@ def _no_shape(found: Any) -> BuildModuleError:
 
 
 def is_shape(value: Any) -> bool:
+    """Tells whether a value is a shape: a sequence of sizes, None for an unknown one."""
     sequence = isinstance(value, list | tuple) and len(value) <= _MAX_RANK
     return sequence and all(map(_is_dim, value))
 

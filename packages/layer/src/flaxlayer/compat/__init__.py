@@ -1,1 +1,1 @@
-"""The private APIs of Keras, TensorFlow and JAX that the layer needs, and nothing else of theirs."""
+"""The private APIs of Keras, TensorFlow and JAX that the layer needs, each with its reason."""
