@@ -20,7 +20,7 @@ def spec(*shape, dtype="float32"):
     return ArraySpec(shape, np.dtype(dtype))
 
 
-def probe(
+def module_call(
     module,
     *args,
     method=None,
@@ -46,7 +46,7 @@ def probe(
         policy=policy or CollectionPolicy(),
         rngs=rngs,
         given=given,
-        label="Layer 'it'",
+        layer="Layer 'it'",
     )
     specs = [a if isinstance(a, ArraySpec) else spec(*a.shape, dtype=a.dtype) for a in arrays]
     return asked, specs
@@ -54,8 +54,8 @@ def probe(
 
 def examined(module, *args, values=None, **settings):
     """What a layer knows of a module for these arguments."""
-    asked, specs = probe(module, *args, **settings)
-    return infer_build_spec(asked, specs, values=values).discovery
+    asked, specs = module_call(module, *args, **settings)
+    return infer_build_spec(asked, specs, values=values)[0].spec
 
 
 @pytest.fixture(name="spec", scope="session")
@@ -63,9 +63,9 @@ def _spec():
     return spec
 
 
-@pytest.fixture(name="probe", scope="session")
+@pytest.fixture(name="module_call", scope="session")
 def _probe():
-    return probe
+    return module_call
 
 
 @pytest.fixture(name="examined", scope="session")

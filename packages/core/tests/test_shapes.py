@@ -11,8 +11,8 @@ from flaxlayer_core import ArraySpec, abstract_inputs, drop_symbols
 pytestmark = pytest.mark.law("B1")
 
 
-def shapes(binding):
-    return [array.shape for array in binding.arrays]
+def shapes(inputs):
+    return [array.shape for array in inputs.arrays]
 
 
 def symbolic(shape):
@@ -57,7 +57,7 @@ def test_a_spec_accepts_shapes_that_agree_where_both_are_known(spec, shape, acce
 def test_known_shapes_have_one_binding_and_no_symbols(spec):
     (only,) = abstract_inputs([spec(2, 3), spec(4, dtype="int32")])
     assert shapes(only) == [(2, 3), (4,)]
-    assert (only.symbols, only.varied) == ({}, ())
+    assert (only.symbols, only.resized) == ({}, ())
 
 
 def test_no_inputs_have_one_empty_binding():
@@ -66,8 +66,8 @@ def test_no_inputs_have_one_empty_binding():
 
 
 def test_abstract_arrays_have_the_dtype_of_the_input(spec):
-    for binding in abstract_inputs([spec(None, 3, dtype="int32"), spec(None, dtype="bool")]):
-        assert [array.dtype for array in binding.arrays] == [np.int32, np.bool_]
+    for inputs in abstract_inputs([spec(None, 3, dtype="int32"), spec(None, dtype="bool")]):
+        assert [array.dtype for array in inputs.arrays] == [np.int32, np.bool_]
 
 
 def test_unknown_dimensions_are_symbols_at_first(spec):
@@ -96,13 +96,13 @@ def test_at_last_unknown_dimensions_are_sizes(spec):
 
 
 def test_each_unknown_axis_of_filled_sizes_is_varied_by_itself(spec):
-    for binding in abstract_inputs([spec(None, 3, None)]):
-        if not binding.varied:
+    for inputs in abstract_inputs([spec(None, 3, None)]):
+        if not inputs.resized:
             continue
-        (base,) = shapes(binding)
+        (base,) = shapes(inputs)
         changed = [
             [axis for axis in range(3) if arrays[0].shape[axis] != base[axis]]
-            for _, arrays in binding.varied
+            for _, arrays in inputs.resized
         ]
         assert changed == [[0], [2]]
 

@@ -116,7 +116,7 @@ def test_random_keys_are_arguments(make, key, close):
     expected = X + np.asarray(jax.random.normal(key(), X.shape))
     close(np.asarray(layer(X, key())), expected, rtol=1e-6, atol=1e-6)
     close(np.asarray(layer(X, key=key())), expected, rtol=1e-6, atol=1e-6)
-    assert len(layer._call_state.discoveries) <= 2
+    assert len(layer._runner.cache.specs) <= 2
 
 
 @pytest.mark.law("A1")
@@ -158,7 +158,7 @@ def test_random_streams_of_nnx_are_arguments_and_stay_the_callers(make, names, c
     rngs.noise()
     expected = raw(nnx.clone(rngs))
     close(np.asarray(layer(X, streams=rngs)), expected, rtol=1e-6, atol=1e-6)
-    assert len(layer._call_state.discoveries) == 1
+    assert len(layer._runner.cache.specs) == 1
 
 
 class Applies(nn.Module):
@@ -180,7 +180,7 @@ def test_modules_states_and_variables_of_nnx_are_arguments(make, close):
     expected = np.asarray(linear(linear(jnp.asarray(X))))
     layer = FlaxLayer(make())
     close(np.asarray(layer(X, linear, linear)), expected)
-    assert len(layer._call_state.discoveries) == 1
+    assert len(layer._runner.cache.specs) == 1
     scale = nnx.Param(jnp.float32(2.0))
     np.testing.assert_array_equal(layer(X, scale, None), X * 2)
     np.testing.assert_array_equal(layer(X, nnx.state({"a": scale}), None), X * 2)
@@ -300,7 +300,7 @@ def test_trees_of_any_class_are_arguments_and_outputs(make, kind, close):
         np.testing.assert_array_equal(_parts(result)[1], X)
         weights = {variable.path.split("/")[-1]: np.asarray(variable) for variable in layer.weights}
         close(np.asarray(_parts(result)[0]), Y @ weights["kernel"] + weights["bias"])
-    assert len(layer._call_state.discoveries) == 1
+    assert len(layer._runner.cache.specs) == 1
 
 
 @pytest.mark.law("A5")

@@ -173,7 +173,7 @@ def test_what_a_user_hands_to_a_layer_that_was_loaded_becomes_known(stored, know
 def state_of(layer):
     """What a layer is, as far as one can see."""
     weights = {v.path: (keras.ops.convert_to_numpy(v), v.trainable) for v in layer.weights}
-    return layer.built, layer.get_build_config(), layer._frozen.to_config(), weights
+    return layer.built, layer.get_build_config(), layer._hosted.frozen.to_config(), weights
 
 
 def same(left, right):
@@ -234,7 +234,7 @@ def test_a_pattern_that_selects_nothing_leaves_the_layer_open(way):
         begin()
     same(state_of(layer), before)
     layer.unfreeze("params/none")
-    layer._frozen.pending = [(True, "params/Dense_0/*")]
+    layer._hosted.frozen.pending = [(True, "params/Dense_0/*")]
     begin()
     assert [v.trainable for v in layer.weights] == [False, False, True, True]
 
@@ -253,7 +253,7 @@ def test_a_build_that_is_stopped_when_its_weights_are_tracked_leaves_the_layer_o
         raise failure
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(layer._frozen), "apply", stop)
+        patch.setattr(type(layer._hosted.frozen), "apply", stop)
         with pytest.raises(failure):
             layer.build((None, 4))
     same(state_of(layer), before)

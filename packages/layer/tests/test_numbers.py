@@ -60,7 +60,7 @@ def test_one_program_serves_all_values_of_a_number_with_the_bits_of_a_jitted_app
         assert len(TRACES) == traced
         same_results(result, np.asarray(raw(X, value, shift=value / 2)))
         traced = len(TRACES)
-    assert len(layer._call_state.discoveries) == 2
+    assert len(layer._runner.cache.specs) == 2
 
 
 class Halves(nn.Module):
@@ -91,7 +91,7 @@ def test_a_complex_number_is_traced_too(same_results):
     for factor in ({"f": [0.5j, 2.0]}, {"f": [1.5 + 1j, 3.0]}):
         expected = jax.tree.map(np.asarray, raw(X + 2, factor))
         same_results(jax.tree.map(np.asarray, layer(X + 2, factor)), expected)
-    assert len(layer._call_state.discoveries) == 2
+    assert len(layer._runner.cache.specs) == 2
 
 
 @pytest.mark.law("A1")
@@ -125,7 +125,7 @@ def test_a_number_that_a_module_branches_on_is_static_and_the_call_stays_compile
         expected = (X + 1 if rate > 0.5 else X - 1) * np.float32(rate)
         np.testing.assert_allclose(layer(X, rate), expected, rtol=1e-6)
     assert layer.discovery.traceable
-    assert len(layer._call_state.programs) >= 2
+    assert len(layer._runner.cache.calls) >= 2
 
 
 @pytest.mark.law("A1")
@@ -135,9 +135,9 @@ def test_a_wrong_call_does_not_make_a_number_static():
     with pytest.raises(Exception, match="another form"):
         layer(X[:, :2], 0.5)
     layer(X, 0.5)
-    known = len(layer._call_state.programs)
+    known = len(layer._runner.cache.calls)
     layer(X, 0.75)
-    assert len(layer._call_state.programs) == known
+    assert len(layer._runner.cache.calls) == known
 
 
 @pytest.mark.law("A7")
@@ -194,7 +194,7 @@ class Repeats(nn.Module):
 def test_what_was_compiled_is_kept_within_a_bound_and_then_freed():
     layer = FlaxLayer(Repeats())
     layer(X, count=-1)
-    state = layer._call_state
+    state = layer._runner.cache
     state.programs, state.discoveries = RecentlyUsed(3), RecentlyUsed(3)
     layer(X, count=0)
     freed = [weakref.ref(program) for program in state.programs._new.values()]

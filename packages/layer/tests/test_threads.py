@@ -164,10 +164,10 @@ def test_a_reader_sees_all_of_a_write_or_nothing(close):
 def test_a_built_layer_is_copied_and_pickled_without_its_locks():
     layer = FlaxLayer(Net(), name="net")
     model = keras.Sequential([keras.Input((4,)), layer])
-    copied = copy.deepcopy(layer.locks)
-    assert copied.build is not layer.locks.build
+    copied = copy.deepcopy(layer._hosted.locks)
+    assert copied.build is not layer._hosted.locks.build
     for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert again.layers[0].locks is not layer.locks
+        assert again.layers[0]._hosted.locks is not layer._hosted.locks
         np.testing.assert_array_equal(again(X), model(X))
 
 

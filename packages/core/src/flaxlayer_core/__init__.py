@@ -14,8 +14,8 @@ from flaxlayer_core.config.limits import Limits
 from flaxlayer_core.config.registration import register
 from flaxlayer_core.config.reports import explain, shorten
 from flaxlayer_core.config.world import add_registry, look_up
-from flaxlayer_core.discovery.build import BuildSpec, infer_build_spec, output_specs
-from flaxlayer_core.discovery.initial_values import forget_trace, initial_variables, partition_axes
+from flaxlayer_core.discovery.build import BuildSpec, infer_build_spec
+from flaxlayer_core.discovery.initial_values import initial_variables, partition_axes
 from flaxlayer_core.discovery.masks.mask_arguments import (
     MaskForm,
     MaskUse,
@@ -23,9 +23,15 @@ from flaxlayer_core.discovery.masks.mask_arguments import (
     argument_names,
 )
 from flaxlayer_core.discovery.masks.mask_plan import MaskPlan, MaskQuestion, plan_masks
-from flaxlayer_core.discovery.module_call import ModuleCall
+from flaxlayer_core.discovery.module_call import InitTrace, ModuleCall
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
-from flaxlayer_core.discovery.search import infer_module_spec
+from flaxlayer_core.discovery.search import infer_call_spec, infer_module_spec
+from flaxlayer_core.discovery.sizes import (
+    NoSizeFitsError,
+    evaluate_for_sizes,
+    first_that_fits,
+    infer_output_specs,
+)
 from flaxlayer_core.errors import (
     AcceptModuleError,
     BuildModuleError,
@@ -65,7 +71,7 @@ from flaxlayer_core.random.keys import init_rngs, next_seed, stream_rngs
 from flaxlayer_core.shapes import ArraySpec, abstract_inputs, drop_symbols, is_symbolic
 from flaxlayer_core.size_bounds import SizeBound, count_bytes
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
-from flaxlayer_core.trees.array_types import is_array
+from flaxlayer_core.trees.array_types import holds_numbers, is_array
 from flaxlayer_core.trees.collections import (
     CollectionPolicy,
     Role,
@@ -92,13 +98,8 @@ from flaxlayer_core.trees.outlines import Outline, exchange_leaves, outline_outp
 from flaxlayer_core.trees.outputs import Static, has_sealed, unwrap_statics, wrap_statics
 from flaxlayer_core.trees.parts import KeyData, has_parts, take_apart
 from flaxlayer_core.trees.path_patterns import match_paths
-from flaxlayer_core.trees.paths import (
-    Path,
-    escape_part,
-    flatten_with_paths,
-    format_path,
-    parse_path,
-)
+from flaxlayer_core.trees.paths import escape_part, flatten_with_paths, format_path, parse_path
+from flaxlayer_core.typing import Path
 
 __all__ = [
     "AUTO_MASK",
@@ -121,6 +122,7 @@ __all__ = [
     "GraphPart",
     "ImportBackendError",
     "ImportExtraError",
+    "InitTrace",
     "InspectMethodError",
     "KeyData",
     "Limits",
@@ -138,6 +140,7 @@ __all__ = [
     "ModuleCall",
     "ModuleSpec",
     "NnxModule",
+    "NoSizeFitsError",
     "Outline",
     "Path",
     "ReadUnbuiltError",
@@ -168,17 +171,21 @@ __all__ = [
     "equations",
     "escape_part",
     "eval_jaxpr",
+    "evaluate_for_sizes",
     "exchange_leaves",
     "explain",
     "fill_missing",
     "find_key_arguments",
+    "first_that_fits",
     "flatten_with_paths",
-    "forget_trace",
     "format_path",
     "has_parts",
     "has_sealed",
+    "holds_numbers",
     "infer_build_spec",
+    "infer_call_spec",
     "infer_module_spec",
+    "infer_output_specs",
     "init_rngs",
     "initial_variables",
     "is_array",
@@ -194,7 +201,6 @@ __all__ = [
     "next_seed",
     "normalize_variables",
     "outline_outputs",
-    "output_specs",
     "parse_path",
     "partition",
     "partition_axes",

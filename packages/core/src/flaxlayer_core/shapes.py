@@ -63,13 +63,13 @@ class AbstractInputs:
     Attributes:
         arrays: The abstract arrays.
         symbols: What each symbol or filled size stands for, for messages.
-        varied: Further arrays with one unknown axis resized in each; empty where the sizes are
+        resized: Further arrays with one unknown axis resized in each; empty where the sizes are
             symbols, which show by themselves what depends on them.
     """
 
     arrays: tuple[jax.ShapeDtypeStruct, ...]
     symbols: dict[str, str]
-    varied: tuple[tuple[str, tuple[jax.ShapeDtypeStruct, ...]], ...] = ()
+    resized: tuple[tuple[str, tuple[jax.ShapeDtypeStruct, ...]], ...] = ()
 
 
 def abstract_inputs(specs: Sequence[ArraySpec]) -> Iterator[AbstractInputs]:
@@ -126,12 +126,12 @@ def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> AbstractInpu
 
 def _filled(specs: Sequence[ArraySpec], axes: Sequence[int], fill: int) -> AbstractInputs:
     sizes = {axis: _FILL_BATCH if axis == 0 else fill for axis in axes}
-    varied = tuple(
+    resized = tuple(
         (_describe(axis), tuple(_struct(spec, {**sizes, axis: sizes[axis] * 2}) for spec in specs))
         for axis in axes
     )
     arrays = tuple(_struct(spec, sizes) for spec in specs)
-    return AbstractInputs(arrays, {str(sizes[axis]): _describe(axis) for axis in axes}, varied)
+    return AbstractInputs(arrays, {str(sizes[axis]): _describe(axis) for axis in axes}, resized)
 
 
 def _describe(axis: int) -> str:

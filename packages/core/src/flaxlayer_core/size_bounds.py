@@ -42,12 +42,12 @@ def _count(array: Any) -> int:
     return math.prod(dim for dim in array.shape if type(dim) is int)
 
 
-def refuse_unaddressable(arrays: Iterable[Any], *, where: str) -> None:
+def refuse_unaddressable(arrays: Iterable[Any], *, title: str) -> None:
     """Refuses arrays that no machine can address.
 
     Args:
         arrays: Arrays or their descriptions.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Raises:
         BuildModuleError: If one has 2**63 elements or bytes.
@@ -55,7 +55,7 @@ def refuse_unaddressable(arrays: Iterable[Any], *, where: str) -> None:
     for array in arrays:
         if max(_count(array), count_bytes(array)) >= _MOST:
             raise BuildModuleError(
-                f"{where} cannot be built: it asks for an array that no machine can address.",
+                f"{title} cannot be built: it asks for an array that no machine can address.",
                 expected="fewer than 2**63 elements and bytes in each array",
                 found=f"an array of {_told(_count(array))} elements of {array.dtype}",
                 fix="Make it smaller; if it comes from a file, check where that comes from.",
@@ -68,12 +68,12 @@ class SizeBound:
     """What the module of a stored configuration may ask for (S3).
 
     Attributes:
-        where: What to name in an error.
+        title: What to name in an error.
         total: Returns how many bytes the machine has.
         free: Returns how many of them can still be had.
     """
 
-    where: str
+    title: str
     total: Callable[[], int]
     free: Callable[[], int]
 
@@ -84,7 +84,7 @@ class SizeBound:
             BuildModuleError: If one cannot be addressed, or their sum is more than there is.
         """
         arrays = list(arrays)
-        refuse_unaddressable(arrays, where=self.where)
+        refuse_unaddressable(arrays, title=self.title)
         self._compare(sum(map(count_bytes, arrays)), self.total(), "that this machine has")
 
     def check_made(
@@ -102,7 +102,7 @@ class SizeBound:
                 what the largest takes while it is made.
         """
         arrays, beside = list(arrays), list(beside)
-        refuse_unaddressable([*arrays, *beside], where=self.where)
+        refuse_unaddressable([*arrays, *beside], title=self.title)
         largest = max(map(count_bytes, [*arrays, *beside]), default=0)
         needed = sum(map(count_bytes, arrays)) + (_DRAWN if drawn else _READ) * largest
         self._compare(needed, self.free(), "that are free")
@@ -114,7 +114,7 @@ class SizeBound:
             BuildModuleError: If an array cannot be addressed, or is many times what there is.
         """
         arrays = list(arrays)
-        refuse_unaddressable(arrays, where=self.where)
+        refuse_unaddressable(arrays, title=self.title)
         largest = max(map(count_bytes, arrays), default=0)
         self._compare(largest, _BEYOND * self.total(), "that a single array may have here")
 
@@ -122,7 +122,7 @@ class SizeBound:
         if needed <= limit:
             return
         raise BuildModuleError(
-            f"{self.where} is refused: its stored configuration asks for too much memory.",
+            f"{self.title} is refused: its stored configuration asks for too much memory.",
             expected=f"at most the {limit:,} bytes {which}",
             found=f"{_told(needed)} bytes",
             fix="Do not load the file, or load it on a machine that holds it.",

@@ -78,10 +78,10 @@ class Counts(nn.Module):
         return x
 
 
-def initialized(probe, module, *args, values=None, seed=SEED, **settings):
-    asked, specs = probe(module, *args, **settings)
-    found = infer_build_spec(asked, specs, values=values)
-    return initial_variables(found, seed, values=values)
+def initialized(module_call, module, *args, values=None, seed=SEED, **settings):
+    asked, specs = module_call(module, *args, **settings)
+    found, trace = infer_build_spec(asked, specs, values=values)
+    return initial_variables(found, seed, trace=trace, values=values)
 
 
 def raw_init(module, x, streams=("params",), seed=SEED, **kwargs):
@@ -102,9 +102,9 @@ def assert_same_bits(ours, theirs):
 
 @pytest.mark.law("C6")
 @pytest.mark.parametrize("implementation", ["threefry2x32", "rbg"])
-def test_variables_of_any_dtype_have_the_values_of_raw_init(probe, spec, implementation):
+def test_variables_of_any_dtype_have_the_values_of_raw_init(module_call, spec, implementation):
     with jax.default_prng_impl(implementation):
-        ours = initialized(probe, Dtypes(), spec(None, 3))
+        ours = initialized(module_call, Dtypes(), spec(None, 3))
         assert_same_bits(ours, raw_init(Dtypes(), jnp.ones((2, 3))))
 
 
@@ -132,60 +132,64 @@ INITIALIZED = {
 
 @pytest.mark.law("B2")
 @pytest.mark.parametrize("case", INITIALIZED)
-def test_initial_values_are_bitwise_those_of_raw_init(probe, spec, case):
+def test_initial_values_are_bitwise_those_of_raw_init(module_call, spec, case):
     module, shape, streams, flags = INITIALIZED[case]
-    ours = initialized(probe, module, spec(None, *shape[1:]))
+    ours = initialized(module_call, module, spec(None, *shape[1:]))
     assert_same_bits(ours, raw_init(module, jnp.ones(shape), streams, **flags))
 
 
 @pytest.mark.law("B2")
 @pytest.mark.parametrize("case", ["dense", "partitioned", "python sizes", "no variables"])
-def test_initial_values_for_known_sizes_are_bitwise_those_of_raw_init(probe, spec, case):
+def test_initial_values_for_known_sizes_are_bitwise_those_of_raw_init(module_call, spec, case):
     module, shape, streams, flags = INITIALIZED[case]
-    ours = initialized(probe, module, spec(*shape))
+    ours = initialized(module_call, module, spec(*shape))
     assert_same_bits(ours, raw_init(module, jnp.ones(shape), streams, **flags))
 
 
 @pytest.mark.law("B2")
-def test_initial_values_are_of_the_key_implementation_at_the_time(probe, spec):
+def test_initial_values_are_of_the_key_implementation_at_the_time(module_call, spec):
     with jax.default_prng_impl("threefry2x32"):
-        asked, specs = probe(nn.Dense(2), spec(4, 3))
-        found = infer_build_spec(asked, specs)
+        asked, specs = module_call(nn.Dense(2), spec(4, 3))
+        found, trace = infer_build_spec(asked, specs)
     with jax.default_prng_impl("rbg"):
-        ours = initial_variables(found, SEED)
+        ours = initial_variables(found, SEED, trace=trace)
         assert_same_bits(ours, raw_init(nn.Dense(2), jnp.ones((4, 3))))
 
 
 @pytest.mark.law("B2")
-def test_another_seed_gives_other_values(probe, spec):
-    one, two = (initialized(probe, nn.Dense(2), spec(4, 3), seed=seed) for seed in (1, 2))
+def test_another_seed_gives_other_values(module_call, spec):
+    one, two = (initialized(module_call, nn.Dense(2), spec(4, 3), seed=seed) for seed in (1, 2))
     assert not jnp.array_equal(one["params"]["kernel"], two["params"]["kernel"])
 
 
 @pytest.mark.law("B2")
-def test_a_value_that_depends_on_the_inputs_comes_from_those_at_hand(probe):
+def test_a_value_that_depends_on_the_inputs_comes_from_those_at_hand(module_call):
     x = jnp.arange(12.0).reshape(4, 3)
-    ours = initialized(probe, DataInit(), x, values=[x])
+    ours = initialized(module_call, DataInit(), x, values=[x])
     assert ours["norm"]["mean"].tolist() == np.arange(12).reshape(4, 3).mean(0).tolist()
 
 
 @pytest.mark.law("B2")
 @pytest.mark.parametrize("unknown", [False, True])
-def test_a_value_that_depends_on_the_inputs_comes_from_ones_where_none_are(probe, spec, unknown):
-    ours = initialized(probe, DataInit(), spec(None if unknown else 4, 3))
+def test_a_value_that_depends_on_the_inputs_comes_from_ones_where_none_are(
+    module_call, spec, unknown
+):
+    ours = initialized(module_call, DataInit(), spec(None if unknown else 4, 3))
     assert ours["norm"]["mean"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.law("B2")
-def test_a_module_that_branches_on_values_has_the_values_of_raw_init(probe):
+def test_a_module_that_branches_on_values_has_the_values_of_raw_init(module_call):
     x = -jnp.ones((2, 3))
-    ours = initialized(probe, Branches(), x, values=[x])
+    ours = initialized(module_call, Branches(), x, values=[x])
     assert_same_bits(ours, raw_init(Branches(), x))
 
 
 @pytest.mark.law("B2")
-def test_a_variable_that_only_inference_makes_comes_from_an_init_with_the_flag_off(probe, spec):
-    ours = initialized(probe, Inference(), spec(None, 3))
+def test_a_variable_that_only_inference_makes_comes_from_an_init_with_the_flag_off(
+    module_call, spec
+):
+    ours = initialized(module_call, Inference(), spec(None, 3))
     x = jnp.ones((2, 3))
     trained = raw_init(Inference(), x, train=True)["params"]
     inferred = raw_init(Inference(), x, train=False)["params"]
@@ -193,39 +197,39 @@ def test_a_variable_that_only_inference_makes_comes_from_an_init_with_the_flag_o
 
 
 @pytest.mark.law("B2")
-def test_a_variable_of_both_modes_comes_from_an_init_with_the_flag_on(probe, spec):
+def test_a_variable_of_both_modes_comes_from_an_init_with_the_flag_on(module_call, spec):
     class Flagged(nn.Module):
         @nn.compact
         def __call__(self, x, train):
             self.variable("state", "train", lambda: jnp.full((), train))
             return x if train else nn.Dense(2, name="head")(x)
 
-    ours = initialized(probe, Flagged(), spec(None, 3))
+    ours = initialized(module_call, Flagged(), spec(None, 3))
     assert ours["state"]["train"].item() is True
     assert set(ours["params"]) == {"head"}
 
 
 @pytest.mark.law("B2")
-def test_an_init_with_the_flag_off_has_streams_of_its_own(probe, spec):
-    ours = initialized(probe, DrawsForInference(), spec(None, 3))
+def test_an_init_with_the_flag_off_has_streams_of_its_own(module_call, spec):
+    ours = initialized(module_call, DrawsForInference(), spec(None, 3))
     raw = raw_init(DrawsForInference(), jnp.ones((2, 3)), ("basis", "params"), train=False)
     assert_same_bits(ours, raw)
 
 
 @pytest.mark.law("B2")
-def test_a_python_number_is_a_value(probe, spec):
-    assert initialized(probe, Counts(), spec(None, 3)) == {"count": {"n": 1}}
+def test_a_python_number_is_a_value(module_call, spec):
+    assert initialized(module_call, Counts(), spec(None, 3)) == {"count": {"n": 1}}
 
 
 @pytest.mark.law("B2")
-def test_a_sown_value_is_no_initial_value(probe, spec):
+def test_a_sown_value_is_no_initial_value(module_call, spec):
     class Sows(nn.Module):
         @nn.compact
         def __call__(self, x):
             self.sow("losses", "l2", x.sum())
             return nn.Dense(2)(x)
 
-    assert set(initialized(probe, Sows(), spec(None, 3))) == {"params"}
+    assert set(initialized(module_call, Sows(), spec(None, 3))) == {"params"}
 
 
 @pytest.mark.law("B3")
@@ -233,23 +237,25 @@ def test_a_sown_value_is_no_initial_value(probe, spec):
 @pytest.mark.parametrize(
     "module", [nn.Dense(2), DataInit(), Inference()], ids=lambda module: type(module).__name__
 )
-def test_values_are_values_inside_a_trace_too(probe, spec, module, transform):
+def test_values_are_values_inside_a_trace_too(module_call, spec, module, transform):
     made = []
 
     def function(x):
-        made.append(initialized(probe, module, spec(4, 3)))
+        made.append(initialized(module_call, module, spec(4, 3)))
         return x
 
     transform(function)(1.0)
     leaves = jax.tree_util.tree_leaves(made[0])
     assert leaves
     assert not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-    assert_same_bits(made[0], initialized(probe, module, spec(4, 3)))
+    assert_same_bits(made[0], initialized(module_call, module, spec(4, 3)))
 
 
 @pytest.mark.law("B2")
 @pytest.mark.parametrize("needs_size", [False, True])
-def test_a_trace_on_unknown_sizes_serves_where_no_initialiser_needs_one(probe, spec, needs_size):
+def test_a_trace_on_unknown_sizes_serves_where_no_initialiser_needs_one(
+    module_call, spec, needs_size
+):
     traced = []
 
     class Net(nn.Module):
@@ -260,9 +266,9 @@ def test_a_trace_on_unknown_sizes_serves_where_no_initialiser_needs_one(probe, s
                 self.variable("state", "zero", lambda: jnp.zeros(x.shape[0]).sum())
             return nn.Dense(2)(x)
 
-    asked, specs = probe(Net(), spec(None, 3))
-    blueprint = infer_build_spec(asked, specs)
+    asked, specs = module_call(Net(), spec(None, 3))
+    build_spec, trace = infer_build_spec(asked, specs)
     before = len(traced)
-    values = initial_variables(blueprint, SEED)
+    values = initial_variables(build_spec, SEED, trace=trace)
     assert (len(traced) > before) == needs_size
     assert_same_bits(values, raw_init(Net(), jnp.ones((2, 3))))

@@ -12,6 +12,7 @@ from flaxlayer_core import (
     CollectionPolicy,
     Static,
     fill_missing,
+    infer_call_spec,
     infer_module_spec,
     same_structure,
 )
@@ -515,8 +516,8 @@ def test_an_ordinary_module_is_traceable(examined):
 
 
 @pytest.mark.law("A6")
-def test_abstract_discovery_refuses_to_branch_on_values(probe):
-    asked, _ = probe(Branches(), X)
+def test_abstract_discovery_refuses_to_branch_on_values(module_call):
+    asked, _ = module_call(Branches(), X)
     with pytest.raises(jax.errors.ConcretizationTypeError):
         infer_module_spec(asked, [X])
 
@@ -570,20 +571,20 @@ def test_another_method_may_initialize(examined):
 
 
 @pytest.mark.law("B1")
-def test_another_call_of_a_built_layer_is_found_from_what_is_stored(examined, probe):
+def test_another_call_of_a_built_layer_is_found_from_what_is_stored(examined, module_call):
     stored = examined(Norm(), X).variables
-    asked, _ = probe(Norm(), X, kwargs={"train": True})
-    found = infer_module_spec(asked, [X], variables=stored)
+    asked, _ = module_call(Norm(), X, kwargs={"train": True})
+    found = infer_call_spec(asked, [X], stored)
     assert same_structure(dict(found.variables), dict(stored))
     # train=True of the caller wins: inference updates the statistics too.
     assert found.inference.denied == ("params",)
 
 
 @pytest.mark.law("B1")
-def test_inputs_that_only_init_takes_are_enough_where_no_call_is_made(probe):
+def test_inputs_that_only_init_takes_are_enough_where_no_call_is_made(module_call):
     sequence = jax.ShapeDtypeStruct((2, 5, 4), jnp.float32)
-    asked, _ = probe(Cached(), sequence)
-    found = infer_module_spec(asked, [sequence], applied=False)
+    asked, _ = module_call(Cached(), sequence)
+    found, _ = infer_module_spec(asked, [sequence], applied=False)
     raw = jax.eval_shape(lambda x: Cached().init(jax.random.key(0), x), sequence)
     assert not found.applied
     assert same_structure(dict(found.variables), raw)

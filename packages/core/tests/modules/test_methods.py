@@ -416,6 +416,6 @@ def test_a_jitted_nnx_method_leaves_state_alone_as_a_plain_one_does():
     call = MethodSignature.from_method(module, None)
     x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
     arrays, structure = partition((x,), {})
-    found = infer_module_spec(ModuleCall(module, call, call, structure), arrays)
+    found, _ = infer_module_spec(ModuleCall(module, call, call, structure), arrays)
     assert "batch_stats" in found.inference.denied
     assert "batch_stats" in found.training.updates

@@ -134,7 +134,7 @@ def test_normalizing_leaves_what_was_given_alone():
 @pytest.mark.parametrize("value", [None, [1], np.ones(2), "params"])
 def test_what_is_no_tree_of_variables_is_explained(value):
     with pytest.raises(MatchVariablesError) as caught:
-        normalize_variables(value, where="variables=")
+        normalize_variables(value, title="variables=")
     assert str(caught.value).splitlines() == [
         "variables= is not a tree of variables.",
         "Expected: a mapping of collections, as `Module.init` returns: {'params': {...}}",

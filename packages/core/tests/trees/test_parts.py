@@ -121,7 +121,7 @@ def test_objects_of_nnx_that_share_a_variable_share_it_again():
 def split_and_merge(args):
     arrays, structure = partition(args, {})
     assert all(is_array(array) for array in arrays)
-    return structure.merge(arrays)
+    return structure.combine(arrays)
 
 
 @pytest.mark.law("A1")

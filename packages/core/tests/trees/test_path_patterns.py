@@ -76,7 +76,7 @@ def test_a_pattern_matches_whole_names_from_the_collection_on(pattern):
 @pytest.mark.law("C5")
 def test_a_pattern_that_selects_nothing_is_explained():
     with pytest.raises(MatchPathPatternError) as caught:
-        match_paths(["params/**", "b/**"], [("params", "b"), ("params", "a")], where="Layer 'x'")
+        match_paths(["params/**", "b/**"], [("params", "b"), ("params", "a")], title="Layer 'x'")
     assert str(caught.value).splitlines() == [
         "Layer 'x' has no variable that matches 'b/**'.",
         "Expected: a pattern of one of: params/a, params/b",

@@ -1,41 +1,34 @@
-"""The weights of a `FlaxLayer` for its user: as trees, by path, frozen and thawed (C5, W1, W2)."""
+"""The variables of a `FlaxLayer` for its user: as trees, by path, frozen and thawed (C5, W1, W2)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import keras
 
-from flaxlayer.calls.module_layer import ModuleLayer
+from flaxlayer.hosted import HostedModule
 from flaxlayer.saving.assignments import checked_assignments
-from flaxlayer.settings import Settings
-from flaxlayer.weights.freezing import FrozenPaths
-from flaxlayer.weights.variables import FlaxWeights, restoring_values
-from flaxlayer_core import FlaxModule, Role
+from flaxlayer_core import Role
 
-__all__ = ["WeightAccess"]
+__all__ = ["VariableAccess"]
 
 
-class WeightAccess(ModuleLayer):
-    """What a `FlaxLayer` offers on its weights; the layer makes them."""
+class VariableAccess:
+    """What a `FlaxLayer` offers on the variables of its module."""
 
-    _flax_module: FlaxModule
-    _settings: Settings
-    _frozen: FrozenPaths
-    _weights_by_path: FlaxWeights | None
+    _hosted: HostedModule
 
     @property
     def params(self) -> dict[str, Any] | None:
         """The trainable collections as a tree of Keras variables, None before build (W1)."""
-        weights = self._weights_by_path
+        weights = self._hosted.weights
         return None if weights is None else weights.tree(Role.TRAINABLE)
 
     @property
     def state(self) -> dict[str, Any] | None:
         """The other stored collections as a tree of Keras variables, None before build (W1)."""
-        weights = self._weights_by_path
+        weights = self._hosted.weights
         return None if weights is None else weights.tree(Role.STATE)
 
     def flax_variables(self) -> dict[str, Any]:
@@ -60,9 +53,9 @@ class WeightAccess(ModuleLayer):
 
         ```
         """
-        weights = self._flax_weights
+        weights = self._hosted.built_weights
         stored = weights.layout.unflatten([jnp.copy(value) for value in weights.jax_values()])
-        return self._flax_module.raw_variables(stored)
+        return self._hosted.flax_module.raw_variables(stored)
 
     def load_flax_variables(self, tree: Any) -> None:
         """Takes the values of a tree of variables, whole or a part of it (W2).
@@ -89,19 +82,10 @@ class WeightAccess(ModuleLayer):
 
         ```
         """
-        pairs = checked_assignments(
-            self._flax_weights,
-            tree,
-            self._flax_module,
-            self._settings.policy,
-            where=f"Layer {self.name!r}",
-        )
-        self._flax_weights.replace(pairs)
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Takes values in the order of `weights`, all of them or none."""
-        with restoring_values(self.weights):
-            super().set_weights(weights)
+        hosted, weights = self._hosted, self._hosted.built_weights
+        policy = hosted.settings.policy
+        pairs = checked_assignments(weights, tree, hosted.flax_module, policy, title=hosted.title)
+        weights.replace(pairs)
 
     def to_module(self) -> Any:
         """Returns the module bound to the current values (W2).
@@ -117,21 +101,7 @@ class WeightAccess(ModuleLayer):
 
         ```
         """
-        return self._flax_module.bind(self.flax_variables())
-
-    def writable(
-        self, changed: Mapping[int, Any], training: bool
-    ) -> list[tuple[keras.Variable, Any]]:
-        """Returns which changed state is written back, and where (C3, C5)."""
-        when = self._settings.state_updates
-        if not self.trainable or when == "never" or (when == "training" and not training):
-            return []
-        weights, frozen = self._flax_weights, self._frozen.paths
-        return [
-            (weights.variables[index], value)
-            for index, value in changed.items()
-            if not frozen or weights.layout.specs[index].path not in frozen
-        ]
+        return self._hosted.flax_module.bind(self.flax_variables())
 
     def freeze(self, *patterns: str) -> None:
         """Freezes weights and state by path (C5).
@@ -169,19 +139,7 @@ class WeightAccess(ModuleLayer):
         self._change_frozen(patterns, freeze=False)
 
     def _change_frozen(self, patterns: Sequence[str], *, freeze: bool) -> None:
-        weights = self._weights_by_path
-        self._frozen.change(patterns, weights, freeze=freeze, where=f"Layer {self.name!r}")
-        if weights is not None:
-            self._frozen.apply(weights, trainable=self.trainable)
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the layer may change at all (C5); single weights freeze by `freeze`."""
-        return bool(keras.layers.Layer.trainable.fget(self))
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        keras.layers.Layer.trainable.fset(self, value)
-        # Keras sets every variable; what was frozen by path stays frozen.
-        if getattr(self, "_weights_by_path", None) is not None:
-            self._frozen.apply(self._flax_weights, trainable=bool(value))
+        hosted = self._hosted
+        hosted.frozen.change(patterns, hosted.weights, freeze=freeze, title=hosted.title)
+        if hosted.weights is not None:
+            hosted.frozen.apply(hosted.weights, trainable=hosted.layer.trainable)

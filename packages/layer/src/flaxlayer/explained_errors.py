@@ -7,17 +7,15 @@ error is passed on as the object that it is, marked, with what helps added to it
 
 from __future__ import annotations
 
-import functools
 import types
-from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 import jax
 
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
 from flaxlayer_core import UNTRACEABLE, BuildModuleError, FlaxLayerError, RunModuleError
 
-__all__ = ["JAX_ERRORS", "explained", "explaining"]
+__all__ = ["JAX_ERRORS", "explained", "raise_explained"]
 
 JAX_ERRORS: tuple[type[Exception], ...] = tuple(
     found
@@ -39,12 +37,12 @@ _ESCAPED = (
 )
 
 
-def explained(error: Exception, where: str) -> Exception:
+def explained(error: Exception, title: str) -> Exception:
     """Returns the error to raise for one that a module raised.
 
     Args:
         error: What was raised.
-        where: The layer and its method.
+        title: The layer and its method.
 
     Returns:
         The error itself, so that its class, words and fields stay: one of JAX with the layer and
@@ -64,17 +62,17 @@ def explained(error: Exception, where: str) -> Exception:
     ```
     """
     error = _beneath(error)
-    if compat.keeps_message(error):  # explained on an inner level
+    if private_keras.keeps_message(error):  # explained on an inner level
         return error
     own = isinstance(error, FlaxLayerError)
     if not own and not isinstance(error, JAX_ERRORS) and _survives_keras(error):
         return error
-    if not compat.keep_message(error):
-        return _told_instead(error, where)
+    if not private_keras.keep_message(error):
+        return _told_instead(error, title)
     if isinstance(error, JAX_ERRORS):
-        _add_text(error, where)
+        _add_text(error, title)
     elif not own:
-        error.add_note(f"{where} raised this.")
+        error.add_note(f"{title} raised this.")
     return error
 
 
@@ -87,39 +85,36 @@ def _beneath(error: Exception) -> Exception:
     return cause if told or type(cause).__module__.split(".")[0] not in _LIBRARIES else error
 
 
-def explaining(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets a method of a layer raise what `explained` makes of its errors."""
+def raise_explained(error: Exception, title: str) -> NoReturn:
+    """Raises what `explained` makes of an error that is being handled.
 
-    @functools.wraps(method)
-    def run(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(layer, *args, **kwargs)
-        except Exception as error:
-            told = explained(error, f"Layer {layer.name!r} ({layer._method_call.label})")
-            if told is error:
-                raise
-            raise told from (None if told is error.__cause__ else error)
-
-    return run
+    Args:
+        error: What was raised.
+        title: The layer and its method.
+    """
+    told = explained(error, title)
+    if told is error:
+        raise error
+    raise told from (None if told is error.__cause__ else error)
 
 
-def _told_instead(error: Exception, where: str) -> RunModuleError:
+def _told_instead(error: Exception, title: str) -> RunModuleError:
     told = RunModuleError(
-        f"{where} raised {type(error).__name__}: {error}",
+        f"{title} raised {type(error).__name__}: {error}",
         fix="Correct what the module does, or what it is given.",
         law="A9",
     )
-    compat.keep_message(told)
+    private_keras.keep_message(told)
     return told
 
 
-def _add_text(error: Exception, where: str) -> None:
+def _add_text(error: Exception, title: str) -> None:
     what, fix = "", ""
     if isinstance(error, UNTRACEABLE):
         what, fix = _VALUE_NEEDED
     elif isinstance(error, jax.errors.UnexpectedTracerError):
         what, fix = _ESCAPED
-    lines = [str(error), f"{where} raised this. {what}".rstrip(), *([f"Fix: {fix}"] if fix else ())]
+    lines = [str(error), f"{title} raised this. {what}".rstrip(), *([f"Fix: {fix}"] if fix else ())]
     error.args = ("\n".join(lines), *error.args[1:])
 
 

@@ -10,27 +10,26 @@ from typing import Any
 import jax
 import keras
 
+from flaxlayer.access import VariableAccess
 from flaxlayer.backends import current_backend
-from flaxlayer.creation import WeightCreation
-from flaxlayer.locks import LayerLocks
-from flaxlayer.memory import size_bound
+from flaxlayer.building import LayerBuilder
+from flaxlayer.calls.module_layer import ModuleLayer
+from flaxlayer.handed_names import nothing_handed, remember_handed
+from flaxlayer.hosted import HostedModule
+from flaxlayer.layer_files import LayerFiles
 from flaxlayer.methods import FlaxMethod
-from flaxlayer.saving import layer_config as configuring
-from flaxlayer.saving.handed_names import remember_arguments, remember_handed
-from flaxlayer.saving.sharing import new_token
+from flaxlayer.saving.build_config import decode_inputs, encode_inputs
+from flaxlayer.saving.fields import check_mapping
+from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
+from flaxlayer.saving.refusals import refusing, refusing_in_load
 from flaxlayer.settings import Settings, checked_rng_args
-from flaxlayer.weights.freezing import FrozenPaths
-from flaxlayer.weights.variables import FlaxWeights
+from flaxlayer.weights.variables import restoring_values
 from flaxlayer_core import (
     AUTO_MASK,
-    ArgumentStructure,
-    BuildSpec,
     CollectionPolicy,
     DrawKeysError,
     FlaxModule,
-    ModuleCall,
     ModuleSpec,
-    ReadUnbuiltError,
     flatten_with_paths,
     format_path,
     init_rngs,
@@ -45,7 +44,7 @@ __all__ = ["FlaxLayer"]
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
-class FlaxLayer(WeightCreation):
+class FlaxLayer(VariableAccess, ModuleLayer):
     """Runs a module of `flax.linen` or `flax.nnx` as a Keras layer.
 
     It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the
@@ -112,6 +111,11 @@ class FlaxLayer(WeightCreation):
     ```
     """
 
+    _builder: LayerBuilder
+    # Other classes in their places change what a layer does, as `conformance.faults` does.
+    _hosted_class: type[HostedModule] = HostedModule
+    _builder_class: type[LayerBuilder] = LayerBuilder
+
     def __init__(
         self,
         module: Any,
@@ -148,100 +152,102 @@ class FlaxLayer(WeightCreation):
             native_serialization_platforms=_as_tuple(native_serialization_platforms),
             variables=None if variables is None else _with_values(variables),
         )
-        call, init_call = settings.method_calls(flax_module)
+        method_signature, init_signature = settings.method_signatures(flax_module)
         super().__init__(**kwargs)
         remember_handed(module, method, init_method)
-        self.locks = LayerLocks()
-        self._flax_module = flax_module
-        self._settings = settings
-        self._method_call, self._init_call = call, init_call
-        self._announce_mask()
-        self._explicit_dtype = kwargs.get("dtype") is not None
-        self._revived = False
-        self._sharing_token: str | None = None
-        self._frozen = FrozenPaths()
-        self._weights_by_path: FlaxWeights | None = None
-        self._blueprint: BuildSpec | None = None
-        self._filled_losses: tuple[str, ...] = ()
         # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
-        self._seed = random.randint(1, int(1e9)) if seed is None else seed
-        self.seed_generator = keras.random.SeedGenerator(self._seed)
+        drawn = random.randint(1, int(1e9)) if seed is None else seed
+        self.seed_generator = keras.random.SeedGenerator(drawn)
+        hosted = self._hosted_class(
+            self,
+            flax_module,
+            settings,
+            method_signature,
+            init_signature,
+            drawn,
+            self.seed_generator,
+            has_own_dtype=kwargs.get("dtype") is not None,
+        )
+        self._host(hosted, method_signature)
+        own_build = type(self).build is not FlaxLayer.build
+        builder = self._builder_class(self._runner, overridden=own_build)
+        self._builder, self._files = builder, LayerFiles(self._runner, builder)
 
     # The module and its settings.
 
     @property
     def module(self) -> Any:
         """The Flax module, as it was given."""
-        return self._flax_module.module
+        return self._hosted.flax_module.module
 
     @property
     def flax_module(self) -> FlaxModule:
         """The module behind core's protocol."""
-        return self._flax_module
-
-    @property
-    def losses_collections(self) -> tuple[str, ...]:
-        """Loss collections that the module really fills (C7)."""
-        return self._filled_losses
+        return self._hosted.flax_module
 
     @property
     def platforms(self) -> tuple[str, ...]:
         """What TensorFlow runs the module on (K2)."""
-        return self._settings.native_serialization_platforms or ("cpu",)
-
-    @property
-    def return_sown(self) -> tuple[str, ...]:
-        """Transient collections that a call returns (C7)."""
-        return self._settings.return_sown
+        return self._hosted.settings.platforms
 
     @property
     def discovery(self) -> ModuleSpec:
         """What abstract evaluation found at build."""
-        self.require_built("discovery")
-        assert self._blueprint is not None
-        return self._blueprint.discovery
-
-    def _source(self) -> FlaxLayer:
-        return self
+        return self._hosted.spec
 
     @property
-    def _flax_weights(self) -> FlaxWeights:
-        self.require_built("weights")
-        assert self._weights_by_path is not None
-        return self._weights_by_path
+    def trainable(self) -> bool:
+        """Whether the layer may change at all (C5); single weights freeze by `freeze`."""
+        return bool(keras.layers.Layer.trainable.fget(self))
 
-    @property
-    def _compute_cast(self) -> str | None:
-        # A7: under the plain default policy nothing is cast.
-        if self._explicit_dtype or self.dtype_policy.name != keras.config.floatx():
-            return str(self.compute_dtype)
-        return None
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.layers.Layer.trainable.fset(self, value)
+        # Keras sets every variable, in its own constructor too; what was frozen by path stays so.
+        hosted: HostedModule | None = getattr(self, "_hosted", None)
+        if hosted is not None and hosted.weights is not None:
+            hosted.frozen.apply(hosted.weights, trainable=bool(value))
 
-    def require_built(self, what: str) -> None:
-        """Raises a `ReadUnbuiltError` if the layer has no weights yet."""
-        if self._weights_by_path is None:
-            raise ReadUnbuiltError(
-                f"Layer {self.name!r} ({self._method_call.label}) is not built: no {what} yet.",
-                expected="a layer that was called or built",
-                found="a layer without weights",
-                fix="Call it on data, or layer.build(input_shape).",
-                law="B1",
-            )
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Takes values in the order of `weights`, all of them or none."""
+        with restoring_values(self.weights):
+            super().set_weights(weights)
 
-    def _probe(self, structure: ArgumentStructure) -> ModuleCall:
-        remember_arguments(structure)
-        given = self._settings.variables
-        probe = ModuleCall(
-            self._flax_module,
-            self._method_call,
-            self._init_call,
-            structure,
-            policy=self._settings.policy,
-            rngs=self._settings.rngs,
-            given=self._settings.given_form if given is None else given,
-            label=f"Layer {self.name!r}",
-        )
-        return replace(probe, bound=size_bound(probe.title)) if self._revived else probe
+    # Build.
+
+    @refusing_in_load
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the weights.
+
+        Args:
+            input_shape: The shape of the only argument (None for unknown dimensions), or a
+                structure of shapes. Calling the layer builds it from the inputs themselves, with
+                their true dtypes; here Keras's default dtype is supposed, integers and others
+                where the module does not take it, and the first call corrects that.
+
+        Raises:
+            BuildModuleError: If the module cannot be built for such inputs.
+            MatchVariablesError: If given variables do not fit.
+        """
+        self._builder.build(input_shape)
+
+    @refusing_in_load
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shapes of the outputs for the shapes that `build` takes.
+
+        Keras's wrappers, such as `TimeDistributed`, ask for them.
+
+        Example:
+
+        ```python
+        >>> import flax.linen as nn
+        >>> from flaxlayer import FlaxLayer
+        >>> FlaxLayer(nn.Dense(2)).compute_output_shape((None, 3))
+        (None, 2)
+
+        ```
+        """
+        return self._builder.output_shape(input_shape)
 
     # Randomness.
 
@@ -251,13 +257,9 @@ class FlaxLayer(WeightCreation):
         Raises:
             BuildModuleError: If the layer is not built.
         """
-        return init_rngs(self._seed, self.discovery.init_streams)
+        return init_rngs(self._hosted.seed, self._hosted.spec.init_streams)
 
     # Methods.
-
-    def share(self) -> None:
-        """Lets configurations tell that another layer uses these weights (S4)."""
-        self._sharing_token = self._sharing_token or new_token()
 
     def method(
         self,
@@ -303,8 +305,10 @@ class FlaxLayer(WeightCreation):
         Raises:
             EncodeModuleError: If a field of the module cannot be stored; it names the field.
         """
-        own = configuring.layer_config(self)
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            **encode_layer(self, self._hosted, self._builder.form_of_given()),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FlaxLayer:
@@ -313,7 +317,50 @@ class FlaxLayer(WeightCreation):
         Raises:
             DecodeModuleError: If the configuration is refused; nothing is imported or executed.
         """
-        return configuring.layer_from_config(cls, config, base=FlaxLayer)
+        return layer_from_config(config, cls._make_stored, cls, FlaxLayer)
+
+    @classmethod
+    def _make_stored(cls, arguments: dict[str, Any], stored: StoredSettings) -> FlaxLayer:
+        with nothing_handed():
+            layer = cls(**arguments)
+        hosted = layer._hosted
+        hosted.has_own_dtype, hosted.from_file = stored.has_own_dtype, True
+        if stored.given_form is not None:
+            hosted.settings = replace(hosted.settings, given_form=stored.given_form)
+        layer.freeze(*stored.frozen)
+        return layer
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Returns the inputs that the layer was built with: structure, shapes, dtypes."""
+        return encode_inputs(self._runner.cache.inputs)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Builds the layer from `get_build_config`, or from Keras's own `input_shape`."""
+        if not config:
+            return
+        with refusing(f"the build of layer {self.name!r}"), self._builder.restored():
+            stored = check_mapping(config, "build_config")
+            if "arguments" in stored:
+                self._builder.build_for(decode_inputs(stored))
+            else:
+                super().build_from_config(stored)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the variables by path, and which inputs they were built for (W3, W4)."""
+        self._files.write(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads the variables by path; files of `keras.layers.FlaxLayer` by their order (W3).
+
+        A layer that is not built is built for the inputs that the file names (W4).
+
+        Raises:
+            MatchWeightsFileError: If the file does not hold exactly these variables; nothing is
+                changed then.
+            DecodeModuleError: If what the file says of the inputs is refused.
+            BuildModuleError: If the module cannot be built for them.
+        """
+        self._files.read(store)
 
 
 def _as_tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import jax
 
+from flaxlayer.backends import current_backend
 from flaxlayer.compat.keras_loads import current_load
-from flaxlayer.weights.sharding import current_distribution
 from flaxlayer_core import SizeBound
 
 __all__ = ["Account", "current_account", "free_bytes", "size_bound", "total_bytes"]
@@ -57,13 +57,13 @@ def current_account() -> Account:
     return account
 
 
-def size_bound(where: str) -> SizeBound:
+def size_bound(title: str) -> SizeBound:
     """Returns what the sizes of a stored configuration are held against.
 
     Args:
-        where: What to name in an error.
+        title: What to name in an error.
     """
-    return SizeBound(where, total_bytes, lambda: current_account().left())
+    return SizeBound(title, total_bytes, lambda: current_account().left())
 
 
 def total_bytes() -> int:
@@ -97,7 +97,7 @@ def free_bytes() -> int:
 
 
 def _processes() -> int:
-    return 1 if current_distribution() is None else jax.process_count()
+    return 1 if current_backend().distribution() is None else jax.process_count()
 
 
 def _device_bytes(count: Callable[[dict[str, int]], int]) -> int | None:
@@ -105,7 +105,7 @@ def _device_bytes(count: Callable[[dict[str, int]], int]) -> int | None:
     if jax.default_backend() == "cpu":
         return None
     devices = jax.local_devices()
-    devices = devices[:1] if current_distribution() is None else devices
+    devices = devices[:1] if current_backend().distribution() is None else devices
     stats = [device.memory_stats() for device in devices]
     known = [each for each in stats if each and {"bytes_limit", "bytes_in_use"} <= each.keys()]
     return sum(map(count, known)) if len(known) == len(stats) else None

@@ -1,9 +1,9 @@
-"""One call of a module: inline inside a trace, through a cached compiled function outside (A6)."""
+"""A call of a module as a pure function, which knows no backend (§5)."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxlayer.backends import current_backend
 from flaxlayer_core import (
     ModePlan,
     ModuleCall,
@@ -30,11 +29,37 @@ __all__ = ["CallResult", "PureCall"]
 
 
 @dataclass(frozen=True, eq=False)
+class CallResult:
+    """What one call gave, before anything is written; a pytree of its fields.
+
+    Attributes:
+        outputs: The outputs of the method, as `wrap_statics` gives them.
+        changed: New state by position in the layout.
+        transient: Transient collections.
+        loss: The sum of the loss collections, None without one.
+        seed: The next seed, None if no stream was needed.
+    """
+
+    outputs: Any
+    changed: dict[int, Any]
+    transient: dict[str, Any]
+    loss: Any
+    seed: Any
+
+
+jax.tree_util.register_dataclass(
+    CallResult,
+    data_fields=["outputs", "changed", "transient", "loss", "seed"],
+    meta_fields=[],
+)
+
+
+@dataclass(frozen=True, eq=False)
 class PureCall:
     """A call as a pure function of stored arrays, a seed, and the arrays of its arguments.
 
     Attributes:
-        probe: The module, its method and the static arguments.
+        module_call: The module, its method and the static arguments.
         plan: Streams and mutability in this mode.
         layout: The stored variables.
         losses: Collections whose leaves are summed into a loss (C7).
@@ -42,16 +67,14 @@ class PureCall:
         platforms: What TensorFlow runs it on (K2).
     """
 
-    probe: ModuleCall
+    module_call: ModuleCall
     plan: ModePlan
     layout: VariableLayout
     losses: tuple[str, ...]
     compute_dtype: str | None
     platforms: tuple[str, ...]
 
-    def __call__(
-        self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]
-    ) -> tuple[Any, dict[int, Any], dict[str, Any], Any, Any]:
+    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> CallResult:
         """Runs the module.
 
         Args:
@@ -60,15 +83,14 @@ class PureCall:
             arrays: The arrays of the arguments.
 
         Returns:
-            Outputs, changed state by position in the layout, transient collections, the loss
-            (None without one), and the next seed.
+            Outputs, changed state, transient collections, the loss, and the next seed.
 
         Raises:
             StateStructureError: If state comes back in another form.
         """
         rngs = stream_rngs(seed, self.plan.streams) if self.plan.streams else {}
         variables = self.layout.unflatten(self._cast_params(values))
-        outputs, updates = self.probe.apply(
+        outputs, updates = self.module_call.apply(
             variables,
             rngs,
             self._cast_arguments(arrays),
@@ -78,12 +100,7 @@ class PureCall:
         )
         changed, transient = self._sort(variables, updates)
         following = next_seed(seed) if self.plan.streams else None
-        return outputs, changed, transient, self._loss(transient), following
-
-    @functools.cached_property
-    def compiled(self) -> Callable[..., Any]:
-        """The same call as a function of the backend's arrays, compiled (A6)."""
-        return current_backend().compile(self)
+        return CallResult(outputs, changed, transient, self._loss(transient), following)
 
     @functools.cached_property
     def moves(self) -> bool:
@@ -100,7 +117,7 @@ class PureCall:
 
     def _cast_arguments(self, arrays: Sequence[Any]) -> list[Any]:
         # A number of Python gives way to the dtypes that it meets: it needs no cast.
-        numbers = self.probe.structure.number_positions()
+        numbers = self.module_call.structure.number_positions()
         return [
             array if index in numbers else self._cast(array) for index, array in enumerate(arrays)
         ]
@@ -150,7 +167,7 @@ class PureCall:
 
     def _misfit(self, path: tuple[str, ...], stored: str, found: str) -> StateStructureError:
         return StateStructureError(
-            f"{self.probe.title} returned state of another form at {format_path(path)!r}.",
+            f"{self.module_call.title} returned state of another form at {format_path(path)!r}.",
             expected=stored,
             found=found,
             fix="Keep the shape and dtype of state fixed, or make the collection transient with "
@@ -165,22 +182,3 @@ class PureCall:
             for leaf in jax.tree_util.tree_leaves(transient.get(name, ()))
         ]
         return sum(jnp.sum(leaf) for leaf in leaves[1:]) + jnp.sum(leaves[0]) if leaves else None
-
-
-@dataclass(frozen=True)
-class CallResult:
-    """What one call gave, before anything is written.
-
-    Attributes:
-        outputs: The outputs of the method, as `wrap_statics` gives them.
-        changed: New state by position in the layout.
-        transient: Transient collections.
-        loss: The sum of the loss collections, None without one.
-        seed: The next seed, None if no stream was needed.
-    """
-
-    outputs: Any
-    changed: dict[int, Any]
-    transient: dict[str, Any]
-    loss: Any
-    seed: Any

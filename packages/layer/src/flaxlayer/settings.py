@@ -85,11 +85,16 @@ class Settings:
             )
 
     @property
+    def platforms(self) -> tuple[str, ...]:
+        """What TensorFlow runs the module on (K2)."""
+        return self.native_serialization_platforms or ("cpu",)
+
+    @property
     def policy(self) -> CollectionPolicy:
         """Roles by name, with what is returned or summed as transient (C7)."""
         return self.collections.with_transient(*self.return_sown, *self.losses)
 
-    def method_calls(self, flax_module: FlaxModule) -> tuple[MethodSignature, MethodSignature]:
+    def method_signatures(self, flax_module: FlaxModule) -> tuple[MethodSignature, MethodSignature]:
         """Returns how the method and the initialising method are called."""
         call = MethodSignature.from_method(
             flax_module,
@@ -98,7 +103,7 @@ class Settings:
             rng_args=self.rng_args,
             mask_arg=self.mask_arg,
         )
-        find_key_arguments(call.signature, self.rng_args, label=call.label)
+        find_key_arguments(call.signature, self.rng_args, title=call.title)
         if self.init_method is None:
             return call, call
         return call, self._init_call(flax_module)

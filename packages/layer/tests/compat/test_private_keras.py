@@ -244,7 +244,7 @@ def test_what_is_no_file_has_no_groups_of_hdf5():
 def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
     layer = FlaxLayer(nn.Dense(3))
     attributes = set(vars(layer))
-    with pytest.raises(KeyboardInterrupt), compat.restoring(layer, "_call_state"):
+    with pytest.raises(KeyboardInterrupt), compat.restoring(layer, "_runner.cache"):
         layer.inner = keras.layers.Dense(2)
         layer(X)
         raise KeyboardInterrupt

@@ -58,9 +58,9 @@ def understating(path, parts):
     # The central directory says ten bytes; what is there inflates to 64 MiB.
     write(path, {**parts, "model.weights.h5": zeros(64)})
     data = bytearray(path.read_bytes())
-    where = data.rindex(b"model.weights.h5") - 46
-    assert data[where : where + 4] == b"PK\1\2"
-    data[where + 24 : where + 28] = struct.pack("<I", 10)
+    title = data.rindex(b"model.weights.h5") - 46
+    assert data[title : title + 4] == b"PK\1\2"
+    data[title + 24 : title + 28] = struct.pack("<I", 10)
     path.write_bytes(data)
 
 

@@ -285,7 +285,7 @@ def test_a_module_for_another_platform_does_not_run_on_this_one():
 def test_a_recorded_program_has_in_it_what_the_graph_knows():
     weight = np.arange(8, dtype=np.float32).reshape(4, 2)
     forms = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in (weight, X)]
-    product = DifferentiableFunction(lambda w, x: [x @ w], forms, where="A product")
+    product = DifferentiableFunction(lambda w, x: [x @ w], forms, title="A product")
 
     def operations():
         run = tf.function(lambda x: product([tf.constant(weight), x]))

@@ -50,8 +50,8 @@ def check_remade(module: nnx.Module, remade: ModuleFactory) -> None:
     for path in sorted(before.keys() | after.keys()):
         left, right = before.get(path, _NOTHING), after.get(path, _NOTHING)
         if not _same(left, right):
-            where = "/".join(path) or "the module itself"
-            raise _refusal(name, f"{where}: {left!r}"[:200] + f", and {right!r}"[:200] + " of that")
+            title = "/".join(path) or "the module itself"
+            raise _refusal(name, f"{title}: {left!r}"[:200] + f", and {right!r}"[:200] + " of that")
 
 
 class _Nothing:

@@ -15,7 +15,7 @@ __all__ = ["find_touched"]
 
 
 def find_touched(
-    probe: ModuleCall,
+    call: ModuleCall,
     plan: ModePlan,
     variables: Mapping[str, Any],
     paths: Iterable[Path],
@@ -26,7 +26,7 @@ def find_touched(
     """Finds those of some variables that the results of a call depend on.
 
     Args:
-        probe: The module and its call.
+        call: The module and its call.
         plan: How it is applied.
         variables: All variables that the call gets, abstract.
         paths: The variables in question.
@@ -46,12 +46,12 @@ def find_touched(
     >>> import flax.linen as nn, jax, jax.numpy as jnp
     >>> from flaxlayer_core import LinenModule, MethodSignature, partition
     >>> module, x = LinenModule(nn.Dense(2)), jax.ShapeDtypeStruct((1, 3), jnp.float32)
-    >>> call = MethodSignature.from_method(module, None)
+    >>> method = MethodSignature.from_method(module, None)
     >>> arrays, structure = partition((x,), {})
     >>> params = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2), "other": jnp.ones(5)}
     >>> paths = [("params", "kernel"), ("params", "other")]
     >>> plan = ModePlan(False, (), ("params",), None, {})
-    >>> asked = ModuleCall(module, call, call, structure)
+    >>> asked = ModuleCall(module, method, method, structure)
     >>> find_touched(asked, plan, {"params": params}, paths, arrays)
     {('params', 'kernel')}
 
@@ -63,7 +63,7 @@ def find_touched(
     def apply(arrays: Any, rngs: Any, variables: Any, *values: Any) -> Any:
         given = dict(zip(asked, values, strict=True))
         tree = replace_leaves(variables, given)
-        outputs, updates = probe.apply(
+        outputs, updates = call.apply(
             tree,
             rngs,
             arrays,

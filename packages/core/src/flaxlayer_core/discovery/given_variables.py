@@ -44,8 +44,8 @@ class Completion:
 
     @classmethod
     def from_planner(cls, planner: Planner) -> Completion:
-        """Takes what was given from the planner's probe."""
-        tree = planner.probe.given_tree()
+        """Takes what was given from the planner's call."""
+        tree = planner.call.given_tree()
         if planner.abstract:
             return cls(planner, as_form(tree))
         return cls(planner, jax.tree_util.tree_map(_with_values, tree))
@@ -53,7 +53,7 @@ class Completion:
     def fill(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what init made with all that was given in it, of whatever shape."""
         variables = replace_leaves(made, match_given(made, self.given)[0])
-        if self.planner.probe.flax_module.has_own_variables:
+        if self.planner.call.flax_module.has_own_variables:
             return variables
         return fill_missing(variables, subtract_tree(self.given, made))
 
@@ -63,7 +63,7 @@ class Completion:
         A given collection that passes by (C2) is stored all the same where a call reads it.
         """
         found = self.planner.run(variables, init_streams)
-        own = self.planner.probe.flax_module.has_own_variables
+        own = self.planner.call.flax_module.has_own_variables
         # What init makes of a module with variables of its own was given with it.
         held = variables if own else self.given
         passing = {
@@ -72,7 +72,7 @@ class Completion:
         read = self._read(found, variables, passing) if passing else frozenset()
         if read:
             found = replace(self.planner, kept=read).run(variables, init_streams)
-        return replace(found, late=find_late(self.planner.probe, found))
+        return replace(found, late=find_late(self.planner.call, found))
 
     def unknown(self, found: ModuleSpec, made: Mapping[str, Any]) -> list[Path]:
         """Returns the given variables that neither init nor the call knows."""
@@ -118,14 +118,14 @@ class Completion:
         wanted = dict(flatten_with_paths(dict(made))[0])
         absent = [p for p in wanted if p not in known and role(p[0]) is not Role.TRANSIENT]
         if unknown is None:
-            own = self.planner.probe.flax_module.has_own_variables
+            own = self.planner.call.flax_module.has_own_variables
             unknown = [path for path in others if not self._is_record(path[0])]
             unknown = unknown if absent or own else []
         if not (misfits or unknown):
             return None
         problems = {**misfits, **dict.fromkeys(unknown, "unknown")}
         return refuse_given(
-            self.planner.probe.title,
+            self.planner.call.title,
             expected=[describe_variable(path, wanted[path]) for path in misfits],
             found=[f"{format_path(path)}: {problems[path]}" for path in sorted(problems)],
             missing=[describe_variable(path, wanted[path]) for path in absent],
@@ -151,11 +151,11 @@ class Completion:
         paths: Sequence[Path],
         apart: frozenset[str] = frozenset(),
     ) -> set[Path]:
-        probe, arrays = self.planner.probe, self.planner.arrays
+        call, arrays = self.planner.call, self.planner.arrays
         return {
             path
             for plan in (found.training, found.inference)
-            for path in find_touched(probe, plan, variables, paths, arrays, apart=apart)
+            for path in find_touched(call, plan, variables, paths, arrays, apart=apart)
         }
 
 

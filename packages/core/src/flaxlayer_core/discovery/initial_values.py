@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -20,9 +19,9 @@ import jax.numpy as jnp
 from flaxlayer_core.compat.private_jax import trace_state_clean
 from flaxlayer_core.discovery.build import BuildSpec, ones
 from flaxlayer_core.discovery.modes import Planner
-from flaxlayer_core.discovery.module_call import abstract_keys, trace_init
-from flaxlayer_core.discovery.module_spec import ModuleSpec
+from flaxlayer_core.discovery.module_call import InitTrace, abstract_keys, trace_init
 from flaxlayer_core.discovery.search import Search
+from flaxlayer_core.discovery.sizes import NoSizeFitsError, first_that_fits
 from flaxlayer_core.jaxprs.traced import TracedFunction, held_against
 from flaxlayer_core.random.keys import init_rngs
 from flaxlayer_core.shapes import (
@@ -42,14 +41,16 @@ from flaxlayer_core.trees.matching import (
     replace_leaves,
 )
 from flaxlayer_core.trees.paths import Path, flatten_with_paths
+from flaxlayer_core.typing import Array
 
-__all__ = ["forget_trace", "initial_variables", "partition_axes"]
+__all__ = ["initial_variables", "partition_axes"]
 
 
 def initial_variables(
-    blueprint: BuildSpec,
+    build_spec: BuildSpec,
     seed: int,
     *,
+    trace: InitTrace | None = None,
     values: Sequence[Any] | None = None,
     shardings: Mapping[Path, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
@@ -59,8 +60,9 @@ def initial_variables(
     or on ones of the right dtype.
 
     Args:
-        blueprint: What `infer_build_spec` found.
+        build_spec: What `infer_build_spec` found.
         seed: The layer's seed.
+        trace: The traced init that `infer_build_spec` found on the way; None to trace it anew.
         values: The inputs themselves where they are at hand.
         shardings: The sharding of each stored array, by path. Then init is compiled as a whole
             (B5), unless a value depends on an input.
@@ -75,33 +77,34 @@ def initial_variables(
     >>> from flaxlayer_core import LinenModule, MethodSignature, ModuleCall
     >>> from flaxlayer_core import infer_build_spec, partition
     >>> module = LinenModule(nn.Dense(2))
-    >>> call = MethodSignature.from_method(module, None)
+    >>> method = MethodSignature.from_method(module, None)
     >>> spec = ArraySpec((None, 3), np.dtype("float32"))
-    >>> probe = ModuleCall(module, call, call, partition((spec,), {})[1])
-    >>> ours = initial_variables(infer_build_spec(probe, [spec]), 7)
+    >>> call = ModuleCall(module, method, method, partition((spec,), {})[1])
+    >>> ours = initial_variables(infer_build_spec(call, [spec])[0], 7)
     >>> raw = nn.Dense(2).init(init_rngs(7, ["params"]), np.ones((1, 3), np.float32))
     >>> bool((ours["params"]["kernel"] == raw["params"]["kernel"]).all())
     True
 
     ```
     """
-    discovery = blueprint.discovery
+    spec = build_spec.spec
     # Inside a trace the values must be values all the same (B3).
     with contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval():
-        given = _given_values(blueprint, shardings)
-        missing = [path for path in discovery.layout.paths if path not in given]
+        given = _given_values(build_spec, shardings)
+        missing = [path for path in spec.layout.paths if path not in given]
         if not missing:
-            return replace_leaves(discovery.variables, given)
-        _refuse_valueless(blueprint, missing)
-        made = _made(blueprint, frozenset(missing), seed, values, shardings)
-    leaves = dict(flatten_with_paths(dict(discovery.variables))[0])
+            return replace_leaves(spec.variables, given)
+        _refuse_valueless(build_spec, missing)
+        request = _Request(build_spec, frozenset(missing), seed, trace, values, shardings)
+        made = _made(request)
+    leaves = dict(flatten_with_paths(dict(spec.variables))[0])
     filled = {path: _formed(made.get(path), leaves[path]) for path in missing}
-    return replace_leaves(discovery.variables, {**given, **filled})
+    return replace_leaves(spec.variables, {**given, **filled})
 
 
-def _given_values(blueprint: BuildSpec, shardings: Mapping[Path, Any]) -> dict[Path, Any]:
-    discovery = blueprint.discovery
-    fitted, _ = match_given(discovery.variables, blueprint.probe.given_tree())
+def _given_values(build_spec: BuildSpec, shardings: Mapping[Path, Any]) -> dict[Path, Any]:
+    spec = build_spec.spec
+    fitted, _ = match_given(spec.variables, build_spec.call.given_tree())
     # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
     return {
         path: _copied(leaf, shardings.get(path))
@@ -118,13 +121,13 @@ def _copied(leaf: Any, sharding: Any) -> jax.Array:
     return jnp.copy(placed) if isinstance(leaf, jax.Array) else placed  # JAX aliases its own
 
 
-def _refuse_valueless(blueprint: BuildSpec, missing: Sequence[Path]) -> None:
-    probe = blueprint.probe
-    absent = [path for path in missing if path in probe.flax_module.valueless]
+def _refuse_valueless(build_spec: BuildSpec, missing: Sequence[Path]) -> None:
+    call = build_spec.call
+    absent = [path for path in missing if path in call.flax_module.valueless]
     if absent:
-        leaves = dict(flatten_with_paths(dict(blueprint.discovery.variables))[0])
+        leaves = dict(flatten_with_paths(dict(build_spec.spec.variables))[0])
         raise refuse_given(
-            probe.title,
+            call.title,
             expected=["values for all variables of a module that has none itself"],
             found=[f"no value for {describe_variable(path, leaves[path])}" for path in absent],
             fix="Give variables=, or the module itself in place of the result of nnx.eval_shape.",
@@ -139,58 +142,65 @@ def _formed(made: Any, wanted: Any) -> Any:
     return spec.restore(jnp.zeros(spec.shape, spec.dtype))
 
 
-def _made(
-    blueprint: BuildSpec,
-    missing: frozenset[Path],
-    seed: int,
-    values: Sequence[Any] | None,
-    shardings: Mapping[Path, Any],
-) -> dict[Path, Any]:
-    discovery = blueprint.discovery
-    if not discovery.init_streams and holds_forms(blueprint.probe.given):
+@dataclass(frozen=True)
+class _Request:
+    """What is to be initialised, and from what."""
+
+    build_spec: BuildSpec
+    missing: frozenset[Path]
+    seed: int
+    trace: InitTrace | None
+    values: Sequence[Array] | None
+    shardings: Mapping[Path, Any]
+
+
+def _made(request: _Request) -> dict[Path, Array]:
+    spec = request.build_spec.spec
+    if not spec.init_streams and holds_forms(request.build_spec.call.given):
         return {}  # where not even the form can be initialised
-    run = partial(_init, blueprint, missing, seed, values, shardings)
-    variables = run(training=True)
-    if discovery.extra_init:
-        variables = {**run(training=False), **variables}
+    variables = _init(request, training=True)
+    if spec.extra_init:
+        variables = {**_init(request, training=False), **variables}
     return variables
 
 
-def _init(
-    blueprint: BuildSpec,
-    missing: frozenset[Path],
-    seed: int,
-    values: Sequence[Any] | None,
-    shardings: Mapping[Path, Any],
-    *,
-    training: bool,
-) -> dict[Path, Any]:
-    if values is not None and any(isinstance(value, jax.core.Tracer) for value in values):
-        values = None
-    probe, streams = blueprint.probe, blueprint.discovery.init_streams
-    failure: Exception | None = None
-    for binding in _sized(blueprint.binding):
-        try:
-            traced = _known(blueprint, training) or _traced(blueprint, binding, training)
-        except Exception as error:  # a size may not fit the module: try the next
-            failure = error
-            continue
-        paths: list[Path] = []
-        if traced is not None:
-            traced, paths = _cut(traced, missing)
-            if probe.bound is not None:
-                traced.check_made(probe.bound, whole=traced.needs(1))
-        if traced is not None and not traced.needs(1):
-            rngs = init_rngs(seed, streams) if traced.needs(0) else abstract_keys(streams)
-            places = _places(traced.result, paths, shardings) if shardings else None
-            leaves = traced.evaluate(rngs, list(binding.arrays), shardings=places)
-            return dict(zip(paths, leaves, strict=True))
-        concrete = values if values is not None else ones(binding, probe.bound)
-        with held_against(probe.bound, where=probe.title):
-            variables = probe.init(init_rngs(seed, streams), concrete, training=training)
-        return dict(flatten_with_paths(variables)[0])
-    assert failure is not None
+def _init(request: _Request, *, training: bool) -> dict[Path, Array]:
+    def trace(inputs: AbstractInputs) -> tuple[AbstractInputs, InitTrace | None]:
+        return inputs, _known(request, training) or _traced(request, inputs, training)
+
+    try:
+        # A size may not fit the module.
+        found = first_that_fits(
+            _sized(request.build_spec.inputs), trace, passes_over=lambda error, inputs: True
+        )
+    except NoSizeFitsError as error:
+        failure = error.last
+    else:
+        return _values_for(request, *found, training=training)
     raise failure
+
+
+def _values_for(
+    request: _Request, inputs: AbstractInputs, traced: InitTrace | None, *, training: bool
+) -> dict[Path, Array]:
+    call, streams = request.build_spec.call, request.build_spec.spec.init_streams
+    paths: list[Path] = []
+    if traced is not None:
+        traced, paths = _cut(traced, request.missing)
+        if call.bound is not None:
+            traced.check_made(call.bound, whole=traced.needs(1))
+    if traced is not None and not traced.needs(1):
+        rngs = init_rngs(request.seed, streams) if traced.needs(0) else abstract_keys(streams)
+        shardings = request.shardings
+        places = _places(traced.result, paths, shardings) if shardings else None
+        leaves = traced.evaluate(rngs, list(inputs.arrays), shardings=places)
+        return dict(zip(paths, leaves, strict=True))
+    values = request.values
+    if values is None or any(isinstance(value, jax.core.Tracer) for value in values):
+        values = ones(inputs, call.bound)
+    with held_against(call.bound, title=call.title):
+        variables = call.init(init_rngs(request.seed, streams), values, training=training)
+    return dict(flatten_with_paths(variables)[0])
 
 
 def _cut(traced: TracedFunction, missing: frozenset[Path]) -> tuple[TracedFunction, list[Path]]:
@@ -208,55 +218,50 @@ def _places(
     return [None if key else shardings.get(path) for path, key in zip(paths, keys, strict=True)]
 
 
-def _known(blueprint: BuildSpec, training: bool) -> TracedFunction | None:
-    # What discovery traced, unless it has symbolic sizes in it or keys of another kind.
-    discovery = blueprint.discovery
-    known, streams = discovery.traced_init, discovery.init_streams
-    if known is None or not training or not discovery.traceable:
+def _known(request: _Request, training: bool) -> InitTrace | None:
+    # What was traced already, unless it has symbolic sizes in it or keys of another kind.
+    known, spec = request.trace, request.build_spec.spec
+    if known is None or not training or not spec.traceable:
         return None
     # The key implementation may have changed since a deferred build began.
-    keys = [key.dtype for key in abstract_keys(streams).values()]
-    fits = known.dtypes[: len(streams)] == keys
+    keys = [key.dtype for key in abstract_keys(spec.init_streams).values()]
+    fits = known.dtypes[: len(keys)] == keys
     return known if fits and known.sized else None
 
 
-def _traced(blueprint: BuildSpec, binding: AbstractInputs, training: bool) -> TracedFunction | None:
-    discovery = blueprint.discovery
-    if not discovery.traceable:
+def _traced(request: _Request, inputs: AbstractInputs, training: bool) -> InitTrace | None:
+    build_spec = request.build_spec
+    if not build_spec.spec.traceable:
         return None
-    return trace_init(blueprint.probe, discovery.init_streams, binding.arrays, training=training)
+    streams = build_spec.spec.init_streams
+    return trace_init(build_spec.call, streams, inputs.arrays, training=training)
 
 
-def _sized(binding: AbstractInputs) -> Iterator[AbstractInputs]:
+def _sized(inputs: AbstractInputs) -> Iterator[AbstractInputs]:
     # Initialisers need sizes: JAX runs no operation on a symbolic one.
-    if not any(is_symbolic(array.shape) for array in binding.arrays):
-        return iter([binding])
-    specs = [ArraySpec(drop_symbols(array.shape), array.dtype) for array in binding.arrays]
-    return (choice for choice in abstract_inputs(specs) if choice.varied)
+    if not any(is_symbolic(array.shape) for array in inputs.arrays):
+        return iter([inputs])
+    specs = [ArraySpec(drop_symbols(array.shape), array.dtype) for array in inputs.arrays]
+    return (choice for choice in abstract_inputs(specs) if choice.resized)
 
 
-def partition_axes(blueprint: BuildSpec) -> dict[Path, tuple[Any, ...]]:
+def partition_axes(build_spec: BuildSpec) -> dict[Path, tuple[Any, ...]]:
     """Returns the mesh axes that partition metadata names for variables (B5).
 
     Args:
-        blueprint: What `infer_build_spec` found.
+        build_spec: What `infer_build_spec` found.
 
     Returns:
         For each dimension a name, several, or None; by path, for variables with metadata. Where
         whole variables were given without their boxes, the boxes are those that init would make.
     """
-    probe, discovery = blueprint.probe, blueprint.discovery
-    named = probe.flax_module.axis_names(discovery.variables)
-    if named or probe.given is None or discovery.init_streams or not discovery.traceable:
+    call, spec = build_spec.call, build_spec.spec
+    named = call.flax_module.axis_names(spec.variables)
+    if named or call.given is None or spec.init_streams or not spec.traceable:
         return named
-    search = Search(Planner(probe, blueprint.binding.arrays, abstract=True))
+    search = Search(Planner(call, build_spec.inputs.arrays, abstract=True))
     try:
         made, _ = search.init(training=True)
     except Exception:  # in any way: what was given whole needs no init that works
         return named
-    return probe.flax_module.axis_names(made)
-
-
-def forget_trace(discovery: ModuleSpec) -> ModuleSpec:
-    """Returns a discovery without the traced init, which a built layer does not need."""
-    return replace(discovery, traced_init=None)
+    return call.flax_module.axis_names(made)

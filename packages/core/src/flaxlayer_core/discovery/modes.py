@@ -41,14 +41,14 @@ class Planner:
     """Applies a module to arrays until it is known how each mode is run.
 
     Attributes:
-        probe: The module and its call.
+        call: The module and its call.
         arrays: Abstract arrays; concrete ones if `abstract` is False.
         abstract: Whether to evaluate by `jax.eval_shape`, or op by op.
         kept: Collections that are stored, whatever the policy or their kind says: those that a
             layer stores already, and given ones that a call reads (B4).
     """
 
-    probe: ModuleCall
+    call: ModuleCall
     arrays: tuple[Any, ...]
     abstract: bool
     kept: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ class Planner:
         if not self.abstract:
             # A variable may be a Python number, which has no dtype.
             return jax.tree_util.tree_map(jax.numpy.asarray, function(*args))
-        bound = self.probe.bound
+        bound = self.call.bound
         if bound is None:
             return jax.eval_shape(function, *args)
         traced, result = jax.make_jaxpr(function, return_shape=True)(*args)
@@ -79,7 +79,7 @@ class Planner:
         optional_keys: bool,
     ) -> tuple[Any, dict[str, Any]]:
         def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
-            return self.probe.apply(
+            return self.call.apply(
                 variables,
                 rngs,
                 arrays,
@@ -119,7 +119,7 @@ class Planner:
     def _plan_denied(
         self, variables: Mapping[str, Any], training: bool, denied: set[str]
     ) -> ModePlan:
-        if not training and any(not argument.required for argument in self.probe.keys):
+        if not training and any(not argument.required for argument in self.call.keys):
             # R5: at inference a method gets keys that it can do without only if it cannot.
             with contextlib.suppress(Exception):  # a real fault comes again
                 return self._plan_keyed(variables, training, denied, optional_keys=False)
@@ -129,9 +129,9 @@ class Planner:
         self, variables: Mapping[str, Any], training: bool, denied: set[str], *, optional_keys: bool
     ) -> ModePlan:
         supplied: set[str] = set()
-        keys = [key for key in self.probe.keys if optional_keys or key.required]
-        offered = self.probe.flax_module.offered_streams(init=False)
-        by_need = offered is not None and self.probe.rngs is None and self.abstract
+        keys = [key for key in self.call.keys if optional_keys or key.required]
+        offered = self.call.flax_module.offered_streams(init=False)
+        by_need = offered is not None and self.call.rngs is None and self.abstract
 
         def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
             result = self._apply(variables, streams, training, denied, optional_keys)
@@ -141,10 +141,10 @@ class Planner:
 
         def search() -> tuple[tuple[Any, dict[str, Any]], tuple[str, ...]]:
             return find_streams(
-                self.probe.flax_module,
+                self.call.flax_module,
                 run,
                 start=tuple(key.stream for key in keys if key.stream is not None),
-                listed=self.probe.rngs,
+                listed=self.call.rngs,
                 # R1: at inference a stream is offered only to a module that cannot do without.
                 optimistic=training,
                 supplies=bool(keys),
@@ -159,7 +159,7 @@ class Planner:
         (output, updates), streams = search()
         plan = replace(plan, streams=streams, output=output, updates=updates)
         spare = supplied - self._asked(supplied, keys)
-        if spare and self.probe.rngs is None and self.abstract:
+        if spare and self.call.rngs is None and self.abstract:
             needed = self._plan_by_need(plan, variables, streams, set()).streams
             return replace(plan, streams=tuple(n for n in streams if n in needed or n not in spare))
         return plan
@@ -179,7 +179,7 @@ class Planner:
         asked: set[str],
     ) -> ModePlan:
         def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
-            return self.probe.apply(
+            return self.call.apply(
                 variables,
                 dict(zip(offered, keys, strict=True)),
                 arrays,
@@ -189,7 +189,7 @@ class Planner:
             )
 
         keys = abstract_keys(offered).values()
-        bound = self.probe.bound
+        bound = self.call.bound
         traced = TracedFunction(apply, dict(variables), self.arrays, *keys, bound=bound)
         # R1: those that a result depends on; a transform hands on what it does not use.
         drawn = [n for i, n in enumerate(offered) if traced.needs(2 + i) or n in asked]
@@ -215,7 +215,7 @@ class Planner:
         return found
 
     def _run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
-        policy = self.probe.policy
+        policy = self.call.policy
         trainable = {name for name in variables if self.named_role(name) is Role.TRAINABLE}
         trainable |= set(policy.trainable) - set(policy.state)
         given = {
@@ -242,8 +242,8 @@ class Planner:
         Returns:
             The role; None where calls must tell.
         """
-        named = self.probe.policy.role(collection)
-        named = named or self.probe.flax_module.default_role(collection)
+        named = self.call.policy.role(collection)
+        named = named or self.call.flax_module.default_role(collection)
         return Role.STATE if named is Role.TRANSIENT and collection in self.kept else named
 
     def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
@@ -276,8 +276,8 @@ class Planner:
         training: ModePlan,
     ) -> ModePlan:
         state = {name for name in stored if roles[name] is Role.STATE}
-        modes = self.probe.flax_module.has_modes
-        flagged = modes or self.probe.call.flags or training.streams or self.probe.keys
+        modes = self.call.flax_module.has_modes
+        flagged = modes or self.call.method.flags or training.streams or self.call.keys
         if not flagged and not state:
             return replace(training, training=False)
         # C3: the usual module leaves its state alone when it may not change it: one trace.

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -21,82 +21,85 @@ from flaxlayer_core.trees.collections import CollectionPolicy
 from flaxlayer_core.trees.matching import as_arrays
 from flaxlayer_core.trees.outputs import wrap_statics
 
-__all__ = ["ModuleCall", "abstract_keys", "trace_init"]
+__all__ = ["InitTrace", "ModuleCall", "abstract_keys", "trace_init"]
+
+InitTrace: TypeAlias = TracedFunction
+"""A traced init: a function of the keys by stream and of the arrays, from which values come (B2)."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModuleCall:
-    """The question that discovery answers: a module, its methods, and the arguments of a call.
+    """A call of a module: its method, the static side of the arguments, and what is known before.
 
     Attributes:
         flax_module: The module behind core's protocol.
-        call: The method of the layer.
-        init_call: The method that initialises.
+        method: The method of the layer.
+        init_method: The method that initialises.
         structure: The static side of the arguments.
         policy: Roles by name.
         rngs: Streams that the user listed; None to find them (R1).
         given: Variables that the user gave, whose shapes and dtypes stand (B4); where only their
             form is known, abstract.
-        label: The layer as messages name it.
+        layer: The layer as messages name it.
         bound: What sizes are held against before anything is made or compiled, where the module
             comes from a file; None for a module of the user's (S3).
     """
 
     flax_module: FlaxModule
-    call: MethodSignature
-    init_call: MethodSignature
+    method: MethodSignature
+    init_method: MethodSignature
     structure: ArgumentStructure
     policy: CollectionPolicy = field(default_factory=CollectionPolicy)
     rngs: tuple[str, ...] | None = None
     given: Mapping[str, Any] | None = None
-    label: str = "The layer"
+    layer: str = "The layer"
     bound: SizeBound | None = None
 
     @property
     def title(self) -> str:
         """The layer and its module, for messages."""
-        return f"{self.label} (module {self.flax_module.class_name})"
+        return f"{self.layer} (module {self.flax_module.class_name})"
 
     def given_tree(self) -> dict[str, Any]:
         """Returns the given variables as the module stores them, arrays all of them (B4)."""
-        return as_arrays(self.flax_module.stored_variables(self.given or {}), where=self.title)
+        return as_arrays(self.flax_module.stored_variables(self.given or {}), title=self.title)
 
     @functools.cached_property
     def keys(self) -> tuple[KeyArgument, ...]:
         """The arguments that get random keys from the layer: none that the caller gives (R5)."""
-        given = self.call.given(*self.structure.skeleton()) if self.call.keys else ()
-        return tuple(argument for argument in self.call.keys if argument.name not in given)
+        given = self.method.given(*self.structure.skeleton()) if self.method.keys else ()
+        return tuple(argument for argument in self.method.keys if argument.name not in given)
 
     def arguments(
         self,
-        call: MethodSignature,
+        method: MethodSignature,
         arrays: Sequence[Any],
         training: bool,
         keys: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments that a method gets for these arrays."""
-        args, kwargs = self.structure.merge(arrays)
-        if call is not self.call:
-            kwargs = {name: kwargs[name] for name in kwargs if not self._is_mask(name, call)}
-        return call.bind(args, kwargs, training=training, keys=keys)
+        args, kwargs = self.structure.combine(arrays)
+        if method is not self.method:
+            kwargs = {name: kwargs[name] for name in kwargs if not self._is_mask(name, method)}
+        return method.bind(args, kwargs, training=training, keys=keys)
 
-    def _is_mask(self, name: str, call: MethodSignature) -> bool:
+    def _is_mask(self, name: str, method: MethodSignature) -> bool:
         # One that only the other method takes.
-        masks = name in ("mask", self.call.mask_arg) or name.endswith("_mask")
-        return masks and name not in call.signature.parameters
+        masks = name in ("mask", self.method.mask_arg) or name.endswith("_mask")
+        return masks and name not in method.signature.parameters
 
     def init(
         self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool
     ) -> dict[str, Any]:
         """Initialises the module."""
-        keys = make_keys(self.init_call.keys, rngs, optional=True)
-        args, kwargs = self.arguments(self.init_call, arrays, training, keys)
+        keys = make_keys(self.init_method.keys, rngs, optional=True)
+        args, kwargs = self.arguments(self.init_method, arrays, training, keys)
         return self.flax_module.init(
             rngs,
             args,
             kwargs,
-            method=self.init_call.method,
-            modes=self.init_call.modes(training),
+            method=self.init_method.method,
+            modes=self.init_method.modes(training),
         )
 
     def apply(
@@ -111,26 +114,26 @@ class ModuleCall:
     ) -> tuple[Any, dict[str, Any]]:
         """Applies the module; its outputs are as `wrap_statics` gives them."""
         keys = make_keys(self.keys, rngs, optional=optional_keys)
-        args, kwargs = self.arguments(self.call, arrays, training, keys)
+        args, kwargs = self.arguments(self.method, arrays, training, keys)
         outputs, updates = self.flax_module.apply(
             variables,
             args,
             kwargs,
-            method=self.call.method,
+            method=self.method.method,
             rngs=rngs,
             mutable=mutable,
-            modes=self.call.modes(training),
+            modes=self.method.modes(training),
         )
         return wrap_statics(outputs), updates
 
 
 def trace_init(
-    probe: ModuleCall, streams: Sequence[str], arrays: Sequence[Any], *, training: bool
-) -> TracedFunction:
+    call: ModuleCall, streams: Sequence[str], arrays: Sequence[Any], *, training: bool
+) -> InitTrace:
     """Traces an init of the module.
 
     Args:
-        probe: The module and its call.
+        call: The module and its call.
         streams: The streams that init draws from.
         arrays: Abstract arrays.
         training: The mode.
@@ -140,9 +143,9 @@ def trace_init(
     """
 
     def init(rngs: Any, arrays: Any) -> Any:
-        return probe.init(rngs, arrays, training=training)
+        return call.init(rngs, arrays, training=training)
 
-    return TracedFunction(init, abstract_keys(streams), list(arrays), bound=probe.bound)
+    return TracedFunction(init, abstract_keys(streams), list(arrays), bound=call.bound)
 
 
 def abstract_keys(streams: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from flax.core import DenyList
 
-from flaxlayer_core.jaxprs.traced import TracedFunction
 from flaxlayer_core.trees.collections import VariableLayout
 
 __all__ = ["ModePlan", "ModuleSpec"]
@@ -56,7 +55,6 @@ class ModuleSpec:
             place for (C2): a tree of `ShapeDtypeStruct`.
         applied: False where the module could be initialised but not applied: then the plans are
             placeholders, and what a call needs is found at the call.
-        traced_init: The traced init, from which initial values come; None once they are made.
     """
 
     layout: VariableLayout
@@ -67,7 +65,6 @@ class ModuleSpec:
     inference: ModePlan
     traceable: bool = True
     applied: bool = True
-    traced_init: TracedFunction | None = None
     late: Mapping[str, Any] = field(default_factory=dict)
 
     def plan(self, training: bool) -> ModePlan:

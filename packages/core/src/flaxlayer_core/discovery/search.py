@@ -11,16 +11,17 @@ from flax import errors as flax_errors
 
 from flaxlayer_core.discovery.given_variables import Completion, holds_tuples
 from flaxlayer_core.discovery.modes import Planner
-from flaxlayer_core.discovery.module_call import ModuleCall, trace_init
+from flaxlayer_core.discovery.module_call import InitTrace, ModuleCall, trace_init
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
 from flaxlayer_core.discovery.state_forms import find_late, refuse_late
 from flaxlayer_core.discovery.streams import find_streams
-from flaxlayer_core.jaxprs.traced import UNTRACEABLE, TracedFunction
+from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.size_bounds import refuse_unaddressable
 from flaxlayer_core.trees.collections import Role, VariableLayout, decide_role
 from flaxlayer_core.trees.matching import fill_missing, holds_forms
+from flaxlayer_core.typing import Array, Variables
 
-__all__ = ["Search", "infer_module_spec"]
+__all__ = ["Search", "infer_call_spec", "infer_module_spec"]
 
 _ABSENT_OR_IMMUTABLE = (
     flax_errors.ModifyScopeVariableError,
@@ -37,23 +38,23 @@ class Search:
     Attributes:
         planner: The module and its call.
         prepare: Whether the initialisers compile meanwhile.
-        traced_init: The traced init, where there was one.
+        trace: The traced init, where there was one.
     """
 
     planner: Planner
     prepare: bool = False
-    traced_init: TracedFunction | None = None
+    trace: InitTrace | None = None
 
     @property
-    def probe(self) -> ModuleCall:
+    def call(self) -> ModuleCall:
         """The question."""
-        return self.planner.probe
+        return self.planner.call
 
     def run(self) -> ModuleSpec:
         """Searches for a module that must be applicable."""
         completion = Completion.from_planner(self.planner)
         # A module of nnx has variables of its own, whatever it is given.
-        if self.probe.given is not None and not self.probe.flax_module.has_own_variables:
+        if self.call.given is not None and not self.call.flax_module.has_own_variables:
             found = self._run_given(completion)
             if found is not None:
                 return found
@@ -78,7 +79,7 @@ class Search:
             return None
         if found.late:
             return None
-        return self._with_streams(found) if holds_forms(self.probe.given) else found
+        return self._with_streams(found) if holds_forms(self.call.given) else found
 
     def _with_streams(self, found: ModuleSpec) -> ModuleSpec:
         # Only the form was given: values come from init as far as it makes such variables.
@@ -141,61 +142,57 @@ class Search:
         # What is stored has its role, whatever its collection is called.
         planner = replace(self.planner, kept=frozenset(variables))
         found = planner.run(variables, ())
-        found = replace(found, late=find_late(self.probe, found))
-        refuse_late(self.probe, found)
+        found = replace(found, late=find_late(self.call, found))
+        refuse_late(self.call, found)
         return found
 
     def init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Returns the variables that init makes, abstract, and the streams that it draws from."""
-        probe, planner = self.probe, self.planner
+        call, planner = self.call, self.planner
 
         def run(streams: tuple[str, ...]) -> dict[str, Any]:
             if not planner.abstract:
-                init = partial(probe.init, training=training)
+                init = partial(call.init, training=training)
                 made: dict[str, Any] = planner.evaluate(init, planner.keys(streams), planner.arrays)
                 return made
-            traced = trace_init(probe, streams, planner.arrays, training=training)
+            traced = trace_init(call, streams, planner.arrays, training=training)
             if training:
-                self.traced_init = traced
+                self.trace = traced
             if self.prepare and traced.sized and not traced.needs(1):
                 # S3: what fails in a thread can take the process with it.
-                if probe.bound is None:
-                    refuse_unaddressable(traced.made(), where=probe.title)
+                if call.bound is None:
+                    refuse_unaddressable(traced.made(), title=call.title)
                 else:
-                    traced.check_made(probe.bound)
+                    traced.check_made(call.bound)
                 traced.prepare()
             variables: dict[str, Any] = traced.result
             return variables
 
-        return find_streams(probe.flax_module, run, start=("params",), listed=None, optimistic=True)
+        return find_streams(call.flax_module, run, start=("params",), listed=None, optimistic=True)
 
 
 def infer_module_spec(
-    probe: ModuleCall,
-    arrays: Sequence[Any],
+    call: ModuleCall,
+    arrays: Sequence[Array],
     *,
     abstract: bool = True,
-    variables: Mapping[str, Any] | None = None,
     applied: bool = True,
     prepare: bool = False,
-) -> ModuleSpec:
+) -> tuple[ModuleSpec, InitTrace | None]:
     """Finds the variables, roles and streams of a module for given arrays.
 
     Args:
-        probe: The module and its call.
+        call: The module and its call.
         arrays: Abstract arrays; concrete ones if `abstract` is False.
         abstract: Whether to evaluate by `jax.eval_shape`, or op by op for a module that branches
             on values.
-        variables: What the layer stores already, where only the call is new: another method, other
-            static arguments. None to find it from init.
         applied: Whether the module must be applicable to these arrays, not only initialisable.
         prepare: Whether the initialisers compile meanwhile, because initial values come next.
 
     Returns:
-        What was found. No array is made when `abstract`.
+        What was found; and the traced init, where there was one. No array is made when `abstract`.
 
     Raises:
-        BuildModuleError: If `variables` are given and the call makes further state.
         jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
 
     Example:
@@ -206,17 +203,36 @@ def infer_module_spec(
     >>> from flaxlayer_core.modules.linen import LinenModule
     >>> from flaxlayer_core.modules.signatures import MethodSignature
     >>> module = LinenModule(nn.Dropout(0.5))
-    >>> call = MethodSignature.from_method(module, None)
+    >>> method = MethodSignature.from_method(module, None)
     >>> x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
     >>> arrays, structure = partition((x,), {})
-    >>> found = infer_module_spec(ModuleCall(module, call, call, structure), arrays)
+    >>> found, _ = infer_module_spec(ModuleCall(module, method, method, structure), arrays)
     >>> found.training.streams, found.inference.streams
     (('dropout',), ())
 
     ```
     """
-    search = Search(Planner(probe, tuple(arrays), abstract), prepare)
-    if variables is not None:
-        return search.run_stored(variables)
+    search = Search(Planner(call, tuple(arrays), abstract), prepare)
     found = search.run() if applied else search.run_tolerant()
-    return replace(found, traced_init=search.traced_init)
+    return found, search.trace
+
+
+def infer_call_spec(
+    call: ModuleCall, arrays: Sequence[Array], variables: Variables, *, abstract: bool = True
+) -> ModuleSpec:
+    """Finds how a call is made on what a layer stores: of another method, of other static arguments.
+
+    Args:
+        call: The module and its call.
+        arrays: Abstract arrays; concrete ones if `abstract` is False.
+        variables: What the layer stores.
+        abstract: As for `infer_module_spec`.
+
+    Returns:
+        What was found.
+
+    Raises:
+        BuildModuleError: If the call makes further state.
+        jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
+    """
+    return Search(Planner(call, tuple(arrays), abstract)).run_stored(variables)

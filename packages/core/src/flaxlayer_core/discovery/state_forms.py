@@ -16,11 +16,11 @@ from flaxlayer_core.trees.matching import fill_missing
 __all__ = ["find_late", "refuse_late"]
 
 
-def find_late(probe: ModuleCall, found: ModuleSpec) -> dict[str, Any]:
+def find_late(call: ModuleCall, found: ModuleSpec) -> dict[str, Any]:
     """Finds state that only a call makes, which a discovery has no place for.
 
     Args:
-        probe: The module and its call.
+        call: The module and its call.
         found: What was found.
 
     Returns:
@@ -37,7 +37,7 @@ def find_late(probe: ModuleCall, found: ModuleSpec) -> dict[str, Any]:
                 continue
             part = subtract_tree(tree, stored)
             if not same_structure(stored, subtract_tree(tree, part)):
-                raise _misshapen(probe, name, stored, tree)
+                raise _misshapen(call, name, stored, tree)
             late = fill_missing(late, {name: part})
     structs: dict[str, Any] = jax.tree_util.tree_map(_struct, late)
     return structs
@@ -48,7 +48,7 @@ def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
     return struct
 
 
-def refuse_late(probe: ModuleCall, found: ModuleSpec) -> None:
+def refuse_late(call: ModuleCall, found: ModuleSpec) -> None:
     """Refuses state that is not made at init where there is no place for it any more (C2).
 
     Raises:
@@ -56,7 +56,7 @@ def refuse_late(probe: ModuleCall, found: ModuleSpec) -> None:
     """
     if found.late:
         raise BuildModuleError(
-            f"{probe.title} makes state that is not known from its build: "
+            f"{call.title} makes state that is not known from its build: "
             + ", ".join(sorted(found.late))
             + ".",
             expected="state that init or the call that builds the layer makes",
@@ -67,9 +67,9 @@ def refuse_late(probe: ModuleCall, found: ModuleSpec) -> None:
         )
 
 
-def _misshapen(probe: ModuleCall, name: str, stored: Any, tree: Any) -> BuildModuleError:
+def _misshapen(call: ModuleCall, name: str, stored: Any, tree: Any) -> BuildModuleError:
     return BuildModuleError(
-        f"{probe.title} changes the form of its state {name!r} when it is applied.",
+        f"{call.title} changes the form of its state {name!r} when it is applied.",
         expected=f"the form that it had before: {stored}",
         found=f"{tree}",
         fix="Keep the structure, shapes and dtypes of state fixed, or make the collection "

@@ -173,12 +173,12 @@ def made_arrays(jaxpr: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def held_against(bound: SizeBound | None, *, where: str) -> Iterator[None]:
+def held_against(bound: SizeBound | None, *, title: str) -> Iterator[None]:
     """Opens a context for what runs untraced: no operation begins that asks for too much (S3).
 
     Args:
         bound: What sizes are held against; None where only what no machine can address is refused.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Yields:
         Nothing.
@@ -187,7 +187,7 @@ def held_against(bound: SizeBound | None, *, where: str) -> Iterator[None]:
     def look(operation: Any) -> None:
         made = list(made_arrays(operation.jaxpr))
         if bound is None:
-            refuse_unaddressable(made, where=where)
+            refuse_unaddressable(made, title=title)
         else:
             bound.check_program(made)
             bound.check_made(operation.out_avals)

@@ -47,14 +47,14 @@ def find_key_arguments(
     signature: inspect.Signature,
     rng_args: Mapping[str, str] = MappingProxyType({}),
     *,
-    label: str = "",
+    title: str = "",
 ) -> tuple[KeyArgument, ...]:
     """Finds the parameters of a method that take random keys.
 
     Args:
         signature: The signature of the method.
         rng_args: Further parameters, and the stream of the key that each gets.
-        label: The method as messages name it; without one, unknown names are passed over.
+        title: The method as messages name it; without one, unknown names are passed over.
 
     Returns:
         The parameters: those that are annotated as `nnx.Rngs` or `nnx.RngStream`, one that is
@@ -83,9 +83,9 @@ def find_key_arguments(
             required = parameter.default is parameter.empty
             found[name] = KeyArgument(name, kind, stream, required)
     unknown = sorted(rng_args.keys() - found.keys())
-    if label and unknown:
+    if title and unknown:
         raise CallArgumentError(
-            f"{label} has no argument for rng_args={dict(rng_args)!r}.",
+            f"{title} has no argument for rng_args={dict(rng_args)!r}.",
             expected=f"one of: {', '.join(signature.parameters)}",
             found=", ".join(unknown),
             fix="Name arguments of the method that can be given by keyword.",

@@ -36,7 +36,7 @@ class MethodSignature:
         signature: Its signature without the module.
         flags: Arguments that get the training flag, and whether they get its negation.
         mask_arg: The argument that may get a Keras mask (A4), None for none.
-        label: The method as messages name it.
+        title: The method as messages name it.
         attribute: An attribute of the module, and whether it gets the negated flag, where it and no
             argument tells the mode.
         keys: Arguments that get random keys (R5).
@@ -48,7 +48,7 @@ class MethodSignature:
     signature: inspect.Signature
     flags: tuple[tuple[str, bool], ...]
     mask_arg: str | None
-    label: str
+    title: str
     attribute: tuple[str, bool] | None = None
     keys: tuple[KeyArgument, ...] = ()
     mask_named: bool = False
@@ -96,11 +96,11 @@ class MethodSignature:
         resolved = flax_module.resolve_method(method)
         signature = flax_module.signature(resolved)
         name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
-        label = f"{flax_module.class_name}.{name}"
+        title = f"{flax_module.class_name}.{name}"
         fixed = flax_module.fixed_keywords(resolved)
         takes, named = mask_arg is not None, mask_arg not in (None, AUTO_MASK)
         if named:
-            _check_argument(signature, "mask_arg", mask_arg, label)
+            _check_argument(signature, "mask_arg", mask_arg, title)
         elif mask_arg is not None:
             mask_arg = "mask" if "mask" in signature.parameters.keys() - fixed else None
         make = partial(cls, resolved, signature, mask_named=named, takes_masks=takes)
@@ -112,12 +112,12 @@ class MethodSignature:
         )
         if training_arg is None:
             flags = _customary_flags(flax_module, signature, resolved)
-            return make(flags, mask_arg, label, keys=keys)
+            return make(flags, mask_arg, title, keys=keys)
         flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
         if flag[0] not in signature.parameters and flax_module.is_mode(flag[0]):
-            return make((), mask_arg, label, flag, keys)
-        _check_argument(signature, "training_arg", training_arg, label)
-        return make((flag,), mask_arg, label, keys=keys)
+            return make((), mask_arg, title, flag, keys)
+        _check_argument(signature, "training_arg", training_arg, title)
+        return make((flag,), mask_arg, title, keys=keys)
 
     def modes(self, training: bool) -> dict[str, bool]:
         """Returns the attributes that tell a module of its own mode which it is (A2).
@@ -224,8 +224,8 @@ class MethodSignature:
     ) -> CallArgumentError:
         flags = [f"{name}={'not ' if negated else ''}training" for name, negated in self.flags]
         return CallArgumentError(
-            f"The call does not fit {self.label}: {error}.",
-            expected=f"{self.label}{self.signature}",
+            f"The call does not fit {self.title}: {error}.",
+            expected=f"{self.title}{self.signature}",
             found=f"{len(args)} positional arguments and keywords {sorted(kwargs)}; the layer "
             f"passes {', '.join(flags) or 'no training flag'}",
             fix="Give the arguments that the method takes; name the training argument with "
@@ -249,12 +249,12 @@ def _customary_flags(
     return tuple(found)
 
 
-def _check_argument(signature: inspect.Signature, setting: str, value: Any, label: str) -> None:
+def _check_argument(signature: inspect.Signature, setting: str, value: Any, title: str) -> None:
     name = value.removeprefix("~")
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     if name not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
         raise CallArgumentError(
-            f"{label} has no argument for {setting}={value!r}.",
+            f"{title} has no argument for {setting}={value!r}.",
             expected=f"one of: {', '.join(signature.parameters)}",
             found=repr(name),
             fix=_NAMING[setting],

@@ -87,7 +87,7 @@ class ArgumentStructure:
         """Returns the arguments with None for each of them."""
         return (None,) * self.positional, dict.fromkeys(self.names)
 
-    def merge(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def combine(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Puts arrays back into their places.
 
         Args:
@@ -172,7 +172,7 @@ def partition(
             `ArgumentStructure.trace_numbers` puts them there.
 
     Returns:
-        The arrays in the order of the tree, and the hashable rest; `structure.merge(arrays)`
+        The arrays in the order of the tree, and the hashable rest; `structure.combine(arrays)`
         gives back the arguments.
 
     Raises:
@@ -185,7 +185,7 @@ def partition(
     >>> arrays, structure = partition((np.ones(2), "relu"), {"scale": None})
     >>> len(arrays), structure.statics
     (1, ((1, 'relu'),))
-    >>> structure.merge(arrays)[0][1]
+    >>> structure.combine(arrays)[0][1]
     'relu'
 
     ```

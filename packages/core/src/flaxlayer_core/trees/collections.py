@@ -182,12 +182,12 @@ class VariableLayout:
         return tree
 
 
-def normalize_variables(variables: Any, *, where: str = "variables") -> dict[str, Any]:
+def normalize_variables(variables: Any, *, title: str = "variables") -> dict[str, Any]:
     """Returns a tree of variables as plain dicts (C1).
 
     Args:
         variables: A dict or `FrozenDict` of collections.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Returns:
         The same tree of plain dicts; leaves are not copied.
@@ -206,7 +206,7 @@ def normalize_variables(variables: Any, *, where: str = "variables") -> dict[str
     """
     if not isinstance(variables, Mapping | FrozenDict):
         raise MatchVariablesError(
-            f"{where} is not a tree of variables.",
+            f"{title} is not a tree of variables.",
             expected="a mapping of collections, as `Module.init` returns: {'params': {...}}",
             found=type(variables).__name__,
             fix="Pass the whole result of `Module.init`.",

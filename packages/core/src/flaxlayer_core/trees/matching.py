@@ -31,12 +31,12 @@ __all__ = [
 _LISTED, _LONGEST = 20, 300
 
 
-def as_arrays(given: Mapping[str, Any], *, where: str = "variables") -> dict[str, Any]:
+def as_arrays(given: Mapping[str, Any], *, title: str = "variables") -> dict[str, Any]:
     """Returns a tree of given variables whose leaves have a shape and a dtype.
 
     Args:
         given: A tree of arrays, numbers or `ShapeDtypeStruct`, with or without boxes.
-        where: What to name in an error, such as a layer.
+        title: What to name in an error, such as a layer.
 
     Returns:
         The same tree; arrays of JAX and NumPy are those that were given.
@@ -60,7 +60,7 @@ def as_arrays(given: Mapping[str, Any], *, where: str = "variables") -> dict[str
         if (problem := _no_numbers(leaf))
     ]
     if problems:
-        raise refuse_given(where, expected=["arrays of numbers"], found=problems)
+        raise refuse_given(title, expected=["arrays of numbers"], found=problems)
     tree: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
     return tree
 
@@ -119,7 +119,7 @@ def match_variables(
     given: Mapping[str, Any],
     *,
     ignored: frozenset[str] = frozenset(),
-    where: str = "variables",
+    title: str = "variables",
 ) -> dict[Path, Any]:
     """Finds the place of each given array in a tree whose shapes stand.
 
@@ -127,7 +127,7 @@ def match_variables(
         expected: The tree that there is: arrays or `ShapeDtypeStruct`.
         given: A tree of arrays, with or without boxes; leaves and collections may be missing.
         ignored: Collections that may be given and are left out: those that are transient.
-        where: What to name in an error, such as a layer.
+        title: What to name in an error, such as a layer.
 
     Returns:
         The given arrays by path, as they are.
@@ -155,7 +155,7 @@ def match_variables(
     ]
     if problems:
         expected_there = [describe_variable(path, leaf) for path, leaf in wanted.items()]
-        raise refuse_given(where, expected=expected_there, found=problems)
+        raise refuse_given(title, expected=expected_there, found=problems)
     return found
 
 
@@ -213,7 +213,7 @@ def find_misfits(made: Mapping[str, Any], fitted: Mapping[Path, Any]) -> dict[Pa
 
 
 def refuse_given(
-    where: str,
+    title: str,
     *,
     expected: Iterable[str],
     found: Iterable[str],
@@ -223,7 +223,7 @@ def refuse_given(
     """Returns the error for given variables that do not fit.
 
     Args:
-        where: What to name, such as a layer.
+        title: What to name, such as a layer.
         expected: What may stand there.
         found: What is wrong with each.
         missing: What was not given, and would be initialised.
@@ -235,7 +235,7 @@ def refuse_given(
     list_parts = partial(list_some, most=_LISTED, longest=_LONGEST)
     absent = list_parts(missing, ", ")
     return MatchVariablesError(
-        f"{where} does not take the given variables.",
+        f"{title} does not take the given variables.",
         expected=list_parts([*expected, *([f"missing: {absent}"] if absent else [])], "; "),
         found=list_parts(found, "; "),
         fix=fix,

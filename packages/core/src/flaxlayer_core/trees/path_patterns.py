@@ -29,7 +29,7 @@ class _Node:
     is_selected: bool = False
 
 
-def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, where: str = "") -> set[Path]:
+def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, title: str = "") -> set[Path]:
     """Finds the paths that any of the patterns selects.
 
     `*` and `?` match within one name, `**` any number of names (as in `pathlib`); a pattern that
@@ -38,7 +38,7 @@ def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, where: str = 
     Args:
         patterns: Such as `"params/encoder/**"` or `"**/bias"`.
         paths: The paths to choose from.
-        where: What to name in an error, such as a layer.
+        title: What to name in an error, such as a layer.
 
     Returns:
         The selected paths.
@@ -58,11 +58,11 @@ def match_paths(patterns: Sequence[str], paths: Iterable[Path], *, where: str = 
     """
     root = _tree(paths)
     distinct = [*dict.fromkeys(patterns)]
-    _check_work(distinct, root, where)
+    _check_work(distinct, root, title)
     for pattern in distinct:
         found = _nodes(pattern, root)
         if not found:
-            raise _selects_nothing(pattern, root, where)
+            raise _selects_nothing(pattern, root, title)
         for node in found:
             node.is_selected = True
     return set(_selected(root))
@@ -145,7 +145,7 @@ def _literal(text: str) -> str:
     return re.escape(text).replace(r"\?", ".")
 
 
-def _check_work(patterns: Sequence[str], root: _Node, where: str) -> None:
+def _check_work(patterns: Sequence[str], root: _Node, title: str) -> None:
     wild = list(filter(_has_wildcards, patterns))
     nodes = _subtrees([root])
     names = {name for node in nodes for name in node.below}
@@ -154,7 +154,7 @@ def _check_work(patterns: Sequence[str], root: _Node, where: str) -> None:
     work += sum(map(len, names)) * sum(map(len, wild))
     if work > _MOST_WORK:
         raise MatchPathPatternError(
-            f"{where or 'The tree'} has too many path patterns with wildcards.",
+            f"{title or 'The tree'} has too many path patterns with wildcards.",
             expected=f"few or short patterns for {len(nodes)} names",
             found=f"{len(wild)} patterns of {sum(map(len, wild))} characters",
             fix="Name an inner node, which stands for everything below it, or freeze in parts.",
@@ -162,12 +162,12 @@ def _check_work(patterns: Sequence[str], root: _Node, where: str) -> None:
         )
 
 
-def _selects_nothing(pattern: str, root: _Node, where: str) -> Exception:
+def _selects_nothing(pattern: str, root: _Node, title: str) -> Exception:
     known = sorted(format_path(path) for node in _subtrees([root]) for path in node.leaves)
     listed = list_some(known, ", ", most=_SHOWN_PATHS, longest=_SHOWN_CHARACTERS)
     text = f"'{in_a_line(pattern, _SHOWN_CHARACTERS)}'"
     return MatchPathPatternError(
-        f"{where or 'The tree'} has no variable that matches {text}.",
+        f"{title or 'The tree'} has no variable that matches {text}.",
         expected=f"a pattern of one of: {listed}",
         found=text,
         fix="Correct the pattern; * matches within a name, ** across names.",

@@ -28,8 +28,8 @@ def plan_of(module, *args, ranks=None, method=None, kwargs=None, **settings):
     flax_module = wrap_module(module)
     call = MethodSignature.from_method(flax_module, method, **settings)
     arrays, structure = partition(args or (X,), kwargs or {})
-    probe = ModuleCall(flax_module, call, call, structure)
-    return plan_masks(MaskQuestion(probe, tuple(arrays), ranks or {0: 2}))
+    asked = ModuleCall(flax_module, call, call, structure)
+    return plan_masks(MaskQuestion(asked, tuple(arrays), ranks or {0: 2}))
 
 
 class Scaled(nn.Module):

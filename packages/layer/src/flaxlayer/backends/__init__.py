@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from flaxlayer.backends.protocol import Backend
+from flaxlayer.backends.protocol import Backend, Run
 from flaxlayer_core import SelectBackendError
 
-__all__ = ["Backend", "current_backend", "unconverted"]
+__all__ = ["Backend", "Run", "current_backend", "unconverted"]
 
 
 def unconverted(function: Callable[..., Any]) -> Callable[..., Any]:

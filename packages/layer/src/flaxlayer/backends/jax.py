@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import keras
@@ -13,11 +13,9 @@ from jax import export
 
 from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer.backends.protocol import Run
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
+from flaxlayer.program import PureCall
 from flaxlayer_core import ArraySpec, Role, VariableSpec, escape_part, trace_state_clean
-
-if TYPE_CHECKING:
-    from flaxlayer.program import PureCall
 
 __all__ = ["JaxBackend"]
 
@@ -26,18 +24,20 @@ class JaxBackend:
     """Calls are compiled by `jax.jit` outside of traces, and inlined in them (A6)."""
 
     compiles_traces = False
+    array_types: tuple[type, ...] = (jax.Array, np.ndarray)
+    dtype_types: tuple[type, ...] = (np.dtype,)  # no typed keys
 
     def is_outermost(self) -> bool:
         """Tells whether no JAX transformation is tracing."""
         return trace_state_clean()
 
+    def distribution(self) -> Any:
+        """Returns what `keras.distribution.distribution` returns."""
+        return keras.distribution.distribution()
+
     def may_wait(self) -> bool:
         """Returns True: no thread of JAX waits for another one."""
         return True
-
-    def is_value(self, array: Any) -> bool:
-        """Tells whether this is an array of JAX or NumPy, and no typed key."""
-        return isinstance(array, jax.Array | np.ndarray) and isinstance(array.dtype, np.dtype)
 
     def has_values(self, arrays: Sequence[Any]) -> bool:
         """Tells whether none of them is abstract or traced."""
@@ -50,20 +50,20 @@ class JaxBackend:
         shape = (None if export.is_symbolic_dim(dim) else dim for dim in array.shape)
         return ArraySpec(tuple(shape), canonical_dtype(array.dtype))
 
-    def compile(self, program: PureCall) -> Run:
+    def compile(self, pure: PureCall) -> Run:
         """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
-        return jax.jit(program)
+        return jax.jit(pure)
 
-    def run_inline(self, program: PureCall, *, traceable: bool) -> Run:
+    def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
         """Returns the program itself."""
         del traceable
-        if compat.in_jax2tf():
+        if private_keras.in_jax2tf():
             _convert_for_tensorflow()
-        return program
+        return pure
 
     def preflight(
         self,
-        program: Callable[[bool], PureCall],
+        compiled: Callable[[bool], Run],
         values: Sequence[Any],
         arrays: Sequence[ArraySpec],
     ) -> None:

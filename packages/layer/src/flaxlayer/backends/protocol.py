@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import jax
 import keras
 
+from flaxlayer.program import CallResult, PureCall
 from flaxlayer_core import ArraySpec, Role, VariableSpec
-
-if TYPE_CHECKING:
-    from flaxlayer.program import PureCall
 
 __all__ = ["Backend", "Run"]
 
-# Stored values, seed and arrays of the arguments; returns what `PureCall.__call__` returns.
-Run = Callable[[Sequence[Any], Any, Sequence[Any]], tuple[Any, dict[int, Any], Any, Any, Any]]
+# Of stored values, seed and arrays of the arguments, as `PureCall.__call__`.
+Run = Callable[[Sequence[Any], Any, Sequence[Any]], CallResult]
 
 
 class Backend(Protocol):
@@ -29,12 +27,20 @@ class Backend(Protocol):
     Attributes:
         compiles_traces: Whether a call inside a trace of the backend runs through the compiled
             function too, so that it can be cached.
+        array_types: The classes of the arrays, of the backend and of NumPy, that an eager call may
+            take as they are.
+        dtype_types: The classes of their dtypes.
     """
 
     compiles_traces: bool
+    array_types: tuple[type, ...]
+    dtype_types: tuple[type, ...]
 
     def is_outermost(self) -> bool:
         """Tells whether the current call is in no trace, so that its results are values."""
+
+    def distribution(self) -> Any:
+        """Returns the Keras distribution that places variables, None where there is none."""
 
     def may_wait(self) -> bool:
         """Tells whether this thread may hold a lock while it reads and writes variables.
@@ -43,23 +49,20 @@ class Backend(Protocol):
         others.
         """
 
-    def is_value(self, array: Any) -> bool:
-        """Tells whether this is an array, of the backend or of NumPy, that a call may take."""
-
     def has_values(self, arrays: Sequence[Any]) -> bool:
         """Tells whether the arrays hold values, which a build may look at."""
 
     def describe(self, array: Any) -> ArraySpec:
         """Returns the shape and the dtype that the module will see for an array."""
 
-    def compile(self, program: PureCall) -> Run:
+    def compile(self, pure: PureCall) -> Run:
         """Returns a program as a function of the backend's arrays, compiled once."""
 
-    def run_inline(self, program: PureCall, *, traceable: bool) -> Run:
+    def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
         """Returns a program as a function for one call: within the current trace, or op by op.
 
         Args:
-            program: The call.
+            pure: The call.
             traceable: False for a module that branches on values.
 
         Raises:
@@ -68,14 +71,14 @@ class Backend(Protocol):
 
     def preflight(
         self,
-        program: Callable[[bool], PureCall],
+        compiled: Callable[[bool], Run],
         values: Sequence[Any],
         arrays: Sequence[ArraySpec],
     ) -> None:
         """Finds what the backend cannot run: in a call, and in the gradient of training (K4).
 
         Args:
-            program: Returns the call in a mode.
+            compiled: Returns the compiled call in a mode.
             values: The variables of the layer.
             arrays: The arrays that it was built with.
 

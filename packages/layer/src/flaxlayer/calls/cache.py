@@ -1,59 +1,82 @@
-"""What a layer keeps between calls, and how arrays and outputs are described to Keras."""
+"""What a layer keeps between calls that is neither weight nor configuration (A1, A6)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.backends import Run
+from flaxlayer.calls.output_forms import OutputForm
+from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.program import PureCall
 from flaxlayer.recently_used import RecentlyUsed
 from flaxlayer_core import ArgumentStructure, ArraySpec, MaskPlan, ModuleSpec
 
-__all__ = [
-    "CallCache",
-]
+__all__ = ["CallCache", "CompiledCall"]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledCall:
+    """A call that runs compiled.
+
+    Attributes:
+        spec: What is known of calls of this structure.
+        structure: The static side of its arguments.
+        pure: The call as a pure function.
+        run: The same, compiled for the backend.
+    """
+
+    spec: ModuleSpec
+    structure: ArgumentStructure
+    pure: PureCall
+    run: Run
 
 
 class CallCache:
-    """What a layer keeps between calls that is neither weight nor configuration.
+    """What was found and compiled for calls, the last ones used, and what the layer was built for.
 
     Attributes:
-        discoveries: What was found for each static structure of arguments.
+        specs: What was found for each static structure of arguments.
         fixed: Structures whose numbers of Python the module cannot be traced with.
-        programs: The calls that run compiled, by what makes two calls need different code.
+        calls: The calls that run compiled, by what makes two calls need different code.
+        eager: The same for eager calls on plain arrays, by what tells those from each other.
         sown: Transient collections of the last eager call.
         output_forms: The `OutputForm` of each symbolic call.
-        latest: The discovery of the latest call.
+        latest: What is known of the latest call.
         inputs: The inputs that the layer was built with.
         mask_plans: What becomes of masks, by the form of the call that has them (A4).
         open_inputs: The input layers that get the dtype of the first call (A10).
+        settled: Whether the layer is built, and nothing of it was only supposed.
     """
 
     def __init__(self) -> None:
-        self.discoveries: RecentlyUsed[ArgumentStructure, ModuleSpec] = RecentlyUsed()
+        self.specs: RecentlyUsed[ArgumentStructure, ModuleSpec] = RecentlyUsed()
         self.fixed: RecentlyUsed[ArgumentStructure, bool] = RecentlyUsed()
-        self.output_forms: RecentlyUsed[Any, Any] = RecentlyUsed()
+        self.output_forms: RecentlyUsed[Hashable, OutputForm] = RecentlyUsed()
         self.latest: ModuleSpec | None = None
-        self.programs: RecentlyUsed[Any, PureCall] = RecentlyUsed()
+        self.calls: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
+        self.eager: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
         self.sown: dict[str, Any] = {}
         self.inputs: BuildInputs | None = None
-        self.mask_plans: RecentlyUsed[Any, MaskPlan] = RecentlyUsed()
-        self.open_inputs: list[Any] = []
+        self.mask_plans: RecentlyUsed[Hashable, MaskPlan] = RecentlyUsed()
+        self.open_inputs: list[keras.layers.InputLayer] = []
+        self.settled = False
 
     def take(self, inputs: BuildInputs) -> None:
         """Keeps the inputs that the layer was built with, without their values."""
         self.inputs = inputs.without_values()
-        if not inputs.guessed:
+        self.settled = not inputs.guessed
+        if self.settled:
             for layer in self.open_inputs:
-                compat.close_input(layer, inputs.dtypes[:1])
+                private_keras.close_input(layer, inputs.dtypes[:1])
             self.open_inputs.clear()
 
-    def open_to(self, layers: Sequence[Any]) -> bool:
+    def open_to(self, layers: Sequence[keras.layers.InputLayer]) -> bool:
         """Waits for the first call to say the dtypes of input layers; tells if there are any."""
         self.open_inputs += layers
         return bool(layers)
@@ -74,16 +97,12 @@ class CallCache:
         """Whether the dtypes of `inputs` are only supposed (A10)."""
         return self.inputs is not None and self.inputs.guessed
 
-    @property
-    def settled(self) -> bool:
-        """Whether the layer is built, and nothing of it was only supposed."""
-        return self.inputs is not None and not self.inputs.guessed
-
     def forget(self) -> None:
         """Forgets what was found for the calls of a layer that is built anew."""
-        self.discoveries = RecentlyUsed()
+        self.specs = RecentlyUsed()
         self.fixed = RecentlyUsed()
         self.output_forms = RecentlyUsed()
-        self.programs = RecentlyUsed()
+        self.calls = RecentlyUsed()
+        self.eager = RecentlyUsed()
         self.mask_plans = RecentlyUsed()
         self.latest = None

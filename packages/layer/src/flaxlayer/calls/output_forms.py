@@ -10,7 +10,7 @@ import jax
 import keras
 
 from flaxlayer.inputs import arrays_of
-from flaxlayer_core import ArraySpec, Outline, has_sealed, outline_outputs, output_specs
+from flaxlayer_core import ArraySpec, Outline, has_sealed, infer_output_specs, outline_outputs
 
 __all__ = ["OutputForm"]
 
@@ -45,7 +45,7 @@ class OutputForm:
             wrapped.append(run(abstract))
             return arrays_of(wrapped[-1])
 
-        specs = tuple(output_specs(inputs, arrays))
+        specs = tuple(infer_output_specs(inputs, arrays))
         outline = outline_outputs(wrapped[-1])
         tensors = [_tensor(spec) for spec in specs]
         seen = keras.tree.flatten(outline.fill(tensors))

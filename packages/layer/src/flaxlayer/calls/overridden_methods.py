@@ -65,7 +65,7 @@ def first_shape(inputs: BuildInputs) -> Any:
 
     def trace(arrays: list[Any]) -> None:
         # A5: classes of the user are made of what they are made of in a trace, and not of shapes.
-        args, kwargs = inputs.structure.merge(arrays)
+        args, kwargs = inputs.structure.combine(arrays)
         first = args[0] if args else next(iter(kwargs.values()), None)
         leaves, specs = jax.tree_util.tree_leaves(first), iter(inputs.specs)
         found = [next(specs).shape if is_array(leaf) else None for leaf in leaves]

@@ -1,145 +1,231 @@
-"""How a Keras layer runs its Flax module: plans, programs, and what is written back (§5)."""
+"""Runs a method of a module on arrays: finds out how, compiles, and writes back (§5)."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import jax
+import jax.numpy as jnp
 import keras
 from flax.errors import FlaxError
 
-from flaxlayer.backends import current_backend
-from flaxlayer.calls.cache import CallCache
-from flaxlayer.compat import private_keras as compat
-from flaxlayer.explained_errors import JAX_ERRORS, explaining
+from flaxlayer.backends import Run, current_backend
+from flaxlayer.calls.cache import CallCache, CompiledCall
+from flaxlayer.compat import private_keras
+from flaxlayer.explained_errors import JAX_ERRORS, raise_explained
+from flaxlayer.hosted import HostedModule
 from flaxlayer.inputs import BuildInputs, array_specs
 from flaxlayer.program import CallResult, PureCall
-from flaxlayer.sizes import try_sizes
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
     CallArgumentError,
     EscapeTraceError,
     FlaxLayerError,
+    MethodSignature,
     ModePlan,
     ModuleCall,
     ModuleSpec,
     VariableLayout,
-    infer_module_spec,
+    evaluate_for_sizes,
+    infer_call_spec,
     prng_impl,
     wrap_statics,
 )
 
-__all__ = ["ModuleRunner"]
+__all__ = ["Runner"]
 
 _NO_LOCK = contextlib.nullcontext()
 
 
-class ModuleRunner(keras.layers.Layer):
-    """A Keras layer that can run one method of a Flax module on arrays.
+class Runner:
+    """Runs one method of a hosted module.
 
-    Subclasses say where the weights are (`_flax_weights`), what the call is (`_probe`), and which
-    settings hold (`_source`).
+    Args:
+        layer: The Keras layer that is called: it has a name, and takes losses.
+        hosted: The module, its variables and its settings.
+        method: How the method is called.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        # A7: Keras's own autocast would cast inputs under the plain default policy too.
-        super().__init__(autocast=False, **kwargs)
-        self._call_state = CallCache()
-        self.supports_masking = True
-
-    # What subclasses provide.
-
-    @property
-    def _flax_weights(self) -> FlaxWeights:
-        raise NotImplementedError
-
-    def _source(self) -> Any:
-        """Returns the `FlaxLayer` whose weights and settings these are.
-
-        No property: Keras's saving walks what properties return.
-        """
-        raise NotImplementedError
-
-    def _probe(self, structure: ArgumentStructure) -> ModuleCall:
-        raise NotImplementedError
+    def __init__(
+        self, layer: keras.layers.Layer, hosted: HostedModule, method: MethodSignature
+    ) -> None:
+        self.layer, self.hosted, self.method = layer, hosted, method
+        self.backend = current_backend()
+        self.cache = CallCache()
 
     @property
-    def _compute_cast(self) -> str | None:
-        raise NotImplementedError
+    def title(self) -> str:
+        """The layer and its method, as messages name them."""
+        return f"Layer {self.layer.name!r} ({self.method.title})"
 
-    # Execution.
+    def module_call(self, structure: ArgumentStructure) -> ModuleCall:
+        """Returns the call of the method with arguments of a structure."""
+        own = self.hosted.module_call(structure)
+        if self.method is self.hosted.method:
+            return own
+        return replace(own, method=self.method, given=None, layer=f"Layer {self.layer.name!r}")
 
-    def _discovery_for(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> ModuleSpec:
-        known = self._call_state.latest = self._find_discovery(structure, arrays)
-        return known
+    # What is known of calls.
 
-    def _find_discovery(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> ModuleSpec:
-        known = self._call_state.discoveries.get(structure)
+    def find_spec(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> ModuleSpec:
+        """Returns what is known of calls of a structure, found out for the first of them."""
+        known = self.cache.specs.get(structure)
         if known is None:
-            with self._source().locks.build:  # A8
-                known = self._call_state.discoveries.get(structure)
-                known = known or self._discover(self._probe(structure), arrays)
-                self._call_state.discoveries[structure] = known
+            with self.hosted.locks.build:  # A8
+                known = self.cache.specs.get(structure)
+                known = known or self._infer_spec(self.module_call(structure), arrays)
+                self.cache.specs[structure] = known
         return known
 
-    def _discover(self, probe: ModuleCall, arrays: Sequence[Any]) -> ModuleSpec:
-        source = self._source().discovery
+    def latest_spec(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> ModuleSpec:
+        """Returns the same, and keeps it as that of the latest call."""
+        known = self.cache.latest = self.find_spec(structure, arrays)
+        return known
+
+    def _infer_spec(self, call: ModuleCall, arrays: Sequence[Any]) -> ModuleSpec:
+        source = self.hosted.spec
         if source.traceable:
-            return try_sizes(
+            return evaluate_for_sizes(
                 array_specs(arrays),
-                lambda sized: infer_module_spec(probe, sized, variables=source.variables),
+                lambda inputs: infer_call_spec(call, inputs.arrays, source.variables),
             )
-        inputs = list(map(current_backend().to_jax, arrays))
-        weights = self._flax_weights
+        values = list(map(self.backend.to_jax, arrays))
+        weights = self.hosted.built_weights
         variables = weights.layout.unflatten(weights.jax_values())
-        return infer_module_spec(probe, inputs, abstract=False, variables=variables)
+        return infer_call_spec(call, values, variables, abstract=False)
 
-    def _program(
-        self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool, key: Any = None
-    ) -> PureCall:
-        discovery = self._discovery_for(structure, arrays)
-        program = self._call_state.programs.get(key)
-        if program is None:
-            layout = self._source().discovery.layout
-            program = self._make_program(structure, discovery.plan(training), layout)
-            if key is not None:
-                with self._source().locks.build:  # A8: that of the first thread
-                    program = self._call_state.programs.setdefault(key, program)
-        return program
-
-    def _make_program(
+    def pure_call(
         self, structure: ArgumentStructure, plan: ModePlan, layout: VariableLayout
     ) -> PureCall:
-        source = self._source()
+        """Returns a call in a mode as a pure function."""
+        hosted = self.hosted
         return PureCall(
-            self._probe(structure),
+            self.module_call(structure),
             plan,
             layout,
-            source.losses_collections,
-            self._compute_cast,
-            source.platforms,
+            hosted.losses,
+            hosted.compute_dtype,
+            hosted.settings.platforms,
         )
 
-    @explaining
-    def _execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
+    def compiled_call(
+        self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool, key: Hashable
+    ) -> CompiledCall:
+        """Returns a call in a mode, compiled once for each key."""
+        spec = self.latest_spec(structure, arrays)
+        call = self.cache.calls.get(key)
+        if call is None:
+            pure = self.pure_call(structure, spec.plan(training), self.hosted.spec.layout)
+            call = CompiledCall(spec, structure, pure, self.backend.compile(pure))
+            with self.hosted.locks.build:  # A8: that of the first thread
+                call = self.cache.calls.setdefault(key, call)
+        return call
+
+    def key(self, structure: ArgumentStructure, training: bool, context: Hashable) -> Hashable:
+        """Returns what makes two calls need different code."""
+        # JAX does not count the key implementation as context of a compiled function.
+        return structure, training, self.hosted.compute_dtype, context, prng_impl()
+
+    def preflight(self, inputs: BuildInputs, found: ModuleSpec, weights: FlaxWeights) -> None:
+        """Lets the backend find what it cannot run at build, not when the third epoch runs it (K4)."""
+        context = self.hosted.flax_module.call_context()
+        if context is None or not found.traceable:
+            return
+
+        def compiled(training: bool) -> Run:
+            structure = inputs.structure
+            pure = self.pure_call(structure, found.plan(training), weights.layout)
+            call = CompiledCall(found, structure, pure, self.backend.compile(pure))
+            return self.cache.calls.setdefault(self.key(structure, training, context), call).run
+
+        self.backend.preflight(compiled, weights.variables, inputs.specs)
+
+    # Calls.
+
+    def execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
         """Runs a call; returns its outputs as `wrap_statics` gives them."""
-        clean = current_backend().is_outermost()
-        if clean and (structure.statics or structure.numbers):
-            arrays, structure = self._trace_numbers(arrays, structure)
         try:
-            outcome = self._run(arrays, structure, training, clean)
-        except (FlaxError, TypeError, ValueError) as error:
-            if not isinstance(error, (FlaxLayerError, *JAX_ERRORS)):
-                self._explain_misfit(arrays, error)
-            raise
+            clean = self.backend.is_outermost()
+            if clean and (structure.statics or structure.numbers):
+                arrays, structure = self._trace_numbers(arrays, structure)
+            return self._finish(self._run(arrays, structure, training, clean), clean)
+        except Exception as error:
+            self._refuse(error, arrays)
+
+    def execute_compiled(self, call: CompiledCall, arrays: Sequence[Any]) -> Any:
+        """Runs an outermost eager call that is compiled already; returns as `execute`."""
+        self.cache.latest = call.spec
+        try:
+            return self._finish(self._run_in_turn(call.pure, call.run, arrays, True), True)
+        except Exception as error:
+            self._refuse(error, arrays)
+
+    def _run(
+        self, arrays: list[Any], structure: ArgumentStructure, training: bool, clean: bool
+    ) -> CallResult:
+        hosted, backend = self.hosted, self.backend
+        context, traceable = hosted.flax_module.call_context(), hosted.spec.traceable
+        if traceable and context is not None and (clean or backend.compiles_traces):
+            key = self.key(structure, training, context)
+            call = self.compiled_call(structure, arrays, training, key)
+            return self._run_in_turn(call.pure, call.run, arrays, clean)
+        plan = self.latest_spec(structure, arrays).plan(training)
+        pure = self.pure_call(structure, plan, hosted.spec.layout)
+        run = backend.run_inline(pure, traceable=traceable)
+        return self._run_in_turn(pure, run, arrays, clean)
+
+    def _run_in_turn(
+        self, pure: PureCall, run: Run, arrays: Sequence[Any], clean: bool
+    ) -> CallResult:
+        # A8: calls of several threads that draw or change state come one after the other.
+        turns = clean and pure.moves and self.backend.may_wait()
+        with self.hosted.locks.calls if turns else _NO_LOCK:
+            hosted = self.hosted
+            seed = hosted.seed_generator.state.value if pure.plan.streams else None
+            assert hosted.weights is not None
+            result: CallResult = run(hosted.weights.values(), seed, arrays)
+            if result.changed or result.seed is not None:
+                self.commit(result, pure.plan.training)
+        return result
+
+    def evaluate(self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool) -> Any:
+        """Returns the outputs of a call with abstract arrays, as `execute` returns them."""
+        plan = self.latest_spec(structure, arrays).plan(training)
+        pure = self.pure_call(structure, plan, self.hosted.spec.layout)
+        values = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in pure.layout.specs]
+        seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        return self.with_sown(jax.eval_shape(pure, values, seed, arrays))
+
+    def _finish(self, result: CallResult, clean: bool) -> Any:
         if clean:
-            self._call_state.sown = outcome.transient
-        if outcome.loss is not None:
-            self.add_loss(outcome.loss)
-        return self._with_sown(outcome.outputs, outcome.transient)
+            self.cache.sown = result.transient
+        if result.loss is not None:
+            self.layer.add_loss(result.loss)
+        returns_sown = self.hosted.settings.return_sown
+        return self.with_sown(result) if returns_sown else result.outputs
+
+    def commit(self, result: CallResult, training: bool) -> None:
+        """Writes back what a call changed, and the seed that follows (C4, R2)."""
+        writes = self.hosted.writable(result.changed, training)
+        if result.seed is not None:
+            writes.append((self.hosted.seed_generator.state, result.seed))
+        if not writes:
+            return
+        if not private_keras.in_stateless_scope():
+            self._refuse_tracers(writes)
+        self.hosted.built_weights.assign(writes)
+
+    def with_sown(self, result: CallResult) -> Any:
+        """Returns outputs with the collections that the layer returns, if it returns any (C7)."""
+        names = self.hosted.settings.return_sown
+        if not names:
+            return result.outputs
+        sown = {name: result.transient[name] for name in names if name in result.transient}
+        return result.outputs, wrap_statics(sown)
 
     def _trace_numbers(
         self, arrays: list[Any], structure: ArgumentStructure
@@ -148,71 +234,27 @@ class ModuleRunner(keras.layers.Layer):
         leaves, traced = structure.trace_numbers(arrays)
         if not traced.numbers:
             return arrays, structure
-        state = self._call_state
-        if state.fixed.get(traced) or not self._source().discovery.traceable:
+        cache = self.cache
+        if cache.fixed.get(traced) or not self.hosted.spec.traceable:
             return traced.fix_numbers(leaves)
-        if state.discoveries.get(traced) is not None:
+        if cache.specs.get(traced) is not None:
             return leaves, traced
         try:
-            self._discovery_for(traced, leaves)
+            self.latest_spec(traced, leaves)
         except Exception:  # a module may need the number in any way; a real fault comes again
             fixed, static = traced.fix_numbers(leaves)
-            self._discovery_for(static, fixed)
-            state.fixed[traced] = True
+            self.latest_spec(static, fixed)
+            cache.fixed[traced] = True
             return fixed, static
         return leaves, traced
 
-    def _run(
-        self, arrays: list[Any], structure: ArgumentStructure, training: bool, clean: bool
-    ) -> CallResult:
-        weights = self._flax_weights
-        context = self._source().flax_module.call_context()
-        key = self._program_key(structure, training, context)
-        backend, traceable = current_backend(), self._source().discovery.traceable
-        compiled = traceable and context is not None and (clean or backend.compiles_traces)
-        program = self._program(structure, arrays, training, key if compiled else None)
-        inline = None if compiled else backend.run_inline(program, traceable=traceable)
-        run = inline or program.compiled
-        # A8: calls of several threads that draw or change state come one after the other.
-        turns = clean and program.moves and backend.may_wait()
-        with self._source().locks.calls if turns else _NO_LOCK:
-            seed = self._source().seed_generator.state.value if program.plan.streams else None
-            outcome = CallResult(*run(weights.values(), seed, arrays))
-            self._commit(outcome, training)
-        return outcome
-
-    def _program_key(self, structure: ArgumentStructure, training: bool, context: Any) -> Any:
-        # JAX does not count the key implementation as context of a compiled function.
-        return structure, training, self._compute_cast, context, prng_impl()
-
-    def _preflight(self, inputs: BuildInputs, found: ModuleSpec, weights: FlaxWeights) -> None:
-        # K4: found at build, not when the third epoch first runs it.
-        context = self._source().flax_module.call_context()
-        if context is None or not found.traceable:
-            return
-
-        def program(training: bool) -> PureCall:
-            key = self._program_key(inputs.structure, training, context)
-            made = self._make_program(inputs.structure, found.plan(training), weights.layout)
-            return self._call_state.programs.setdefault(key, made)
-
-        current_backend().preflight(program, weights.variables, inputs.specs)
-
-    def _commit(self, outcome: CallResult, training: bool) -> None:
-        writes = self._source().writable(outcome.changed, training)
-        if outcome.seed is not None:
-            writes.append((self._source().seed_generator.state, outcome.seed))
-        if not writes:
-            return
-        if not compat.in_stateless_scope():
-            self._refuse_tracers(writes)
-        self._flax_weights.assign(writes)
+    # Errors.
 
     def _refuse_tracers(self, writes: Sequence[tuple[keras.Variable, Any]]) -> None:
         for variable, value in writes:
             if isinstance(value, jax.core.Tracer):
                 raise EscapeTraceError(
-                    f"Layer {self.name!r} cannot write {variable.path!r} from inside a JAX "
+                    f"Layer {self.layer.name!r} cannot write {variable.path!r} from inside a JAX "
                     "transformation.",
                     expected="a call outside of jax.jit, jax.grad and the like, or a pure one",
                     found=f"a traced value, {value.aval}",
@@ -221,27 +263,30 @@ class ModuleRunner(keras.layers.Layer):
                     law="A6",
                 )
 
-    def _explain_misfit(self, arrays: Sequence[Any], error: Exception) -> None:
-        inputs, found = self._call_state.inputs, array_specs(arrays)
+    def _refuse(self, error: Exception, arrays: Sequence[Any]) -> NoReturn:
+        ours = isinstance(error, (FlaxLayerError, *JAX_ERRORS))
+        if isinstance(error, FlaxError | TypeError | ValueError) and not ours:
+            misfit = self._misfit(arrays, error)
+            if misfit is not None:
+                misfit.__cause__ = error
+                raise_explained(misfit, self.title)
+        raise_explained(error, self.title)
+
+    def _misfit(self, arrays: Sequence[Any], error: Exception) -> CallArgumentError | None:
+        inputs, found = self.cache.inputs, array_specs(arrays)
         built = inputs.specs if inputs else ()
         fits = len(built) == len(found) and all(
             spec.accepts((None, *other.shape[1:]) if other.shape else other.shape)
             or spec.accepts(other.shape)
             for spec, other in zip(built, found, strict=True)
         )
-        if built and not fits:
-            raise CallArgumentError(
-                f"Layer {self.name!r} ({self._method_call.label}) failed on inputs of another "
-                f"form than it was built with: {type(error).__name__}: {error}",
-                expected=", ".join(map(str, built)),
-                found=", ".join(map(str, found)) or "no arrays",
-                fix="Call it with inputs of the form it was built with, or make a new layer.",
-                law="A1",
-            ) from error
-
-    def _with_sown(self, outputs: Any, transient: Mapping[str, Any]) -> Any:
-        names = self._source().return_sown
-        if not names:
-            return outputs
-        sown = {name: transient[name] for name in names if name in transient}
-        return outputs, wrap_statics(sown)
+        if not built or fits:
+            return None
+        return CallArgumentError(
+            f"{self.title} failed on inputs of another form than it was built with: "
+            f"{type(error).__name__}: {error}",
+            expected=", ".join(map(str, built)),
+            found=", ".join(map(str, found)) or "no arrays",
+            fix="Call it with inputs of the form it was built with, or make a new layer.",
+            law="A1",
+        )

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras.backend import standardize_dtype
 
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
 
 __all__ = ["is_asking", "open_inputs"]
 
@@ -26,10 +26,10 @@ def open_inputs() -> list[Any]:
     left_open: list[Any] = []
     if is_asking():
         return left_open
-    for build in compat.sequential_builds():
+    for build in private_keras.sequential_builds():
         if not _passes_on(build, "int32"):
             continue
-        supposed = bool(left_open) or compat.in_symbolic_scope()
+        supposed = bool(left_open) or private_keras.in_symbolic_scope()
         dtype = getattr(build.given, "dtype", None) and standardize_dtype(build.given.dtype)
         if dtype is None or (supposed and dtype == keras.config.floatx()):
             left_open.append(build.leave_open())
@@ -46,7 +46,7 @@ def is_asking() -> bool:
     return _ASKING.get()
 
 
-def _passes_on(build: compat.SequentialBuild, dtype: str) -> bool:
+def _passes_on(build: private_keras.SequentialBuild, dtype: str) -> bool:
     token = _ASKING.set(True)
     try:
         return build.passed_on(dtype) == dtype

@@ -38,7 +38,6 @@ Checked with the versions of docs/versions.md.
 from __future__ import annotations
 
 import contextlib
-import copy
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -100,22 +99,23 @@ def retracking(layer: keras.layers.Layer, old: Iterable[keras.Variable]) -> Iter
 
 
 @contextlib.contextmanager
-def restoring(layer: keras.layers.Layer, *copied: str) -> Iterator[None]:
+def restoring(layer: keras.layers.Layer, *parts: object) -> Iterator[None]:
     """Puts the attributes of a layer back, and what Keras tracks of it, if what runs inside fails.
 
     Args:
         layer: The layer.
-        *copied: Attributes whose objects change in place.
+        *parts: Objects whose attributes are put back too.
     """
-    tracker, known = layer._tracker, dict(vars(layer))
-    known |= {name: copy.copy(known[name]) for name in copied}
+    tracker = layer._tracker
+    known = [(owner, dict(vars(owner))) for owner in (layer, *parts)]
     tracked = {name: list(values) for name, (_, values) in tracker.config.items()}
     locked = tracker.locked
     try:
         yield
     except BaseException:
-        vars(layer).clear()
-        vars(layer).update(known)
+        for owner, attributes in known:
+            vars(owner).clear()
+            vars(owner).update(attributes)
         for name, (_, values) in tracker.config.items():
             values[:] = tracked[name]
             tracker.stored_ids[name] = set(map(id, values))
@@ -209,12 +209,20 @@ def sequential_builds() -> list[SequentialBuild]:
     return builds
 
 
-def is_plain_call(layer: keras.layers.Layer) -> bool:
+def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[Any]) -> bool:
     """Tells whether `Layer.__call__` would only pass this eager call on.
 
     That is so for the outermost call of a layer, outside of any scope, distribution, quantisation
-    or rematerialisation, with nothing to check on its inputs or to add for its outputs.
+    or rematerialisation, with nothing to check on its inputs or to add for its outputs, and no mask
+    that travels on an array.
+
+    Args:
+        layer: The layer.
+        arrays: The arrays that it is called on.
     """
+    for array in arrays:
+        if keras_backend.get_keras_mask(array) is not None:
+            return False
     return (
         global_state.get_global_attribute("current_call_ctx") is None
         and global_state.get_global_attribute("distribution") is None

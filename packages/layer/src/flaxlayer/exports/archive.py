@@ -150,7 +150,7 @@ class ExportArchive:
             list(self._held.values()),
             is_static=is_static,
             platforms=native_serialization_platforms or ("cpu",),
-            where=f"Endpoint {name!r}",
+            title=f"Endpoint {name!r}",
         )
         return self._archive.add_endpoint(name, served)
 

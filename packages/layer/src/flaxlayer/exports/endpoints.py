@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import keras
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
+from flaxlayer.backends.tensorflow.forms import first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
 from flaxlayer.exports.endpoint_signatures import input_specs
-from flaxlayer_core import ArraySpec, ExportModelError, LowerModuleError
+from flaxlayer_core import ArraySpec, ExportModelError, LowerModuleError, NoSizeFitsError
 
 __all__ = ["HeldVariable", "stateless", "tensor_specs", "tensorflow_function"]
 
@@ -37,7 +37,7 @@ def tensorflow_function(
     *,
     is_static: bool,
     platforms: Sequence[str],
-    where: str,
+    title: str,
 ) -> Any:
     """Returns a `tf.function` that runs what a function of Keras computes.
 
@@ -47,7 +47,7 @@ def tensorflow_function(
         held: The variables that stay variables; the values of others are constants.
         is_static: Whether nothing is assigned.
         platforms: What it shall run on.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Returns:
         The function, traced once. What `function` assigns to the variables, it assigns.
@@ -59,7 +59,7 @@ def tensorflow_function(
     run = stateless(function, [variable for variable, _ in held])
     pure = _without_changes(run) if is_static else run
     variables = [variable for _, variable in held]
-    lowered = _LoweredFunction(pure, signature, variables, platforms=platforms, where=where)
+    lowered = _LoweredFunction(pure, signature, variables, platforms=platforms, title=title)
     served = tf.function(lowered, input_signature=signature, autograph=False)
     served.get_concrete_function()
     return served
@@ -101,16 +101,16 @@ class _LoweredFunction:
         variables: Sequence[tf.Variable],
         *,
         platforms: Sequence[str],
-        where: str,
+        title: str,
     ) -> None:
         self._pure, self._signature, self._variables = pure, signature, variables
         self._structure: Any = None
-        options = {"platforms": platforms, "where": where}
+        options = {"platforms": platforms, "where": title}
         specs = list(map(describe, [*self._variables, *tf.nest.flatten(signature)]))
         try:
             function = first_form(specs, lambda form: self._trace(form, options))
-        except NoFormError as error:
-            raise _refusal(where, specs, error) from error
+        except NoSizeFitsError as error:
+            raise _refusal(title, specs, error) from error
         self._run = function if _has_gradient(function) else function.without_gradient
 
     def _trace(
@@ -143,10 +143,10 @@ def _has_gradient(function: DifferentiableFunction) -> bool:
         return False
 
 
-def _refusal(where: str, specs: Sequence[ArraySpec], error: Exception) -> ExportModelError:
+def _refusal(title: str, specs: Sequence[ArraySpec], error: Exception) -> ExportModelError:
     unknown = [str(spec) for spec in specs if spec.unknown_axes]
     return ExportModelError(
-        f"{where} cannot be exported for inputs of unknown size.",
+        f"{title} cannot be exported for inputs of unknown size.",
         expected="a model that JAX can trace for any size",
         found=f"{', '.join(unknown)}: {error}",
         fix="Give the sizes: input_signature=[keras.InputSpec(shape=..., dtype=...)].",

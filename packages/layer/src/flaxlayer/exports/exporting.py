@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
 from flaxlayer.exports.archive import ExportArchive
 from flaxlayer.extras import require
 from flaxlayer_core import ExportModelError
@@ -110,7 +110,7 @@ def _onnx_by_tensorflow(
 
 
 def _signature(model: keras.Model, given: Any) -> Any:
-    signature = compat.model_signature(model) if given is None else given
+    signature = private_keras.model_signature(model) if given is None else given
     if signature is None:
         raise ExportModelError(
             f"Model {model.name!r} cannot be exported without its input signature.",

@@ -39,7 +39,7 @@ def checked_assignments(
     flax_module: FlaxModule,
     policy: CollectionPolicy,
     *,
-    where: str,
+    title: str,
 ) -> Iterator[tuple[keras.Variable, Any]]:
     """Pairs each variable with the value that a tree has for it, all checked (C4, W2).
 
@@ -49,7 +49,7 @@ def checked_assignments(
             missing.
         flax_module: The module behind core's protocol, which knows what is stored beside its own.
         policy: Roles by name; transient collections are left out.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Returns:
         Assignments that cannot fail for the shape; each value is made when it is asked for.
@@ -64,11 +64,11 @@ def checked_assignments(
     ignored = weights.layout.transient.union(policy.transient).difference(stored)
 
     def find_places(found: Any) -> dict[Path, Any]:
-        raw = normalize_variables(found, where=where)
+        raw = normalize_variables(found, title=title)
         given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
-        _refuse_lost(given, ignored, where)
-        fitted = match_variables(expected, given, ignored=ignored, where=where)
-        _refuse_losses(fitted, specs, where)
+        _refuse_lost(given, ignored, title)
+        fitted = match_variables(expected, given, ignored=ignored, title=title)
+        _refuse_losses(fitted, specs, title)
         return fitted
 
     def check(found: Any) -> int:
@@ -93,19 +93,19 @@ def _assignments(
 
 
 def _refuse_losses(
-    fitted: Mapping[Path, Any], specs: Mapping[Path, VariableSpec], where: str
+    fitted: Mapping[Path, Any], specs: Mapping[Path, VariableSpec], title: str
 ) -> None:
     losses = {path: loss for path, leaf in fitted.items() if (loss := find_loss(leaf, specs[path]))}
     if losses:
         raise refuse_given(
-            where,
+            title,
             expected=[f"{format_path(path)}: {specs[path]}" for path in losses],
             found=[f"{format_path(path)}: {loss}" for path, loss in losses.items()],
             fix="Give values of the kind that the module has: JAX would cut them in silence.",
         )
 
 
-def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str) -> None:
+def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], title: str) -> None:
     # What `perturb` finds is part of what a call computes; what was sown is a record of one.
     if "perturbations" not in ignored:
         return
@@ -114,7 +114,7 @@ def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], where: str)
     lost = [format_path(path) for path, leaf in arrays if jnp.any(jnp.asarray(leaf) != 0)]
     if lost:
         raise refuse_given(
-            where,
+            title,
             expected=["values that the layer stores"],
             found=[f"{path}: it has no place" for path in lost],
             fix="Give them to FlaxLayer(variables=...), which then stores the collection.",

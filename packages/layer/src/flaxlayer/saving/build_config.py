@@ -62,7 +62,7 @@ def decode_given(config: Any) -> dict[str, Any]:
     size_bound("A layer").check_described(specs)
     arrays = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in specs]
     try:
-        args, kwargs = jax.eval_shape(structure.merge, arrays)
+        args, kwargs = jax.eval_shape(structure.combine, arrays)
     except Exception as error:  # a class of the file may refuse what stands in it in any way
         raise refuse("given", expected="a tree of variables", found=config) from error
     if len(args) != 1 or kwargs:

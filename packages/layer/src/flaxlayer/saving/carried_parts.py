@@ -16,29 +16,35 @@ from typing import Any
 
 from flax import nnx
 
-from flaxlayer.compat import keras_loads as compat_loads
+from flaxlayer.compat import keras_loads
 from flaxlayer.saving.fields import refuse
 from flaxlayer_core import EncodeModuleError
 
 __all__ = ["bring", "carry"]
 
 _TYPE = "flaxlayer.carried"
-_PARTS: Mapping[str, Callable[[Any], Any]] = {
-    "module": lambda layer: layer.flax_module.origin,
-    "method": lambda layer: layer._method_call.method,
-    "init_method": lambda layer: layer._init_call.method,
-}
-# The layers that are being copied: a copy is made while what it is made of is there.
-_copied: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
-def carry(layer: Any, part: str, encode: Callable[[], Any]) -> Any:
+class _Part:
+    """A part of a layer that is being copied."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+# A copy is made while what it is made of is there: the parts live as long as their layer.
+_copied: weakref.WeakValueDictionary[str, _Part] = weakref.WeakValueDictionary()
+_held: weakref.WeakKeyDictionary[Any, dict[str, _Part]] = weakref.WeakKeyDictionary()
+
+
+def carry(layer: Any, part: str, value: Any, encode: Callable[[], Any]) -> Any:
     """Returns a part of a layer as JSON, in a copy or a pickle whatever it is.
 
     Args:
         layer: The layer.
         part: `"module"`, `"method"` or `"init_method"`.
-        encode: Returns the JSON form.
+        value: The part itself.
+        encode: Returns its JSON form.
 
     Returns:
         The JSON form. Where there is none and Keras copies or pickles: what `bring` takes.
@@ -49,13 +55,14 @@ def carry(layer: Any, part: str, encode: Callable[[], Any]) -> Any:
     try:
         return encode()
     except EncodeModuleError as error:
-        if compat_loads.is_copying():
+        if keras_loads.is_copying():
             token = uuid.uuid4().hex
-            _copied[token] = layer
+            held = _held.setdefault(layer, {}).setdefault(part, _Part(value))
+            held.value, _copied[token] = value, held
             return {"$type": _TYPE, "copied": token, "part": part}
-        if not compat_loads.is_pickling():
+        if not keras_loads.is_pickling():
             raise
-        return {"$type": _TYPE, "pickled": _pickled(_PARTS[part](layer), error), "part": part}
+        return {"$type": _TYPE, "pickled": _pickled(value, error), "part": part}
 
 
 def _pickled(value: Any, error: EncodeModuleError) -> str:
@@ -80,9 +87,9 @@ def bring(config: Any, part: str, decode: Callable[[Any], Any]) -> Any:
     if not isinstance(config, Mapping) or config.get("$type") != _TYPE:
         return decode(config)
     if config.get("part") == part:
-        if compat_loads.is_copying() and config.get("copied") in _copied:
-            return _same(_PARTS[part](_copied[config["copied"]]))
-        if compat_loads.is_unpickling() and "pickled" in config:
+        if keras_loads.is_copying() and config.get("copied") in _copied:
+            return _same(_copied[config["copied"]].value)
+        if keras_loads.is_unpickling() and "pickled" in config:
             # The pickle that this is a part of is being loaded already.
             return pickle.loads(base64.b64decode(config["pickled"]))
     raise refuse(part, expected="what a file can hold", found=sorted(config))

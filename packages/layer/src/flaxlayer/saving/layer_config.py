@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import keras
 
+from flaxlayer.hosted import HostedModule
 from flaxlayer.saving.build_config import decode_given, encode_given
 from flaxlayer.saving.carried_parts import bring, carry
 from flaxlayer.saving.fields import check_fields, check_known, check_mapping, check_size, refuse
-from flaxlayer.saving.handed_names import nothing_handed
 from flaxlayer.saving.names import name_in_keras, resolve_name
 from flaxlayer.saving.reference import is_reference_config, reference_arguments
 from flaxlayer.saving.refusals import refusing
@@ -21,6 +21,7 @@ from flaxlayer_core import (
     CollectionPolicy,
     EncodeModuleError,
     InspectMethodError,
+    MethodSignature,
     decode_module,
     decode_value,
     encode_module,
@@ -28,17 +29,17 @@ from flaxlayer_core import (
     shorten,
 )
 
-if TYPE_CHECKING:
-    from flaxlayer.layer import FlaxLayer
-
 __all__ = [
     "BASE_KEYS",
+    "StoredSettings",
     "decode_base",
     "decode_method",
+    "encode_layer",
     "encode_method",
-    "layer_config",
     "layer_from_config",
 ]
+
+Layer = TypeVar("Layer", bound=keras.layers.Layer)
 
 _PLAIN = (
     "rngs",
@@ -113,38 +114,57 @@ def decode_method(config: Any, *, path: str) -> Any:
     raise refuse(path, expected="the name of a method, or a function", found=config)
 
 
-def layer_config(layer: FlaxLayer) -> dict[str, Any]:
-    """Returns what a `FlaxLayer` adds to the configuration of a Keras layer."""
-    settings = layer._settings
-    init_method = settings.init_method
+@dataclass(frozen=True)
+class StoredSettings:
+    """What a stored configuration says of a layer beside the arguments that it is made with.
+
+    Attributes:
+        has_own_dtype: Whether `dtype=` was given.
+        given_form: The form of the variables that were given, None where none were.
+        frozen: Patterns of what is frozen.
+    """
+
+    has_own_dtype: bool
+    given_form: Mapping[str, Any] | None
+    frozen: Sequence[str]
+
+
+def encode_layer(
+    layer: keras.layers.Layer, hosted: HostedModule, given_form: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns what a `FlaxLayer` adds to the configuration of a Keras layer.
+
+    Args:
+        layer: The layer.
+        hosted: What it hosts.
+        given_form: The form of the variables that were given, None where none were.
+    """
+    settings, origin = hosted.settings, hosted.flax_module.origin
     return {
-        "module": carry(layer, "module", lambda: _encode_origin(layer)),
-        "method": carry(
+        "module": carry(
             layer,
-            "method",
-            lambda: encode_method(settings.method, layer._method_call.method, path="method"),
+            "module",
+            origin,
+            lambda: encode_module(origin, namer=name_in_keras, resolve=resolve_name),
         ),
-        "init_method": carry(
-            layer,
-            "init_method",
-            lambda: encode_method(init_method, layer._init_call.method, path="init_method"),
+        "method": _carried_method(layer, "method", settings.method, hosted.method),
+        "init_method": _carried_method(
+            layer, "init_method", settings.init_method, hosted.init_method
         ),
         **{name: _plain(getattr(settings, name)) for name in _PLAIN},
         "collections": {name: list(v) for name, v in asdict(settings.collections).items()},
-        **_encoded_given(layer._form_of_given()),
-        "frozen": layer._frozen.to_config(),
-        "explicit_dtype": layer._explicit_dtype,
-        "sharing": layer._sharing_token,
+        **({} if given_form is None else {"given": encode_given(given_form)}),
+        "frozen": hosted.frozen.to_config(),
+        "explicit_dtype": hosted.has_own_dtype,
+        "sharing": hosted.sharing_token,
     }
 
 
-def _encode_origin(layer: FlaxLayer) -> dict[str, Any]:
-    origin = layer.flax_module.origin
-    return encode_module(origin, namer=name_in_keras, resolve=resolve_name)
-
-
-def _encoded_given(form: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {} if form is None else {"given": encode_given(form)}
+def _carried_method(
+    layer: keras.layers.Layer, part: str, given: Any, signature: MethodSignature
+) -> Any:
+    resolved = signature.method
+    return carry(layer, part, resolved, lambda: encode_method(given, resolved, path=part))
 
 
 def _plain(value: Any) -> Any:
@@ -154,13 +174,17 @@ def _plain(value: Any) -> Any:
 
 
 def layer_from_config(
-    cls: type[FlaxLayer], config: Mapping[str, Any], *, base: type[FlaxLayer]
-) -> FlaxLayer:
+    config: Mapping[str, Any],
+    make: Callable[[dict[str, Any], StoredSettings], Layer],
+    cls: type[Layer],
+    base: type[Layer],
+) -> Layer:
     """Makes a layer from its configuration, or from that of `keras.layers.FlaxLayer`.
 
     Args:
-        cls: The class of the layer.
         config: The configuration.
+        make: Makes the layer of its arguments and of what else is stored.
+        cls: The class of the layer.
         base: `FlaxLayer`, of which it may be a subclass.
 
     Raises:
@@ -169,10 +193,11 @@ def layer_from_config(
     with refusing("the layer"):
         known = check_fields(config)
         check_known(known, _KEYS, cls, base)
-        return revive_shared(known.pop("sharing", None), lambda: _revive(cls, known))
+        token = known.pop("sharing", None)
+        return revive_shared(token, lambda: make(*_decode_layer(known)))
 
 
-def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
+def _decode_layer(config: Mapping[str, Any]) -> tuple[dict[str, Any], StoredSettings]:
     known = decode_base(config)
     frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
     given = known.pop("given", None)
@@ -188,14 +213,8 @@ def _revive(cls: type[FlaxLayer], config: Mapping[str, Any]) -> FlaxLayer:
             decode = partial(decode_method, path=name)
             known[name] = bring(known.get(name), name, decode)
         known["collections"] = _decode_policy(known.get("collections"))
-    with nothing_handed():
-        layer = cls(**known)
-    layer._explicit_dtype = explicit
-    layer._revived = True
-    if given is not None:
-        layer._settings = replace(layer._settings, given_form=decode_given(given))
-    layer.freeze(*frozen)
-    return layer
+    form = None if given is None else decode_given(given)
+    return known, StoredSettings(explicit, form, frozen)
 
 
 def _decode_policy(config: Any) -> CollectionPolicy | None:

@@ -73,7 +73,7 @@ def _with_slots(structure: ArgumentStructure) -> Any:
     # A class of the user's may look at what it is made of: arrays.
     arrays = [jnp.zeros(()) for _ in slots]
     filled = exchange_leaves(structure.unflatten(arrays), arrays, slots)
-    return structure.merge(slots) if filled is None else filled
+    return structure.combine(slots) if filled is None else filled
 
 
 def decode_structure(config: Any) -> ArgumentStructure:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flaxlayer.compat import keras_loads as compat_loads
+from flaxlayer.compat import keras_loads
 from flaxlayer_core import DecodeModuleError, FlaxLayerError, explain
 
 __all__ = ["refusing", "refusing_in_load"]
@@ -49,7 +49,7 @@ def refusing_in_load(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(layer, *args, **kwargs)
         except Exception:
-            if compat_loads.current_load() is None:
+            if keras_loads.current_load() is None:
                 raise
             with refusing(f"layer {layer.name!r}"):
                 raise

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from flaxlayer.compat import keras_loads as compat_loads
-
-if TYPE_CHECKING:
-    from flaxlayer.layer import FlaxLayer
+from flaxlayer.compat import keras_loads
 
 __all__ = ["new_token", "revive_shared"]
+
+Layer = TypeVar("Layer")
 
 
 def new_token() -> str:
@@ -25,7 +24,7 @@ def new_token() -> str:
     return uuid.uuid4().hex
 
 
-def revive_shared(token: Any, make: Callable[[], FlaxLayer]) -> FlaxLayer:
+def revive_shared(token: Any, make: Callable[[], Layer]) -> Layer:
     """Returns the layer that stands for a token in what is being loaded.
 
     Args:
@@ -35,10 +34,10 @@ def revive_shared(token: Any, make: Callable[[], FlaxLayer]) -> FlaxLayer:
     Returns:
         A layer, new or shared with what the same load has made before.
     """
-    load = compat_loads.current_load()
+    load = keras_loads.current_load()
     if load is None or not isinstance(token, str):
         return make()
-    known: dict[str, FlaxLayer] = load.setdefault("layers by token", {})
+    known: dict[str, Layer] = load.setdefault("layers by token", {})
     if token not in known:
         known[token] = make()
     return known[token]

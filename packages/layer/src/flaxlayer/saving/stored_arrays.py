@@ -12,7 +12,7 @@ import h5py
 import jax
 import numpy as np
 
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
 
 __all__ = ["ArrayHeader", "find_problems", "read_array"]
 
@@ -59,9 +59,11 @@ def find_problems(
     """
     left, problems = dict.fromkeys(keys), {}
     grouped = False
-    for group in compat.h5_groups(store):
+    for group in private_keras.h5_groups(store):
         grouped = True
-        if compat.is_elsewhere(store, group):  # Keras before 3.14 follows links to other files
+        if private_keras.is_elsewhere(
+            store, group
+        ):  # Keras before 3.14 follows links to other files
             return {key: _unreadable(key, "it stands in another file") for key in left}
         for key in [key for key in left if key in group]:
             problems[key] = _problem_in_file(group, key, misfit)

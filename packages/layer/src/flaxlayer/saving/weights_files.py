@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.input_records import RECORD, encode_record, read_record
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
@@ -77,14 +77,14 @@ class StoredWeights:
         keys: The keys of the layer's variables.
         recorded: Whether the file says what the layer was built for: older files do not.
         inputs: The inputs that it was built for, None where that is not known.
-        where: What to name in an error.
+        title: What to name in an error.
     """
 
     store: Any
     keys: tuple[str, ...]
     recorded: bool
     inputs: BuildInputs | None
-    where: str
+    title: str
 
     @property
     def empty(self) -> bool:
@@ -102,7 +102,7 @@ class StoredWeights:
         self._check(expected, [key for key in self.keys if not key.startswith(_OWN)])
         stored = _StoredValues(self, layout)
         # Variables that are made when a scope ends would find the file closed.
-        values = list(stored) if compat.in_stateless_scope() else stored
+        values = list(stored) if private_keras.in_stateless_scope() else stored
         return lambda: values
 
     def assign(self, weights: FlaxWeights | None, own: Sequence[keras.Variable]) -> None:
@@ -183,7 +183,7 @@ class StoredWeights:
     def _refusal(self, expected: Sequence[str], found: Sequence[str]) -> MatchWeightsFileError:
         list_parts = partial(list_some, most=_MOST_NAMES, longest=_LONGEST_NAME)
         return MatchWeightsFileError(
-            f"{self.where} does not find its variables in the weights file.",
+            f"{self.title} does not find its variables in the weights file.",
             expected=list_parts(expected, ", ") or "no variables",
             found=list_parts(found, "; ") or "nothing for this layer",
             fix="Load a file of the same module, built for the same inputs.",
@@ -205,12 +205,12 @@ class _StoredValues(Sequence[Any]):
         return spec.restore(jnp.asarray(self._file.read(store_key(spec.path), spec.dtype)))
 
 
-def open_weights(store: Any, *, where: str) -> StoredWeights:
+def open_weights(store: Any, *, title: str) -> StoredWeights:
     """Returns what a file has for a layer; only the record of its inputs is read.
 
     Args:
         store: What the file has for the layer.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Raises:
         DecodeModuleError: If the record of its inputs is refused.
@@ -218,13 +218,13 @@ def open_weights(store: Any, *, where: str) -> StoredWeights:
     try:
         keys = list(store.keys())
     except Exception as error:  # of a damaged file HDF5 raises errors of many classes
-        raise StoredWeights(store, (), False, None, where)._refusal(
+        raise StoredWeights(store, (), False, None, title)._refusal(
             ["names of variables"], [explain(error)]
         ) from error
     recorded = RECORD in keys
     inputs = read_record(store) if recorded else None
     return StoredWeights(
-        store, tuple(key for key in keys if key != RECORD), recorded, inputs, where
+        store, tuple(key for key in keys if key != RECORD), recorded, inputs, title
     )
 
 

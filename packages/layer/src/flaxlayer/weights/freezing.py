@@ -25,7 +25,7 @@ class FrozenPaths:
     paths: set[Path] = field(default_factory=set)
 
     def change(
-        self, patterns: Iterable[str], weights: FlaxWeights | None, *, freeze: bool, where: str
+        self, patterns: Iterable[str], weights: FlaxWeights | None, *, freeze: bool, title: str
     ) -> None:
         """Freezes or unfreezes what patterns select.
 
@@ -36,15 +36,15 @@ class FrozenPaths:
         if weights is None:
             self.pending.extend((freeze, pattern) for pattern in patterns)
             return
-        chosen = match_paths(patterns, weights.layout.paths, where=where)
+        chosen = match_paths(patterns, weights.layout.paths, title=title)
         self.paths = self.paths | chosen if freeze else self.paths - chosen
 
-    def resolve(self, weights: FlaxWeights, *, where: str) -> None:
+    def resolve(self, weights: FlaxWeights, *, title: str) -> None:
         """Applies the patterns that waited for build."""
         # One walk over the variables for many patterns (S3).
         for freeze, given in itertools.groupby(self.pending, lambda waiting: waiting[0]):
             patterns = [pattern for _, pattern in given]
-            self.change(patterns, weights, freeze=freeze, where=where)
+            self.change(patterns, weights, freeze=freeze, title=title)
         self.pending = []
 
     def apply(self, weights: FlaxWeights, *, trainable: bool) -> None:

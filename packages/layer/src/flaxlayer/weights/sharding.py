@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import keras
 
+from flaxlayer.backends import current_backend
 from flaxlayer_core import (
     BuildModuleError,
     BuildSpec,
@@ -17,24 +18,19 @@ from flaxlayer_core import (
     partition_axes,
 )
 
-__all__ = ["current_distribution", "shardings_of", "variable_layouts"]
+__all__ = ["shardings_of", "variable_layouts"]
 
 
-def current_distribution() -> Any:
-    """Returns the distribution that places variables, None where Keras distributes nothing."""
-    return keras.distribution.distribution() if keras.backend.backend() == "jax" else None
-
-
-def variable_layouts(blueprint: BuildSpec, *, prefix: str, where: str) -> dict[Path, Any]:
+def variable_layouts(build_spec: BuildSpec, *, prefix: str, title: str) -> dict[Path, Any]:
     """Returns the layout of each variable under the current distribution.
 
     That of the `LayoutMap` that matches its path; else what the module's partition metadata names,
     as far as the mesh has such axes; else no sharding.
 
     Args:
-        blueprint: What is known of the module.
+        build_spec: What is known of the module.
         prefix: The Keras path of the layer.
-        where: What to name in an error.
+        title: What to name in an error.
 
     Returns:
         What `keras.Variable(layout=...)` takes, by path; none where Keras distributes nothing.
@@ -42,18 +38,18 @@ def variable_layouts(blueprint: BuildSpec, *, prefix: str, where: str) -> dict[P
     Raises:
         BuildModuleError: If a dimension cannot be divided among the devices of its axis.
     """
-    distribution = current_distribution()
+    distribution = current_backend().distribution()
     if distribution is None:
         return {}
-    discovery, layouts = blueprint.discovery, {}
-    axes = partition_axes(blueprint)
+    discovery, layouts = build_spec.spec, {}
+    axes = partition_axes(build_spec)
     for spec in discovery.layout.specs:
         path = "/".join((prefix, *map(escape_part, spec.path)))
         found = distribution.get_tensor_layout(path)
         if found is None:
             names = axes.get(spec.path, ())
             found = _layout_of(names, len(spec.shape), distribution.device_mesh)
-        _refuse_uneven(found, spec.shape, f"{where} cannot shard {format_path(spec.path)!r}.")
+        _refuse_uneven(found, spec.shape, f"{title} cannot shard {format_path(spec.path)!r}.")
         layouts[spec.path] = found
     return layouts
 

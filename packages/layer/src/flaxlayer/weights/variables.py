@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import keras
 
 from flaxlayer.backends import current_backend
-from flaxlayer.compat import private_keras as compat
+from flaxlayer.compat import private_keras
 from flaxlayer_core import (
     Path,
     Role,
@@ -48,10 +48,10 @@ class FlaxWeights:
 
     def values(self) -> list[Any]:
         """Returns the current arrays; inside a `StatelessScope`, those of the scope."""
-        if compat.in_stateless_scope():
+        if private_keras.in_stateless_scope():
             return [variable.value for variable in self.variables]
         with self._turn():
-            return compat.raw_values(self.variables)
+            return private_keras.raw_values(self.variables)
 
     def assign(self, writes: Iterable[tuple[keras.Variable, Any]]) -> None:
         """Gives variables new values, all at once for other threads."""
@@ -79,9 +79,9 @@ class FlaxWeights:
         tree: dict[str, Any] = jax.tree_util.tree_unflatten(self.layout.treedef, self.variables)
         return {name: part for name, part in tree.items() if self.layout.role(name) is role}
 
-    def find(self, patterns: Sequence[str], *, where: str) -> list[keras.Variable]:
+    def find(self, patterns: Sequence[str], *, title: str) -> list[keras.Variable]:
         """Returns the variables that path patterns select."""
-        chosen = match_paths(patterns, self.layout.paths, where=where)
+        chosen = match_paths(patterns, self.layout.paths, title=title)
         by_path = zip(self.layout.paths, self.variables, strict=True)
         return [variable for path, variable in by_path if path in chosen]
 
@@ -120,7 +120,7 @@ def create_weights(
     initial: Callable[[], Sequence[Any]],
     *,
     variable_dtype: str | None,
-    where: str,
+    title: str,
     layouts: Mapping[Path, Any] = MappingProxyType({}),
 ) -> FlaxWeights:
     """Makes a Keras variable for each stored variable of a module.
@@ -130,7 +130,7 @@ def create_weights(
         initial: Returns the initial arrays in the order of the layout. Inside a `StatelessScope`
             it is called when the scope ends (B3).
         variable_dtype: The dtype that floating weights are stored in, None for the module's own.
-        where: What to name in an error.
+        title: What to name in an error.
         layouts: Where a distribution puts them, by path (B5).
 
     Returns:
@@ -139,7 +139,7 @@ def create_weights(
     Raises:
         StoreDtypeError: If a variable has a dtype that Keras does not know.
     """
-    dtypes = [_stored_dtype(spec, layout, variable_dtype, where) for spec in layout.specs]
+    dtypes = [_stored_dtype(spec, layout, variable_dtype, title) for spec in layout.specs]
     variables = [
         _create_variable(spec, index, dtype, initial, layout, layouts.get(spec.path))
         for index, (spec, dtype) in enumerate(zip(layout.specs, dtypes, strict=True))
@@ -153,7 +153,7 @@ def trains(spec: VariableSpec, layout: VariableLayout) -> bool:
 
 
 def _stored_dtype(
-    spec: VariableSpec, layout: VariableLayout, variable_dtype: str | None, where: str
+    spec: VariableSpec, layout: VariableLayout, variable_dtype: str | None, title: str
 ) -> str:
     # C6: state is never cast; params only where a dtype was given explicitly (A7).
     floating = jnp.issubdtype(spec.dtype, jnp.floating)
@@ -163,7 +163,7 @@ def _stored_dtype(
         return str(keras.backend.standardize_dtype(spec.dtype))
     except ValueError as error:
         raise StoreDtypeError(
-            f"{where} cannot store {format_path(spec.path)!r}.",
+            f"{title} cannot store {format_path(spec.path)!r}.",
             expected="a dtype that keras.Variable takes",
             found=str(spec),
             fix="Store it in another dtype and convert it inside the module.",
@@ -186,7 +186,7 @@ def _create_variable(
         del shape
         return backend.to_backend(jnp.asarray(spec.store(initial()[index]), dtype))
 
-    deferred = compat.in_stateless_scope()
+    deferred = private_keras.in_stateless_scope()
     with _scopes(spec.path[:-1]), backend.creating():
         return keras.Variable(
             initializer if deferred else initializer(spec.shape, dtype),

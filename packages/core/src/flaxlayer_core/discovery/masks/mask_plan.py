@@ -44,13 +44,13 @@ class MaskQuestion:
     """A call whose arrays have masks.
 
     Attributes:
-        probe: The module and its call, without the masks.
+        call: The module and its call, without the masks.
         specs: The arrays.
         ranks: The number of dimensions of each mask, by the position of its array.
         known: What is known of the module, None if it is not built.
     """
 
-    probe: ModuleCall
+    call: ModuleCall
     specs: tuple[ArraySpec, ...]
     ranks: Mapping[int, int]
     known: ModuleSpec | None = None
@@ -88,10 +88,10 @@ def plan_masks(question: MaskQuestion) -> MaskPlan:
     >>> from flaxlayer_core.modules.linen import LinenModule
     >>> from flaxlayer_core.modules.signatures import MethodSignature
     >>> module = LinenModule(nn.SelfAttention(2))
-    >>> call = MethodSignature.from_method(module, None)
+    >>> method = MethodSignature.from_method(module, None)
     >>> x = ArraySpec((4, 4, 4), np.dtype("float32"))
-    >>> probe = ModuleCall(module, call, call, partition((x,), {})[1])
-    >>> plan = plan_masks(MaskQuestion(probe, (x,), {0: 2}))
+    >>> call = ModuleCall(module, method, method, partition((x,), {})[1])
+    >>> plan = plan_masks(MaskQuestion(call, (x,), {0: 2}))
     >>> plan.uses[0].form, plan.kept
     (<MaskForm.KEYS: 'keys'>, (0,))
 
@@ -111,18 +111,18 @@ class _Search:
     question: MaskQuestion
 
     @property
-    def probe(self) -> ModuleCall:
-        return self.question.probe
+    def call(self) -> ModuleCall:
+        return self.question.call
 
     @cached_property
     def names(self) -> list[str]:
         """The argument that each array belongs to."""
-        return argument_names(self.probe.call, self.probe.structure)
+        return argument_names(self.call.method, self.call.structure)
 
     @cached_property
     def first(self) -> str:
         """The first argument with arrays."""
-        return self.probe.call.first_of(self.names)
+        return self.call.method.first_of(self.names)
 
     @property
     def variables(self) -> tuple[Mapping[str, Any] | None, ...]:
@@ -139,20 +139,20 @@ class _Search:
     @cached_property
     def slots(self) -> list[tuple[str, list[int | None]]]:
         """The arguments that may take a mask, and whose masks."""
-        call, masked = self.probe.call, list(self.question.ranks)
+        method, masked = self.call.method, list(self.question.ranks)
         structs = [jax.ShapeDtypeStruct((), spec.dtype) for spec in self.question.specs]
-        given = call.given_names(*self.probe.structure.merge(structs))
+        given = method.given_names(*self.call.structure.combine(structs))
         slots: list[tuple[str, list[int | None]]] = []
-        if call.mask_arg is not None:
-            slots.append((call.mask_arg, [*self._nested_first(), *masked]))
+        if method.mask_arg is not None:
+            slots.append((method.mask_arg, [*self._nested_first(), *masked]))
         # As in Keras: with several arguments, the mask of `query` goes to `query_mask`.
-        if call.takes_masks and len(set(self.names)) > 1:
+        if method.takes_masks and len(set(self.names)) > 1:
             for name in dict.fromkeys(self.names[index] for index in masked):
                 slots.append((f"{name}_mask", [i for i in masked if self.names[i] == name]))
-        return [slot for slot in slots if slot[0] not in given and call.takes(slot[0])]
+        return [slot for slot in slots if slot[0] not in given and method.takes(slot[0])]
 
     def _nested_first(self) -> list[None]:
-        paths = array_paths(self.probe.structure)
+        paths = array_paths(self.call.structure)
         within = [path for path, name in zip(paths, self.names, strict=True) if name == self.first]
         masked = any(self.names[index] == self.first for index in self.question.ranks)
         return [None] if masked and all(len(path) > 2 for path in within) else []
@@ -166,8 +166,8 @@ class _Search:
 
     def insisted(self) -> tuple[MaskUse, ...]:
         """What the user asked for, though the method seems to take no mask there."""
-        call = self.probe.call
-        named = [slot for slot in self.slots if call.mask_named and slot[0] == call.mask_arg]
+        method = self.call.method
+        named = [slot for slot in self.slots if method.mask_named and slot[0] == method.mask_arg]
         return tuple(MaskUse(name, MaskForm.LEADING, sources[0]) for name, sources in named)
 
     def decide(self, sizes: Sizes, variables: Mapping[str, Any] | None) -> MaskPlan | None:
@@ -206,13 +206,13 @@ class _Search:
         masks = {
             i: jax.ShapeDtypeStruct(shapes[i][:r], bool) for i, r in self.question.ranks.items()
         }
-        args, kwargs = self.probe.structure.merge(arrays)
-        kwargs = add_masks(self.probe.call, args, kwargs, uses, masks)
+        args, kwargs = self.call.structure.combine(arrays)
+        kwargs = add_masks(self.call.method, args, kwargs, uses, masks)
         # What inference never looks at, training may: the mask of a norm.
-        call = self.probe.call
-        flagged = bool(call.flags or call.attribute or self.probe.flax_module.has_modes)
+        method = self.call.method
+        flagged = bool(method.flags or method.attribute or self.call.flax_module.has_modes)
         modes = (False, True) if self.slots and flagged else (False,)
-        return outputs_at(self.probe, args, kwargs, variables, modes, self.question.streams)
+        return outputs_at(self.call, args, kwargs, variables, modes, self.question.streams)
 
     # What the outputs keep.
 

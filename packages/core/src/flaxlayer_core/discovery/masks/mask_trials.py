@@ -20,7 +20,7 @@ __all__ = ["outputs_at"]
 
 
 def outputs_at(
-    probe: ModuleCall,
+    call: ModuleCall,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     variables: Mapping[str, Any] | None,
@@ -30,7 +30,7 @@ def outputs_at(
     """Returns the outputs of a method for abstract arguments, None where it refuses them.
 
     Args:
-        probe: The module and its call.
+        call: The module and its call.
         args: Positional arguments, with `ShapeDtypeStruct` for arrays.
         kwargs: Keyword arguments.
         variables: Abstract variables; None for those that init makes of these arguments.
@@ -41,8 +41,8 @@ def outputs_at(
         A list of the outputs in each mode.
     """
     arrays, structure = partition(args, kwargs)
-    listed = (*streams, *(probe.rngs or ()), *(key.stream for key in probe.call.keys if key.stream))
-    trial = replace(probe, structure=structure, rngs=listed)
+    listed = (*streams, *(call.rngs or ()), *(key.stream for key in call.method.keys if key.stream))
+    trial = replace(call, structure=structure, rngs=listed)
     try:
         return _run(trial, arrays, variables, modes)
     except Warning:  # where warnings are errors; what a module warns of is no refusal
@@ -54,60 +54,60 @@ def outputs_at(
 
 
 def _run_or_refuse(
-    probe: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bool]
+    call: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bool]
 ) -> Any:
     try:
-        return _run(probe, arrays, variables, modes)
+        return _run(call, arrays, variables, modes)
     except Exception:  # as above
         return None
 
 
-def _run(probe: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bool]) -> Any:
+def _run(call: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bool]) -> Any:
     try:
-        return _abstract(probe, arrays, variables, modes)
+        return _abstract(call, arrays, variables, modes)
     except UNTRACEABLE:
-        return _concrete(probe, arrays, modes)
+        return _concrete(call, arrays, modes)
 
 
 def _abstract(
-    probe: ModuleCall, arrays: list[Any], variables: Mapping[str, Any] | None, modes: Sequence[bool]
+    call: ModuleCall, arrays: list[Any], variables: Mapping[str, Any] | None, modes: Sequence[bool]
 ) -> Any:
-    init_keys = abstract_keys(_streams(probe, init=True))
+    init_keys = abstract_keys(_streams(call, init=True))
 
     if variables is None:
         variables = jax.eval_shape(
-            lambda rngs, arrays: probe.init(rngs, arrays, training=True), init_keys, arrays
+            lambda rngs, arrays: call.init(rngs, arrays, training=True), init_keys, arrays
         )
-    keys = abstract_keys(_streams(probe, init=False))
+    keys = abstract_keys(_streams(call, init=False))
 
     def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
-        return _apply(probe, variables, rngs, arrays, modes)
+        return _apply(call, variables, rngs, arrays, modes)
 
     return jax.eval_shape(apply, dict(variables), keys, arrays)
 
 
-def _concrete(probe: ModuleCall, arrays: list[Any], modes: Sequence[bool]) -> Any:
+def _concrete(call: ModuleCall, arrays: list[Any], modes: Sequence[bool]) -> Any:
     with jax.ensure_compile_time_eval():
         ones = [jnp.ones(array.shape, array.dtype) for array in arrays]
-        keys = dict.fromkeys(_streams(probe, init=True), jax.random.key(0))
-        variables = probe.init(keys, ones, training=True)
-        keys = dict.fromkeys(_streams(probe, init=False), jax.random.key(0))
-        return _apply(probe, variables, keys, ones, modes)
+        keys = dict.fromkeys(_streams(call, init=True), jax.random.key(0))
+        variables = call.init(keys, ones, training=True)
+        keys = dict.fromkeys(_streams(call, init=False), jax.random.key(0))
+        return _apply(call, variables, keys, ones, modes)
 
 
-def _apply(probe: ModuleCall, variables: Any, rngs: Any, arrays: Any, modes: Sequence[bool]) -> Any:
-    denied = {name for name in variables if probe.policy.role(name) is Role.TRAINABLE}
+def _apply(call: ModuleCall, variables: Any, rngs: Any, arrays: Any, modes: Sequence[bool]) -> Any:
+    denied = {name for name in variables if call.policy.role(name) is Role.TRAINABLE}
     mutable = DenyList(tuple(denied | {"params"}))
     return [
-        probe.apply(variables, rngs, arrays, training=training, mutable=mutable)[0]
+        call.apply(variables, rngs, arrays, training=training, mutable=mutable)[0]
         for training in modes
     ]
 
 
-def _streams(probe: ModuleCall, *, init: bool) -> tuple[str, ...]:
-    offered = probe.flax_module.offered_streams(init=init)
-    if offered is not None and (init or not probe.call.keys):
+def _streams(call: ModuleCall, *, init: bool) -> tuple[str, ...]:
+    offered = call.flax_module.offered_streams(init=init)
+    if offered is not None and (init or not call.method.keys):
         return offered
     # Flax takes `params`, or `default`, for a stream that is not there.
     usual = ("params", "dropout", "default")
-    return tuple(dict.fromkeys((*usual, *(offered or ()), *(probe.rngs or ()))))
+    return tuple(dict.fromkeys((*usual, *(offered or ()), *(call.rngs or ()))))

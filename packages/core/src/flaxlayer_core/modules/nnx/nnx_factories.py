@@ -172,7 +172,7 @@ def call_factory(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Mo
         if trace_state_clean():
             raise
     title = f"The module that {_name(factory)} makes"
-    with jax.ensure_compile_time_eval(), held_against(None, where=title):
+    with jax.ensure_compile_time_eval(), held_against(None, title=title):
         module = _call(factory, keys)
     if hides_traced_arrays(module):
         raise _refusal(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import jax
@@ -17,10 +17,8 @@ from flaxlayer.backends.protocol import Run
 from flaxlayer.backends.tensorflow.lowered_call import LoweredCall
 from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall
 from flaxlayer.backends.tensorflow.tensors import describe, to_jax
+from flaxlayer.program import PureCall
 from flaxlayer_core import ArraySpec, Role, VariableSpec, trace_state_clean
-
-if TYPE_CHECKING:
-    from flaxlayer.program import PureCall
 
 __all__ = ["TensorFlowBackend"]
 
@@ -29,19 +27,21 @@ class TensorFlowBackend:
     """Calls run as StableHLO, eagerly and in `tf.function`."""
 
     compiles_traces = True
+    array_types: tuple[type, ...] = (tf.Tensor, np.ndarray)
+    dtype_types: tuple[type, ...] = (tf.DType, np.dtype)
 
     def is_outermost(self) -> bool:
         """Tells whether TensorFlow runs eagerly and no JAX transformation is tracing."""
         return tf.executing_eagerly() and trace_state_clean()
 
+    def distribution(self) -> None:
+        """Returns None: Keras distributes nothing here."""
+        return
+
     def may_wait(self) -> bool:
         """Returns False in a trace, and for a replica, which waits for the others at a write."""
         replica = tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
         return tf.executing_eagerly() and not replica
-
-    def is_value(self, array: Any) -> bool:
-        """Tells whether this is a tensor or an array of NumPy."""
-        return isinstance(array, tf.Tensor | np.ndarray)
 
     def has_values(self, arrays: Sequence[Any]) -> bool:
         """Tells whether all of them are eager."""
@@ -58,24 +58,24 @@ class TensorFlowBackend:
         """Returns shape and dtype as the module will see them."""
         return describe(array)
 
-    def compile(self, program: PureCall) -> Run:
+    def compile(self, pure: PureCall) -> Run:
         """Returns the program as StableHLO, made once for each form of its inputs."""
-        return LoweredCall(program)
+        return LoweredCall(pure)
 
-    def run_inline(self, program: PureCall, *, traceable: bool) -> Run:
+    def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
         """Returns the same for one call alone; a module that branches on values runs op by op."""
-        return LoweredCall(program) if traceable else OpByOpCall(program)
+        return LoweredCall(pure) if traceable else OpByOpCall(pure)
 
     def preflight(
         self,
-        program: Callable[[bool], PureCall],
+        compiled: Callable[[bool], Run],
         values: Sequence[Any],
         arrays: Sequence[ArraySpec],
     ) -> None:
         """Lowers the call in both modes, and the gradient of training (K4)."""
         stored = list(map(describe, values))
         for training in (False, True):
-            run = program(training).compiled
+            run = compiled(training)
             assert isinstance(run, LoweredCall)
             run.preflight(stored, arrays, gradient=training)
 

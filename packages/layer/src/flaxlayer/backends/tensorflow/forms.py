@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import jax
 from jax import export
 
-from flaxlayer_core import ArraySpec, FlaxLayerError
+from flaxlayer_core import ArraySpec, NoSizeFitsError, first_that_fits
 
-__all__ = ["NoFormError", "first_form", "symbolic_forms", "tied_axes"]
+__all__ = ["first_form", "symbolic_forms", "tied_axes"]
 
-T = TypeVar("T")
+Traced = TypeVar("Traced")
 
 # How unknown dimensions may belong together, from what assumes least of inputs.
 _NAMINGS: tuple[Callable[[int, int], str], ...] = (
@@ -87,13 +87,9 @@ def tied_axes(form: Sequence[jax.ShapeDtypeStruct]) -> list[list[tuple[int, int]
     return [tied for tied in places.values() if len(tied) > 1]
 
 
-class NoFormError(Exception):
-    """No way to read the unknown dimensions suits a function."""
-
-
 def first_form(
-    specs: Sequence[ArraySpec], trace: Callable[[Sequence[jax.ShapeDtypeStruct]], T]
-) -> T:
+    specs: Sequence[ArraySpec], trace: Callable[[Sequence[jax.ShapeDtypeStruct]], Traced]
+) -> Traced:
     """Returns what a trace gives for the most general form that it does not fail on.
 
     Args:
@@ -102,20 +98,15 @@ def first_form(
 
     Raises:
         FlaxLayerError: If the trace raises one.
-        NoFormError: If none of the forms of unknown dimensions suits. A failure for known sizes
+        NoSizeFitsError: If none of the forms of unknown dimensions suits. A failure for known sizes
             is raised as it is.
     """
-    failure: Exception | None = None
-    for form in symbolic_forms(specs):
-        try:
-            return trace(form)
-        except FlaxLayerError:
+    try:
+        return first_that_fits(symbolic_forms(specs), trace)
+    except NoSizeFitsError as error:
+        if any(spec.unknown_axes for spec in specs):
             raise
-        except Exception as error:  # any module may fail in any way on symbolic sizes
-            failure = failure or error
-    assert failure is not None
-    if any(spec.unknown_axes for spec in specs):
-        raise NoFormError(f"{type(failure).__name__}: {failure}") from failure
+        failure = error.first
     raise failure
 
 

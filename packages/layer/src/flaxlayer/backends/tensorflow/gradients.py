@@ -29,7 +29,7 @@ class DifferentiableFunction:
     Args:
         function: Takes and returns flat arrays.
         inputs: Abstract arrays; dimensions may be symbolic.
-        where: What to name in an error.
+        title: What to name in an error.
         platforms: What it shall run on.
         keep_residuals: Whether a call keeps what its gradients need; else they compute it again.
 
@@ -42,11 +42,11 @@ class DifferentiableFunction:
         function: Callable[..., Sequence[Any]],
         inputs: Sequence[jax.ShapeDtypeStruct],
         *,
-        where: str,
+        title: str,
         platforms: Sequence[str] = ("cpu",),
         keep_residuals: bool = False,
     ) -> None:
-        self._function, self._inputs, self._where = function, tuple(inputs), where
+        self._function, self._inputs, self._where = function, tuple(inputs), title
         self._platforms = tuple(platforms)
         self._free = differentiable_positions(self._inputs)
         self._blocked: frozenset[int] = frozenset()
@@ -91,7 +91,7 @@ class DifferentiableFunction:
             self._pullback = DifferentiableFunction(
                 gradients,
                 inputs,
-                where=f"The gradient of {self._where}",
+                title=f"The gradient of {self._where}",
                 platforms=self._platforms,
             )
         return self._pullback
@@ -126,7 +126,7 @@ class DifferentiableFunction:
         if record is None:
             return self._lowered.run(tensors)[0]
         outputs = self._lowered.outputs
-        return record.keep(self._function, tensors, outputs=outputs, where=self._where)
+        return record.keep(self._function, tensors, outputs=outputs, title=self._where)
 
     def _lower(self, *, keep_residuals: bool) -> Lowered | Linearized:
         options: dict[str, Any] = {"where": self._where, "platforms": self._platforms}

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.forms import NoFormError, first_form, tied_axes
+from flaxlayer.backends.tensorflow.forms import first_form, tied_axes
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
-from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall
+from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall, with_seed_of
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
 from flaxlayer.compat.private_jax2tf import jit_is_disabled, trace_context
+from flaxlayer.program import CallResult, PureCall
 from flaxlayer.recently_used import RecentlyUsed
-from flaxlayer_core import ArraySpec, LowerModuleError, abstract_inputs
-
-if TYPE_CHECKING:
-    from flaxlayer.program import PureCall
+from flaxlayer_core import ArraySpec, LowerModuleError, NoSizeFitsError, abstract_inputs
 
 __all__ = ["LoweredCall"]
 
@@ -34,14 +32,14 @@ class LoweredCall:
     Eagerly under `jax.disable_jit` it runs op by op in JAX.
 
     Args:
-        program: The call as a pure function of arrays of JAX.
+        pure: The call as a pure function of arrays of JAX.
     """
 
-    def __init__(self, program: PureCall) -> None:
-        self._program = program
+    def __init__(self, pure: PureCall) -> None:
+        self._pure = pure
         self._lowered: RecentlyUsed[Any, _LoweredProgram] = RecentlyUsed()
 
-    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
+    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> CallResult:
         """Runs the program; see `PureCall.__call__`.
 
         Raises:
@@ -49,19 +47,16 @@ class LoweredCall:
                 unknown dimensions suits the module (K4).
         """
         if jit_is_disabled() and tf.executing_eagerly():  # A6
-            return OpByOpCall(self._program)(values, seed, arrays)
+            return OpByOpCall(self._pure)(values, seed, arrays)
         seeds = [] if seed is None else [tf.cast(seed, tf.uint32)]
         tensors = [*map(to_tensor, values), *map(to_tensor, arrays), *seeds]
         specs = [*map(describe, tensors[: len(values)]), *map(describe, arrays)]
         specs += map(describe, seeds)
         try:
             lowered = self._lower(specs, len(values))
-        except NoFormError as error:
+        except NoSizeFitsError as error:
             raise self._refusal(specs[len(values) :], error) from error
-        outputs, changed, transient, loss, following = lowered(tensors)
-        if following is not None:
-            following = tf.cast(following, seed.dtype)
-        return outputs, changed, transient, loss, following
+        return with_seed_of(lowered(tensors), seed)
 
     def preflight(
         self, values: Sequence[ArraySpec], arrays: Sequence[ArraySpec], *, gradient: bool
@@ -76,10 +71,10 @@ class LoweredCall:
         Raises:
             LowerModuleError: If an operation cannot run in TensorFlow.
         """
-        specs = [*values, *arrays, *([_SEED] if self._program.plan.streams else [])]
+        specs = [*values, *arrays, *([_SEED] if self._pure.plan.streams else [])]
         # Calls of known sizes may be all that the layer is meant for.
         for choice in (specs, *_sized(specs)):
-            with contextlib.suppress(NoFormError):
+            with contextlib.suppress(NoSizeFitsError):
                 lowered = self._lower(choice, len(values))
                 if gradient:
                     lowered.function.has_gradient()  # a module without one is for inference
@@ -89,14 +84,14 @@ class LoweredCall:
         key = (tuple(specs), trace_context())
         lowered = self._lowered.get(key)
         if lowered is None:
-            lowered = first_form(specs, lambda form: _LoweredProgram(self._program, form, count))
+            lowered = first_form(specs, lambda form: _LoweredProgram(self._pure, form, count))
             self._lowered[key] = lowered
         return lowered
 
     def _refusal(self, specs: Sequence[ArraySpec], error: Exception) -> LowerModuleError:
         unknown = [str(spec) for spec in specs if spec.unknown_axes]
         return LowerModuleError(
-            f"{self._program.probe.title} cannot run on inputs of unknown size on the TensorFlow "
+            f"{self._pure.module_call.title} cannot run on inputs of unknown size on the TensorFlow "
             "backend.",
             expected="a module that JAX can trace for any size",
             found=f"{', '.join(unknown)}: {error}",
@@ -107,20 +102,20 @@ class LoweredCall:
 
 
 class _LoweredProgram:
-    def __init__(self, program: PureCall, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
+    def __init__(self, pure: PureCall, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
         self._structure: Any = None
-        self._where, self._tied, self._count = program.probe.title, tied_axes(form), count
-        seeded = bool(program.plan.streams)
+        self._where, self._tied, self._count = pure.module_call.title, tied_axes(form), count
+        seeded = bool(pure.plan.streams)
 
         def flat(*arrays: Any) -> list[Any]:
             values, rest = arrays[:count], arrays[count:]
             seed, given = (rest[-1], rest[:-1]) if seeded else (None, rest)
-            leaves, self._structure = jax.tree_util.tree_flatten(program(values, seed, given))
+            leaves, self._structure = jax.tree_util.tree_flatten(pure(values, seed, given))
             return [jnp.asarray(leaf) for leaf in leaves]
 
-        title, platforms = program.probe.title, program.platforms
+        title, platforms = pure.module_call.title, pure.platforms
         self.function = DifferentiableFunction(
-            flat, form, where=title, platforms=platforms, keep_residuals=program.plan.training
+            flat, form, title=title, platforms=platforms, keep_residuals=pure.plan.training
         )
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
@@ -150,6 +145,6 @@ class _LoweredProgram:
 
 
 def _sized(specs: Sequence[ArraySpec]) -> Iterator[list[ArraySpec]]:
-    for binding in abstract_inputs(specs):
-        if binding.varied:
-            yield list(map(describe, binding.arrays))
+    for inputs in abstract_inputs(specs):
+        if inputs.resized:
+            yield list(map(describe, inputs.arrays))

@@ -74,7 +74,7 @@ def lower(
     function: Callable[..., Sequence[Any]],
     inputs: Sequence[jax.ShapeDtypeStruct],
     *,
-    where: str,
+    title: str,
     platforms: Sequence[str] = ("cpu",),
 ) -> Lowered:
     """Lowers a function for TensorFlow.
@@ -82,7 +82,7 @@ def lower(
     Args:
         function: Takes and returns flat arrays.
         inputs: Abstract arrays; dimensions may be symbolic.
-        where: What to name in an error.
+        title: What to name in an error.
         platforms: What it shall run on.
 
     Returns:
@@ -94,18 +94,18 @@ def lower(
     with symbolic_padding():
         compiled = jax.jit(function)
         traced = compiled.trace(*inputs)
-        _refuse(_callbacks(traced.jaxpr.jaxpr), "a callback into Python", where)
+        _refuse(_callbacks(traced.jaxpr.jaxpr), "a callback into Python", title)
         try:
             exported = export_function(compiled, inputs, platforms)
         except ValueError as error:
             if "custom calls" not in str(error):
                 raise
-            raise _refusal(str(error).partition("\n")[0], where) from error
+            raise _refusal(str(error).partition("\n")[0], title) from error
 
     def accept(names: frozenset[str]) -> None:
         over_devices = {name for name in names if name.startswith(DEVICE_OPERATIONS)}
-        _refuse(sorted(over_devices), "a computation by device", where)
-        _refuse(sorted(names - _XLA_CALLS), "a function of JAX's own libraries", where)
+        _refuse(sorted(over_devices), "a computation by device", title)
+        _refuse(sorted(names - _XLA_CALLS), "a function of JAX's own libraries", title)
 
     try:
         return Lowered(exported, portable_artifact(exported.mlir_module_serialized, accept))
@@ -113,18 +113,18 @@ def lower(
         raise
     except ValueError as error:
         found = f"what StableHLO {STABLEHLO_VERSION} cannot express ({error})"
-        raise _refusal(found, where) from error
+        raise _refusal(found, title) from error
 
 
-def _refuse(names: Sequence[str], what: str, where: str) -> None:
+def _refuse(names: Sequence[str], what: str, title: str) -> None:
     if names:
-        raise _refusal(f"{', '.join(names)} ({what})", where)
+        raise _refusal(f"{', '.join(names)} ({what})", title)
 
 
-def _refusal(found: str, where: str) -> LowerModuleError:
+def _refusal(found: str, title: str) -> LowerModuleError:
     other = ", or set KERAS_BACKEND=jax" if keras.backend.backend() == "tensorflow" else ""
     fix = f"Write the module without that operation{other}."
-    return missing_operation(f"{where} cannot run in TensorFlow.", found, fix)
+    return missing_operation(f"{title} cannot run in TensorFlow.", found, fix)
 
 
 def missing_operation(failed: str, found: str, fix: str) -> LowerModuleError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,37 +14,35 @@ import tensorflow as tf
 from flaxlayer.backends.tensorflow.gradients import as_list
 from flaxlayer.backends.tensorflow.tensors import to_jax, to_tensor
 from flaxlayer.backends.vjp import differentiable_positions, vjp_function
+from flaxlayer.program import CallResult, PureCall
 from flaxlayer_core import LowerModuleError
 
-if TYPE_CHECKING:
-    from flaxlayer.program import PureCall
-
-__all__ = ["OpByOpCall"]
+__all__ = ["OpByOpCall", "with_seed_of"]
 
 
 class OpByOpCall:
     """A program that needs the values of its inputs.
 
     Args:
-        program: The call as a pure function of arrays of JAX.
+        pure: The call as a pure function of arrays of JAX.
 
     Raises:
         LowerModuleError: If TensorFlow is tracing: then there are no values (K4).
     """
 
-    def __init__(self, program: PureCall) -> None:
+    def __init__(self, pure: PureCall) -> None:
         if not tf.executing_eagerly():
             raise LowerModuleError(
-                f"{program.probe.title} cannot run in a tf.function.",
+                f"{pure.module_call.title} cannot run in a tf.function.",
                 expected="a module that JAX can trace",
                 found="a module that branches on values",
                 fix="Use compile(run_eagerly=True), or write it with jax.lax.cond.",
                 law="K4",
             )
-        self._program = program
+        self._pure = pure
         self._structure: Any = None
 
-    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> Any:
+    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> CallResult:
         """Runs the program; see `PureCall.__call__`."""
         count = len(values)
         seeded = None if seed is None else to_jax(seed).astype(jnp.uint32)
@@ -52,18 +51,20 @@ class OpByOpCall:
 
         def flat(*given: Any) -> list[Any]:
             inputs = [numbers.get(index, value) for index, value in enumerate(given[count:])]
-            result = self._program(given[:count], seeded, inputs)
+            result = self._pure(given[:count], seeded, inputs)
             leaves, self._structure = jax.tree_util.tree_flatten(result)
             return [jnp.asarray(leaf) for leaf in leaves]
 
         tensors = [*map(to_tensor, values), *map(to_tensor, arrays)]
         leaves = as_list(_run(flat)(*tensors))
-        outputs, changed, transient, loss, following = jax.tree_util.tree_unflatten(
-            self._structure, leaves
-        )
-        if following is not None:
-            following = tf.cast(following, seed.dtype)
-        return outputs, changed, transient, loss, following
+        return with_seed_of(jax.tree_util.tree_unflatten(self._structure, leaves), seed)
+
+
+def with_seed_of(result: CallResult, seed: Any) -> CallResult:
+    """Returns the result of a call with its next seed in the dtype of the seed that it was given."""
+    if result.seed is None:
+        return result
+    return replace(result, seed=tf.cast(result.seed, seed.dtype))
 
 
 def _run(flat: Callable[..., list[Any]]) -> Callable[..., Any]:

@@ -27,13 +27,13 @@ class KeptProgram:
 
     Attributes:
         name: What the operation in the graph has as its token.
-        where: What to name in an error.
+        title: What to name in an error.
         function: Takes the arrays that the graph does not know, and returns flat arrays.
         inputs: The shapes and dtypes of these, None for an unknown dimension.
     """
 
     name: str
-    where: str
+    title: str
     function: Callable[..., Sequence[Any]]
     inputs: tuple[ArraySpec, ...]
 
@@ -57,7 +57,7 @@ class Recording:
         tensors: Sequence[tf.Tensor],
         *,
         outputs: Sequence[Any],
-        where: str,
+        title: str,
     ) -> list[tf.Tensor]:
         """Adds an operation for a call; tensors that the graph knows become part of the function.
 
@@ -65,7 +65,7 @@ class Recording:
             function: Takes and returns flat arrays.
             tensors: What it is called with.
             outputs: Its abstract results.
-            where: What to name in an error.
+            title: What to name in an error.
 
         Returns:
             Tensors for the results.
@@ -76,7 +76,7 @@ class Recording:
             return list(map(to_tensor, function(*known)))
         name = f"program_{len(self.programs)}"
         self.programs[name] = KeptProgram(
-            name, where, _bound(function, known), tuple(map(_spec, unknown))
+            name, title, _bound(function, known), tuple(map(_spec, unknown))
         )
         dtypes = [tf.as_dtype(output.dtype) for output in outputs]
         results = tf.raw_ops.PyFunc(input=unknown, token=name, Tout=dtypes)

@@ -52,7 +52,7 @@ def linearize(
     inputs: Sequence[jax.ShapeDtypeStruct],
     free: Sequence[int],
     *,
-    where: str,
+    title: str,
     platforms: Sequence[str],
 ) -> Linearized | None:
     """Lowers a function and its gradients, traced once.
@@ -61,7 +61,7 @@ def linearize(
         function: Takes and returns flat arrays.
         inputs: Abstract arrays; dimensions may be symbolic.
         free: The positions of those that it is differentiated by.
-        where: What to name in an error.
+        title: What to name in an error.
         platforms: What it shall run on.
 
     Returns:
@@ -70,10 +70,10 @@ def linearize(
     Raises:
         LowerModuleError: If an operation cannot run in TensorFlow (K4).
     """
-    gradient = f"The gradient of {where}"
+    gradient = f"The gradient of {title}"
     tracing = _Tracing(function, free)
     try:
-        forward = lower(tracing.forward, inputs, where=gradient, platforms=platforms)
+        forward = lower(tracing.forward, inputs, title=gradient, platforms=platforms)
         count = tracing.count
         # Unknown sizes are read from inputs: those of residuals may be expressions of them.
         needed = sorted(tracing.taken() | _unknown(inputs))
@@ -83,10 +83,10 @@ def linearize(
         arrays += [*forward.outputs[count:], *cotangents]
         structs = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
         run = tracing.backward(needed, len(forward.outputs) - count)
-        backward = lower(run, structs, where=gradient, platforms=platforms)
+        backward = lower(run, structs, title=gradient, platforms=platforms)
     except LowerModuleError:
         # What the function itself does is refused under its own name.
-        lower(function, inputs, where=where, platforms=platforms)
+        lower(function, inputs, title=title, platforms=platforms)
         raise
     except (NotImplementedError, TypeError, ValueError):  # as for a while_loop
         return None

@@ -14,8 +14,7 @@ import numpy as np
 
 from flaxlayer.exports.endpoint_signatures import input_specs
 from flaxlayer.inputs import array_specs
-from flaxlayer.sizes import try_sizes
-from flaxlayer_core import ArraySpec, ExportModelError, is_symbolic
+from flaxlayer_core import ArraySpec, ExportModelError, evaluate_for_sizes, is_symbolic
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -119,7 +118,9 @@ def refusal(name: str, found: str) -> ExportModelError:
 def _compare(inference: Inference, written: str) -> None:
     name = inference.model.name
     try:
-        fed, outputs = try_sizes(inference.specs, lambda sizes: _example(inference, sizes))
+        fed, outputs = evaluate_for_sizes(
+            inference.specs, lambda inputs: _example(inference, inputs.arrays)
+        )
     except Exception as error:  # sizes may not suit a module in any way
         raise refusal(name, f"a model that runs for no size that was tried: {error}") from error
     found = _served(name, written, fed)

@@ -115,7 +115,7 @@ def _part(
         lambda function, form: to_onnx(function, form, opset=opset),
     )
     if len(part.graph.output) != len(call.used):
-        raise refusal(name, f"{program.where} has a result that no input changes")
+        raise refusal(name, f"{program.title} has a result that no input changes")
     return part
 
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from flaxlayer.backends.tensorflow.forms import NoFormError, first_form
+from flaxlayer.backends.tensorflow.forms import first_form
 from flaxlayer.exports.onnx.comparison import refusal
 from flaxlayer.exports.pooling import with_plain_pooling
-from flaxlayer_core import ArraySpec, dce
+from flaxlayer_core import ArraySpec, NoSizeFitsError, dce
 
 __all__ = ["converted"]
 
@@ -39,7 +39,7 @@ def converted(
     try:
         with _numpy_of_jax():
             return first_form(specs, lambda form: convert(_traced(function, form), form))
-    except NoFormError as error:
+    except NoSizeFitsError as error:
         found = f"a module that JAX cannot trace for an unknown size ({error})"
         raise refusal(name, found) from error
     except Exception as error:  # jax2onnx has no type of its own for what it refuses

@@ -1,0 +1,28 @@
+"""The words for what is passed around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+
+__all__ = ["Array", "Method", "Path", "PyTree", "Rngs", "Variables"]
+
+PyTree: TypeAlias = Any
+"""Any tree of `jax.tree_util`: its leaves are arrays, or whatever a user's module has in it."""
+
+Array: TypeAlias = Any
+"""An array of JAX or NumPy, an abstract one, or one of Keras's backend: it has a shape and a dtype."""
+
+Path: TypeAlias = tuple[str, ...]
+"""Names from a collection down to a variable."""
+
+Variables: TypeAlias = Mapping[str, PyTree]
+"""A tree of collections, as `Module.init` returns it."""
+
+Rngs: TypeAlias = Mapping[str, jax.Array]
+"""The key of each stream, as `Module.apply(rngs=...)` takes them."""
+
+Method: TypeAlias = str | Callable[..., Any]
+"""The name of a method, or a function that takes the module first."""

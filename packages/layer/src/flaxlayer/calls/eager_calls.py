@@ -1,0 +1,89 @@
+"""Outermost eager calls on plain arrays, which need nothing of what Keras does around a call (A6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from flaxlayer.calls.runner import Runner
+from flaxlayer.compat import private_keras
+from flaxlayer_core import holds_numbers, partition, prng_impl, unwrap_statics
+
+__all__ = ["NOT_TAKEN", "EagerCalls"]
+
+NOT_TAKEN: Final = object()
+
+
+class EagerCalls:
+    """The short way from the arguments of a Keras layer to its outputs.
+
+    Args:
+        runner: Runs the method.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a call; returns `NOT_TAKEN` where Keras has something to do for it.
+
+        Args:
+            args: Positional arguments of the layer.
+            kwargs: Its keyword arguments.
+        """
+        runner = self._runner
+        hosted, cache = runner.hosted, runner.cache
+        if not args or not cache.settled or hosted.losses:
+            return NOT_TAKEN
+        values: tuple[Any, ...] = args
+        training = False
+        if kwargs:
+            if "mask" in kwargs:
+                return NOT_TAKEN
+            named = dict(sorted(kwargs.items()))  # as JAX flattens them
+            training, kwargs = bool(named.pop("training", None)), named
+            values = (*args, *kwargs.values())
+        arrays = self._arrays_of(values)
+        if arrays is None:
+            return NOT_TAKEN
+        if not (
+            private_keras.is_plain_call(runner.layer, arrays) and runner.backend.is_outermost()
+        ):
+            return NOT_TAKEN
+        context = hosted.flax_module.call_context()
+        if context is None or float in map(type, values):
+            return self._run_first(args, kwargs, training)
+        kinds = tuple(map(type, args)), tuple(kwargs), tuple(map(type, kwargs.values()))
+        key = (kinds, training, hosted.compute_dtype, context, prng_impl())
+        call = cache.eager.get(key)
+        if call is not None:
+            return unwrap_statics(runner.execute_compiled(call, arrays))
+        outputs = self._run_first(args, kwargs, training)
+        structure = partition(args, kwargs)[1]
+        call = cache.calls.get(runner.key(structure, training, context))
+        if call is not None:
+            cache.eager[key] = call
+        return outputs
+
+    def _arrays_of(self, values: tuple[Any, ...]) -> list[Any] | None:
+        # None where there is anything else than arrays of numbers, None and floats.
+        backend = self._runner.backend
+        arrays: list[Any] = []
+        for value in values:
+            if isinstance(value, backend.array_types):
+                arrays.append(value)
+            elif value is not None and type(value) is not float:
+                return None
+        for array in arrays:
+            dtype = array.dtype
+            if not isinstance(dtype, backend.dtype_types):
+                return None
+            if isinstance(array, np.ndarray) and (dtype.names or not holds_numbers(dtype)):
+                return None
+        return arrays
+
+    def _run_first(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool) -> Any:
+        arrays, structure = partition(args, kwargs, trace_numbers=True)
+        return unwrap_statics(self._runner.execute(arrays, structure, training))
