@@ -1,4 +1,4 @@
-"""The variables of a `FlaxLayer` for its user: as trees, by path, frozen and thawed (C5, W1, W2)."""
+"""The variables of a `FlaxLayer` for its user: as trees, by path, frozen (C5, W1, W2)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ class HostedModule:
         seed_generator: Where the seed of each call comes from (R2).
         has_own_dtype: Whether `dtype=` was given (A7).
         from_file: Whether a stored configuration made it, so that its sizes have bounds (S3).
-        sharing_token: What stands in configurations for its weights, None if no other layer has them.
+        sharing_token: What stands in configurations for its weights, None if no other layer has
+            them.
         frozen: What is frozen by path (C5).
         weights: Its variables, None before it is built.
         build_spec: What the build found, None before.

@@ -22,12 +22,10 @@ from flaxlayer.saving.build_config import decode_inputs, encode_inputs
 from flaxlayer.saving.fields import check_mapping
 from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
 from flaxlayer.saving.refusals import refusing, refusing_in_load
-from flaxlayer.settings import Settings, checked_rng_args
+from flaxlayer.settings import Settings, documented
 from flaxlayer.weights.variables import restoring_values
 from flaxlayer_core import (
     AUTO_MASK,
-    CollectionPolicy,
-    DrawKeysError,
     FlaxModule,
     ModuleSpec,
     flatten_with_paths,
@@ -36,7 +34,6 @@ from flaxlayer_core import (
     is_form,
     normalize_variables,
     refuse_given,
-    shorten,
     wrap_module,
 )
 
@@ -44,6 +41,7 @@ __all__ = ["FlaxLayer"]
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
+@documented
 class FlaxLayer(VariableAccess, ModuleLayer):
     """Runs a module of `flax.linen` or `flax.nnx` as a Keras layer.
 
@@ -70,23 +68,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
             first argument is the module. Defaults to `__call__`.
         variables: Initial values, as `Module.init` returns them; collections and leaves that are
             missing are initialised.
-        rngs: The rng streams of the module, instead of those that are found by themselves.
-        training_arg: The argument of the method that takes the training flag, `"~name"` for its
-            negation, where the name is not a customary one.
-        rng_args: Arguments of the method that get a random key, by name, and the stream of each:
-            `{"key": "noise"}`. One that is annotated as `nnx.Rngs` or `nnx.RngStream`, or is called
-            `rngs`, gets its streams without it. What the caller gives wins.
-        mask_arg: The argument of the method that takes a Keras mask; None for none. `"auto"` is
-            `mask`, where the method takes an array of `[batch, time]` there, or, as attention does,
-            one over keys, `[batch, 1, 1, time]`. A mask that the caller gives reaches it unchanged.
-        init_method: The method that initialises, where it is another than `method`.
-        state_updates: When changed state is kept: `"always"`, in `"training"`, or `"never"`.
-        return_sown: Transient collections to return: the layer then returns `(outputs, sown)`.
-        losses: Collections whose leaves are summed and added to the losses of the layer.
-        seed: Seed of init and calls, `0 <= seed < 2**32`; None for Keras's global seed.
-        collections: Roles of collections by name, where the ones found do not fit.
-        native_serialization_platforms: What TensorFlow shall run the module on, on the TensorFlow
-            backend: some of `"cpu"`, `"cuda"`, `"rocm"` and `"tpu"`; None for the CPU.
+        {settings}
         **kwargs: Keyword arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
@@ -121,50 +103,25 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         module: Any,
         method: str | Callable[..., Any] | None = None,
         variables: Mapping[str, Any] | None = None,
-        *,
-        rngs: Sequence[str] | None = None,
-        training_arg: str | None = None,
-        rng_args: Mapping[str, str] | None = None,
-        mask_arg: str | None = AUTO_MASK,
-        init_method: str | Callable[..., Any] | None = None,
-        state_updates: str = "always",
-        return_sown: Sequence[str] = (),
-        losses: Sequence[str] = ("losses",),
-        seed: int | None = None,
-        collections: CollectionPolicy | None = None,
-        native_serialization_platforms: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         current_backend()
         flax_module = wrap_module(module)
-        settings = Settings(
-            method=method,
-            rngs=_as_tuple(rngs),
-            training_arg=training_arg,
-            rng_args=checked_rng_args(rng_args),
-            mask_arg=mask_arg,
-            init_method=init_method,
-            state_updates=state_updates,
-            return_sown=tuple(return_sown),
-            losses=tuple(losses),
-            seed=_checked_seed(seed),
-            collections=collections or CollectionPolicy(),
-            native_serialization_platforms=_as_tuple(native_serialization_platforms),
-            variables=None if variables is None else _with_values(variables),
-        )
+        given = None if variables is None else _with_values(variables)
+        settings = Settings.take(kwargs, method=method, variables=given)
         method_signature, init_signature = settings.method_signatures(flax_module)
         super().__init__(**kwargs)
-        remember_handed(module, method, init_method)
+        remember_handed(module, method, settings.init_method)
         # Drawn as Keras draws it, so that keras.utils.set_random_seed governs it (R3).
-        drawn = random.randint(1, int(1e9)) if seed is None else seed
-        self.seed_generator = keras.random.SeedGenerator(drawn)
+        seed = random.randint(1, int(1e9)) if settings.seed is None else settings.seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
         hosted = self._hosted_class(
             self,
             flax_module,
             settings,
             method_signature,
             init_signature,
-            drawn,
+            seed,
             self.seed_generator,
             has_own_dtype=kwargs.get("dtype") is not None,
         )
@@ -363,10 +320,6 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         self._files.read(store)
 
 
-def _as_tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names)
-
-
 def _with_values(variables: Mapping[str, Any]) -> dict[str, Any]:
     given = normalize_variables(variables)
     absent = [format_path(path) for path, leaf in flatten_with_paths(given)[0] if is_form(leaf)]
@@ -378,17 +331,3 @@ def _with_values(variables: Mapping[str, Any]) -> dict[str, Any]:
             fix="Give the result of `Module.init` itself, not of `jax.eval_shape`.",
         )
     return given
-
-
-def _checked_seed(seed: Any) -> int | None:
-    if seed is None:
-        return None
-    if isinstance(seed, int) and 0 <= seed < 2**32:
-        return seed
-    raise DrawKeysError(
-        "FlaxLayer cannot use this seed.",
-        expected="None, or an int with 0 <= seed < 2**32",
-        found=shorten(seed),
-        fix="Pass such a seed, or None for Keras's global seed.",
-        law="R3",
-    )

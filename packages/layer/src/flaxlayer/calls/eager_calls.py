@@ -1,12 +1,13 @@
-"""Outermost eager calls on plain arrays, which need nothing of what Keras does around a call (A6)."""
+"""Outermost eager calls on plain arrays, for which Keras has nothing to do around a call (A6)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
+from flaxlayer.calls.cache import CompiledCall
 from flaxlayer.calls.runner import Runner
 from flaxlayer.compat import private_keras
 from flaxlayer_core import holds_numbers, partition, prng_impl, unwrap_statics
@@ -54,18 +55,30 @@ class EagerCalls:
             return NOT_TAKEN
         context = hosted.flax_module.call_context()
         if context is None or float in map(type, values):
-            return self._run_first(args, kwargs, training)
+            arrays, structure = partition(args, kwargs, trace_numbers=True)
+            return unwrap_statics(runner.execute(arrays, structure, training))
         kinds = tuple(map(type, args)), tuple(kwargs), tuple(map(type, kwargs.values()))
         key = (kinds, training, hosted.compute_dtype, context, prng_impl())
-        call = cache.eager.get(key)
-        if call is not None:
-            return unwrap_statics(runner.execute_compiled(call, arrays))
-        outputs = self._run_first(args, kwargs, training)
+        call = cache.eager.get(key) or self._prepare(key, args, kwargs, training, context)
+        if call is None:
+            return unwrap_statics(runner.execute(*partition(args, kwargs), training))
+        return unwrap_statics(runner.execute_compiled(call, arrays))
+
+    def _prepare(
+        self,
+        key: Hashable,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        training: bool,
+        context: Hashable,
+    ) -> CompiledCall | None:
+        # What a call of another kind, such as the one that built the layer, has compiled already.
+        runner = self._runner
         structure = partition(args, kwargs)[1]
-        call = cache.calls.get(runner.key(structure, training, context))
+        call = runner.cache.calls.get(runner.key(structure, training, context))
         if call is not None:
-            cache.eager[key] = call
-        return outputs
+            runner.cache.eager[key] = call
+        return call
 
     def _arrays_of(self, values: tuple[Any, ...]) -> list[Any] | None:
         # None where there is anything else than arrays of numbers, None and floats.
@@ -77,13 +90,12 @@ class EagerCalls:
             elif value is not None and type(value) is not float:
                 return None
         for array in arrays:
-            dtype = array.dtype
-            if not isinstance(dtype, backend.dtype_types):
+            if not isinstance(array.dtype, backend.dtype_types):
                 return None
-            if isinstance(array, np.ndarray) and (dtype.names or not holds_numbers(dtype)):
+            if isinstance(array, np.ndarray) and not _holds_numbers(array):
                 return None
         return arrays
 
-    def _run_first(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool) -> Any:
-        arrays, structure = partition(args, kwargs, trace_numbers=True)
-        return unwrap_statics(self._runner.execute(arrays, structure, training))
+
+def _holds_numbers(array: np.ndarray) -> bool:
+    return array.dtype.names is None and holds_numbers(array.dtype)

@@ -131,7 +131,7 @@ class Runner:
         return structure, training, self.hosted.compute_dtype, context, prng_impl()
 
     def preflight(self, inputs: BuildInputs, found: ModuleSpec, weights: FlaxWeights) -> None:
-        """Lets the backend find what it cannot run at build, not when the third epoch runs it (K4)."""
+        """Lets the backend find at build what it cannot run, not in the third epoch (K4)."""
         context = self.hosted.flax_module.call_context()
         if context is None or not found.traceable:
             return

@@ -3,80 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from flaxlayer.settings import PLATFORMS, STATE_UPDATES
+from flaxlayer.json_values import FLAG, NAME, NAMES, TEXT, JsonKind
+from flaxlayer.settings import PLAIN_SETTINGS
 from flaxlayer_core import DecodeModuleError, Limits, shorten
 
 __all__ = ["check_fields", "check_known", "check_mapping", "check_size", "count_values", "refuse"]
 
-_LONGEST = 1024
-_MOST_NAMES = 10_000
 _LIMITS = Limits()
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST
-
-
-def _is_name(value: Any) -> bool:
-    return _is_text(value) and "/" not in value
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_names(value: Any) -> bool:
-    return _is_short(value) and all(map(_is_text, value))
-
-
-def _is_short(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) <= _MOST_NAMES
-
-
-def _is_some_of(choices: Iterable[str]) -> Callable[[Any], bool]:
-    return lambda value: _is_names(value) and bool(value) and set(value) <= set(choices)
-
-
-def _or_none(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or accepts(value)
-
-
-def _is_seed(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**32
-
-
-def _is_name_mapping(value: Any) -> bool:
-    is_short = isinstance(value, Mapping) and len(value) <= _MOST_NAMES
-    return is_short and all(map(_is_text, (*value, *value.values())))
-
-
-_NAMES = "a list of short strings"
-_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
+# What a file holds of a layer beside its settings.
+_FIELDS: Mapping[str, JsonKind] = MappingProxyType(
     {
-        "name": (_or_none(_is_name), "a short string without a slash"),
-        "trainable": (_is_flag, "true or false"),
-        "explicit_dtype": (_is_flag, "true or false"),
-        "training_arg": (_or_none(_is_text), "a short string or null"),
-        "rng_args": (_is_name_mapping, "an object of short strings"),
-        "mask_arg": (_or_none(_is_text), "a short string or null"),
-        "sharing": (_or_none(_is_text), "a short string or null"),
-        "state_updates": (lambda value: value in STATE_UPDATES, f"one of {STATE_UPDATES}"),
-        "seed": (_or_none(_is_seed), "null, or an integer from 0 to 2**32 - 1"),
-        "rngs": (_or_none(_is_names), f"{_NAMES} or null"),
-        "native_serialization_platforms": (
-            _or_none(_is_some_of(PLATFORMS)),
-            f"null, or some of {PLATFORMS}",
-        ),
-        "return_sown": (_is_names, _NAMES),
-        "losses": (_is_names, _NAMES),
-        "frozen": (_is_names, _NAMES),
-        "collections.trainable": (_is_names, _NAMES),
-        "collections.state": (_is_names, _NAMES),
-        "collections.transient": (_is_names, _NAMES),
+        "name": NAME.or_none(NAME.expected),
+        "trainable": FLAG,
+        "explicit_dtype": FLAG,
+        "sharing": TEXT.or_none(),
+        "frozen": NAMES,
+        "collections.trainable": NAMES,
+        "collections.state": NAMES,
+        "collections.transient": NAMES,
+        **PLAIN_SETTINGS,
     }
 )
 
@@ -102,9 +51,9 @@ def check_fields(config: Any) -> dict[str, Any]:
     ```
     """
     known = check_mapping(config, "the configuration")
-    for name, (accepts, expected) in _FIELDS.items():
-        if name in known and not accepts(known[name]):
-            raise refuse(name, expected=expected, found=known[name])
+    for name, kind in _FIELDS.items():
+        if name in known and not kind.accepts(known[name]):
+            raise refuse(name, expected=kind.expected, found=known[name])
     return known
 
 

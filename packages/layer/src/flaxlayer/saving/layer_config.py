@@ -17,6 +17,7 @@ from flaxlayer.saving.names import name_in_keras, resolve_name
 from flaxlayer.saving.reference import is_reference_config, reference_arguments
 from flaxlayer.saving.refusals import refusing
 from flaxlayer.saving.sharing import revive_shared
+from flaxlayer.settings import PLAIN_SETTINGS
 from flaxlayer_core import (
     CollectionPolicy,
     EncodeModuleError,
@@ -41,23 +42,12 @@ __all__ = [
 
 Layer = TypeVar("Layer", bound=keras.layers.Layer)
 
-_PLAIN = (
-    "rngs",
-    "training_arg",
-    "rng_args",
-    "mask_arg",
-    "state_updates",
-    "return_sown",
-    "losses",
-    "seed",
-    "native_serialization_platforms",
-)
 _POLICY = ("trainable", "state", "transient")
 _LONGEST_NAME = 256
 BASE_KEYS = ("name", "trainable", "dtype", "activity_regularizer")
 _KEYS = (
     *BASE_KEYS,
-    *_PLAIN,
+    *PLAIN_SETTINGS,
     *("module", "method", "init_method", "collections", "given", "frozen"),
     *("explicit_dtype", "sharing"),
 )
@@ -151,7 +141,7 @@ def encode_layer(
         "init_method": _carried_method(
             layer, "init_method", settings.init_method, hosted.init_method
         ),
-        **{name: _plain(getattr(settings, name)) for name in _PLAIN},
+        **{name: _plain(getattr(settings, name)) for name in PLAIN_SETTINGS},
         "collections": {name: list(v) for name, v in asdict(settings.collections).items()},
         **({} if given_form is None else {"given": encode_given(given_form)}),
         "frozen": hosted.frozen.to_config(),

@@ -91,8 +91,8 @@ class LoweredCall:
     def _refusal(self, specs: Sequence[ArraySpec], error: Exception) -> LowerModuleError:
         unknown = [str(spec) for spec in specs if spec.unknown_axes]
         return LowerModuleError(
-            f"{self._pure.module_call.title} cannot run on inputs of unknown size on the TensorFlow "
-            "backend.",
+            f"{self._pure.module_call.title} cannot run on inputs of unknown size on the "
+            "TensorFlow backend.",
             expected="a module that JAX can trace for any size",
             found=f"{', '.join(unknown)}: {error}",
             fix="Give the sizes: keras.Input(batch_shape=...), a tf.data pipeline with "

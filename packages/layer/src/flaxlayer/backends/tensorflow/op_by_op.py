@@ -61,7 +61,7 @@ class OpByOpCall:
 
 
 def with_seed_of(result: CallResult, seed: Any) -> CallResult:
-    """Returns the result of a call with its next seed in the dtype of the seed that it was given."""
+    """Returns the result of a call with its next seed in the dtype of the one that it got."""
     if result.seed is None:
         return result
     return replace(result, seed=tf.cast(result.seed, seed.dtype))
