@@ -13,7 +13,7 @@ PyTree: TypeAlias = Any
 """Any tree of `jax.tree_util`: its leaves are arrays, or whatever a user's module has in it."""
 
 Array: TypeAlias = Any
-"""An array of JAX or NumPy, an abstract one, or one of Keras's backend: it has a shape and a dtype."""
+"""An array of JAX, NumPy or the backend of Keras, or an abstract one: with a shape and a dtype."""
 
 Path: TypeAlias = tuple[str, ...]
 """Names from a collection down to a variable."""

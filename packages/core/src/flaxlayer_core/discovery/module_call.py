@@ -24,7 +24,7 @@ from flaxlayer_core.trees.outputs import wrap_statics
 __all__ = ["InitTrace", "ModuleCall", "abstract_keys", "trace_init"]
 
 InitTrace: TypeAlias = TracedFunction
-"""A traced init: a function of the keys by stream and of the arrays, from which values come (B2)."""
+"""A traced init, a function of the keys by stream and of the arrays: values come from it (B2)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -220,7 +220,7 @@ def infer_module_spec(
 def infer_call_spec(
     call: ModuleCall, arrays: Sequence[Array], variables: Variables, *, abstract: bool = True
 ) -> ModuleSpec:
-    """Finds how a call is made on what a layer stores: of another method, of other static arguments.
+    """Finds how a further call is made on what a layer stores, such as that of another method.
 
     Args:
         call: The module and its call.
