@@ -1,4 +1,20 @@
-"""Any Flax module as a first-class Keras layer."""
+"""Any Flax module as a first-class Keras layer.
+
+Words, as they are used here:
+
+- *hosted module*: a module in a `FlaxLayer`, with its settings and variables; its methods' layers share it.
+- *runner*: runs one method of it, finds out how, compiles, and writes back.
+- *pure call*, *call result*: a call as a function of stored arrays, seed and arguments; what it gave.
+- *structure*: the static side of a call's arguments; *arrays*: what goes through the compiled function.
+- *module spec*, *mode plan*: what abstract evaluation found; how the module is applied in one mode.
+- *build inputs*: the arrays that a layer is built for, described; *guessed*: their dtypes are supposed.
+- *weights*: the module's variables as Keras variables, by path; *own* weights: those of a subclass.
+- *mask plan*: which argument takes a Keras mask, and which outputs keep it.
+- *packed arguments*: a call that Keras records as flat arrays and one opaque argument.
+- *backend*: what differs between Keras's backends; *lowered*: made ready for TensorFlow.
+- *load*: a call of Keras that reads a file or a configuration; *known*: what such a file may name.
+- *frozen*: what no training and no call changes, by path.
+"""
 
 # ruff: noqa: E402  What follows imports Keras, which would fail without a word on its backend.
 
