@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
+from flaxlayer.building import LayerBuilder
 from flaxlayer_core import BuildModuleError
 
 # A float32 has no place for 2**24 + 1.
@@ -114,12 +115,20 @@ def test_a_model_that_was_built_from_a_shape_takes_the_dtype_of_its_first_call(n
     same(model(TOKENS), TOKENS)
 
 
-class Counted(FlaxLayer):
+class CountingBuilder(LayerBuilder):
     builds = 0
 
-    def _build_for(self, inputs):
+    def build_for(self, inputs):
         self.builds += 1
-        super()._build_for(inputs)
+        super().build_for(inputs)
+
+
+class Counted(FlaxLayer):
+    _builder_class = CountingBuilder
+
+    @property
+    def builds(self):
+        return self._builder.builds
 
 
 @pytest.mark.law("B6")

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from flaxlayer import FlaxLayer, creation, memory
+from flaxlayer import FlaxLayer, building, memory
 from flaxlayer_core import BuildModuleError
 
 GIB = 1 << 30
@@ -166,7 +166,7 @@ def unbuilt():
 @pytest.fixture
 def made(monkeypatch):
     """Counts the layers whose weights are made, on a machine that shows nothing of it."""
-    count, create = [], creation.create_weights
+    count, create = [], building.create_weights
 
     def counting(*args, **kwargs):
         count.append(1)
@@ -176,7 +176,7 @@ def made(monkeypatch):
         count.clear()
         monkeypatch.setattr(memory, "free_bytes", lambda: free)
 
-    monkeypatch.setattr(creation, "create_weights", counting)
+    monkeypatch.setattr(building, "create_weights", counting)
     return count, begin
 
 

@@ -195,14 +195,14 @@ def test_what_was_compiled_is_kept_within_a_bound_and_then_freed():
     layer = FlaxLayer(Repeats())
     layer(X, count=-1)
     state = layer._runner.cache
-    state.programs, state.discoveries = RecentlyUsed(3), RecentlyUsed(3)
+    state.calls, state.specs = RecentlyUsed(3), RecentlyUsed(3)
     layer(X, count=0)
-    freed = [weakref.ref(program) for program in state.programs._new.values()]
+    freed = [weakref.ref(call) for call in state.calls._new.values()]
     assert freed
     for count in range(1, 9):
         np.testing.assert_allclose(layer(X, count=count), X * count)
-        assert len(state.programs) <= 6
-        assert len(state.discoveries) <= 6
+        assert len(state.calls) <= 6
+        assert len(state.specs) <= 6
     gc.collect()
     assert [reference() for reference in freed] == [None] * len(freed)
     np.testing.assert_allclose(layer(X, count=0), X * 0)

@@ -79,7 +79,7 @@ def test_a_name_that_the_method_has_not_is_an_error():
 
     assert found(call, key="noise") == [("key", "key", "noise")]
     with pytest.raises(CallArgumentError, match=r"(?s)Net\.__call__ has no argument.*x, key.*kye"):
-        find_key_arguments(inspect.signature(call), {"kye": "noise"}, label="Net.__call__")
+        find_key_arguments(inspect.signature(call), {"kye": "noise"}, title="Net.__call__")
 
 
 def test_only_a_required_parameter_gets_a_key_that_nothing_is_drawn_from():

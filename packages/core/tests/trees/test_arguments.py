@@ -80,7 +80,7 @@ def structure(*args, **kwargs):
 def test_merge_undoes_split(args, kwargs):
     found, rest = partition(args, kwargs)
     assert all(map(is_array, found))
-    assert identical(rest.merge(found), (args, kwargs))
+    assert identical(rest.combine(found), (args, kwargs))
 
 
 @pytest.mark.law("A1")
@@ -102,7 +102,7 @@ def test_arrays_come_in_the_order_of_the_tree_positional_first():
 @pytest.mark.law("A1")
 def test_merge_takes_other_arrays_in_the_places_of_the_first():
     _, rest = partition((np.ones(2), "relu", Batch(np.ones(3), 0.5)), {"mask": None})
-    args, kwargs = rest.merge(["x", "tokens"])
+    args, kwargs = rest.combine(["x", "tokens"])
     assert args == ("x", "relu", Batch("tokens", 0.5))
     assert kwargs == {"mask": None}
 

@@ -178,7 +178,7 @@ def test_numbers_of_python_move_between_the_statics_and_the_arrays():
     assert moved == partition(args, {}, trace_numbers=True)[1]
     assert moved == partition((args[0], 0.75, *args[2:]), {}, trace_numbers=True)[1]
     assert moved != partition((args[0], 2j, *args[2:]), {}, trace_numbers=True)[1]
-    assert moved.merge(traced)[0][1:] == args[1:]
+    assert moved.combine(traced)[0][1:] == args[1:]
     fixed, again = moved.fix_numbers(traced)
     assert again == structure
     assert len(fixed) == 1

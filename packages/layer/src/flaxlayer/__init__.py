@@ -2,13 +2,15 @@
 
 Words, as they are used here:
 
-- *hosted module*: a module in a `FlaxLayer`, with its settings and variables; its methods' layers share it.
-- *runner*: runs one method of it, finds out how, compiles, and writes back.
-- *pure call*, *call result*: a call as a function of stored arrays, seed and arguments; what it gave.
-- *structure*: the static side of a call's arguments; *arrays*: what goes through the compiled function.
-- *module spec*, *mode plan*: what abstract evaluation found; how the module is applied in one mode.
-- *build inputs*: the arrays that a layer is built for, described; *guessed*: their dtypes are supposed.
-- *weights*: the module's variables as Keras variables, by path; *own* weights: those of a subclass.
+- *hosted module*: a module in a `FlaxLayer`, with its settings and variables, which the layers of
+  its methods share.
+- *runner*: runs one method of it: finds out how, compiles, and writes back.
+- *pure call*: a call as a function of stored arrays, a seed and arguments; *call result*: what it
+  gave.
+- *structure*: the static side of a call's arguments; the *arrays* go through the compiled function.
+- *module spec*: what abstract evaluation found; *mode plan*: how the module is applied in a mode.
+- *build inputs*: the arrays that a layer is built for, described; *guessed* where only supposed.
+- *weights*: the module's variables as Keras variables, by path; *own* weights: a subclass's.
 - *mask plan*: which argument takes a Keras mask, and which outputs keep it.
 - *packed arguments*: a call that Keras records as flat arrays and one opaque argument.
 - *backend*: what differs between Keras's backends; *lowered*: made ready for TensorFlow.

@@ -47,7 +47,7 @@ def test_keras_passes_a_mask_to_a_layer_that_announces_it(takes):
 
 
 def test_an_outermost_eager_call_is_plain(layer):
-    assert compat.is_plain_call(layer)
+    assert compat.is_plain_call(layer, [])
 
 
 def test_a_call_inside_another_layer_is_not_plain():
@@ -55,7 +55,7 @@ def test_a_call_inside_another_layer_is_not_plain():
 
     class Outer(keras.layers.Layer):
         def call(self, x):
-            seen.append(compat.is_plain_call(self))
+            seen.append(compat.is_plain_call(self, [x]))
             return x
 
     Outer()(X)
@@ -64,22 +64,22 @@ def test_a_call_inside_another_layer_is_not_plain():
 
 def test_a_call_in_a_scope_or_under_a_distribution_is_not_plain(layer):
     with keras.StatelessScope():
-        assert not compat.is_plain_call(layer)
+        assert not compat.is_plain_call(layer, [])
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=["cpu:0"]))
     try:
-        assert not compat.is_plain_call(layer)
+        assert not compat.is_plain_call(layer, [])
     finally:
         keras.distribution.set_distribution(None)
 
 
 def test_a_layer_that_regularises_checks_or_rematerialises_is_not_plain(layer):
     regularised = FlaxLayer(nn.Dense(3), activity_regularizer="l2")
-    assert not compat.is_plain_call(regularised)
+    assert not compat.is_plain_call(regularised, [])
     if hasattr(keras, "RematScope"):  # since Keras 3.9
         with keras.RematScope(mode="full"):
-            assert not compat.is_plain_call(FlaxLayer(nn.Dense(3)))
+            assert not compat.is_plain_call(FlaxLayer(nn.Dense(3)), [])
     layer.input_spec = keras.layers.InputSpec(ndim=2)
-    assert not compat.is_plain_call(layer)
+    assert not compat.is_plain_call(layer, [])
 
 
 def test_an_activity_regularizer_adds_its_loss():
@@ -244,7 +244,8 @@ def test_what_is_no_file_has_no_groups_of_hdf5():
 def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
     layer = FlaxLayer(nn.Dense(3))
     attributes = set(vars(layer))
-    with pytest.raises(KeyboardInterrupt), compat.restoring(layer, "_runner.cache"):
+    parts = (layer._hosted, layer._hosted.frozen, layer._runner.cache)
+    with pytest.raises(KeyboardInterrupt), compat.restoring(layer, *parts):
         layer.inner = keras.layers.Dense(2)
         layer(X)
         raise KeyboardInterrupt

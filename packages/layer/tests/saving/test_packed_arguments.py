@@ -61,7 +61,7 @@ def test_the_static_side_of_a_call_is_plain_json_and_comes_back_equal(call):
     again = decode_structure(config)
     assert again == structure
     assert hash(again) == hash(structure)
-    merged = again.merge(arrays)
+    merged = again.combine(arrays)
     assert jax.tree.structure(merged) == jax.tree.structure((args, kwargs))
 
 

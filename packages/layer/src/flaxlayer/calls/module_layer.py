@@ -23,6 +23,7 @@ from flaxlayer.compat import private_keras
 from flaxlayer.explained_errors import raise_explained
 from flaxlayer.hosted import HostedModule
 from flaxlayer.inputs import BuildInputs, array_specs, arrays_of, constant
+from flaxlayer.keras_containers import register_tracked
 from flaxlayer.saving.packed_arguments import PackedArguments, needs_packing
 from flaxlayer.saving.refusals import refusing_in_load
 from flaxlayer_core import (
@@ -35,6 +36,8 @@ from flaxlayer_core import (
 )
 
 __all__ = ["Builder", "ModuleLayer"]
+
+register_tracked()
 
 
 class Builder(Protocol):

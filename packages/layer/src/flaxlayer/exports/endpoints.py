@@ -105,7 +105,7 @@ class _LoweredFunction:
     ) -> None:
         self._pure, self._signature, self._variables = pure, signature, variables
         self._structure: Any = None
-        options = {"platforms": platforms, "where": title}
+        options = {"platforms": platforms, "title": title}
         specs = list(map(describe, [*self._variables, *tf.nest.flatten(signature)]))
         try:
             function = first_form(specs, lambda form: self._trace(form, options))

@@ -46,7 +46,7 @@ class DifferentiableFunction:
         platforms: Sequence[str] = ("cpu",),
         keep_residuals: bool = False,
     ) -> None:
-        self._function, self._inputs, self._where = function, tuple(inputs), title
+        self._function, self._inputs, self._title = function, tuple(inputs), title
         self._platforms = tuple(platforms)
         self._free = differentiable_positions(self._inputs)
         self._blocked: frozenset[int] = frozenset()
@@ -91,7 +91,7 @@ class DifferentiableFunction:
             self._pullback = DifferentiableFunction(
                 gradients,
                 inputs,
-                title=f"The gradient of {self._where}",
+                title=f"The gradient of {self._title}",
                 platforms=self._platforms,
             )
         return self._pullback
@@ -126,10 +126,10 @@ class DifferentiableFunction:
         if record is None:
             return self._lowered.run(tensors)[0]
         outputs = self._lowered.outputs
-        return record.keep(self._function, tensors, outputs=outputs, title=self._where)
+        return record.keep(self._function, tensors, outputs=outputs, title=self._title)
 
     def _lower(self, *, keep_residuals: bool) -> Lowered | Linearized:
-        options: dict[str, Any] = {"where": self._where, "platforms": self._platforms}
+        options: dict[str, Any] = {"title": self._title, "platforms": self._platforms}
         found = None
         if keep_residuals and self._free:
             found = linearize(self._function, self._inputs, self._free, **options)
@@ -152,7 +152,7 @@ class DifferentiableFunction:
     ) -> list[tf.Tensor | None]:
         differentiable = self.has_gradient()
         # An error here would stop what only traces gradients, such as a SavedModel.
-        missing = f"{self._where} has no gradient in JAX: {self._missing}"
+        missing = f"{self._title} has no gradient in JAX: {self._missing}"
         if not differentiable:
             with tf.control_dependencies([tf.debugging.Assert(False, [missing])]):
                 return [tf.zeros_like(tensor) for tensor in tensors]

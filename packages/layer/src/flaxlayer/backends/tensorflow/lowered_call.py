@@ -104,7 +104,7 @@ class LoweredCall:
 class _LoweredProgram:
     def __init__(self, pure: PureCall, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
         self._structure: Any = None
-        self._where, self._tied, self._count = pure.module_call.title, tied_axes(form), count
+        self._title, self._tied, self._count = pure.module_call.title, tied_axes(form), count
         seeded = bool(pure.plan.streams)
 
         def flat(*arrays: Any) -> list[Any]:
@@ -134,7 +134,7 @@ class _LoweredProgram:
                     tf.debugging.assert_equal(
                         tf.shape(tensors[position])[other],
                         size,
-                        f"{self._where} was traced on the TensorFlow backend for equal sizes: axis "
+                        f"{self._title} was traced on the TensorFlow backend for equal sizes: axis "
                         f"{axis} of array {first - self._count} and axis {other} of array "
                         f"{position - self._count} of its inputs, which are not known before. It "
                         "cannot be traced for different ones. Give the sizes: "
