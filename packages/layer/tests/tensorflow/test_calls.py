@@ -336,7 +336,7 @@ def test_two_sequences_may_have_different_unknown_lengths(close):
 def test_the_matmul_precision_is_part_of_what_is_lowered():
     layer, x = FlaxLayer(nn.Dense(2)), inputs(2, 3)
     layer(x)
-    program = next(iter(layer._runner.cache.calls.values())).compiled
+    program = next(iter(layer._runner.cache.calls.values())).run
     before = len(program._lowered)
     with jax.default_matmul_precision("highest"):
         layer(x)
