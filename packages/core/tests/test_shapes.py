@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import export
 
-from flaxlayer_core import ArraySpec, abstract_inputs, drop_symbols
+from flaxlayer_core import ArraySpec, abstract_inputs, drop_symbols, symbolic_arrays
 
 pytestmark = pytest.mark.law("B1")
 
@@ -117,3 +117,10 @@ def test_messages_name_an_axis_by_what_it_stands_for(spec):
 
 def test_symbols_become_unknown_again():
     assert drop_symbols(export.symbolic_shape("b, 3, 2*b, b")) == (None, 3, None, None)
+
+
+def test_dimensions_of_one_name_are_one_symbol_of_at_least_the_least_size(spec):
+    specs = [spec(None, 3, None), spec(None), spec(4, dtype="int32")]
+    first, second, known = symbolic_arrays(specs, lambda place, axis: f"n{place * axis}", 2)
+    assert (str(first.shape), str(second.shape), known.shape) == ("(n0, 3, n0)", "(n0,)", (4,))
+    assert first.shape[0] >= 2

@@ -68,7 +68,13 @@ from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule
 from flaxlayer_core.modules.signatures import AUTO_MASK, MethodSignature
 from flaxlayer_core.modules.wrapping import wrap_module
 from flaxlayer_core.random.keys import init_rngs, next_seed, stream_rngs
-from flaxlayer_core.shapes import ArraySpec, abstract_inputs, drop_symbols, is_symbolic
+from flaxlayer_core.shapes import (
+    ArraySpec,
+    abstract_inputs,
+    drop_symbols,
+    is_symbolic,
+    symbolic_arrays,
+)
 from flaxlayer_core.size_bounds import SizeBound, count_bytes
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
 from flaxlayer_core.trees.array_types import holds_numbers, is_array
@@ -219,6 +225,7 @@ __all__ = [
     "split_collections",
     "split_graph",
     "stream_rngs",
+    "symbolic_arrays",
     "take_apart",
     "trace_state_clean",
     "unwrap_statics",

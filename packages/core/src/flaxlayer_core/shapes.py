@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
+import numpy as np
 from jax import export
 
-__all__ = ["AbstractInputs", "ArraySpec", "abstract_inputs", "drop_symbols", "is_symbolic"]
+from flaxlayer_core.typing import Size
+
+__all__ = [
+    "AbstractInputs",
+    "ArraySpec",
+    "abstract_inputs",
+    "drop_symbols",
+    "is_symbolic",
+    "symbolic_arrays",
+]
 
 # Sizes for modules that cannot be traced with symbolic dimensions; many strides divide them.
 _FILLS = (32, 64, 128, 224, 16, 8, 4)
@@ -36,7 +45,7 @@ class ArraySpec:
     """
 
     shape: tuple[int | None, ...]
-    dtype: Any
+    dtype: np.dtype
     weak: bool = False
 
     def __str__(self) -> str:
@@ -106,22 +115,55 @@ def abstract_inputs(specs: Sequence[ArraySpec]) -> Iterator[AbstractInputs]:
         yield _filled(specs, axes, fill)
 
 
-def _struct(spec: ArraySpec, sizes: dict[int, Any]) -> jax.ShapeDtypeStruct:
+def symbolic_arrays(
+    specs: Sequence[ArraySpec], naming: Callable[[int, int], str], minimum: int
+) -> list[jax.ShapeDtypeStruct]:
+    """Returns abstract arrays with a symbol for each unknown dimension.
+
+    Args:
+        specs: The arrays.
+        naming: Returns the symbol for the position of an array and one of its axes. Dimensions with
+            one symbol are of one size.
+        minimum: The least size that JAX may take a symbol for; it takes none for less than 1.
+
+    Returns:
+        The arrays.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> spec = ArraySpec((None, 3, None), np.dtype("float32"))
+    >>> symbolic_arrays([spec], lambda position, axis: "abc"[axis], 1)[0].shape
+    (a, 3, c)
+
+    ```
+    """
+    places = [(place, axis) for place, spec in enumerate(specs) for axis in spec.unknown_axes]
+    names = list(dict.fromkeys(naming(*place) for place in places))
+    if not names:
+        return [_struct(spec, {}) for spec in specs]
+    bounds = [f"{name} >= {minimum}" for name in names] if minimum > 1 else []
+    dims = export.symbolic_shape(f"({', '.join(names)},)", constraints=bounds)
+    symbols = dict(zip(names, dims, strict=True))
+    return [
+        _struct(spec, {axis: symbols[naming(place, axis)] for axis in spec.unknown_axes})
+        for place, spec in enumerate(specs)
+    ]
+
+
+def _struct(spec: ArraySpec, sizes: Mapping[int, Size]) -> jax.ShapeDtypeStruct:
     shape = tuple(sizes[axis] if dim is None else dim for axis, dim in enumerate(spec.shape))
     return jax.ShapeDtypeStruct(shape, spec.dtype, weak_type=spec.weak)
 
 
-def _symbolic(specs: Sequence[ArraySpec], names: dict[int, str]) -> AbstractInputs:
-    unique = list(dict.fromkeys(names.values()))
+def _symbolic(specs: Sequence[ArraySpec], names: Mapping[int, str]) -> AbstractInputs:
     # At least 2: a size of 1 would broadcast, and JAX could not tell.
-    text = "(" + ", ".join(unique) + ",)"
-    dims = export.symbolic_shape(text, constraints=[f"{name} >= 2" for name in unique])
-    by_name = dict(zip(unique, dims, strict=True))
-    sizes = {axis: by_name[name] for axis, name in names.items()}
+    arrays = symbolic_arrays(specs, lambda position, axis: names[axis], 2)
     symbols: dict[str, str] = {}
     for axis, name in names.items():
         symbols[name] = ", ".join(filter(None, (symbols.get(name), _describe(axis))))
-    return AbstractInputs(tuple(_struct(spec, sizes) for spec in specs), symbols)
+    return AbstractInputs(tuple(arrays), symbols)
 
 
 def _filled(specs: Sequence[ArraySpec], axes: Sequence[int], fill: int) -> AbstractInputs:
@@ -138,7 +180,7 @@ def _describe(axis: int) -> str:
     return "the batch dimension (axis 0)" if axis == 0 else f"the unknown dimension of axis {axis}"
 
 
-def is_symbolic(shape: Sequence[Any]) -> bool:
+def is_symbolic(shape: Sequence[Size]) -> bool:
     """Tells whether a shape has a symbolic dimension.
 
     Args:
@@ -150,7 +192,7 @@ def is_symbolic(shape: Sequence[Any]) -> bool:
     return any(export.is_symbolic_dim(dim) for dim in shape)
 
 
-def drop_symbols(shape: Sequence[Any]) -> tuple[int | None, ...]:
+def drop_symbols(shape: Sequence[Size]) -> tuple[int | None, ...]:
     """Returns a shape with None for each symbolic dimension.
 
     Args:

@@ -7,13 +7,16 @@ from typing import Any, TypeAlias
 
 import jax
 
-__all__ = ["Array", "Method", "Path", "PyTree", "Rngs", "Variables"]
+__all__ = ["Array", "Method", "Path", "PyTree", "Rngs", "Size", "Variables"]
 
 PyTree: TypeAlias = Any
 """Any tree of `jax.tree_util`: its leaves are arrays, or whatever a user's module has in it."""
 
 Array: TypeAlias = Any
 """An array of JAX, NumPy or the backend of Keras, or an abstract one: with a shape and a dtype."""
+
+Size: TypeAlias = Any
+"""The size of a dimension: an integer, or a symbol of `jax.export`, whose class is private."""
 
 Path: TypeAlias = tuple[str, ...]
 """Names from a collection down to a variable."""

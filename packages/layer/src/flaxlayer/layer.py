@@ -135,7 +135,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
     @property
     def module(self) -> Any:
         """The Flax module, as it was given."""
-        return self._hosted.flax_module.module
+        return self._hosted.flax_module.facts.module
 
     @property
     def flax_module(self) -> FlaxModule:

@@ -70,7 +70,7 @@ class FlaxMethod(ModuleLayer):
     ) -> None:
         hosted = layer._hosted
         signature = MethodSignature.from_method(
-            hosted.flax_module,
+            hosted.flax_module.facts,
             method,
             training_arg=training_arg,
             rng_args=hosted.settings.rng_args,

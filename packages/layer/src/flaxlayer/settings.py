@@ -229,7 +229,7 @@ class Settings:
     def method_signatures(self, flax_module: FlaxModule) -> tuple[MethodSignature, MethodSignature]:
         """Returns how the method and the initialising method are called."""
         call = MethodSignature.from_method(
-            flax_module,
+            flax_module.facts,
             self.method,
             training_arg=self.training_arg,
             rng_args=self.rng_args,
@@ -242,12 +242,12 @@ class Settings:
 
     def _init_call(self, flax_module: FlaxModule) -> MethodSignature:
         init_call = MethodSignature.from_method(
-            flax_module, self.init_method, rng_args=self.rng_args
+            flax_module.facts, self.init_method, rng_args=self.rng_args
         )
         name = (self.training_arg or "").removeprefix("~")
         if name in init_call.signature.parameters:
             return MethodSignature.from_method(
-                flax_module,
+                flax_module.facts,
                 self.init_method,
                 training_arg=self.training_arg,
                 rng_args=self.rng_args,

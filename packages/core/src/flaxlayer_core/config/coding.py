@@ -74,7 +74,7 @@ def encode_module(
         limits: Bounds on what is written.
 
     Returns:
-        A dictionary of JSON values alone. It holds no `"class_name"`, which Keras would eval_jaxpr.
+        A dictionary of JSON values alone. It holds no `"class_name"`, which Keras would interpret.
 
     Raises:
         AcceptModuleError: `module` is none of these.

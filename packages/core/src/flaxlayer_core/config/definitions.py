@@ -33,6 +33,8 @@ import numpy as np
 from flax import nnx
 from flax.linen import transforms
 
+from flaxlayer_core.modules.method_names import is_public_name, may_name_method
+
 # Set anew by Flax on every module class, so it tells nothing about the definition.
 _FLAX_ATTRIBUTES = frozenset({"parent", "scope", "_state", "_parent_ref"})
 
@@ -123,12 +125,14 @@ def public_methods(cls: type) -> Mapping[str, FunctionType]:
     """The public methods of `cls` and `__call__`, by name: all that a configuration can reach."""
     methods: dict[str, FunctionType] = {}
     for base in reversed(cls.__mro__):
-        own = {name: value for name, value in vars(base).items() if isinstance(value, FunctionType)}
         methods |= {
-            name: value for name, value in own.items() if name == "__call__" or name[0] != "_"
+            name: value
+            for name, value in vars(base).items()
+            if isinstance(value, FunctionType) and is_public_name(name)
         }
-    hidden = vars(nn.Module).keys() - {"__call__"}
-    return MappingProxyType({name: value for name, value in methods.items() if name not in hidden})
+    of_flax = nnx.Module if is_nnx_class(cls) else nn.Module
+    names = [name for name in methods if may_name_method(cls, of_flax, name)]
+    return MappingProxyType({name: methods[name] for name in names})
 
 
 def same_definition(left: object, right: object) -> bool:

@@ -150,9 +150,10 @@ def _infer(
 ) -> tuple[ModuleCall, ModuleSpec, InitTrace | None]:
     spec, trace = infer_module_spec(call, arrays, **options)
     if spec.late:
-        call = replace(call, flax_module=LazyStateModule(call.flax_module, spec.late))
+        call = replace(call, flax_module=LazyStateModule(spec.flax_module, spec.late))
         spec, trace = infer_module_spec(call, arrays, **options)
         refuse_late(call, spec)
+        call = replace(call, flax_module=spec.flax_module)
     return call, spec, trace
 
 

@@ -53,7 +53,7 @@ class Completion:
     def fill(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what init made with all that was given in it, of whatever shape."""
         variables = replace_leaves(made, match_given(made, self.given)[0])
-        if self.planner.call.flax_module.has_own_variables:
+        if self.planner.call.flax_module.facts.has_own_variables:
             return variables
         return fill_missing(variables, subtract_tree(self.given, made))
 
@@ -63,7 +63,7 @@ class Completion:
         A given collection that passes by (C2) is stored all the same where a call reads it.
         """
         found = self.planner.run(variables, init_streams)
-        own = self.planner.call.flax_module.has_own_variables
+        own = self.planner.call.flax_module.facts.has_own_variables
         # What init makes of a module with variables of its own was given with it.
         held = variables if own else self.given
         passing = {
@@ -118,7 +118,7 @@ class Completion:
         wanted = dict(flatten_with_paths(dict(made))[0])
         absent = [p for p in wanted if p not in known and role(p[0]) is not Role.TRANSIENT]
         if unknown is None:
-            own = self.planner.call.flax_module.has_own_variables
+            own = self.planner.call.flax_module.facts.has_own_variables
             unknown = [path for path in others if not self._is_record(path[0])]
             unknown = unknown if absent or own else []
         if not (misfits or unknown):

@@ -123,7 +123,7 @@ def _copied(leaf: Any, sharding: Any) -> jax.Array:
 
 def _refuse_valueless(build_spec: BuildSpec, missing: Sequence[Path]) -> None:
     call = build_spec.call
-    absent = [path for path in missing if path in call.flax_module.valueless]
+    absent = [path for path in missing if path in call.flax_module.facts.valueless]
     if absent:
         leaves = dict(flatten_with_paths(dict(build_spec.spec.variables))[0])
         raise refuse_given(
@@ -256,7 +256,7 @@ def partition_axes(build_spec: BuildSpec) -> dict[Path, tuple[Any, ...]]:
         whole variables were given without their boxes, the boxes are those that init would make.
     """
     call, spec = build_spec.call, build_spec.spec
-    named = call.flax_module.axis_names(spec.variables)
+    named = call.flax_module.facts.axis_names(spec.variables)
     if named or call.given is None or spec.init_streams or not spec.traceable:
         return named
     search = Search(Planner(call, build_spec.inputs.arrays, abstract=True))
@@ -264,4 +264,4 @@ def partition_axes(build_spec: BuildSpec) -> dict[Path, tuple[Any, ...]]:
         made, _ = search.init(training=True)
     except Exception:  # in any way: what was given whole needs no init that works
         return named
-    return call.flax_module.axis_names(made)
+    return call.flax_module.facts.axis_names(made)

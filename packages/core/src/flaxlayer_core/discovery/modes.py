@@ -130,7 +130,7 @@ class Planner:
     ) -> ModePlan:
         supplied: set[str] = set()
         keys = [key for key in self.call.keys if optional_keys or key.required]
-        offered = self.call.flax_module.offered_streams(init=False)
+        offered = self.call.flax_module.facts.offered_streams(init=False)
         by_need = offered is not None and self.call.rngs is None and self.abstract
 
         def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
@@ -221,17 +221,37 @@ class Planner:
         given = {
             n: tree for n, tree in variables.items() if self.named_role(n) is not Role.TRANSIENT
         }
-        training = self._plan(given, True, trainable)
-        roles = self._roles(given, training)
+        known, training = self._planned(given, True, trainable)
+        roles = known._roles(given, training)
         stored = {name: given[name] for name in given if roles[name] is not Role.TRANSIENT}
         if len(stored) < len(given):
             # C2: what init sowed is not fed to calls, and must not be to the plan.
-            training = self._plan(stored, True, trainable)
-        inference = self._inference(stored, trainable, roles, training)
+            known, training = known._planned(stored, True, trainable)
+        known, inference = known._extended_by(
+            lambda: known._inference(stored, trainable, roles, training)
+        )
         for name in set(inference.updates) - set(roles):
-            roles[name] = self._roles(stored, inference)[name]
+            roles[name] = known._roles(stored, inference)[name]
         layout = VariableLayout.from_variables(stored, roles)
-        return ModuleSpec(layout, stored, init_streams, False, training, inference, self.abstract)
+        return ModuleSpec(
+            layout,
+            stored,
+            init_streams,
+            False,
+            training,
+            inference,
+            known.call.flax_module,
+            traceable=self.abstract,
+        )
+
+    def _planned(
+        self, variables: Mapping[str, Any], training: bool, denied: set[str]
+    ) -> tuple[Planner, ModePlan]:
+        return self._extended_by(lambda: self._plan(variables, training, denied))
+
+    def _extended_by(self, run: Callable[[], ModePlan]) -> tuple[Planner, ModePlan]:
+        plan, flax_module = self.call.flax_module.extended_by(run)
+        return replace(self, call=replace(self.call, flax_module=flax_module)), plan
 
     def named_role(self, collection: str) -> Role | None:
         """Returns the role by the policy, else by the kind of its variables (C2).
@@ -243,7 +263,7 @@ class Planner:
             The role; None where calls must tell.
         """
         named = self.call.policy.role(collection)
-        named = named or self.call.flax_module.default_role(collection)
+        named = named or self.call.flax_module.facts.default_role(collection)
         return Role.STATE if named is Role.TRANSIENT and collection in self.kept else named
 
     def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
@@ -276,7 +296,7 @@ class Planner:
         training: ModePlan,
     ) -> ModePlan:
         state = {name for name in stored if roles[name] is Role.STATE}
-        modes = self.call.flax_module.has_modes
+        modes = self.call.flax_module.facts.has_modes
         flagged = modes or self.call.method.flags or training.streams or self.call.keys
         if not flagged and not state:
             return replace(training, training=False)

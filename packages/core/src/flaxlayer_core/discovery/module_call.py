@@ -58,7 +58,7 @@ class ModuleCall:
     @property
     def title(self) -> str:
         """The layer and its module, for messages."""
-        return f"{self.layer} (module {self.flax_module.class_name})"
+        return f"{self.layer} (module {self.flax_module.facts.class_name})"
 
     def given_tree(self) -> dict[str, Any]:
         """Returns the given variables as the module stores them, arrays all of them (B4)."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from flax.core import DenyList
 
+from flaxlayer_core.modules.protocol import FlaxModule
 from flaxlayer_core.trees.collections import VariableLayout
 
 __all__ = ["ModePlan", "ModuleSpec"]
@@ -51,6 +52,7 @@ class ModuleSpec:
         training: How the module is applied in training.
         inference: How it is applied at inference.
         traceable: False for a module that branches on values (A6).
+        flax_module: The module, which runs on the state that its calls made.
         late: State that the module makes only when it is applied, which this discovery has no
             place for (C2): a tree of `ShapeDtypeStruct`.
         applied: False where the module could be initialised but not applied: then the plans are
@@ -63,6 +65,7 @@ class ModuleSpec:
     extra_init: bool
     training: ModePlan
     inference: ModePlan
+    flax_module: FlaxModule
     traceable: bool = True
     applied: bool = True
     late: Mapping[str, Any] = field(default_factory=dict)

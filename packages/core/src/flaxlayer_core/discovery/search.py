@@ -54,7 +54,7 @@ class Search:
         """Searches for a module that must be applicable."""
         completion = Completion.from_planner(self.planner)
         # A module of nnx has variables of its own, whatever it is given.
-        if self.call.given is not None and not self.call.flax_module.has_own_variables:
+        if self.call.given is not None and not self.call.flax_module.facts.has_own_variables:
             found = self._run_given(completion)
             if found is not None:
                 return found
@@ -135,7 +135,10 @@ class Search:
         stored = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
         layout = VariableLayout.from_variables(stored, roles)
         nothing, abstract = ModePlan(False, (), (), None, {}), self.planner.abstract
-        return ModuleSpec(layout, stored, streams, False, nothing, nothing, abstract, applied=False)
+        plans, module = (nothing, nothing), self.call.flax_module
+        return ModuleSpec(
+            layout, stored, streams, False, *plans, module, traceable=abstract, applied=False
+        )
 
     def run_stored(self, variables: Mapping[str, Any]) -> ModuleSpec:
         """Searches for how a call is made on what a layer stores already."""

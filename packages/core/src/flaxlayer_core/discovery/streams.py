@@ -40,7 +40,7 @@ def find_streams(
     Raises:
         flax.errors.InvalidRngError: If a stream that was offered does not reach the module.
     """
-    free = flax_module.offered_streams(init="params" in start) if listed is None else None
+    free = flax_module.facts.offered_streams(init="params" in start) if listed is None else None
     if free is not None and not supplies:
         with flax_module.record_streams() as record:
             result = run(free)

@@ -8,10 +8,9 @@ whether they are made; the module runs without them as long as they are not.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +18,16 @@ from flax.core.scope import in_filter
 
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
-from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, Rngs
-from flaxlayer_core.trees.collections import Role, VariableSpec
+from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleFacts, Rngs
+from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.matching import fill_missing
 from flaxlayer_core.trees.outputs import wrap_statics
-from flaxlayer_core.trees.paths import Path
 
 __all__ = ["MADE", "LazyStateModule", "subtract_tree"]
 
 MADE = "__made__"
+
+Result = TypeVar("Result")
 
 
 def subtract_tree(tree: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,70 +94,10 @@ class LazyStateModule:
         self._inner = flax_module
         self._late = {name: dict(tree) for name, tree in sorted(late.items())}
 
-    # What the module without its late state answers.
-
     @property
-    def module(self) -> Any:
-        """The user's module object."""
-        return self._inner.module
-
-    @property
-    def origin(self) -> Any:
-        """The user's module object, or what makes it."""
-        return self._inner.origin
-
-    @property
-    def draws_itself(self) -> bool:
-        """Whether it is a layer of Flax with streams of its own."""
-        return self._inner.draws_itself
-
-    @property
-    def class_name(self) -> str:
-        """The name of its class, for messages."""
-        return self._inner.class_name
-
-    @property
-    def has_modes(self) -> bool:
-        """Whether the mode is set on the module itself, so that calls differ in it (A2)."""
-        return self._inner.has_modes
-
-    @property
-    def has_own_variables(self) -> bool:
-        """Whether its variables are its own, whatever it is called with and given (B4)."""
-        return self._inner.has_own_variables
-
-    @property
-    def valueless(self) -> frozenset[Path]:
-        """Paths of variables that it describes only, so that init makes no values of them (B4)."""
-        return self._inner.valueless
-
-    def is_mode(self, name: str) -> bool:
-        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
-        return self._inner.is_mode(name)
-
-    def default_role(self, collection: str) -> Role | None:
-        """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
-        return self._inner.default_role(collection)
-
-    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
-        """Returns a method as a name, or a function that takes the module first (A3)."""
-        return self._inner.resolve_method(method)
-
-    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
-        """Returns the signature of a method without the module argument."""
-        return self._inner.signature(method)
-
-    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
-        """Tells whether the module's own configuration already decides an argument (A2)."""
-        return self._inner.decides_argument(name, method)
-
-    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
-        """Returns the keyword arguments that a partial method has a value for already (A2)."""
-        return self._inner.fixed_keywords(method)
-
-    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
-        """Returns the streams that it may be given whether it draws from them or not (R1)."""
-        return self._inner.offered_streams(init=init)
+    def facts(self) -> ModuleFacts:
+        """What the user's module is: its late state changes nothing in that."""
+        return self._inner.facts
 
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
@@ -166,6 +106,11 @@ class LazyStateModule:
     def call_context(self) -> tuple[Any, ...] | None:
         """Returns the ambient settings that change a call, None if they cannot be a key (A6)."""
         return self._inner.call_context()
+
+    def extended_by(self, run: Callable[[], Result]) -> tuple[Result, LazyStateModule]:
+        """Returns the result of calls, and the module that runs on the state that they made."""
+        result, inner = self._inner.extended_by(run)
+        return result, self if inner is self._inner else LazyStateModule(inner, self._late)
 
     # Variables: as they are stored, and as the module knows them.
 
@@ -182,8 +127,9 @@ class LazyStateModule:
             if not isinstance(found, Mapping) or subtract_tree(late, found) == late:
                 continue
             if missing := subtract_tree(late, found):
+                title = f"Module {self.facts.class_name}"
                 raise MatchVariablesError(
-                    f"Module {self.class_name} does not take a part of its late state {name!r}.",
+                    f"{title} does not take a part of its late state {name!r}.",
                     expected=f"all that an application makes in {name!r}, or nothing",
                     found=f"nothing for {', '.join(missing)}",
                     fix="Give the whole collection.",
@@ -191,10 +137,6 @@ class LazyStateModule:
                 )
             tree[name] = {**found, MADE: jnp.asarray(True)}
         return tree
-
-    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
-        """Returns the mesh axes that partition metadata names for variables, by path (B5)."""
-        return self._inner.axis_names(variables)
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns the module with variables as raw `apply` takes them."""
@@ -298,7 +240,7 @@ class LazyStateModule:
             if len(ended) < len(subsets):
                 raise  # the module's own
             raise BuildModuleError(
-                f"Module {self.class_name} returns something else once its state is made.",
+                f"Module {self.facts.class_name} returns something else once its state is made.",
                 expected="outputs of one structure, shape and dtype",
                 found=str(error),
                 fix="Return the same form of outputs in every call.",
@@ -308,7 +250,7 @@ class LazyStateModule:
 
     def _partly_made(self, name: str, missing: Mapping[str, Any]) -> BuildModuleError:
         return BuildModuleError(
-            f"Module {self.class_name} makes only a part of {name!r} in this call.",
+            f"Module {self.facts.class_name} makes only a part of {name!r} in this call.",
             expected="state that an application makes at once",
             found=f"nothing for {', '.join(missing)}",
             fix="Create these variables at init, or put them into a collection of their own.",

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
@@ -20,6 +20,8 @@ from flaxlayer_core.trees.collections import Role, normalize_variables
 from flaxlayer_core.trees.paths import Path, flatten_with_paths
 
 __all__ = ["LinenModule"]
+
+Result = TypeVar("Result")
 
 
 class LinenModule:
@@ -51,6 +53,11 @@ class LinenModule:
         self._origin = module if origin is None else origin
         find = functools.partial(_find_attribute, module)
         self._methods = PublicMethods(type(module), nn.Module, find, applied=True)
+
+    @property
+    def facts(self) -> LinenModule:
+        """Itself."""
+        return self
 
     @property
     def module(self) -> nn.Module:
@@ -174,6 +181,10 @@ class LinenModule:
         """Returns None: `has_rng` tells a module which streams it was given."""
         del init
 
+    def extended_by(self, run: Callable[[], Result]) -> tuple[Result, LinenModule]:
+        """Returns the result and itself: variables say all that calls made."""
+        return run(), self
+
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return record_streams()
@@ -182,7 +193,8 @@ class LinenModule:
         """Returns the logical axis rules; None under method interceptors (A6)."""
         if interceptors_active():
             return None
-        return tuple(tuple(rule) for rule in nn.get_logical_axis_rules())
+        rules = nn.get_logical_axis_rules()
+        return tuple(map(tuple, rules)) if rules else ()
 
 
 # Arguments of `Module.init` and `Module.apply` themselves.

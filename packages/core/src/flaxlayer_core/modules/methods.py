@@ -18,6 +18,7 @@ from flaxlayer_core.modules.method_forms import (
     unbound,
     without_module,
 )
+from flaxlayer_core.modules.method_names import has_attribute, is_public_name, may_name_method
 
 __all__ = ["PublicMethods"]
 
@@ -29,8 +30,7 @@ class PublicMethods:
 
     Args:
         cls: The class of the module.
-        base: The class of Flax that modules derive from: what it defines and Flax itself calls,
-            such as `setup`, is no method of the user's, overridden or not.
+        base: The class of Flax that modules derive from.
         find: Returns what a module has under a name that is no method of its class, None if it has
             nothing.
         applied: Whether methods are handed to `Module.apply`, which passes the module to whatever
@@ -48,14 +48,12 @@ class PublicMethods:
 
     def __init__(self, cls: type, base: type, find: Callable[[str], Any], *, applied: bool) -> None:
         self._cls, self._base, self._find, self._applied = cls, base, find, applied
-        self._of_flax = set(dir(base)) - {"__call__"}
         self._submodules: dict[str, Any] = {}
 
     @property
     def names(self) -> list[str]:
         """The public names of the class, in order."""
-        public = (name for name in dir(self._cls) if name == "__call__" or name[0] != "_")
-        return sorted(filter(self._is_method, public))
+        return sorted(filter(self._is_method, filter(is_public_name, dir(self._cls))))
 
     def resolve(self, method: Any) -> str | Callable[..., Any]:
         """Returns a method as a name, or a function that takes the module first (A3).
@@ -124,11 +122,9 @@ class PublicMethods:
         return not self._applied and (unbound or not hasattr(type(static), "__get__"))
 
     def _is_method(self, name: str) -> bool:
-        # The default of a field may be a function, and is no method.
-        fields = set(getattr(self._cls, "__dataclass_fields__", {}))
-        static = self._static(name)
-        if name in fields or name in self._of_flax or (name[:2] == "__" and name != "__call__"):
+        if not may_name_method(self._cls, self._base, name):
             return False
+        static = self._static(name)
         if isinstance(static, staticmethod | classmethod):
             return not self._applied or takes_more(getattr(self._cls, name))
         return isinstance(static, _ON_INSTANCES) or (
@@ -141,7 +137,7 @@ class PublicMethods:
         raise self._error(repr(name))
 
     def _is_submodule(self, name: str) -> bool:
-        if not name.isidentifier() or name.startswith("__") or name in self._of_flax:
+        if not name.isidentifier() or name.startswith("__") or has_attribute(self._base, name):
             return False
         if name not in self._submodules:
             found = self._find(name)

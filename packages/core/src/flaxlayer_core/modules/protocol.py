@@ -1,4 +1,8 @@
-"""What the rest of flaxlayer asks of a Flax module, whichever Flax API it is written in."""
+"""What the rest of flaxlayer asks of a Flax module, whichever Flax API it is written in.
+
+Two protocols: what is to be known of a module before it runs, and running it. Neither learns
+anything from a call.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import jax
 
@@ -14,19 +18,17 @@ from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.trees.paths import Path
 
-__all__ = ["NO_MODES", "FlaxModule", "Modes", "Rngs"]
+__all__ = ["NO_MODES", "FlaxModule", "Modes", "ModuleFacts", "Rngs"]
 
 Rngs = Mapping[str, jax.Array]
 Modes = Mapping[str, bool]
 NO_MODES: Modes = MappingProxyType({})
 
+Result = TypeVar("Result")
 
-class FlaxModule(Protocol):
-    """A module behind pure functions of its variables.
 
-    `LinenModule` is the implementation for `flax.linen`, `NnxModule` the one for `flax.nnx`;
-    `LazyStateModule` stands before a module that makes state when it is applied.
-    """
+class ModuleFacts(Protocol):
+    """What a module is."""
 
     @property
     def module(self) -> Any:
@@ -74,6 +76,34 @@ class FlaxModule(Protocol):
     def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
 
+    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+        """Returns the mesh axes that partition metadata names for variables, by path (B5).
+
+        Args:
+            variables: What is stored: a tree of arrays or `ShapeDtypeStruct`.
+
+        Returns:
+            For each dimension a name, several, or None; only for variables with metadata.
+        """
+
+    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
+        """Returns the streams that it may be given whether it draws from them or not (R1).
+
+        None where a module can ask which it was given, so that these are found one by one.
+        """
+
+
+class FlaxModule(Protocol):
+    """A module behind pure functions of its variables.
+
+    `LinenModule` is the implementation for `flax.linen`, `NnxModule` the one for `flax.nnx`;
+    `LazyStateModule` stands before a module that makes state when it is applied.
+    """
+
+    @property
+    def facts(self) -> ModuleFacts:
+        """What the user's module is."""
+
     def init(
         self,
         rngs: Rngs,
@@ -104,23 +134,17 @@ class FlaxModule(Protocol):
     def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """Returns a tree of the module's, or a part of one, as it is stored (B4, W2)."""
 
-    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
-        """Returns the mesh axes that partition metadata names for variables, by path (B5).
-
-        Args:
-            variables: What is stored: a tree of arrays or `ShapeDtypeStruct`.
-
-        Returns:
-            For each dimension a name, several, or None; only for variables with metadata.
-        """
-
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns the module with variables in the form that it takes itself."""
 
-    def offered_streams(self, *, init: bool) -> tuple[str, ...] | None:
-        """Returns the streams that it may be given whether it draws from them or not (R1).
+    def extended_by(self, run: Callable[[], Result]) -> tuple[Result, FlaxModule]:
+        """Returns the result of calls, and the module that runs on the state that they made.
 
-        None where a module can ask which it was given, so that these are found one by one.
+        Args:
+            run: Applies this module.
+
+        Returns:
+            The result, and the module itself if calls make nothing that it does not know.
         """
 
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.modules.key_arguments import KeyArgument, find_key_arguments
-from flaxlayer_core.modules.protocol import FlaxModule
+from flaxlayer_core.modules.protocol import ModuleFacts
 
 __all__ = ["AUTO_MASK", "NEGATED_FLAGS", "TRAINING_FLAGS", "MethodSignature"]
 
@@ -57,7 +57,7 @@ class MethodSignature:
     @classmethod
     def from_method(
         cls,
-        flax_module: FlaxModule,
+        facts: ModuleFacts,
         method: Any,
         *,
         training_arg: str | None = None,
@@ -67,7 +67,7 @@ class MethodSignature:
         """Inspects a method of a module.
 
         Args:
-            flax_module: The module behind core's protocol.
+            facts: What the module is.
             method: None, a name, a bound or unbound method, or a function `f(module, ...)`.
             training_arg: The argument that takes the training flag, `"~name"` for its negation;
                 None to find it by the names that are customary in Flax.
@@ -93,11 +93,11 @@ class MethodSignature:
 
         ```
         """
-        resolved = flax_module.resolve_method(method)
-        signature = flax_module.signature(resolved)
+        resolved = facts.resolve_method(method)
+        signature = facts.signature(resolved)
         name = resolved if isinstance(resolved, str) else getattr(resolved, "__name__", "method")
-        title = f"{flax_module.class_name}.{name}"
-        fixed = flax_module.fixed_keywords(resolved)
+        title = f"{facts.class_name}.{name}"
+        fixed = facts.fixed_keywords(resolved)
         takes, named = mask_arg is not None, mask_arg not in (None, AUTO_MASK)
         if named:
             _check_argument(signature, "mask_arg", mask_arg, title)
@@ -108,13 +108,13 @@ class MethodSignature:
             argument
             for argument in find_key_arguments(signature, rng_args)
             if argument.name not in fixed
-            and (argument.required or argument.name in rng_args or not flax_module.draws_itself)
+            and (argument.required or argument.name in rng_args or not facts.draws_itself)
         )
         if training_arg is None:
-            flags = _customary_flags(flax_module, signature, resolved)
+            flags = _customary_flags(facts, signature, resolved)
             return make(flags, mask_arg, title, keys=keys)
         flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
-        if flag[0] not in signature.parameters and flax_module.is_mode(flag[0]):
+        if flag[0] not in signature.parameters and facts.is_mode(flag[0]):
             return make((), mask_arg, title, flag, keys)
         _check_argument(signature, "training_arg", training_arg, title)
         return make((flag,), mask_arg, title, keys=keys)
@@ -235,15 +235,15 @@ class MethodSignature:
 
 
 def _customary_flags(
-    flax_module: FlaxModule, signature: inspect.Signature, method: str | Callable[..., Any]
+    facts: ModuleFacts, signature: inspect.Signature, method: str | Callable[..., Any]
 ) -> tuple[tuple[str, bool], ...]:
     found = []
-    decided = flax_module.fixed_keywords(method)
+    decided = facts.fixed_keywords(method)
     for name in (*TRAINING_FLAGS, *NEGATED_FLAGS):
         parameter = signature.parameters.get(name)
         if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY or name in decided:
             continue
-        if parameter.default is None and flax_module.decides_argument(name, method):
+        if parameter.default is None and facts.decides_argument(name, method):
             continue
         found.append((name, name in NEGATED_FLAGS))
     return tuple(found)

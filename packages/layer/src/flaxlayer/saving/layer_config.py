@@ -129,7 +129,7 @@ def encode_layer(
         hosted: What it hosts.
         given_form: The form of the variables that were given, None where none were.
     """
-    settings, origin = hosted.settings, hosted.flax_module.origin
+    settings, origin = hosted.settings, hosted.flax_module.facts.origin
     return {
         "module": carry(
             layer,

@@ -210,7 +210,7 @@ class _Search:
         kwargs = add_masks(self.call.method, args, kwargs, uses, masks)
         # What inference never looks at, training may: the mask of a norm.
         method = self.call.method
-        flagged = bool(method.flags or method.attribute or self.call.flax_module.has_modes)
+        flagged = bool(method.flags or method.attribute or self.call.flax_module.facts.has_modes)
         modes = (False, True) if self.slots and flagged else (False,)
         return outputs_at(self.call, args, kwargs, variables, modes, self.question.streams)
 

@@ -105,7 +105,7 @@ def _apply(call: ModuleCall, variables: Any, rngs: Any, arrays: Any, modes: Sequ
 
 
 def _streams(call: ModuleCall, *, init: bool) -> tuple[str, ...]:
-    offered = call.flax_module.offered_streams(init=init)
+    offered = call.flax_module.facts.offered_streams(init=init)
     if offered is not None and (init or not call.method.keys):
         return offered
     # Flax takes `params`, or `default`, for a stream that is not there.

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,8 +177,7 @@ class GraphForm:
         """
         kept = [v for v in self.variables if v.is_rng or all(p in paths for p in v.paths)]
         names = {variable.path for variable in kept}
-        nothing = jax.ShapeDtypeStruct((), jnp.uint8)
-        module = self.merge(dict.fromkeys(self.paths, nothing), {})
+        module = self._without_arrays()
 
         def leaves_out(path: Sequence[Any], variable: Any) -> bool:
             parts = [part for key in path for part in (key if isinstance(key, tuple) else (key,))]
@@ -178,6 +185,23 @@ class GraphForm:
 
         nnx.pop(module, leaves_out)
         return GraphForm.from_module(module)[0]
+
+    def joined(self, other: GraphForm) -> GraphForm:
+        """Returns the form of the same module with what another form has and this has not.
+
+        Args:
+            other: The form after other calls.
+        """
+        module, source = self._without_arrays(), other._without_arrays()
+        places = dict(nnx.iter_graph(module))
+        for path, node in sorted(nnx.iter_graph(source), key=lambda entry: len(entry[0])):
+            if path not in places and path[:-1] in places:
+                _put_into(places[path[:-1]], path[-1], node)
+        return GraphForm.from_module(module)[0]
+
+    def _without_arrays(self) -> Any:
+        nothing = jax.ShapeDtypeStruct((), jnp.uint8)
+        return self.merge(dict.fromkeys(self.paths, nothing), {})
 
     def nest(
         self, values: Mapping[Path, Any], variables: Iterable[GraphVariable]
@@ -219,6 +243,15 @@ class GraphForm:
             for path in variable.paths
         ]
         return nnx.merge(self.graphdef, jax.tree_util.tree_unflatten(self.treedef, arrays))
+
+
+def _put_into(parent: Any, name: Any, node: Any) -> None:
+    if isinstance(parent, MutableMapping):
+        parent[name] = node
+    elif isinstance(parent, MutableSequence):
+        parent.append(node)
+    else:
+        setattr(parent, name, node)
 
 
 def _is_variable(value: Any) -> bool:

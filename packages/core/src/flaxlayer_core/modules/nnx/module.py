@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import inspect
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-import flax
 import jax
 from flax import nnx
 from flax.core.scope import in_filter
@@ -16,26 +15,15 @@ from flax.errors import ModifyScopeVariableError
 
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.compat.private_nnx import quiet_sow, variable_value
-from flaxlayer_core.errors import AcceptModuleError, BuildModuleError
-from flaxlayer_core.modules.methods import PublicMethods
+from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.modules.nnx.call_streams import CallStreams, use_fast_counts
-from flaxlayer_core.modules.nnx.graph import (
-    GraphForm,
-    GraphVariable,
-    placeholder,
-    rng_streams,
-    role_of,
-)
-from flaxlayer_core.modules.nnx.mode_attributes import has_mode, set_modes
-from flaxlayer_core.modules.nnx.nnx_factories import (
-    abstract_module,
-    call_factory,
-    class_of,
-    init_streams,
-)
+from flaxlayer_core.modules.nnx.facts import NnxFacts
+from flaxlayer_core.modules.nnx.graph import GraphForm, GraphVariable, placeholder, rng_streams
+from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms
+from flaxlayer_core.modules.nnx.mode_attributes import set_modes
+from flaxlayer_core.modules.nnx.nnx_factories import call_factory
 from flaxlayer_core.modules.nnx.state_trees import by_collection
 from flaxlayer_core.modules.protocol import NO_MODES, Modes, Rngs
-from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.trees.matching import is_form
 from flaxlayer_core.trees.paths import Path, flatten_with_paths
 
@@ -45,8 +33,10 @@ _record: contextvars.ContextVar[StreamRecord | None] = contextvars.ContextVar(
     "flaxlayer_nnx_record", default=None
 )
 
+Result = TypeVar("Result")
 
-class NnxModule:
+
+class NnxModule(NnxFacts):
     """A `flax.nnx` module behind `flaxlayer_core.modules.protocol.FlaxModule`.
 
     A module that exists keeps its own initial values. A class, or a `functools.partial` of one or
@@ -73,92 +63,10 @@ class NnxModule:
     ```
     """
 
-    def __init__(self, module: Any, *, origin: Any = None) -> None:
-        _refuse_old_flax()
-        self._module = module
-        self._origin = module if origin is None else origin
-        self._exists = isinstance(module, nnx.Module)
-        self._class = type(module) if self._exists else class_of(module)
-        find = self._find_attribute
-        self._methods = PublicMethods(self._class, nnx.Module, find, applied=False)
-        self._forms: dict[frozenset[Path], GraphForm] = {}
-        self._values: dict[Path, Any] = {}
-        if self._exists:
-            self._values = self._take_apart(module)
-
-    def _take_apart(self, module: nnx.Module) -> dict[Path, Any]:
-        form, values = GraphForm.from_module(module)
-        self._forms.setdefault(form.paths, form)
-        return values
-
     @property
-    def module(self) -> Any:
-        """The user's module object, or what makes one."""
-        return self._module
-
-    @property
-    def origin(self) -> Any:
-        """The user's module object, or what makes it."""
-        return self._origin
-
-    @property
-    def draws_itself(self) -> bool:
-        """Whether it is a layer of Flax with streams of its own, which arguments replace (R5)."""
-        of_flax = self._class.__module__.startswith("flax.")
-        return of_flax and (not self._exists or bool(self.offered_streams(init=False)))
-
-    @property
-    def class_name(self) -> str:
-        """The name of its class, for messages."""
-        return self._class.__name__
-
-    @property
-    def has_modes(self) -> bool:
-        """True: attributes of the module tell training from inference (A2)."""
-        return True
-
-    @property
-    def has_own_variables(self) -> bool:
-        """True: they are attributes."""
-        return True
-
-    @property
-    def valueless(self) -> frozenset[Path]:
-        """Paths of an abstract object, as `nnx.eval_shape` makes it."""
-        return frozenset(p for p, leaf in self._values.items() if is_form(leaf))
-
-    def is_mode(self, name: str) -> bool:
-        """Tells whether an attribute of the module may be set to tell the mode (A2)."""
-        return has_mode(self._module if self._exists else abstract_module(self._module), name)
-
-    def default_role(self, collection: str) -> Role | None:
-        """Returns the role of a collection by the type of its variables, None if it has none."""
-        for form in list(self._forms.values()):
-            for variable in form.variables:
-                if variable.path[0] == collection and variable.variable_type is not None:
-                    return role_of(variable.variable_type)
-        return None
-
-    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
-        """Returns a method as a name or a function, as `PublicMethods.resolve` does (A3)."""
-        return self._methods.resolve(method)
-
-    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
-        """Returns the signature of a method without the module argument."""
-        return self._methods.signature(method)
-
-    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
-        """Returns False: Keras's flag decides, in whatever mode the module was handed over (A2)."""
-        del name, method
-        return False
-
-    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
-        """Returns the keyword arguments that a partial method has a value for already (A2)."""
-        return self._methods.fixed_keywords(method)
-
-    def _find_attribute(self, name: str) -> Any:
-        module = self._module if self._exists else abstract_module(self._module)
-        return getattr(module, name, None)
+    def facts(self) -> NnxFacts:
+        """Itself."""
+        return self
 
     def init(
         self,
@@ -171,24 +79,15 @@ class NnxModule:
     ) -> dict[str, Any]:
         """Returns the variables of the module, or of one made with these keys (B2)."""
         del args, kwargs, method, modes  # an nnx module knows its shapes by itself
-        values, keys = self._values, dict[str, Any](rngs)
+        form, values = self._forms.first, self._values
         if not self._exists:
-            values = self._take_apart(call_factory(self._module, keys))
-        # The first: that of the module before a call has made anything.
-        form = next(iter(self._forms.values()))
+            form, values = GraphForm.from_module(call_factory(self._module, rngs))
         # An abstract object has forms in the places of values.
         values = {path: placeholder(v) if is_form(v) else v for path, v in values.items()}
         record = _record.get()
         if record is not None:
             record.drawn.update(rngs)
         return form.nest(values, (v for v in form.variables if not v.is_rng))
-
-    def offered_streams(self, *, init: bool) -> tuple[str, ...]:
-        """Returns the streams that it may be given, drawn from or not (R1)."""
-        if init:
-            return () if self._exists else init_streams(self._module)
-        variables = (v for form in list(self._forms.values()) for v in form.variables)
-        return tuple(sorted({v.stream for v in variables if v.stream is not None}))
 
     def apply(
         self,
@@ -219,10 +118,7 @@ class NnxModule:
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
     def _merge(self, values: Mapping[Path, Any]) -> Any:
-        paths = frozenset(values)
-        if paths not in self._forms:
-            self._forms[paths] = self._first_form().without(paths)
-        form = self._forms[paths]
+        form = self._forms.fitting(frozenset(values))
         own = {path: value for path, value in self._values.items() if not is_form(value)}
         return form.merge(values, own)
 
@@ -232,7 +128,7 @@ class NnxModule:
         form, after = GraphForm.from_module(module)
         if form.paths == frozenset(before) and form.graphdef != graph:
             raise self._changed_graph()
-        self._forms.setdefault(form.paths, form)
+        note_form(form)
         kept = []
         for variable in form.variables:
             if variable.is_rng:
@@ -266,18 +162,7 @@ class NnxModule:
 
     def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """Returns a tree, or the state of a module, as it is stored (B4)."""
-        return by_collection(raw, self._first_form)
-
-    def _first_form(self) -> GraphForm:
-        # That of the module before a call has made anything.
-        form = next(iter(self._forms.values()), None)
-        return form or GraphForm.from_module(abstract_module(self._module))[0]
-
-    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
-        """Returns the mesh axes that metadata of the module's variables names, by path (B5)."""
-        del variables  # the graph knows
-        form = next(iter(self._forms.values()))
-        return {p: v.axes for v in form.variables if v.axes is not None for p in v.paths}
+        return by_collection(raw, lambda: self._forms.first)
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """Returns a new module with these variables, in the modes of the user's own (W2).
@@ -288,6 +173,17 @@ class NnxModule:
         module = self._merge(dict(flatten_with_paths(dict(variables))[0]))
         use_fast_counts(rng_streams(module), quickly=False)
         return module
+
+    def extended_by(self, run: Callable[[], Result]) -> tuple[Result, NnxModule]:
+        """Returns the result of calls, and the module that runs on the state that they made."""
+        with recorded_forms() as made:
+            result = run()
+        forms = self._forms.extended(made)
+        if forms is self._forms:
+            return result, self
+        extended = copy.copy(self)
+        extended._forms = forms
+        return result, extended
 
     @contextlib.contextmanager
     def record_streams(self) -> Iterator[StreamRecord]:
@@ -302,16 +198,6 @@ class NnxModule:
     def call_context(self) -> tuple[Any, ...] | None:
         """Returns nothing: no ambient setting of nnx changes a call."""
         return ()
-
-
-def _refuse_old_flax() -> None:
-    if not hasattr(nnx, "data"):
-        raise AcceptModuleError(
-            "FlaxLayer cannot take an nnx module with this version of Flax.",
-            expected="flax >= 0.11",
-            found=f"flax {flax.__version__}",
-            fix="pip install 'flax>=0.11'",
-        )
 
 
 def _note_draws(drawn: set[str], rngs: Rngs) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 from jax import export
 
-from flaxlayer_core import ArraySpec, NoSizeFitsError, first_that_fits
+from flaxlayer_core import ArraySpec, NoSizeFitsError, first_that_fits, symbolic_arrays
 
 __all__ = ["first_form", "symbolic_forms", "tied_axes"]
 
@@ -47,17 +47,15 @@ def symbolic_forms(specs: Sequence[ArraySpec]) -> Iterator[list[jax.ShapeDtypeSt
 
     ```
     """
-    if not any(spec.unknown_axes for spec in specs):
-        yield [_struct(spec, spec.shape) for spec in specs]
-        return
+    places = [(place, axis) for place, spec in enumerate(specs) for axis in spec.unknown_axes]
     seen = set()
-    for minimum in _MINIMA:
+    for minimum in _MINIMA if places else (1,):
         for naming in _NAMINGS:
-            names = [_names(spec, position, naming) for position, spec in enumerate(specs)]
-            key = (minimum, tuple(map(_canonical(), names)))
+            names = [naming(*place) for place in places]
+            key = (minimum, tuple(map(names.index, names)))
             if key not in seen:
                 seen.add(key)
-                yield _form(specs, names, minimum)
+                yield symbolic_arrays(specs, naming, minimum)
 
 
 def tied_axes(form: Sequence[jax.ShapeDtypeStruct]) -> list[list[tuple[int, int]]]:
@@ -108,32 +106,3 @@ def first_form(
             raise
         failure = error.first
     raise failure
-
-
-def _names(spec: ArraySpec, position: int, naming: Callable[[int, int], str]) -> tuple[str, ...]:
-    return tuple(naming(position, axis) for axis in spec.unknown_axes)
-
-
-def _canonical() -> Callable[[tuple[str, ...]], tuple[int, ...]]:
-    numbers: dict[str, int] = {}
-    return lambda names: tuple(numbers.setdefault(name, len(numbers)) for name in names)
-
-
-def _form(
-    specs: Sequence[ArraySpec], names: Sequence[tuple[str, ...]], minimum: int
-) -> list[jax.ShapeDtypeStruct]:
-    unique = list(dict.fromkeys(name for each in names for name in each))
-    bounds = [f"{name} >= {minimum}" for name in unique] if minimum > 1 else []
-    dims = export.symbolic_shape(f"({', '.join(unique)},)", constraints=bounds)
-    symbols = dict(zip(unique, dims, strict=True))
-    form = []
-    for spec, own in zip(specs, names, strict=True):
-        shape: list[Any] = list(spec.shape)
-        for axis, name in zip(spec.unknown_axes, own, strict=True):
-            shape[axis] = symbols[name]
-        form.append(_struct(spec, shape))
-    return form
-
-
-def _struct(spec: ArraySpec, shape: Sequence[Any]) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(tuple(shape), spec.dtype, weak_type=spec.weak)
