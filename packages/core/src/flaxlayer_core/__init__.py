@@ -5,7 +5,8 @@ it out by abstract evaluation, derives random keys, completes the arguments of c
 module's configuration into JSON and back. Laws are those of the specification: C, R, A, B, S.
 """
 
-from flaxlayer_core.compat.private_jax import dce, prng_impl, trace_state_clean
+from flaxlayer_core.compat.private_jax import prng_impl, trace_state_clean
+from flaxlayer_core.compat.private_jaxprs import dce
 from flaxlayer_core.compat.private_nnx import variable_value
 from flaxlayer_core.config.coding import decode_module, decode_value, encode_module, encode_value
 from flaxlayer_core.config.implicit_registration import remember

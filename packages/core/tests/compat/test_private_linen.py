@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.extend
 import pytest
+from flax.core import DenyList
 from flax.core.scope import Scope
 from flax.errors import InvalidRngError
 
@@ -128,3 +129,25 @@ def test_a_descriptor_of_a_class_is_what_the_user_wrote(descriptor):
 
     assert private_linen.wrapped_descriptor(vars(Module)["held"]) is written
     assert private_linen.wrapped_descriptor(3) == 3
+
+
+@pytest.mark.law("C3")
+def test_a_filter_tells_whether_it_holds_a_collection():
+    held = [True, "params", ["params"], DenyList("cache")]
+    assert all(private_linen.in_filter(each, "params") for each in held)
+    left_out = [False, "cache", ["cache"], DenyList("params")]
+    assert not any(private_linen.in_filter(each, "params") for each in left_out)
+
+
+@pytest.mark.law("B5")
+def test_logical_axes_go_to_mesh_axes_by_rules():
+    found = private_linen.logical_to_mesh_axes(("embed", None), (("embed", "model"),))
+    assert tuple(found) == ("model", None)
+
+
+@pytest.mark.law("S2")
+def test_flax_sets_these_attributes_of_a_class_anew():
+    class Plain(nn.Module):
+        pass
+
+    assert private_linen.MODULE_ATTRIBUTES & vars(Plain).keys()

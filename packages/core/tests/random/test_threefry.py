@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaxlayer_core import init_rngs
-from flaxlayer_core.random.threefry import fold_in, is_threefry, key_of_seed
+from flaxlayer_core.compat.private_jax import is_threefry
+from flaxlayer_core.random.threefry import fold_in, key_of_seed
 
 WORDS = st.integers(0, 2**32 - 1)
 

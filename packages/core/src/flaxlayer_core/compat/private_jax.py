@@ -4,13 +4,12 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py)
 
 - `jax._src.core.trace_state_clean`: JAX has no public question for "is a trace under way?". A
   layer must not run its compiled function, nor assign state, inside one (A6).
-- `jax.interpreters.partial_eval.dce_jaxpr`: JAX has no documented way to cut a traced function down
-  to what some of its outputs need; initial values need the initialisers of an init alone (B2).
 - `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
   its compiled functions do not count as context (R3).
+- the dtype of keys prints as `key<fry>` for the default implementation: JAX names the
+  implementation of a key, and not that of a dtype (R2).
+- JAX asks any object that it is handed for these attributes, to see whether it is an array (R5).
 - `jax.random.key_impl` returns an object in JAX 0.4.34 whose only name is in `_impl.name` (C6).
-- `Jaxpr.replace`: JAX has no public way to make a program of one operation of another; until 0.5
-  the names of arguments and results that it keeps for debugging must be dropped with them (B2).
 - `jax._src.core.EvalTrace.process_primitive` and `jax._src.pjit._pjit_call_impl_python` are
   replaced for the time of one evaluation, in which a module of a file that cannot be traced runs
   one operation, or one compiled function, after the other: JAX has no hook before it compiles one,
@@ -21,23 +20,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 from jax._src import core as jax_core
 from jax._src import pjit as jax_pjit
 from jax.extend import core as extend_core
-from jax.interpreters import partial_eval
 
 __all__ = [
+    "ASKED_OF_ANY",
     "before_operations",
-    "dce",
-    "jaxpr_of_equation",
+    "is_threefry",
     "key_impl",
     "prng_impl",
     "trace_state_clean",
 ]
+
+ASKED_OF_ANY = frozenset({"aval", "dtype", "ndim", "shape", "sharding", "weak_type"})
 
 _patch_lock = threading.RLock()
 
@@ -58,12 +58,24 @@ def prng_impl() -> str:
     return str(jax.config.jax_default_prng_impl)  # type: ignore[attr-defined]
 
 
-def jaxpr_of_equation(jaxpr: Any, equation: Any, inputs: list[Any]) -> Any:
-    """Returns the program of one operation of a program, with these of its variables as inputs."""
-    changes = {"constvars": [], "invars": inputs, "outvars": equation.outvars, "eqns": [equation]}
-    if jax.__version_info__ < (0, 5):
-        changes["debug_info"] = None
-    return jaxpr.replace(**changes)
+def is_threefry(dtype: object) -> bool:
+    """Tells whether a dtype is that of keys of JAX's default implementation.
+
+    Args:
+        dtype: Any dtype.
+
+    Returns:
+        True for the dtype of `jax.random.key(0, impl="threefry2x32")`.
+
+    Example:
+
+    ```python
+    >>> is_threefry(jax.random.key(0).dtype), is_threefry(jax.random.key(0, impl="rbg").dtype)
+    (True, False)
+
+    ```
+    """
+    return str(dtype) == "key<fry>"
 
 
 @contextlib.contextmanager
@@ -117,20 +129,3 @@ def _looking_at_programs(run: Callable[..., Any]) -> Callable[..., Any]:
         return run(*args, **params)
 
     return looking
-
-
-def dce(
-    traced: extend_core.ClosedJaxpr, wanted: Sequence[bool] | None = None
-) -> tuple[extend_core.ClosedJaxpr, list[bool]]:
-    """Cuts a traced function down to what its results need.
-
-    Args:
-        traced: The traced function.
-        wanted: Which of its results to keep, None for all.
-
-    Returns:
-        The function of the arguments that are needed, and which those are.
-    """
-    needed = [True] * len(traced.jaxpr.outvars) if wanted is None else list(wanted)
-    jaxpr, used = partial_eval.dce_jaxpr(traced.jaxpr, needed)
-    return extend_core.ClosedJaxpr(jaxpr, traced.consts), list(used)

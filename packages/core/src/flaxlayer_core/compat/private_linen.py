@@ -9,6 +9,11 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_linen.p
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1).
+- `flax.core.scope.in_filter`: Flax does not export what tells whether a `mutable` filter holds a
+  collection, which may be a bool, a name, a sequence or a `DenyList` (C3).
+- `flax.linen.spmd.logical_to_mesh_axes`: `flax.linen` has it, but does not declare it (B5).
+- `parent`, `scope`, `_state` and `_parent_ref`: what Flax sets anew on every module class, so that
+  it tells nothing about the definition (S2).
 """
 
 from __future__ import annotations
@@ -19,10 +24,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from flax.core.scope import Scope
+from flax.core.scope import Scope, in_filter
 from flax.linen import module as linen_module
+from flax.linen.spmd import logical_to_mesh_axes
 
-__all__ = ["StreamRecord", "interceptors_active", "record_streams", "wrapped_descriptor"]
+__all__ = [
+    "MODULE_ATTRIBUTES",
+    "StreamRecord",
+    "in_filter",
+    "interceptors_active",
+    "logical_to_mesh_axes",
+    "record_streams",
+    "wrapped_descriptor",
+]
+
+MODULE_ATTRIBUTES = frozenset({"parent", "scope", "_state", "_parent_ref"})
 
 
 def interceptors_active() -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
-    "closure_variables",
     "is_enum_class",
-    "is_lifted_class",
     "is_module_class",
     "is_named_function",
     "is_namedtuple_class",
@@ -24,19 +22,17 @@ import functools
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from types import BuiltinFunctionType, CellType, FunctionType, MappingProxyType, MethodType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 from flax import nnx
-from flax.linen import transforms
 
+from flaxlayer_core.compat.private_closures import closure_variables
+from flaxlayer_core.compat.private_linen import MODULE_ATTRIBUTES
 from flaxlayer_core.modules.method_names import is_public_name, may_name_method
-
-# Set anew by Flax on every module class, so it tells nothing about the definition.
-_FLAX_ATTRIBUTES = frozenset({"parent", "scope", "_state", "_parent_ref"})
 
 
 def is_module_class(value: object) -> bool:
@@ -47,11 +43,6 @@ def is_module_class(value: object) -> bool:
 def is_nnx_class(value: object) -> bool:
     """Whether `value` is an nnx module class."""
     return isinstance(value, type) and issubclass(value, nnx.Module)
-
-
-def is_lifted_class(value: object) -> bool:
-    """Whether a lifted transform made `value`: its name leaves the transform's arguments out."""
-    return is_module_class(value) and getattr(value, "__module__", None) == transforms.__name__
 
 
 def is_record_class(value: object) -> bool:
@@ -201,19 +192,6 @@ class _Comparison:
             return False
 
 
-def closure_variables(function: FunctionType) -> dict[str, Any]:
-    """The variables that `function` captured, by name; one not yet assigned is left out."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return {name: cell.cell_contents for name, cell in cells if _is_assigned(cell)}
-
-
-def _is_assigned(cell: CellType) -> bool:
-    try:
-        return cell.cell_contents is cell.cell_contents
-    except ValueError:
-        return False
-
-
 def _field_names(cls: type) -> list[str]:
     return (
         [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
@@ -229,7 +207,7 @@ def _field_defaults(cls: type) -> dict[str, object]:
 
 def _own_attributes(cls: type) -> Iterator[tuple[str, object]]:
     # Without field defaults, which are compared apart, and what dataclass makes.
-    skipped = {*_FLAX_ATTRIBUTES, *_field_names(cls)}
+    skipped = {*MODULE_ATTRIBUTES, *_field_names(cls)}
     for name, value in vars(cls).items():
         plain = inspect.unwrap(value) if isinstance(value, FunctionType) else value
         generated = isinstance(plain, FunctionType) and plain.__code__.co_filename == "<string>"

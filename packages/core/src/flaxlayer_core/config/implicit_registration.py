@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
-from flaxlayer_core.config.definitions import closure_variables, is_lifted_class
+from flaxlayer_core.compat.private_lifts import is_lifted_class, lift_arguments
 from flaxlayer_core.config.kinds.config_dicts import config_dict_items
 from flaxlayer_core.config.kinds.functions import factory_arguments
 from flaxlayer_core.config.limits import Limits
@@ -97,9 +97,4 @@ def _told(value: object) -> Iterable[object]:
 
 def _made_from(cls: type) -> Iterable[object]:
     """The class that a lifted transform was given, and the transform's arguments."""
-    if not is_lifted_class(cls):
-        return ()
-    methods = [function for function in vars(cls).values() if isinstance(function, FunctionType)]
-    held = [closure_variables(function) for function in methods]
-    arguments = [variables.get(key) for variables in held for key in ("trafo_args", "trafo_kwargs")]
-    return (*cls.__bases__, *arguments)
+    return (*cls.__bases__, *lift_arguments(cls)) if is_lifted_class(cls) else ()

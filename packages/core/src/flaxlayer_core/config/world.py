@@ -20,8 +20,8 @@ __all__ = [
 
 from collections.abc import Callable, Iterable, Iterator
 
+from flaxlayer_core.compat.private_lifts import is_lifted_class
 from flaxlayer_core.config.definitions import (
-    is_lifted_class,
     is_named_function,
     is_storable_class,
     latest,

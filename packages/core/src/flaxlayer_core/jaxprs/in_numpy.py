@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from flaxlayer_core.compat.private_jaxprs import plain_operation
+
 __all__ = ["run_in_numpy"]
 
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
@@ -42,16 +44,13 @@ def run_in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
 
     ```
     """
-    name, params = equation.primitive.name, dict(equation.params)
-    made = equation.outvars[0].aval
-    if not isinstance(made.dtype, np.dtype) or params.pop("sharding", None) is not None:
+    name, made = plain_operation(equation), equation.outvars[0].aval
+    if name is None or not isinstance(made.dtype, np.dtype):
         return None
-    if name == "broadcast_in_dim" and np.ndim(inputs[0]) == 0:
-        return np.full(made.shape, inputs[0], made.dtype)
-    if name == "reshape" and params["dimensions"] is None:
+    if name == "broadcast_in_dim":
+        return np.full(made.shape, inputs[0], made.dtype) if np.ndim(inputs[0]) == 0 else None
+    if name == "reshape":
         return np.asarray(inputs[0]).reshape(made.shape)
-    if name not in _ARITHMETIC or any(value is not None for value in params.values()):
-        return None
     arrays = [np.asarray(value) for value in inputs]
     if any(array.dtype != made.dtype for array in arrays):
         return None

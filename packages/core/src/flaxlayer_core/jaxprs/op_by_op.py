@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from flaxlayer_core.compat.private_jax import jaxpr_of_equation
+from flaxlayer_core.compat.private_jax import is_threefry
+from flaxlayer_core.compat.private_jaxprs import folds_into_key, jaxpr_of_equation, jitted_function
 from flaxlayer_core.jaxprs.in_numpy import run_in_numpy
 from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
-from flaxlayer_core.random.threefry import fold_in, is_threefry
+from flaxlayer_core.random.threefry import fold_in
 
 __all__ = ["OpByOpJaxpr"]
 
@@ -50,7 +51,7 @@ class OpByOpJaxpr:
 
     def prepare(self) -> None:
         """Starts to compile the jitted functions of the program, in other threads."""
-        found = dict.fromkeys(map(_jitted, self._traced.jaxpr.eqns))
+        found = dict.fromkeys(map(jitted_function, self._traced.jaxpr.eqns))
         todo = [key for key in found if key is not None and key not in self._compiled]
         if not todo:
             return
@@ -82,7 +83,7 @@ class OpByOpJaxpr:
         return outputs
 
     def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-        function = _jitted(equation)
+        function = jitted_function(equation)
         if function is not None:
             arrays = map(_to_jax, inputs, function.in_avals)
             outputs: Sequence[Any] = self._compiled[function].result()(*arrays)
@@ -129,24 +130,8 @@ class _Programs:
 _PROGRAMS = _Programs(256)
 
 
-def _jitted(equation: Any) -> core.ClosedJaxpr | None:
-    # The function that an operation calls, if that is all that it says.
-    params = equation.params
-    if equation.primitive.name not in ("jit", "pjit") or equation.effects:
-        return None
-    placed = any(
-        isinstance(sharding, jax.sharding.Sharding)
-        for sharding in (*params["in_shardings"], *params["out_shardings"])
-    )
-    # JAX 0.4.34 has no compiler options here.
-    if placed or any(params["donated_invars"]) or params.get("compiler_options_kvs"):
-        return None
-    function: core.ClosedJaxpr = params["jaxpr"]
-    return function
-
-
 def _folds_in(equation: Any) -> bool:
-    if equation.primitive.name != "random_fold_in":
+    if not folds_into_key(equation):
         return False
     key, data = (atom.aval for atom in equation.invars)
     return is_threefry(key.dtype) and key.shape == data.shape == () and data.dtype == np.uint32

@@ -10,7 +10,8 @@ from typing import Any
 
 import jax
 
-from flaxlayer_core.compat.private_jax import before_operations, dce
+from flaxlayer_core.compat.private_jax import before_operations
+from flaxlayer_core.compat.private_jaxprs import dce, inner_jaxprs
 from flaxlayer_core.jaxprs.op_by_op import OpByOpJaxpr
 from flaxlayer_core.shapes import is_symbolic
 from flaxlayer_core.size_bounds import SizeBound, refuse_unaddressable
@@ -161,9 +162,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
         seen.add(id(program))
         for equation in program.eqns:
             yield equation
-            inner = jax.tree_util.tree_leaves(list(equation.params.values()))
-            found = [getattr(each, "jaxpr", each) for each in inner]  # of a closed one
-            pending.extend(each for each in found if hasattr(each, "eqns"))
+            pending.extend(inner_jaxprs(equation))
 
 
 def made_arrays(jaxpr: Any) -> Iterator[Any]:

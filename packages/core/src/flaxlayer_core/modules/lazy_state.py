@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from flax.core.scope import in_filter
 
-from flaxlayer_core.compat.private_linen import StreamRecord
+from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleFacts, Rngs
 from flaxlayer_core.trees.collections import VariableSpec

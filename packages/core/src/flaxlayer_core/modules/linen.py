@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
-from flax.linen.spmd import logical_to_mesh_axes
 
-from flaxlayer_core.compat.private_linen import StreamRecord, interceptors_active, record_streams
+from flaxlayer_core.compat.private_linen import (
+    StreamRecord,
+    interceptors_active,
+    logical_to_mesh_axes,
+    record_streams,
+)
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.methods import PublicMethods
 from flaxlayer_core.modules.protocol import NO_MODES, Modes, Rngs

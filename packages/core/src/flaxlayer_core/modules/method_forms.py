@@ -8,6 +8,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from flaxlayer_core.compat.private_nnx import is_bound_by_hand
+
 __all__ = [
     "fixed_keywords",
     "same_partial",
@@ -44,20 +46,12 @@ def unbound(method: Callable[..., Any], base: type) -> Callable[..., Any]:
         return method
     function, rest = unbound(method.func, base), method.args
     if function is method.func:
-        if not _is_bound_by_hand(method, base):
+        if not is_bound_by_hand(method, base):
             return method
         rest = rest[1:]
     if rest:
         function = functools.partialmethod(function, *rest).__get__(None, object)
     return functools.partial(function, **method.keywords) if method.keywords else function
-
-
-def _is_bound_by_hand(method: functools.partial[Any], base: type) -> bool:
-    # What `nnx.jit` makes of a method binds itself as `functools.partial(method, module)`.
-    if not (method.args and isinstance(method.args[0], base)):
-        return False
-    owner = type(method.args[0])
-    return any(inspect.getattr_static(owner, name) is method.func for name in dir(owner))
 
 
 def same_partial(static: Any, method: Any, base: type) -> bool:

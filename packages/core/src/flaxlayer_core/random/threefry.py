@@ -7,12 +7,10 @@ a program for it first.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
-__all__ = ["fold_in", "is_threefry", "key_of_seed"]
+__all__ = ["fold_in", "key_of_seed"]
 
 _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA
@@ -30,26 +28,6 @@ def _block(key: tuple[int, int], count: tuple[int, int]) -> tuple[int, int]:
         left = (left + schedule[(group + 1) % 3]) & _MASK
         right = (right + schedule[(group + 2) % 3] + group + 1) & _MASK
     return left, right
-
-
-def is_threefry(dtype: Any) -> bool:
-    """Tells whether a dtype is that of keys of JAX's default implementation.
-
-    Args:
-        dtype: Any dtype.
-
-    Returns:
-        True for the dtype of `jax.random.key(0, impl="threefry2x32")`.
-
-    Example:
-
-    ```python
-    >>> is_threefry(jax.random.key(0).dtype), is_threefry(jax.random.key(0, impl="rbg").dtype)
-    (True, False)
-
-    ```
-    """
-    return str(dtype) == "key<fry>"
 
 
 def key_of_seed(seed: int) -> jax.Array:

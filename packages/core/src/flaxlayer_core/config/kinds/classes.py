@@ -7,19 +7,19 @@ __all__ = ["CLASS_KINDS", "GIVEN_CLASS", "decode_class", "encode_class"]
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
-from types import FunctionType, MappingProxyType
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-import flax.linen as nn
-from flax.core import lift
-from flax.linen import transforms
-
+from flaxlayer_core.compat.private_lifts import (
+    TRANSFORMS,
+    LiftedMethod,
+    is_lifted_class,
+    lifted_methods,
+    make_lifted,
+)
 from flaxlayer_core.config import world
 from flaxlayer_core.config.definitions import (
-    closure_variables,
-    is_lifted_class,
     is_module_class,
     public_methods,
     same_definition,
@@ -29,25 +29,6 @@ from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 
 _FIX = "Store it under a name of its own: flaxlayer.register(cls, name='...'), before loading too."
-_TRANSFORMS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        name: vars(lift)[name]
-        for name in (
-            "checkpoint",
-            "fold_rngs",
-            "jit",
-            "map_variables",
-            "remat_scan",
-            "scan",
-            "vmap",
-        )
-        if name in vars(lift)
-    }
-)
-# The method that a transform puts on a class is told by its code, which no other function has.
-_LIFTED_CODE = {
-    vars(cls)["__call__"].__code__ for cls in (nn.vmap(nn.Dense, {}, {}), nn.jit(nn.Dense))
-}
 # Loading twice gives one class, so that equal modules are equal and compile once: for each class
 # those made of it that live, by a digest of the transform and its arguments.
 _made: WeakKeyDictionary[type, WeakValueDictionary[bytes, type]] = WeakKeyDictionary()
@@ -101,13 +82,9 @@ def _is_registered_class(value: object) -> bool:
 
 
 def _encode_lifted(value: type, path: str, walk: Encoder) -> Node:
-    methods = {
-        name: closure_variables(function)
-        for name, function in vars(value).items()
-        if _is_lifted(function)
-    }
-    found = {id(captured["transform"]): captured["transform"] for captured in methods.values()}
-    name = next((name for name, known in _TRANSFORMS.items() if [*found] == [id(known)]), None)
+    methods = lifted_methods(value)
+    found = {id(method.transform) for method in methods.values()}
+    name = next((name for name, known in TRANSFORMS.items() if found == {id(known)}), None)
     if name is None:
         raise cannot_store(
             path, expected="a lifted transform of Flax", found=describe(value), fix=_FIX
@@ -128,27 +105,16 @@ def _digest(node: Node) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _is_lifted(function: object) -> bool:
-    return isinstance(function, FunctionType) and function.__code__ in _LIFTED_CODE
-
-
-def _encode_arguments(captured: dict[str, Any], path: str, walk: Encoder) -> list[Any]:
-    arguments = _given(captured).items()
+def _encode_arguments(method: LiftedMethod, path: str, walk: Encoder) -> list[Any]:
+    arguments = method.arguments.items()
     return [[name, walk.encode(value, f"{path}({name}=)")] for name, value in arguments]
 
 
-def _given(captured: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that a transform was given, by name."""
-    signature = inspect.signature(captured["transform"])
-    bound = signature.bind(None, *captured["trafo_args"], **captured["trafo_kwargs"]).arguments
-    return dict(list(bound.items())[1:])  # the first is the function that is transformed
-
-
 def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:
-    transform = _TRANSFORMS.get(node["transform"]) if isinstance(node["transform"], str) else None
+    transform = TRANSFORMS.get(node["transform"]) if isinstance(node["transform"], str) else None
     if transform is None:
         raise refuse(
-            path, expected=f"one of {sorted(_TRANSFORMS)}", found=shorten(node["transform"])
+            path, expected=f"one of {sorted(TRANSFORMS)}", found=shorten(node["transform"])
         )
     base = decode_class(node["class"], path, walk, is_module_class, "a module class")
     pairs = walk.pairs(node["methods"], path)
@@ -165,9 +131,8 @@ def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:
 
 
 def _is_made_with(made: type, methods: dict[str, dict[str, Any]]) -> bool:
-    held = {name: function for name, function in vars(made).items() if _is_lifted(function)}
-    given = {name: _given(closure_variables(function)) for name, function in held.items()}
-    return same_definition(given, methods)
+    held = {name: method.arguments for name, method in lifted_methods(made).items()}
+    return same_definition(held, methods)
 
 
 def _check_method(name: object, base: type, path: str) -> str:
@@ -189,11 +154,8 @@ def _arguments(
 
 
 def _make(transform: Callable[..., Any], base: type, methods: dict[str, Any], path: str) -> type:
-    is_cached = transform in (_TRANSFORMS["jit"], _TRANSFORMS.get("fold_rngs"))
-    kind = "module_class_lift_transform_cached" if is_cached else "module_class_lift_transform"
-    maker: Callable[..., type] = vars(transforms)[kind]
     try:
-        return maker(transform, base, methods=methods)
+        return make_lifted(transform, base, methods)
     except Exception as error:  # from the depths of Flax, for arguments that it does not take
         raise refuse(path, expected="arguments of the transform", found=explain(error)) from error
 

@@ -7,16 +7,16 @@ __all__ = ["FUNCTION_KINDS", "GIVEN_FUNCTION", "factory_arguments"]
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Mapping
-from types import FunctionType, MappingProxyType
+from types import FunctionType
 from typing import Any
 
 import flax.linen as nn
 import jax
 
+from flaxlayer_core.compat.private_closures import FACTORIES, captured_by, factory_of
 from flaxlayer_core.config import world
 from flaxlayer_core.config.argument_limits import check_integers, check_storable
-from flaxlayer_core.config.definitions import closure_variables, is_module_class, public_methods
+from flaxlayer_core.config.definitions import is_module_class, public_methods
 from flaxlayer_core.config.kinds.classes import decode_class, encode_class
 from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import stock_name
@@ -27,58 +27,25 @@ _FIX = (
     "before loading too; or give the layer what makes the module: "
     "FlaxLayer(functools.partial(build, ...))."
 )
-_init, _policies = jax.nn.initializers, jax.checkpoint_policies
-_FACTORIES: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]] = MappingProxyType(
-    {
-        "flax.linen:with_logical_partitioning": (nn.with_logical_partitioning, (nn.zeros, ())),
-        "flax.linen:with_partitioning": (nn.with_partitioning, (nn.zeros, ())),
-        "jax.checkpoint_policies:save_any_names_but_these": (
-            _policies.save_any_names_but_these,
-            ("name",),
-        ),
-        "jax.checkpoint_policies:save_only_these_names": (
-            _policies.save_only_these_names,
-            ("name",),
-        ),
-        "jax.nn.initializers:constant": (_init.constant, (0,)),
-        "jax.nn.initializers:delta_orthogonal": (_init.delta_orthogonal, ()),
-        "jax.nn.initializers:normal": (_init.normal, ()),
-        "jax.nn.initializers:orthogonal": (_init.orthogonal, ()),
-        "jax.nn.initializers:truncated_normal": (_init.truncated_normal, ()),
-        "jax.nn.initializers:uniform": (_init.uniform, ()),
-        # The Glorot, He and LeCun initializers are this one with its arguments filled in.
-        "jax.nn.initializers:variance_scaling": (_init.variance_scaling, (1.0, "fan_in", "normal")),
-    }
-)
-# What each factory makes, as a sample: its code tells what the factory made from anything else.
-# Where a version of JAX makes a dataclass instead, that is stored as one.
-_SAMPLES = {name: factory(*arguments) for name, (factory, arguments) in _FACTORIES.items()}
-_FACTORY_OF_CODE = {
-    sample.__code__: name for name, sample in _SAMPLES.items() if isinstance(sample, FunctionType)
-}
-
-
-def _captured(function: FunctionType) -> dict[str, Any]:
-    """The argument defaults and the captured variables of `function`, by name."""
-    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    return defaults | closure_variables(function)
 
 
 def _is_closure(value: object) -> bool:
     """Whether a stock factory made `value`."""
-    return isinstance(value, FunctionType) and value.__code__ in _FACTORY_OF_CODE
+    return factory_of(value) is not None
 
 
 def factory_arguments(value: object) -> tuple[object, ...]:
     """What was given to the stock factory that made `value`; nothing of any other function."""
-    return tuple(_captured(value).values()) if _is_closure(value) else ()  # type: ignore[arg-type]
+    if not isinstance(value, FunctionType) or factory_of(value) is None:
+        return ()
+    return tuple(captured_by(value).values())
 
 
 def _encode_closure(value: FunctionType, path: str, walk: Encoder) -> Node:
-    name = _FACTORY_OF_CODE[value.__code__]
-    parameters = inspect.signature(_FACTORIES[name][0]).parameters
-    held = _captured(value)
+    name = factory_of(value)
+    assert name is not None  # _is_closure
+    parameters = inspect.signature(FACTORIES[name]).parameters
+    held = captured_by(value)
     arguments = {key: held[key] for key in parameters if key in held}
     nodes = [[key, walk.encode(argument, f"{path}({key}=)")] for key, argument in arguments.items()]
     if not _holds_the_same(value, _make(name, arguments), path, walk):
@@ -87,7 +54,7 @@ def _encode_closure(value: FunctionType, path: str, walk: Encoder) -> Node:
 
 
 def _make(name: str, arguments: dict[str, Any]) -> Any:
-    factory, named = _FACTORIES[name][0], dict(arguments)
+    factory, named = FACTORIES[name], dict(arguments)
     parameters = inspect.signature(factory).parameters.values()
     spread = [named.pop(p.name, ()) for p in parameters if p.kind is p.VAR_POSITIONAL]
     if not all(isinstance(values, (tuple, list, set, frozenset)) for values in spread):
@@ -97,13 +64,13 @@ def _make(name: str, arguments: dict[str, Any]) -> Any:
 
 def _holds_the_same(left: FunctionType, right: FunctionType, path: str, walk: Encoder) -> bool:
     # A later version of a factory may keep what its arguments do not say: then nothing is stored.
-    return walk.canonical(_captured(left), path) == walk.canonical(_captured(right), path)
+    return walk.canonical(captured_by(left), path) == walk.canonical(captured_by(right), path)
 
 
 def _decode_closure(node: Node, path: str, walk: Decoder) -> Any:
     name = node["factory"]
-    if not isinstance(name, str) or name not in _FACTORIES:
-        raise refuse(path, expected=f"one of {sorted(_FACTORIES)}", found=shorten(name))
+    if not isinstance(name, str) or name not in FACTORIES:
+        raise refuse(path, expected=f"one of {sorted(FACTORIES)}", found=shorten(name))
     arguments = walk.arguments(node["arguments"], path, "{path}({name}=)")
     try:
         return _make(name, arguments)

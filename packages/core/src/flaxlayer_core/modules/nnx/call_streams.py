@@ -7,49 +7,9 @@ from typing import Any
 
 from flax import nnx
 
-from flaxlayer_core.compat.private_nnx import variable_value
+from flaxlayer_core.compat.private_nnx import use_fast_counts, variable_value
 
-__all__ = ["CallStreams", "use_fast_counts"]
-
-
-class _Count(nnx.RngCount):
-    """A count that takes a new value as a whole, whatever device the old one lies on.
-
-    A draw does `count[...] += 1`, and Flax then compares the shardings of both values. A tracer has
-    none, and JAX searches the whole trace to say so: a trace with many draws would take quadratic
-    time.
-    """
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if key is Ellipsis:
-            self.set_value(value)
-        else:
-            super().__setitem__(key, value)
-
-
-def use_fast_counts(streams: Iterable[nnx.RngStream], *, quickly: bool = True) -> None:
-    """Lets streams count draws in a trace without a search through it, or as Flax does.
-
-    Args:
-        streams: The streams, which are changed.
-        quickly: False to make them as they were.
-
-    Example:
-
-    ```python
-    >>> rngs = nnx.Rngs(0)
-    >>> use_fast_counts([rngs.default])
-    >>> key, count = rngs(), int(rngs.default.count[...])
-    >>> use_fast_counts([rngs.default], quickly=False)
-    >>> count, type(rngs.default.count) is nnx.RngCount
-    (1, True)
-
-    ```
-    """
-    old, new = (nnx.RngCount, _Count) if quickly else (_Count, nnx.RngCount)
-    for stream in streams:
-        if type(stream.count) is old:
-            stream.count.__class__ = new
+__all__ = ["CallStreams"]
 
 
 class CallStreams:

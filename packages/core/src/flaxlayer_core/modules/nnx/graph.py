@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from flaxlayer_core.compat.private_nnx import variable_value
+from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.trees.collections import Role, VariableSpec
 from flaxlayer_core.trees.paths import Path, format_path, key_name
@@ -264,25 +264,12 @@ def _variables(state: Any) -> Iterator[GraphVariable]:
         path = tuple(part for entry in entries for part in _parts(entry))
         kind, stream, value, axes = None, None, node, None
         if _is_variable(node):
-            kind, value, axes = type(node), variable_value(node), _axes(node)
+            kind, value, axes = type(node), variable_value(node), variable_axes(node)
             stream = node.tag if isinstance(node, nnx.RngState) else None
         path = (ARRAYS if kind is None else collection_of(kind), *path)
         inside, treedef = jax.tree_util.tree_flatten_with_path(value)
         paths = tuple((*path, *map(key_name, inner)) for inner, _ in inside)
         yield GraphVariable(path, kind, stream, treedef, paths, axes)
-
-
-# What Flax has called the metadata, the newest first.
-_AXES = ("out_sharding", "sharding_names", "sharding")
-
-
-def _axes(variable: nnx.Variable[Any]) -> tuple[Any, ...] | None:
-    metadata = variable.get_metadata()
-    names = next((metadata[name] for name in _AXES if metadata.get(name)), None)
-    if names is None:
-        return None
-    rules = dict(metadata.get("sharding_rules") or ())
-    return tuple(rules.get(name, name) for name in names)
 
 
 def _parts(entry: Any) -> Sequence[str]:

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 import jax
 from flax import nnx
-from flax.core.scope import in_filter
 from flax.errors import ModifyScopeVariableError
 
-from flaxlayer_core.compat.private_linen import StreamRecord
-from flaxlayer_core.compat.private_nnx import quiet_sow, variable_value
+from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
+from flaxlayer_core.compat.private_nnx import quiet_sow, use_fast_counts, variable_value
 from flaxlayer_core.errors import BuildModuleError
-from flaxlayer_core.modules.nnx.call_streams import CallStreams, use_fast_counts
+from flaxlayer_core.modules.nnx.call_streams import CallStreams
 from flaxlayer_core.modules.nnx.facts import NnxFacts
 from flaxlayer_core.modules.nnx.graph import GraphForm, GraphVariable, placeholder, rng_streams
 from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms

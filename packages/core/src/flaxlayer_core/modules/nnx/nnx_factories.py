@@ -12,10 +12,10 @@ import jax
 from flax import nnx
 
 from flaxlayer_core.compat.private_jax import trace_state_clean
+from flaxlayer_core.compat.private_nnx import use_fast_counts
 from flaxlayer_core.errors import AcceptModuleError, EncodeModuleError, FlaxLayerError
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE, held_against
 from flaxlayer_core.modules.factories import innermost
-from flaxlayer_core.modules.nnx.call_streams import use_fast_counts
 from flaxlayer_core.modules.nnx.graph import rng_streams
 from flaxlayer_core.modules.nnx.traced_attributes import hides_traced_arrays, mark_traced_arrays
 

@@ -11,8 +11,9 @@ import jax
 from flax import nnx
 from flax.errors import InvalidRngError
 
+from flaxlayer_core.compat.private_jax import ASKED_OF_ANY
 from flaxlayer_core.compat.private_linen import StreamRecord
-from flaxlayer_core.modules.nnx.call_streams import use_fast_counts
+from flaxlayer_core.compat.private_nnx import use_fast_counts
 
 __all__ = ["note_key", "noted_keys", "recording_supplied", "supplied_rngs"]
 
@@ -34,7 +35,8 @@ def supplied_rngs(keys: Mapping[str, jax.Array]) -> nnx.Rngs:
     Example:
 
     ```python
-    >>> from flaxlayer_core.compat.private_linen import StreamRecord
+    >>> from flaxlayer_core.compat.private_jax import ASKED_OF_ANY
+    from flaxlayer_core.compat.private_linen import StreamRecord
     >>> with recording_supplied(StreamRecord()) as record:
     ...     hasattr(supplied_rngs({}), "noise")
     False
@@ -87,10 +89,6 @@ class _NoStreamError(AttributeError, KeyError, InvalidRngError):
     """What Flax raises for an attribute and for an item; the search for streams knows it."""
 
 
-# JAX and we ask any object for these.
-_NO_STREAMS = frozenset({"aval", "dtype", "ndim", "shape", "sharding", "weak_type"})
-
-
 class _RecordingRngs(nnx.Rngs):
     """Streams that note what they are asked for; it passes through transforms as its class does."""
 
@@ -101,7 +99,7 @@ class _RecordingRngs(nnx.Rngs):
         return found
 
     def __getattr__(self, name: str) -> Any:
-        if name[:1] != "_" and name not in _NO_STREAMS:
+        if name[:1] != "_" and name not in ASKED_OF_ANY:
             _ask(self, name)
         return super().__getattr__(name)
 
