@@ -223,6 +223,6 @@ def test_a_mask_argument_that_does_not_exist_is_explained():
 @pytest.mark.law("A4")
 def test_a_positional_none_is_a_mask_and_a_keyword_none_asks_for_one_as_in_keras():
     call = call_of(method("x, mask=None"))
-    assert call.given_names(("x", None), {}) == {"x", "mask"}
-    assert call.given_names(("x",), {"mask": None}) == {"x"}
-    assert call.given_names(("x",), {"mask": "mine"}) == {"x", "mask"}
+    assert call.masked_by_caller(("x", None), {}) == {"x", "mask"}
+    assert call.masked_by_caller(("x",), {"mask": None}) == {"x"}
+    assert call.masked_by_caller(("x",), {"mask": "mine"}) == {"x", "mask"}

@@ -117,7 +117,7 @@ def _show(program: Callable[[], Any]) -> None:
 
 def _looking_first(run: Callable[..., Any]) -> Callable[..., Any]:
     def looking(trace: Any, primitive: Any, args: Any, params: Any) -> Any:
-        _show(lambda: jax.make_jaxpr(lambda *given: primitive.bind(*given, **params))(*args))
+        _show(lambda: jax.make_jaxpr(lambda *arrays: primitive.bind(*arrays, **params))(*args))
         return run(trace, primitive, args, params)
 
     return looking

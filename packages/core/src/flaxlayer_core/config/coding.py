@@ -13,10 +13,10 @@ import flax.linen as nn
 
 from flaxlayer_core.config.equal_forms import check_remade
 from flaxlayer_core.config.kinds.arrays import ARRAY_KINDS
-from flaxlayer_core.config.kinds.classes import CLASS_KINDS, GIVEN_CLASS
+from flaxlayer_core.config.kinds.classes import CLASS_KINDS, NAMED_CLASS
 from flaxlayer_core.config.kinds.config_dicts import CONFIG_DICT_KINDS
 from flaxlayer_core.config.kinds.containers import CONTAINER_KINDS
-from flaxlayer_core.config.kinds.functions import FUNCTION_KINDS, GIVEN_FUNCTION
+from flaxlayer_core.config.kinds.functions import FUNCTION_KINDS, NAMED_FUNCTION
 from flaxlayer_core.config.kinds.leaves import LEAF_KINDS
 from flaxlayer_core.config.kinds.makers import MAKER_KINDS, check_maker
 from flaxlayer_core.config.kinds.objects import GIVEN_OBJECT, OBJECT_KINDS
@@ -35,8 +35,8 @@ _LIMITS = Limits()
 # The first that matches a value stores it, so what is explicitly registered goes by its name.
 _KINDS: tuple[Kind, ...] = (
     GIVEN_OBJECT,
-    GIVEN_CLASS,
-    GIVEN_FUNCTION,
+    NAMED_CLASS,
+    NAMED_FUNCTION,
     *LEAF_KINDS,
     *ARRAY_KINDS,
     *CONTAINER_KINDS,

@@ -14,7 +14,7 @@ from flaxlayer_core.compat.private_lifts import is_lifted_class, lift_arguments
 from flaxlayer_core.config.kinds.config_dicts import config_dict_items
 from flaxlayer_core.config.kinds.functions import factory_arguments
 from flaxlayer_core.config.limits import Limits
-from flaxlayer_core.config.object_protocols import protocols_of
+from flaxlayer_core.config.object_codecs import codecs_of
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.world import adopt
 from flaxlayer_core.trees.container_parts import own_attributes
@@ -87,9 +87,9 @@ def _attributes(value: Any) -> Iterable[object]:
 
 def _told(value: object) -> Iterable[object]:
     """What an object says that it was made of; what else it holds is not named by anybody."""
-    for protocol in protocols_of(type(value)):
+    for codec in codecs_of(type(value)):
         try:
-            return (protocol.take(value),)
+            return (codec.take(value),)
         except Exception:  # a user's method may raise anything: then there is a next one, or none
             continue
     return ()

@@ -12,7 +12,7 @@ import flax.linen as nn
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.definitions import qualified_name
-from flaxlayer_core.config.object_protocols import set_codec
+from flaxlayer_core.config.object_codecs import set_codec
 from flaxlayer_core.config.reports import describe
 from flaxlayer_core.errors import AcceptModuleError
 
@@ -91,8 +91,8 @@ def register(
     ```
     """
     if obj is None:
-        return lambda given: register(
-            given, package=package, name=name, encode=encode, decode=decode
+        return lambda decorated: register(
+            decorated, package=package, name=name, encode=encode, decode=decode
         )
     _check_codec(obj, encode, decode)
     _check_kind(obj, coded=encode is not None)

@@ -6,7 +6,7 @@ __all__ = ["Memory"]
 
 from dataclasses import dataclass, field
 
-from flaxlayer_core.config.object_protocols import Protocol
+from flaxlayer_core.config.object_codecs import Codec
 
 
 @dataclass
@@ -14,11 +14,11 @@ class Memory:
     """What a walk to JSON and the walks that check it know in common.
 
     Args:
-        names: What each name stands for that was given.
-        chosen: The protocol of a class, as its latest object was stored; None for its fields.
-        verified: Objects by id, with the protocol that is known to make them again.
+        names: What each name of the file stands for.
+        chosen: The codec of a class, as its latest object was stored; None for its fields.
+        verified: Objects by id, with the codec that is known to make them again.
     """
 
     names: dict[str, object] = field(default_factory=dict)
-    chosen: dict[type, Protocol | None] = field(default_factory=dict)
-    verified: dict[int, tuple[object, Protocol | None]] = field(default_factory=dict)
+    chosen: dict[type, Codec | None] = field(default_factory=dict)
+    verified: dict[int, tuple[object, Codec | None]] = field(default_factory=dict)

@@ -28,7 +28,7 @@ from flaxlayer_core.config.definitions import (
     qualified_name,
     same_definition,
 )
-from flaxlayer_core.config.object_protocols import has_protocol
+from flaxlayer_core.config.object_codecs import has_codec
 from flaxlayer_core.config.optional_packages import optional_class, optional_name
 from flaxlayer_core.config.reports import cannot_store, describe
 from flaxlayer_core.config.stock import STOCK, stock_name
@@ -83,7 +83,7 @@ def holder_of(name: str) -> object | None:
 
 def is_nameable_class(value: object) -> bool:
     """Whether `value` is a class that a configuration may name, once it is known."""
-    return is_storable_class(value) or has_protocol(value)
+    return is_storable_class(value) or has_codec(value)
 
 
 def _has_own_name(obj: object) -> bool:

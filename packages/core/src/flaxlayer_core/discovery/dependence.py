@@ -61,8 +61,8 @@ def find_touched(
     replaced: set[Path] = set()
 
     def apply(arrays: Any, rngs: Any, variables: Any, *values: Any) -> Any:
-        given = dict(zip(asked, values, strict=True))
-        tree = replace_leaves(variables, given)
+        inputs = dict(zip(asked, values, strict=True))
+        tree = replace_leaves(variables, inputs)
         outputs, updates = call.apply(
             tree,
             rngs,
@@ -75,7 +75,7 @@ def find_touched(
         pairs = [
             (path, leaf)
             for path, leaf in flatten_with_paths(changed)[0]
-            if leaf is not given.get(path)
+            if leaf is not inputs.get(path)
         ]
         replaced.update(path for path, _ in pairs)
         return outputs, [leaf for _, leaf in pairs]

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from flaxlayer_core.discovery.dependence import find_touched
-from flaxlayer_core.discovery.modes import Planner
+from flaxlayer_core.discovery.modes import ModeSearch
 from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.discovery.state_forms import find_late
 from flaxlayer_core.errors import MatchVariablesError
@@ -35,25 +35,25 @@ class Completion:
     """Given variables, and the search for how a module is applied to them.
 
     Attributes:
-        planner: The module and its call.
-        given: What was given, in the form in which the planner takes variables.
+        modes: The search for the module's modes.
+        given: What was given, in the form in which the search takes variables.
     """
 
-    planner: Planner
+    modes: ModeSearch
     given: Mapping[str, Any]
 
     @classmethod
-    def from_planner(cls, planner: Planner) -> Completion:
-        """Takes what was given from the planner's call."""
-        tree = planner.call.given_tree()
-        if planner.abstract:
-            return cls(planner, as_form(tree))
-        return cls(planner, jax.tree_util.tree_map(_with_values, tree))
+    def from_modes(cls, modes: ModeSearch) -> Completion:
+        """Takes what was given from the call."""
+        tree = modes.trial.call.given_tree()
+        if modes.trial.abstract:
+            return cls(modes, as_form(tree))
+        return cls(modes, jax.tree_util.tree_map(_with_values, tree))
 
     def fill(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what init made with all that was given in it, of whatever shape."""
         variables = replace_leaves(made, match_given(made, self.given)[0])
-        if self.planner.call.flax_module.facts.has_own_variables:
+        if self.modes.trial.call.flax_module.facts.has_own_variables:
             return variables
         return fill_missing(variables, subtract_tree(self.given, made))
 
@@ -62,8 +62,8 @@ class Completion:
 
         A given collection that passes by (C2) is stored all the same where a call reads it.
         """
-        found = self.planner.run(variables, init_streams)
-        own = self.planner.call.flax_module.facts.has_own_variables
+        found = self.modes.run(variables, init_streams)
+        own = self.modes.trial.call.flax_module.facts.has_own_variables
         # What init makes of a module with variables of its own was given with it.
         held = variables if own else self.given
         passing = {
@@ -71,8 +71,8 @@ class Completion:
         }
         read = self._read(found, variables, passing) if passing else frozenset()
         if read:
-            found = replace(self.planner, kept=read).run(variables, init_streams)
-        return replace(found, late=find_late(self.planner.call, found))
+            found = replace(self.modes, kept=read).run(variables, init_streams)
+        return replace(found, late=find_late(self.modes.trial.call, found))
 
     def unknown(self, found: ModuleSpec, made: Mapping[str, Any]) -> list[Path]:
         """Returns the given variables that neither init nor the call knows."""
@@ -84,14 +84,14 @@ class Completion:
         ]
         stored = dict(flatten_with_paths(dict(found.variables))[0])
         asked = [path for path in unknown if path in stored]
-        if not asked or not self.planner.abstract:
+        if not asked or not self.modes.trial.abstract:
             return unknown
         touched = self._touched(found, found.variables, asked)
         return [path for path in unknown if path not in touched]
 
     def _is_record(self, collection: str) -> bool:
         # C2: what another call sowed.
-        passes = self.planner.named_role(collection) is Role.TRANSIENT
+        passes = self.modes.named_role(collection) is Role.TRANSIENT
         return passes and holds_tuples(self.given[collection])
 
     def refuse(
@@ -109,7 +109,7 @@ class Completion:
             unknown: What neither init nor the call knows; None for all that init does not.
         """
         known, others = match_given(made, self.given)
-        role = self.planner.named_role
+        role = self.modes.named_role
         misfits = {
             path: problem
             for path, problem in find_misfits(made, known).items()
@@ -118,14 +118,14 @@ class Completion:
         wanted = dict(flatten_with_paths(dict(made))[0])
         absent = [p for p in wanted if p not in known and role(p[0]) is not Role.TRANSIENT]
         if unknown is None:
-            own = self.planner.call.flax_module.facts.has_own_variables
+            own = self.modes.trial.call.flax_module.facts.has_own_variables
             unknown = [path for path in others if not self._is_record(path[0])]
             unknown = unknown if absent or own else []
         if not (misfits or unknown):
             return None
         problems = {**misfits, **dict.fromkeys(unknown, "unknown")}
         return refuse_given(
-            self.planner.call.title,
+            self.modes.trial.call.title,
             expected=[describe_variable(path, wanted[path]) for path in misfits],
             found=[f"{format_path(path)}: {problems[path]}" for path in sorted(problems)],
             missing=[describe_variable(path, wanted[path]) for path in absent],
@@ -134,7 +134,7 @@ class Completion:
     def _read(
         self, found: ModuleSpec, variables: Mapping[str, Any], passing: set[str]
     ) -> frozenset[str]:
-        if not self.planner.abstract:
+        if not self.modes.trial.abstract:
             return frozenset(name for name in passing if not holds_tuples(variables[name]))
         kept = {n: t for n, t in variables.items() if n in passing or n in found.variables}
         paths = [path for path, _ in flatten_with_paths(kept)[0] if path[0] in passing]
@@ -151,7 +151,7 @@ class Completion:
         paths: Sequence[Path],
         apart: frozenset[str] = frozenset(),
     ) -> set[Path]:
-        call, arrays = self.planner.call, self.planner.arrays
+        call, arrays = self.modes.trial.call, self.modes.trial.arrays
         return {
             path
             for plan in (found.training, found.inference)

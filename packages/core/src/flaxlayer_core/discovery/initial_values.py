@@ -18,9 +18,8 @@ import jax.numpy as jnp
 
 from flaxlayer_core.compat.private_jax import trace_state_clean
 from flaxlayer_core.discovery.build import BuildSpec, ones
-from flaxlayer_core.discovery.modes import Planner
 from flaxlayer_core.discovery.module_call import InitTrace, abstract_keys, trace_init
-from flaxlayer_core.discovery.search import Search
+from flaxlayer_core.discovery.search import infer_init_form
 from flaxlayer_core.discovery.sizes import NoSizeFitsError, first_that_fits
 from flaxlayer_core.jaxprs.traced import TracedFunction, held_against
 from flaxlayer_core.random.keys import init_rngs
@@ -259,9 +258,8 @@ def partition_axes(build_spec: BuildSpec) -> dict[Path, tuple[Any, ...]]:
     named = call.flax_module.facts.axis_names(spec.variables)
     if named or call.given is None or spec.init_streams or not spec.traceable:
         return named
-    search = Search(Planner(call, build_spec.inputs.arrays, abstract=True))
     try:
-        made, _ = search.init(training=True)
+        made = infer_init_form(call, build_spec.inputs.arrays)
     except Exception:  # in any way: what was given whole needs no init that works
         return named
     return call.flax_module.facts.axis_names(made)

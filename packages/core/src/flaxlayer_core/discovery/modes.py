@@ -1,22 +1,14 @@
-"""How a module is applied in each mode: its streams, the roles of its collections (C2, C3, R1)."""
+"""The modes of a module: the roles of its collections, and how each mode is run (C2, C3, R1)."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
-from flax import errors as flax_errors
-from flax.core import DenyList
-
-from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
+from flaxlayer_core.discovery.mode_plans import find_plan
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
-from flaxlayer_core.discovery.streams import find_streams
-from flaxlayer_core.jaxprs.traced import TracedFunction, made_arrays
-from flaxlayer_core.modules.key_arguments import KeyArgument
-from flaxlayer_core.modules.nnx.supplied_rngs import noted_keys
+from flaxlayer_core.discovery.trials import Trial
 from flaxlayer_core.trees.collections import (
     Role,
     VariableLayout,
@@ -25,176 +17,24 @@ from flaxlayer_core.trees.collections import (
     wider_dtypes,
 )
 
-__all__ = ["Planner"]
+__all__ = ["ModeSearch"]
 
 # From bool over integers and floats to complex numbers.
 _WIDENINGS = 4
-_ABSENT = (
-    flax_errors.ScopeCollectionNotFound,
-    flax_errors.ScopeVariableNotFoundError,
-    flax_errors.ScopeParamNotFoundError,
-)
 
 
 @dataclass(frozen=True)
-class Planner:
-    """Applies a module to arrays until it is known how each mode is run.
+class ModeSearch:
+    """Applies a module to variables until it is known how each mode is run.
 
     Attributes:
-        call: The module and its call.
-        arrays: Abstract arrays; concrete ones if `abstract` is False.
-        abstract: Whether to evaluate by `jax.eval_shape`, or op by op.
+        trial: The module, and the arrays that it is applied to.
         kept: Collections that are stored, whatever the policy or their kind says: those that a
             layer stores already, and given ones that a call reads (B4).
     """
 
-    call: ModuleCall
-    arrays: tuple[Any, ...]
-    abstract: bool
+    trial: Trial
     kept: frozenset[str] = frozenset()
-
-    def evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Returns the result of a function, abstract or not."""
-        if not self.abstract:
-            # A variable may be a Python number, which has no dtype.
-            return jax.tree_util.tree_map(jax.numpy.asarray, function(*args))
-        bound = self.call.bound
-        if bound is None:
-            return jax.eval_shape(function, *args)
-        traced, result = jax.make_jaxpr(function, return_shape=True)(*args)
-        bound.check_program(made_arrays(traced.jaxpr))
-        return result
-
-    def keys(self, streams: Sequence[str]) -> dict[str, Any]:
-        """Returns a key for each stream, abstract or not."""
-        key: Any = self.evaluate(jax.random.key, 0)
-        return dict.fromkeys(streams, key)
-
-    def _apply(
-        self,
-        variables: Mapping[str, Any],
-        streams: Sequence[str],
-        training: bool,
-        denied: Any,
-        optional_keys: bool,
-    ) -> tuple[Any, dict[str, Any]]:
-        def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
-            return self.call.apply(
-                variables,
-                rngs,
-                arrays,
-                training=training,
-                mutable=DenyList(tuple(denied)),
-                optional_keys=optional_keys,
-            )
-
-        result: tuple[Any, dict[str, Any]] = self.evaluate(
-            apply, dict(variables), self.keys(streams), self.arrays
-        )
-        return result
-
-    def _plan(self, variables: Mapping[str, Any], training: bool, denied: set[str]) -> ModePlan:
-        try:
-            return self._plan_denied(variables, training, denied)
-        except _ABSENT:
-            # `nn.map_variables(init=True)` refuses params that may not change beside state that may
-            opened = self._plan_opened(variables, training, denied)
-            if opened is None:
-                raise
-        return opened
-
-    def _plan_opened(
-        self, variables: Mapping[str, Any], training: bool, denied: set[str]
-    ) -> ModePlan | None:
-        try:
-            plan = self._plan_denied(variables, training, set())
-        except Exception:  # in any way: then it is the first failure that counts
-            return None
-        updates = dict(plan.updates)
-        made = {name: updates.pop(name) for name in denied if name in updates}
-        if all(same_structure(variables.get(name), tree) for name, tree in made.items()):
-            return replace(plan, updates=updates)  # C3: what it makes of params is not kept
-        return None
-
-    def _plan_denied(
-        self, variables: Mapping[str, Any], training: bool, denied: set[str]
-    ) -> ModePlan:
-        if not training and any(not argument.required for argument in self.call.keys):
-            # R5: at inference a method gets keys that it can do without only if it cannot.
-            with contextlib.suppress(Exception):  # a real fault comes again
-                return self._plan_keyed(variables, training, denied, optional_keys=False)
-        return self._plan_keyed(variables, training, denied, optional_keys=True)
-
-    def _plan_keyed(
-        self, variables: Mapping[str, Any], training: bool, denied: set[str], *, optional_keys: bool
-    ) -> ModePlan:
-        supplied: set[str] = set()
-        keys = [key for key in self.call.keys if optional_keys or key.required]
-        offered = self.call.flax_module.facts.offered_streams(init=False)
-        by_need = offered is not None and self.call.rngs is None and self.abstract
-
-        def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
-            result = self._apply(variables, streams, training, denied, optional_keys)
-            supplied.clear()
-            supplied.update(noted_keys())
-            return result
-
-        def search() -> tuple[tuple[Any, dict[str, Any]], tuple[str, ...]]:
-            return find_streams(
-                self.call.flax_module,
-                run,
-                start=tuple(key.stream for key in keys if key.stream is not None),
-                listed=self.call.rngs,
-                # R1: at inference a stream is offered only to a module that cannot do without.
-                optimistic=training,
-                supplies=bool(keys),
-            )
-
-        plan = ModePlan(training, (), tuple(sorted(denied)), None, {}, optional_keys)
-        if by_need:
-            found = search()[1] if keys else ()
-            assert offered is not None
-            names = tuple(dict.fromkeys((*offered, *found)))
-            return self._plan_by_need(plan, variables, names, self._asked(supplied, keys))
-        (output, updates), streams = search()
-        plan = replace(plan, streams=streams, output=output, updates=updates)
-        spare = supplied - self._asked(supplied, keys)
-        if spare and self.call.rngs is None and self.abstract:
-            needed = self._plan_by_need(plan, variables, streams, set()).streams
-            return replace(plan, streams=tuple(n for n in streams if n in needed or n not in spare))
-        return plan
-
-    def _asked(self, supplied: set[str], keys: Sequence[KeyArgument]) -> set[str]:
-        # R4: a required key that nothing is drawn from may be any key, but the streams of an
-        # nnx.Rngs must be there when they are asked for.
-        if any(key.kind == "rngs" for key in keys):
-            return set(supplied)
-        return supplied - {key.stream for key in keys if key.required}
-
-    def _plan_by_need(
-        self,
-        plan: ModePlan,
-        variables: Mapping[str, Any],
-        offered: tuple[str, ...],
-        asked: set[str],
-    ) -> ModePlan:
-        def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
-            return self.call.apply(
-                variables,
-                dict(zip(offered, keys, strict=True)),
-                arrays,
-                training=plan.training,
-                mutable=plan.mutable,
-                optional_keys=plan.optional_keys,
-            )
-
-        keys = abstract_keys(offered).values()
-        bound = self.call.bound
-        traced = TracedFunction(apply, dict(variables), self.arrays, *keys, bound=bound)
-        # R1: those that a result depends on; a transform hands on what it does not use.
-        drawn = [n for i, n in enumerate(offered) if traced.needs(2 + i) or n in asked]
-        output, updates = traced.result
-        return replace(plan, streams=tuple(sorted(drawn)), output=output, updates=updates)
 
     def run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
         """Finds the roles of collections and how the module is applied in each mode.
@@ -215,16 +55,14 @@ class Planner:
         return found
 
     def _run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
-        policy = self.call.policy
+        policy = self.trial.call.policy
         trainable = {name for name in variables if self.named_role(name) is Role.TRAINABLE}
         trainable |= set(policy.trainable) - set(policy.state)
-        given = {
-            n: tree for n, tree in variables.items() if self.named_role(n) is not Role.TRANSIENT
-        }
-        known, training = self._planned(given, True, trainable)
-        roles = known._roles(given, training)
-        stored = {name: given[name] for name in given if roles[name] is not Role.TRANSIENT}
-        if len(stored) < len(given):
+        fed = {n: tree for n, tree in variables.items() if self.named_role(n) is not Role.TRANSIENT}
+        known, training = self._planned(fed, True, trainable)
+        roles = known._roles(fed, training)
+        stored = {name: fed[name] for name in fed if roles[name] is not Role.TRANSIENT}
+        if len(stored) < len(fed):
             # C2: what init sowed is not fed to calls, and must not be to the plan.
             known, training = known._planned(stored, True, trainable)
         known, inference = known._extended_by(
@@ -240,18 +78,19 @@ class Planner:
             False,
             training,
             inference,
-            known.call.flax_module,
-            traceable=self.abstract,
+            known.trial.call.flax_module,
+            traceable=self.trial.abstract,
         )
 
     def _planned(
         self, variables: Mapping[str, Any], training: bool, denied: set[str]
-    ) -> tuple[Planner, ModePlan]:
-        return self._extended_by(lambda: self._plan(variables, training, denied))
+    ) -> tuple[ModeSearch, ModePlan]:
+        return self._extended_by(lambda: find_plan(self.trial, variables, training, denied))
 
-    def _extended_by(self, run: Callable[[], ModePlan]) -> tuple[Planner, ModePlan]:
-        plan, flax_module = self.call.flax_module.extended_by(run)
-        return replace(self, call=replace(self.call, flax_module=flax_module)), plan
+    def _extended_by(self, run: Callable[[], ModePlan]) -> tuple[ModeSearch, ModePlan]:
+        plan, flax_module = self.trial.call.flax_module.extended_by(run)
+        call = replace(self.trial.call, flax_module=flax_module)
+        return replace(self, trial=replace(self.trial, call=call)), plan
 
     def named_role(self, collection: str) -> Role | None:
         """Returns the role by the policy, else by the kind of its variables (C2).
@@ -262,24 +101,24 @@ class Planner:
         Returns:
             The role; None where calls must tell.
         """
-        named = self.call.policy.role(collection)
-        named = named or self.call.flax_module.facts.default_role(collection)
+        named = self.trial.call.policy.role(collection)
+        named = named or self.trial.call.flax_module.facts.default_role(collection)
         return Role.STATE if named is Role.TRANSIENT and collection in self.kept else named
 
-    def _roles(self, given: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
+    def _roles(self, fed: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
         moved = [
             name
             for name, tree in plan.updates.items()
             if self.named_role(name) is None
-            and not (name in given and same_structure(given[name], tree))
+            and not (name in fed and same_structure(fed[name], tree))
         ]
         again: Mapping[str, Any] = {}
         if moved:
-            fed = {**given, **plan.updates}
-            _, again = self._apply(
-                fed, plan.streams, plan.training, plan.denied, plan.optional_keys
+            changed = {**fed, **plan.updates}
+            _, again = self.trial.apply(
+                changed, plan.streams, plan.training, plan.denied, plan.optional_keys
             )
-        names = {*given, *plan.updates}
+        names = {*fed, *plan.updates}
         return {
             name: self.named_role(name)
             or decide_role(
@@ -296,8 +135,8 @@ class Planner:
         training: ModePlan,
     ) -> ModePlan:
         state = {name for name in stored if roles[name] is Role.STATE}
-        modes = self.call.flax_module.facts.has_modes
-        flagged = modes or self.call.method.flags or training.streams or self.call.keys
+        modes = self.trial.call.flax_module.facts.has_modes
+        flagged = modes or self.trial.call.method.flags or training.streams or self.trial.call.keys
         if not flagged and not state:
             return replace(training, training=False)
         # C3: the usual module leaves its state alone when it may not change it: one trace.
@@ -306,11 +145,11 @@ class Planner:
             return quiet
         denied = {name for name in state if self._attempt(stored, trainable | {name})}
         plan = self._attempt(stored, trainable | denied) if denied else None
-        return plan or self._plan(stored, False, trainable)
+        return plan or find_plan(self.trial, stored, False, trainable)
 
     def _attempt(self, stored: Mapping[str, Any], denied: set[str]) -> ModePlan | None:
         try:
-            return self._plan(stored, False, denied)
+            return find_plan(self.trial, stored, False, denied)
         except Exception:  # a module may insist in any way; a real fault comes again
             return None
 

@@ -67,8 +67,10 @@ class ModuleCall:
     @functools.cached_property
     def keys(self) -> tuple[KeyArgument, ...]:
         """The arguments that get random keys from the layer: none that the caller gives (R5)."""
-        given = self.method.given(*self.structure.skeleton()) if self.method.keys else ()
-        return tuple(argument for argument in self.method.keys if argument.name not in given)
+        named: Iterable[str] = ()
+        if self.method.keys:
+            named = self.method.named_arguments(*self.structure.skeleton())
+        return tuple(argument for argument in self.method.keys if argument.name not in named)
 
     def arguments(
         self,

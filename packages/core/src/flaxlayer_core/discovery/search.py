@@ -10,18 +10,19 @@ from typing import Any
 from flax import errors as flax_errors
 
 from flaxlayer_core.discovery.given_variables import Completion, holds_tuples
-from flaxlayer_core.discovery.modes import Planner
+from flaxlayer_core.discovery.modes import ModeSearch
 from flaxlayer_core.discovery.module_call import InitTrace, ModuleCall, trace_init
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
 from flaxlayer_core.discovery.state_forms import find_late, refuse_late
 from flaxlayer_core.discovery.streams import find_streams
+from flaxlayer_core.discovery.trials import Trial
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.size_bounds import refuse_unaddressable
 from flaxlayer_core.trees.collections import Role, VariableLayout, decide_role
 from flaxlayer_core.trees.matching import fill_missing, holds_forms
 from flaxlayer_core.typing import Array, Variables
 
-__all__ = ["Search", "infer_call_spec", "infer_module_spec"]
+__all__ = ["infer_call_spec", "infer_init_form", "infer_module_spec"]
 
 _ABSENT_OR_IMMUTABLE = (
     flax_errors.ModifyScopeVariableError,
@@ -32,27 +33,27 @@ _ABSENT_OR_IMMUTABLE = (
 
 
 @dataclass
-class Search:
+class _Search:
     """One search, for inputs of known or symbolic sizes.
 
     Attributes:
-        planner: The module and its call.
+        modes: The search for its modes.
         prepare: Whether the initialisers compile meanwhile.
         trace: The traced init, where there was one.
     """
 
-    planner: Planner
+    modes: ModeSearch
     prepare: bool = False
     trace: InitTrace | None = None
 
     @property
     def call(self) -> ModuleCall:
         """The question."""
-        return self.planner.call
+        return self.modes.trial.call
 
     def run(self) -> ModuleSpec:
         """Searches for a module that must be applicable."""
-        completion = Completion.from_planner(self.planner)
+        completion = Completion.from_modes(self.modes)
         # A module of nnx has variables of its own, whatever it is given.
         if self.call.given is not None and not self.call.flax_module.facts.has_own_variables:
             found = self._run_given(completion)
@@ -123,18 +124,18 @@ class Search:
             raise
         except Exception:  # any module may fail in any way on inputs that are not a call's
             made, streams = self.init(training=True)
-        completion = Completion.from_planner(self.planner)
+        completion = Completion.from_modes(self.modes)
         # Other shapes of state may be those of a call.
         if refusal := completion.refuse(made, only=Role.TRAINABLE):
             raise refusal
         variables = completion.fill(made)
         roles = {
-            name: self.planner.named_role(name) or decide_role(stable=not holds_tuples(tree))
+            name: self.modes.named_role(name) or decide_role(stable=not holds_tuples(tree))
             for name, tree in variables.items()
         }
         stored = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
         layout = VariableLayout.from_variables(stored, roles)
-        nothing, abstract = ModePlan(False, (), (), None, {}), self.planner.abstract
+        nothing, abstract = ModePlan(False, (), (), None, {}), self.modes.trial.abstract
         plans, module = (nothing, nothing), self.call.flax_module
         return ModuleSpec(
             layout, stored, streams, False, *plans, module, traceable=abstract, applied=False
@@ -143,22 +144,22 @@ class Search:
     def run_stored(self, variables: Mapping[str, Any]) -> ModuleSpec:
         """Searches for how a call is made on what a layer stores already."""
         # What is stored has its role, whatever its collection is called.
-        planner = replace(self.planner, kept=frozenset(variables))
-        found = planner.run(variables, ())
+        modes = replace(self.modes, kept=frozenset(variables))
+        found = modes.run(variables, ())
         found = replace(found, late=find_late(self.call, found))
         refuse_late(self.call, found)
         return found
 
     def init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Returns the variables that init makes, abstract, and the streams that it draws from."""
-        call, planner = self.call, self.planner
+        call, trial = self.call, self.modes.trial
 
         def run(streams: tuple[str, ...]) -> dict[str, Any]:
-            if not planner.abstract:
+            if not trial.abstract:
                 init = partial(call.init, training=training)
-                made: dict[str, Any] = planner.evaluate(init, planner.keys(streams), planner.arrays)
+                made: dict[str, Any] = trial.evaluate(init, trial.keys(streams), trial.arrays)
                 return made
-            traced = trace_init(call, streams, planner.arrays, training=training)
+            traced = trace_init(call, streams, trial.arrays, training=training)
             if training:
                 self.trace = traced
             if self.prepare and traced.sized and not traced.needs(1):
@@ -215,7 +216,7 @@ def infer_module_spec(
 
     ```
     """
-    search = Search(Planner(call, tuple(arrays), abstract), prepare)
+    search = _Search(ModeSearch(Trial(call, tuple(arrays), abstract)), prepare)
     found = search.run() if applied else search.run_tolerant()
     return found, search.trace
 
@@ -238,4 +239,9 @@ def infer_call_spec(
         BuildModuleError: If the call makes further state.
         jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
     """
-    return Search(Planner(call, tuple(arrays), abstract)).run_stored(variables)
+    return _Search(ModeSearch(Trial(call, tuple(arrays), abstract))).run_stored(variables)
+
+
+def infer_init_form(call: ModuleCall, arrays: Sequence[Array]) -> Variables:
+    """Returns the variables that init makes for abstract arrays, abstract."""
+    return _Search(ModeSearch(Trial(call, tuple(arrays), abstract=True))).init(training=True)[0]

@@ -57,7 +57,7 @@ class OpByOpJaxpr:
             return
         pool = ThreadPoolExecutor(min(len(todo), os.cpu_count() or 1), "flaxlayer-compile")
         # Lowered here: a JAX configuration holds for a thread.
-        self._compiled |= {key: _PROGRAMS.compile(_lower(key), pool) for key in todo}
+        self._compiled |= {key: _COMPILED.compile(_lower(key), pool) for key in todo}
         pool.shutdown(wait=False)
 
     def compile(self, shardings: Sequence[Any]) -> Callable[..., list[jax.Array]]:
@@ -95,17 +95,17 @@ class OpByOpJaxpr:
 
     def _bind(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         # As a program of this one operation: JAX restores the context that it was traced in.
-        given = {
+        held = {
             atom: value
             for atom, value in zip(equation.invars, inputs, strict=True)
             if not isinstance(atom, core.Literal)
         }
-        jaxpr = jaxpr_of_equation(self._traced.jaxpr, equation, list(given))
-        outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*given.values())
+        jaxpr = jaxpr_of_equation(self._traced.jaxpr, equation, list(held))
+        outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*held.values())
         return outputs
 
 
-class _Programs:
+class _CompiledFunctions:
     """Compiled functions by their text, which other modules have as well: the last ones used."""
 
     def __init__(self, size: int) -> None:
@@ -127,7 +127,7 @@ class _Programs:
         return future
 
 
-_PROGRAMS = _Programs(256)
+_COMPILED = _CompiledFunctions(256)
 
 
 def _folds_in(equation: Any) -> bool:

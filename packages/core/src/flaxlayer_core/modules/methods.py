@@ -84,9 +84,9 @@ class PublicMethods:
     def function(self, method: str | Callable[..., Any]) -> str | Callable[..., Any]:
         """Returns what takes the module first: a name only where `Module.apply` knows it."""
         # A call is compiled as a whole: `nnx.jit` inside it would only hide what it leaves alone.
-        given = self._static(method) if isinstance(method, str) else method
-        function: Callable[..., Any] = without_jit(given)
-        if not isinstance(method, str) or function is not given:
+        held = self._static(method) if isinstance(method, str) else method
+        function: Callable[..., Any] = without_jit(held)
+        if not isinstance(method, str) or function is not held:
             return function
         plain = self._is_method(method) and not isinstance(self._static(method), _ON_INSTANCES)
         return method if plain and self._applied else through_module(method)

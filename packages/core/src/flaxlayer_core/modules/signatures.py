@@ -157,12 +157,12 @@ class MethodSignature:
         Raises:
             CallArgumentError: If the arguments do not fit the signature.
         """
-        given = self.given(args, kwargs)
+        named = self.named_arguments(args, kwargs)
         completed = dict(kwargs)
         for name, negated in self.flags:
-            if name not in given and name not in kwargs:
+            if name not in named and name not in kwargs:
                 completed[name] = training != negated
-        completed |= {name: key for name, key in keys.items() if name not in given}
+        completed |= {name: key for name, key in keys.items() if name not in named}
         self._check(args, completed)
         return args, completed
 
@@ -180,13 +180,13 @@ class MethodSignature:
         kinds = {parameter.kind for parameter in self.signature.parameters.values()}
         return name in self.signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
-    def given_names(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[str]:
+    def masked_by_caller(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[str]:
         """Returns the arguments that a caller gives a mask for himself, if they take one.
 
         As in Keras, `mask=None` asks for the mask of the inputs; a positional None is a value.
         """
         by_keyword = {name for name, value in kwargs.items() if value is not None}
-        return by_keyword | (self.given(args, kwargs).keys() - kwargs.keys())
+        return by_keyword | (self.named_arguments(args, kwargs).keys() - kwargs.keys())
 
     def positional_name(self, position: int) -> str:
         """Returns the name of a positional argument."""
@@ -202,7 +202,7 @@ class MethodSignature:
         order = {name: place for place, name in enumerate(self.signature.parameters)}
         return min(names, key=lambda name: order.get(name, len(order)))
 
-    def given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def named_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arguments of the caller by the names that they have in the method.
 
         Raises:

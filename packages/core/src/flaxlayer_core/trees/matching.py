@@ -280,12 +280,12 @@ def describe_variable(path: Path, leaf: Any) -> str:
     return f"{format_path(path)} {_shape(leaf)}"
 
 
-def replace_leaves(tree: Mapping[str, Any], given: Mapping[Path, Any]) -> dict[str, Any]:
+def replace_leaves(tree: Mapping[str, Any], leaves: Mapping[Path, Any]) -> dict[str, Any]:
     """Replaces leaves of a tree by path.
 
     Args:
         tree: A tree of variables; its boxes stay.
-        given: Leaves by path, as `match_variables` returns them.
+        leaves: Leaves by path, as `match_variables` returns them.
 
     Returns:
         A new tree of the same structure.
@@ -299,8 +299,8 @@ def replace_leaves(tree: Mapping[str, Any], given: Mapping[Path, Any]) -> dict[s
     ```
     """
     pairs, treedef = flatten_with_paths(dict(tree))
-    leaves = [given.get(path, leaf) for path, leaf in pairs]
-    overridden: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
+    replaced = [leaves.get(path, leaf) for path, leaf in pairs]
+    overridden: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, replaced)
     return overridden
 
 

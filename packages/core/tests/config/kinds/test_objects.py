@@ -27,7 +27,7 @@ from flaxlayer_core.config import (
     remember,
     world,
 )
-from flaxlayer_core.config import object_protocols as protocols
+from flaxlayer_core.config import object_codecs as protocols
 
 pytestmark = pytest.mark.law("S1")
 

@@ -37,7 +37,7 @@ def build_arguments(
     """
     own = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
     try:
-        call.given(args, own)
+        call.named_arguments(args, own)
     except CallArgumentError:
         return args[:1], {}
     return args, own

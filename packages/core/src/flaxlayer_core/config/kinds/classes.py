@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CLASS_KINDS", "GIVEN_CLASS", "decode_class", "encode_class"]
+__all__ = ["CLASS_KINDS", "NAMED_CLASS", "decode_class", "encode_class"]
 
 import hashlib
 import inspect
@@ -160,7 +160,7 @@ def _make(transform: Callable[..., Any], base: type, methods: dict[str, Any], pa
         raise refuse(path, expected="arguments of the transform", found=explain(error)) from error
 
 
-GIVEN_CLASS = Kind("class", frozenset({"name"}), _is_registered_class, _encode_named, _decode_named)
+NAMED_CLASS = Kind("class", frozenset({"name"}), _is_registered_class, _encode_named, _decode_named)
 CLASS_KINDS = (
     Kind(
         "lifted",

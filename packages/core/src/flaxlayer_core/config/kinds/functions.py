@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FUNCTION_KINDS", "GIVEN_FUNCTION", "factory_arguments"]
+__all__ = ["FUNCTION_KINDS", "NAMED_FUNCTION", "factory_arguments"]
 
 import functools
 import inspect
@@ -82,7 +82,7 @@ def _is_function(value: object) -> bool:
     return callable(value) and not isinstance(value, (type, nn.Module))
 
 
-def _has_given_name(value: object) -> bool:
+def _has_known_name(value: object) -> bool:
     # Before any other kind: a stock function may be a dataclass, as checkpoint policies are.
     return _is_function(value) and (world.is_registered(value) or stock_name(value) is not None)
 
@@ -155,7 +155,7 @@ def _decode_partial(node: Node, path: str, walk: Decoder) -> Any:
 
 _NAME = frozenset({"name"})
 
-GIVEN_FUNCTION = Kind("function", _NAME, _has_given_name, _encode_function, _decode_function)
+NAMED_FUNCTION = Kind("function", _NAME, _has_known_name, _encode_function, _decode_function)
 FUNCTION_KINDS = (
     Kind(
         "closure",

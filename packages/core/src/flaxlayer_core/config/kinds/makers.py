@@ -61,13 +61,13 @@ def _is_named(made: Any, resolve: world.Resolver | None) -> bool:
     if stock_name(made) is not None:
         return False
     named = made if hasattr(made, "__qualname__") else type(made)  # a callable object
-    if _name(made) in _handed or _is_given(named, resolve):
+    if _name(made) in _handed or _is_known_by_name(named, resolve):
         return True
     owner = _static_owner(made)
     return owner is not None and _may_call(owner, owner, made.__name__, resolve)
 
 
-def _is_given(obj: Any, resolve: world.Resolver | None) -> bool:
+def _is_known_by_name(obj: Any, resolve: world.Resolver | None) -> bool:
     """Whether who loads named a class or a function: by `register`, or in `custom_objects`."""
     if stock_name(obj) is not None:
         return False
@@ -143,10 +143,10 @@ def _may_call(owner: Any, cls: type, name: str, resolve: world.Resolver | None) 
         return True
     # Who registers a class of modules names what makes them.
     is_module = is_module_class(cls) or is_nnx_class(cls)
-    if of_class and is_module and _is_given(cls, resolve):
+    if of_class and is_module and _is_known_by_name(cls, resolve):
         return True
     function = static.__func__ if isinstance(static, classmethod | staticmethod) else static
-    return _is_given(function, resolve)
+    return _is_known_by_name(function, resolve)
 
 
 MAKER_KINDS = (Kind("bound", frozenset({"self", "name"}), _is_bound, _encode_bound, _decode_bound),)

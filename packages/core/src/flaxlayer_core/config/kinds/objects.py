@@ -1,4 +1,4 @@
-"""Objects of users' classes, stored by their own protocol and checked at once (S1)."""
+"""Objects of users' classes, stored by their own codec and checked at once (S1)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from flaxlayer_core.config.definitions import is_module_class, is_record_class, 
 from flaxlayer_core.config.kinds.classes import decode_class, encode_class
 from flaxlayer_core.config.kinds.nested_keras import check_nested
 from flaxlayer_core.config.kinds.records import DATACLASS, MODULE, construct
-from flaxlayer_core.config.object_protocols import (
-    Protocol,
-    codec_of,
-    has_protocol,
-    protocol_named,
-    protocols_of,
+from flaxlayer_core.config.object_codecs import (
+    Codec,
+    codec_named,
+    codecs_of,
+    has_codec,
+    registered_codec,
 )
 from flaxlayer_core.config.reports import (
     cannot_store,
@@ -39,11 +39,11 @@ _SHARED = "shared_object_id"
 
 
 class _UnfaithfulError(Exception):
-    """What a protocol stores makes another object."""
+    """What a codec stores makes another object."""
 
 
 def _is_object(value: object) -> bool:
-    return not isinstance(value, type) and (has_protocol(type(value)) or _may_change(value))
+    return not isinstance(value, type) and (has_codec(type(value)) or _may_change(value))
 
 
 def _may_change(value: object) -> bool:
@@ -64,29 +64,29 @@ def _is_class(value: object) -> bool:
 
 
 def _has_codec(value: object) -> bool:
-    return codec_of(type(value)) is not None
+    return registered_codec(type(value)) is not None
 
 
 def _encode_object(value: Any, path: str, walk: Encoder) -> Node:
     return _encode_by(_choose(value, path, walk), value, path, walk)
 
 
-def _encode_by(protocol: Protocol | None, value: Any, path: str, walk: Encoder) -> Node:
-    if protocol is None:
+def _encode_by(codec: Codec | None, value: Any, path: str, walk: Encoder) -> Node:
+    if codec is None:
         kind = _record_kind(type(value))
-        assert kind is not None  # only records are offered without a protocol
+        assert kind is not None  # only records are offered without a codec
         return {**kind.encode(value, path, walk), "$type": kind.tag}
-    node = {"class": encode_class(type(value), path, walk), "protocol": protocol.name}
+    node = {"class": encode_class(type(value), path, walk), "protocol": codec.name}
     try:
-        config = protocol.take(value)
+        config = codec.take(value)
     except Exception as error:  # a user's method may raise anything
-        found = f"{describe(value)}, whose {protocol.name} gives {explain(error)}"
+        found = f"{describe(value)}, whose {codec.name} gives {explain(error)}"
         raise cannot_store(path, found=found, fix=how_to_store(value)) from error
     return node | {"config": walk.encode(config, path)}
 
 
-def _choose(value: object, path: str, walk: Encoder) -> Protocol | None:
-    """The first protocol that makes an equal object; None for the fields of a dataclass."""
+def _choose(value: object, path: str, walk: Encoder) -> Codec | None:
+    """The first codec that makes an equal object; None for the fields of a dataclass."""
     memory, cls = walk.memory, type(value)
     if id(value) in memory.verified:
         return memory.verified[id(value)][1]
@@ -102,23 +102,23 @@ def _choose(value: object, path: str, walk: Encoder) -> Protocol | None:
     return choice
 
 
-def _first_faithful(value: object, path: str, walk: Encoder) -> Protocol | None:
+def _first_faithful(value: object, path: str, walk: Encoder) -> Codec | None:
     offered = _offered(type(value))
     problems: list[Exception] = []
     for strict in (True, False):
-        for protocol in offered:
+        for codec in offered:
             try:
-                _check(protocol, value, path, walk, strict=strict)
+                _check(codec, value, path, walk, strict=strict)
             except (EncodeModuleError, DecodeModuleError, _UnfaithfulError) as error:
                 problems.append(error)
             else:
-                return protocol
+                return codec
     raise _refusal(value, path, problems)
 
 
-def _offered(cls: type) -> tuple[Protocol | None, ...]:
-    offered = protocols_of(cls)
-    is_coded = codec_of(cls) is not None
+def _offered(cls: type) -> tuple[Codec | None, ...]:
+    offered = codecs_of(cls)
+    is_coded = registered_codec(cls) is not None
     return (*offered, None) if _record_kind(cls) and not is_coded else offered
 
 
@@ -138,28 +138,24 @@ def _refusal(value: object, path: str, problems: list[Exception]) -> Exception:
     )
 
 
-def _check(
-    protocol: Protocol | None, value: object, path: str, walk: Encoder, *, strict: bool
-) -> None:
-    """Raises unless what `protocol` stores makes an object that is stored the same."""
+def _check(codec: Codec | None, value: object, path: str, walk: Encoder, *, strict: bool) -> None:
+    """Raises unless what `codec` stores makes an object that is stored the same."""
     chosen = dict(walk.memory.chosen)
-    walk.memory.chosen[type(value)] = protocol
+    walk.memory.chosen[type(value)] = codec
     try:
-        node = {"$type": "object", **_encode_by(protocol, value, path, walk.fresh())}
+        node = {"$type": "object", **_encode_by(codec, value, path, walk.fresh())}
         copy = walk.decoder().decode(node, path)
-        _compare(protocol, value, copy, path, walk)
+        _compare(codec, value, copy, path, walk)
         if strict:
-            _compare_structure(protocol, value, copy, path, walk)
+            _compare_structure(codec, value, copy, path, walk)
     finally:
         walk.memory.chosen = chosen
 
 
-def _compare(
-    protocol: Protocol | None, value: object, copy: object, path: str, walk: Encoder
-) -> None:
+def _compare(codec: Codec | None, value: object, copy: object, path: str, walk: Encoder) -> None:
     if not same_definition(type(copy), type(value)):
         raise _UnfaithfulError(f"what it stores makes {describe(copy)}")
-    nodes = [_encode_by(protocol, each, path, walk.fresh()) for each in (value, copy)]
+    nodes = [_encode_by(codec, each, path, walk.fresh()) for each in (value, copy)]
     if _text(nodes[0]) != _text(nodes[1]):
         raise _UnfaithfulError("what it stores makes another object, which stores something else")
 
@@ -182,17 +178,17 @@ def _unordered(node: Any) -> Any:
 
 
 def _compare_structure(
-    protocol: Protocol | None, value: object, copy: object, path: str, walk: Encoder
+    codec: Codec | None, value: object, copy: object, path: str, walk: Encoder
 ) -> None:
     others = [each for each in _offered(type(value)) if each is None or each.structural]
     for other in others:
-        if other is not protocol and _can_encode(other, value, path, walk):
+        if other is not codec and _can_encode(other, value, path, walk):
             _compare(other, value, copy, path, walk)
 
 
-def _can_encode(protocol: Protocol | None, value: object, path: str, walk: Encoder) -> bool:
+def _can_encode(codec: Codec | None, value: object, path: str, walk: Encoder) -> bool:
     try:
-        _encode_by(protocol, value, path, walk.fresh())
+        _encode_by(codec, value, path, walk.fresh())
     except EncodeModuleError:
         return False
     return True
@@ -200,18 +196,18 @@ def _can_encode(protocol: Protocol | None, value: object, path: str, walk: Encod
 
 def _decode_object(node: Node, path: str, walk: Decoder) -> Any:
     cls = decode_class(node["class"], path, walk, _is_class, "a class of configurations")
-    protocol = protocol_named(node["protocol"], cls)
-    if protocol is None:
-        names = [each.name for each in protocols_of(cls)]
+    codec = codec_named(node["protocol"], cls)
+    if codec is None:
+        names = [each.name for each in codecs_of(cls)]
         fix = f"flaxlayer.register({cls.__name__}, encode=..., decode=...) as when it was stored."
         found = shorten(node["protocol"])
         raise refuse(
             path, expected=f"a protocol of {cls.__qualname__}: {names}", found=found, fix=fix
         )
     config = walk.decode(node["config"], path)
-    if protocol.name == "get_config":
+    if codec.name == "get_config":
         check_nested(config, path, walk)
-    made = construct(cls, lambda: protocol.make(cls, config), path)
+    made = construct(cls, lambda: codec.make(cls, config), path)
     if isinstance(made, cls):
         return made
     raise refuse(path, expected=f"an object of {cls.__qualname__}", found=describe(made))

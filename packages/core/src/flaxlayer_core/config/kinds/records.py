@@ -46,8 +46,8 @@ def _decode_module(node: Node, path: str, walk: Decoder) -> Any:
     _check_names(cls, arguments, fields, path)
     check_integers(cls, (), arguments, path)
     # parent=None: else Flax would make it a child of a module whose method happens to be running.
-    given = _with_defaults(fields, arguments) | {"parent": None}
-    return construct(cls, lambda: cls(**given), path)
+    completed = _with_defaults(fields, arguments) | {"parent": None}
+    return construct(cls, lambda: cls(**completed), path)
 
 
 def _is_concrete(value: object) -> bool:
@@ -101,13 +101,13 @@ def _check_constructor(cls: type, path: str) -> None:
         )
 
 
-def _check_names(cls: type, given: Mapping[str, object], fields: _Fields, path: str) -> None:
+def _check_names(cls: type, stored: Mapping[str, object], fields: _Fields, path: str) -> None:
     names = {field.name for field in fields}
     required = {field.name for field in fields if _is_required(field)}
-    wrong = sorted(given.keys() - names) or sorted(required - given.keys())
+    wrong = sorted(stored.keys() - names) or sorted(required - stored.keys())
     if wrong:
         takes = ", ".join(f"{f.name} (required)" if f.name in required else f.name for f in fields)
-        problem = "unknown" if given.keys() - names else "missing"
+        problem = "unknown" if stored.keys() - names else "missing"
         expected = f"the fields of {cls.__qualname__}: {takes}"
         fix = f"Load it with the version of {cls.__qualname__} that it was stored with."
         raise refuse(path, expected=expected, found=f"{problem}: {shorten(wrong)}", fix=fix)

@@ -141,7 +141,7 @@ class _Search:
         """The arguments that may take a mask, and whose masks."""
         method, masked = self.call.method, list(self.question.ranks)
         structs = [jax.ShapeDtypeStruct((), spec.dtype) for spec in self.question.specs]
-        given = method.given_names(*self.call.structure.combine(structs))
+        own = method.masked_by_caller(*self.call.structure.combine(structs))
         slots: list[tuple[str, list[int | None]]] = []
         if method.mask_arg is not None:
             slots.append((method.mask_arg, [*self._nested_first(), *masked]))
@@ -149,7 +149,7 @@ class _Search:
         if method.takes_masks and len(set(self.names)) > 1:
             for name in dict.fromkeys(self.names[index] for index in masked):
                 slots.append((f"{name}_mask", [i for i in masked if self.names[i] == name]))
-        return [slot for slot in slots if slot[0] not in given and method.takes(slot[0])]
+        return [slot for slot in slots if slot[0] not in own and method.takes(slot[0])]
 
     def _nested_first(self) -> list[None]:
         paths = array_paths(self.call.structure)

@@ -243,9 +243,9 @@ def class_of(factory: Callable[..., Any]) -> type:
     bound = factory if isinstance(factory, functools.partial) else functools.partial(factory)
     if not isinstance(bound.func, type):
         return _class_of_made(factory)
-    given = {**bound.keywords, **({"rngs": None} if _takes_rngs(factory) else {})}
+    keywords = {**bound.keywords, **({"rngs": None} if _takes_rngs(factory) else {})}
     try:
-        _constructor(bound.func).bind(None, *bound.args, **given)
+        _constructor(bound.func).bind(None, *bound.args, **keywords)
     except TypeError as error:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     return bound.func

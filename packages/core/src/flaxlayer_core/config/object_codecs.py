@@ -1,13 +1,13 @@
-"""The protocols by which an object of a user's class tells what it holds and is made again (S1)."""
+"""The codecs by which an object of a user's class tells what it holds and is made again (S1)."""
 
 from __future__ import annotations
 
 __all__ = [
-    "Protocol",
-    "codec_of",
-    "has_protocol",
-    "protocol_named",
-    "protocols_of",
+    "Codec",
+    "codec_named",
+    "codecs_of",
+    "has_codec",
+    "registered_codec",
     "set_codec",
 ]
 
@@ -29,7 +29,7 @@ _NOT_CONFIGURATIONS = (nn.Module, nnx.Module, nnx.Variable, jax.Array, np.ndarra
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Codec:
     """One way to store an object: as another value, from which its class makes it again.
 
     Args:
@@ -55,7 +55,7 @@ def _call(cls: type, arguments: Any) -> object:
     return cls(**arguments)
 
 
-def _pair(taker: str, maker: str) -> Protocol:
+def _pair(taker: str, maker: str) -> Codec:
     """What `taker()` returns goes to `maker`, or to the constructor of a class without it."""
 
     def offers(cls: type) -> bool:
@@ -65,7 +65,7 @@ def _pair(taker: str, maker: str) -> Protocol:
     def make(cls: type, value: Any) -> object:
         return getattr(cls, maker)(value) if _has(cls, maker) else _call(cls, value)
 
-    return Protocol(taker, offers, lambda value: getattr(value, taker)(), make)
+    return Codec(taker, offers, lambda value: getattr(value, taker)(), make)
 
 
 def _is_attrs(cls: type) -> bool:
@@ -86,12 +86,12 @@ def _is_pydantic(cls: type) -> bool:
 
 
 def _take_pydantic(value: Any) -> dict[str, object]:
-    fields, given = type(value).model_fields, value.model_fields_set
+    fields, chosen = type(value).model_fields, value.model_fields_set
     held = {name: getattr(value, name) for name in fields}
     kept = {
         name: item
         for name, item in held.items()
-        if name in given or item is not fields[name].default
+        if name in chosen or item is not fields[name].default
     }
     return kept | (value.model_extra or {})
 
@@ -132,19 +132,19 @@ def _take_items(value: Any) -> object:
 
 _GET_CONFIG = _pair("get_config", "from_config")
 _TO_DICT = _pair("to_dict", "from_dict")
-_ATTRS = Protocol("attrs", _is_attrs, _take_attrs, _call, structural=True)
-_PYDANTIC = Protocol("pydantic", _is_pydantic, _take_pydantic, _make_pydantic, structural=True)
-_MODEL_DUMP = Protocol(
+_ATTRS = Codec("attrs", _is_attrs, _take_attrs, _call, structural=True)
+_PYDANTIC = Codec("pydantic", _is_pydantic, _take_pydantic, _make_pydantic, structural=True)
+_MODEL_DUMP = Codec(
     "model_dump", _is_pydantic, lambda value: value.model_dump(mode="json"), _make_from_dump
 )
-_MAPPING = Protocol("mapping", _is_mapping, dict, lambda cls, value: cls(value), structural=True)
-_COLLECTION = Protocol(
+_MAPPING = Codec("mapping", _is_mapping, dict, lambda cls, value: cls(value), structural=True)
+_COLLECTION = Codec(
     "items", _is_collection, _take_items, lambda cls, value: cls(value), structural=True
 )
 # In the order of the specification: what the author of a class wrote for it comes first.
-_PROTOCOLS = (_GET_CONFIG, _TO_DICT, _ATTRS, _PYDANTIC, _MODEL_DUMP, _MAPPING, _COLLECTION)
+_CODECS = (_GET_CONFIG, _TO_DICT, _ATTRS, _PYDANTIC, _MODEL_DUMP, _MAPPING, _COLLECTION)
 _STRUCTURAL = (_ATTRS, _PYDANTIC, _MAPPING, _COLLECTION)
-_codecs: dict[type, Protocol] = {}
+_codecs: dict[type, Codec] = {}
 
 
 def _tells_itself(cls: type) -> bool:
@@ -153,10 +153,10 @@ def _tells_itself(cls: type) -> bool:
 
 def set_codec(cls: type, encode: Callable[[Any], object], decode: Callable[[Any], object]) -> None:
     """Stores the objects of exactly this class by a pair of functions."""
-    _codecs[cls] = Protocol(_CODED, lambda _: True, encode, lambda _, value: decode(value))
+    _codecs[cls] = Codec(_CODED, lambda _: True, encode, lambda _, value: decode(value))
 
 
-def codec_of(cls: type) -> Protocol | None:
+def registered_codec(cls: type) -> Codec | None:
     """The pair of functions that was registered for a class, before it was defined anew too."""
     if cls in _codecs or not _codecs:
         return _codecs.get(cls)
@@ -165,9 +165,9 @@ def codec_of(cls: type) -> Protocol | None:
     return [*_codecs.values()][names.index(own)] if own in names else None
 
 
-def protocols_of(cls: type) -> tuple[Protocol, ...]:
-    """The protocols that a class offers, the first to be preferred; a registered pair alone."""
-    codec = codec_of(cls)
+def codecs_of(cls: type) -> tuple[Codec, ...]:
+    """The codecs that a class offers, the first to be preferred; a registered pair alone."""
+    codec = registered_codec(cls)
     if codec is not None:
         return (codec,)
     # A layer of Keras, which has weights, is more than its configuration.
@@ -176,14 +176,14 @@ def protocols_of(cls: type) -> tuple[Protocol, ...]:
     # A named tuple has a kind of its own.
     if cls.__module__ == "builtins" or (issubclass(cls, tuple) and _has(cls, "_fields")):
         return ()
-    return tuple(protocol for protocol in _PROTOCOLS if protocol.offers(cls))
+    return tuple(codec for codec in _CODECS if codec.offers(cls))
 
 
-def has_protocol(value: object) -> bool:
-    """Whether `value` is a class whose objects are stored by a protocol."""
-    return isinstance(value, type) and bool(protocols_of(value))
+def has_codec(value: object) -> bool:
+    """Whether `value` is a class whose objects are stored by a codec."""
+    return isinstance(value, type) and bool(codecs_of(value))
 
 
-def protocol_named(name: object, cls: type) -> Protocol | None:
-    """The protocol of that name, None where the class does not offer it."""
-    return next((each for each in protocols_of(cls) if each.name == name), None)
+def codec_named(name: object, cls: type) -> Codec | None:
+    """The codec of that name, None where the class does not offer it."""
+    return next((each for each in codecs_of(cls) if each.name == name), None)

@@ -1,0 +1,154 @@
+"""How a module is applied in one mode: its streams, what it may not change (C3, R1)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flax import errors as flax_errors
+
+from flaxlayer_core.discovery.module_call import abstract_keys
+from flaxlayer_core.discovery.module_spec import ModePlan
+from flaxlayer_core.discovery.streams import find_streams
+from flaxlayer_core.discovery.trials import Trial
+from flaxlayer_core.jaxprs.traced import TracedFunction
+from flaxlayer_core.modules.key_arguments import KeyArgument
+from flaxlayer_core.modules.nnx.supplied_rngs import noted_keys
+from flaxlayer_core.trees.collections import same_structure
+
+__all__ = ["find_plan"]
+
+_ABSENT = (
+    flax_errors.ScopeCollectionNotFound,
+    flax_errors.ScopeVariableNotFoundError,
+    flax_errors.ScopeParamNotFoundError,
+)
+
+
+def find_plan(
+    trial: Trial, variables: Mapping[str, Any], training: bool, denied: set[str]
+) -> ModePlan:
+    """Finds how a module is applied to variables in one mode.
+
+    Args:
+        trial: The module.
+        variables: The variables.
+        training: The mode.
+        denied: Collections that it may not change.
+
+    Raises:
+        Exception: What the module raises when it is applied to such variables.
+    """
+    try:
+        return _plan_denied(trial, variables, training, denied)
+    except _ABSENT:
+        # `nn.map_variables(init=True)` refuses params that may not change beside state that may
+        opened = _plan_opened(trial, variables, training, denied)
+        if opened is None:
+            raise
+    return opened
+
+
+def _plan_opened(
+    trial: Trial, variables: Mapping[str, Any], training: bool, denied: set[str]
+) -> ModePlan | None:
+    try:
+        plan = _plan_denied(trial, variables, training, set())
+    except Exception:  # in any way: then it is the first failure that counts
+        return None
+    updates = dict(plan.updates)
+    made = {name: updates.pop(name) for name in denied if name in updates}
+    if all(same_structure(variables.get(name), tree) for name, tree in made.items()):
+        return replace(plan, updates=updates)  # C3: what it makes of params is not kept
+    return None
+
+
+def _plan_denied(
+    trial: Trial, variables: Mapping[str, Any], training: bool, denied: set[str]
+) -> ModePlan:
+    if not training and any(not argument.required for argument in trial.call.keys):
+        # R5: at inference a method gets keys that it can do without only if it cannot.
+        with contextlib.suppress(Exception):  # a real fault comes again
+            return _plan_keyed(trial, variables, training, denied, optional_keys=False)
+    return _plan_keyed(trial, variables, training, denied, optional_keys=True)
+
+
+def _plan_keyed(
+    trial: Trial,
+    variables: Mapping[str, Any],
+    training: bool,
+    denied: set[str],
+    *,
+    optional_keys: bool,
+) -> ModePlan:
+    supplied: set[str] = set()
+    keys = [key for key in trial.call.keys if optional_keys or key.required]
+    offered = trial.call.flax_module.facts.offered_streams(init=False)
+    by_need = offered is not None and trial.call.rngs is None and trial.abstract
+
+    def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+        result = trial.apply(variables, streams, training, denied, optional_keys)
+        supplied.clear()
+        supplied.update(noted_keys())
+        return result
+
+    def search() -> tuple[tuple[Any, dict[str, Any]], tuple[str, ...]]:
+        return find_streams(
+            trial.call.flax_module,
+            run,
+            start=tuple(key.stream for key in keys if key.stream is not None),
+            listed=trial.call.rngs,
+            # R1: at inference a stream is offered only to a module that cannot do without.
+            optimistic=training,
+            supplies=bool(keys),
+        )
+
+    plan = ModePlan(training, (), tuple(sorted(denied)), None, {}, optional_keys)
+    if by_need:
+        found = search()[1] if keys else ()
+        assert offered is not None
+        names = tuple(dict.fromkeys((*offered, *found)))
+        return _plan_by_need(trial, plan, variables, names, _asked(supplied, keys))
+    (output, updates), streams = search()
+    plan = replace(plan, streams=streams, output=output, updates=updates)
+    spare = supplied - _asked(supplied, keys)
+    if spare and trial.call.rngs is None and trial.abstract:
+        needed = _plan_by_need(trial, plan, variables, streams, set()).streams
+        return replace(plan, streams=tuple(n for n in streams if n in needed or n not in spare))
+    return plan
+
+
+def _asked(supplied: set[str], keys: Sequence[KeyArgument]) -> set[str]:
+    # R4: a required key that nothing is drawn from may be any key, but the streams of an
+    # nnx.Rngs must be there when they are asked for.
+    if any(key.kind == "rngs" for key in keys):
+        return set(supplied)
+    return supplied - {key.stream for key in keys if key.required}
+
+
+def _plan_by_need(
+    trial: Trial,
+    plan: ModePlan,
+    variables: Mapping[str, Any],
+    offered: tuple[str, ...],
+    asked: set[str],
+) -> ModePlan:
+    def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
+        return trial.call.apply(
+            variables,
+            dict(zip(offered, keys, strict=True)),
+            arrays,
+            training=plan.training,
+            mutable=plan.mutable,
+            optional_keys=plan.optional_keys,
+        )
+
+    keys = abstract_keys(offered).values()
+    bound = trial.call.bound
+    traced = TracedFunction(apply, dict(variables), trial.arrays, *keys, bound=bound)
+    # R1: those that a result depends on; a transform hands on what it does not use.
+    drawn = [n for i, n in enumerate(offered) if traced.needs(2 + i) or n in asked]
+    output, updates = traced.result
+    return replace(plan, streams=tuple(sorted(drawn)), output=output, updates=updates)

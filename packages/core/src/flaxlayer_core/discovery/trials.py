@@ -1,0 +1,72 @@
+"""A module tried on abstract arrays, or on real ones where it cannot be traced (B1, A6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from flax.core import DenyList
+
+from flaxlayer_core.discovery.module_call import ModuleCall
+from flaxlayer_core.jaxprs.traced import made_arrays
+
+__all__ = ["Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A module and the arrays that it is tried on.
+
+    Attributes:
+        call: The module and its call.
+        arrays: Abstract arrays; concrete ones if `abstract` is False.
+        abstract: Whether to evaluate by `jax.eval_shape`, or op by op.
+    """
+
+    call: ModuleCall
+    arrays: tuple[Any, ...]
+    abstract: bool
+
+    def evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Returns the result of a function, abstract or not."""
+        if not self.abstract:
+            # A variable may be a Python number, which has no dtype.
+            return jax.tree_util.tree_map(jax.numpy.asarray, function(*args))
+        bound = self.call.bound
+        if bound is None:
+            return jax.eval_shape(function, *args)
+        traced, result = jax.make_jaxpr(function, return_shape=True)(*args)
+        bound.check_program(made_arrays(traced.jaxpr))
+        return result
+
+    def keys(self, streams: Sequence[str]) -> dict[str, Any]:
+        """Returns a key for each stream, abstract or not."""
+        key: Any = self.evaluate(jax.random.key, 0)
+        return dict.fromkeys(streams, key)
+
+    def apply(
+        self,
+        variables: Mapping[str, Any],
+        streams: Sequence[str],
+        training: bool,
+        denied: Collection[str],
+        optional_keys: bool,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Applies the module; collections that are denied may not change (C3)."""
+
+        def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
+            return self.call.apply(
+                variables,
+                rngs,
+                arrays,
+                training=training,
+                mutable=DenyList(tuple(denied)),
+                optional_keys=optional_keys,
+            )
+
+        result: tuple[Any, dict[str, Any]] = self.evaluate(
+            apply, dict(variables), self.keys(streams), self.arrays
+        )
+        return result
