@@ -106,7 +106,7 @@ from flaxlayer_core.trees.outputs import Static, has_sealed, unwrap_statics, wra
 from flaxlayer_core.trees.parts import KeyData, has_parts, take_apart
 from flaxlayer_core.trees.path_patterns import match_paths
 from flaxlayer_core.trees.paths import escape_part, flatten_with_paths, format_path, parse_path
-from flaxlayer_core.typing import Path
+from flaxlayer_core.typing import Array, Path
 
 __all__ = [
     "AUTO_MASK",
@@ -114,6 +114,7 @@ __all__ = [
     "UNTRACEABLE",
     "AcceptModuleError",
     "ArgumentStructure",
+    "Array",
     "ArraySpec",
     "BuildModuleError",
     "BuildSpec",

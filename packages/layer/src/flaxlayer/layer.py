@@ -128,7 +128,8 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         self._host(hosted, method_signature)
         own_build = type(self).build is not FlaxLayer.build
         builder = self._builder_class(self._runner, overridden=own_build)
-        self._builder, self._files = builder, LayerFiles(self._runner, builder)
+        self._build_with(builder)
+        self._files = LayerFiles(self._runner, builder)
 
     # The module and its settings.
 

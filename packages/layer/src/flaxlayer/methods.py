@@ -82,7 +82,7 @@ class FlaxMethod(ModuleLayer):
         self.layer = layer
         self._runner_class = layer._runner_class
         self._host(hosted, signature)
-        self._builder = _MethodBuilder(self._runner, layer)
+        self._build_with(_MethodBuilder(self._runner, layer))
         self._training_arg, self._mask_arg = training_arg, mask_arg
 
     def build(self, input_shape: Any = None) -> None:

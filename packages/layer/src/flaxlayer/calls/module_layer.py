@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +15,12 @@ from flaxlayer.calls.eager_calls import NOT_TAKEN, EagerCalls
 from flaxlayer.calls.keras_masks import MaskRouter, masks_of
 from flaxlayer.calls.overridden_methods import build_arguments, fits
 from flaxlayer.calls.runner import Runner
-from flaxlayer.calls.sequential_inputs import is_asking, open_inputs
+from flaxlayer.calls.settling import Builder, Settler
 from flaxlayer.calls.supposed_dtypes import cast_arrays, first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form
 from flaxlayer.compat import private_keras
-from flaxlayer.explained_errors import raise_explained
 from flaxlayer.hosted import HostedModule
-from flaxlayer.inputs import BuildInputs, array_specs, arrays_of, constant
+from flaxlayer.inputs import array_specs, arrays_of, constant
 from flaxlayer.keras_containers import register_tracked
 from flaxlayer.saving.packed_arguments import PackedArguments, needs_packing
 from flaxlayer.saving.refusals import refusing_in_load
@@ -35,16 +33,9 @@ from flaxlayer_core import (
     unwrap_statics,
 )
 
-__all__ = ["Builder", "ModuleLayer"]
+__all__ = ["ModuleLayer"]
 
 register_tracked()
-
-
-class Builder(Protocol):
-    """What builds a layer for the inputs of its first call."""
-
-    def build_for(self, inputs: BuildInputs) -> None:
-        """Builds the layer, or again for other dtypes than were supposed (A10)."""
 
 
 def _sign_for_keras(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,8 +61,10 @@ class ModuleLayer(keras.layers.Layer):
     _masks: MaskRouter
     _eager: EagerCalls | None
     _builder: Builder
+    _settler: Settler
     # Another class in its place changes how calls run, as `conformance.faults` does.
     _runner_class: type[Runner] = Runner
+    _settler_class: type[Settler] = Settler
 
     def __init__(self, **kwargs: Any) -> None:
         # A7: Keras's own autocast would cast inputs under the plain default policy too.
@@ -89,47 +82,11 @@ class ModuleLayer(keras.layers.Layer):
         if calls_method:
             private_keras.announce_mask(self, takes=method.mask_arg is not None)
 
+    def _build_with(self, builder: Builder) -> None:
+        self._builder = builder
+        self._settler = self._settler_class(self._runner, builder)
+
     # Build by a call.
-
-    @property
-    def _settled(self) -> bool:
-        return self.built and self._runner.cache.settled
-
-    def _settle(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        """Builds the layer for a call, or again where its dtypes were supposed wrongly (A10)."""
-        if self._settled or (self.built and is_asking()):
-            return
-        try:
-            with self._hosted.locks.build:  # A8
-                if not self._settled:
-                    self._settle_for(arrays, structure)
-        except Exception as error:
-            raise_explained(error, self._runner.title)
-
-    def _settle_for(self, arrays: Sequence[Any], structure: ArgumentStructure) -> None:
-        cache, backend = self._runner.cache, self._runner.backend
-        supposed = cache.open_to(open_inputs()) or private_keras.in_symbolic_scope()
-        values = list(map(backend.to_jax, arrays)) if backend.has_values(arrays) else None
-        specs = array_specs(arrays)
-        inputs = BuildInputs(specs, structure, values, called=True, guessed=supposed)
-        if cache.guessed:
-            self._correct(inputs)
-        elif supposed:
-            first_that_runs(
-                specs,
-                lambda dtypes: self._builder.build_for(inputs.with_dtypes(dtypes)),
-            )
-        else:
-            self._builder.build_for(inputs)
-
-    def _correct(self, inputs: BuildInputs) -> None:
-        cache = self._runner.cache
-        known = cache.inputs
-        assert known is not None
-        if known.structure != inputs.structure or known.allows(inputs):
-            cache.take(replace(known, guessed=inputs.guessed))
-        else:
-            self._builder.build_for(known.corrected(inputs))
 
     @unconverted
     def build_on(self, /, *args: Any, **kwargs: Any) -> None:
@@ -158,8 +115,8 @@ class ModuleLayer(keras.layers.Layer):
 
         ```
         """
-        if not self._settled:
-            self._settle(*self._partition(args, kwargs))
+        if not self._settler.settled:
+            self._settler.settle(*self._partition(args, kwargs))
 
     def _partition(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -195,8 +152,8 @@ class ModuleLayer(keras.layers.Layer):
         kwargs = self._masks.given_mask(args, kwargs)
         arrays, structure = partition(args, kwargs)
         with self._masks.recording(arrays, given="mask" in kwargs):
-            if not self._settled:
-                self._settle(*self._masks.with_masks(arrays, structure, masks_of(arrays)))
+            if not self._settler.settled:
+                self._settler.settle(*self._masks.with_masks(arrays, structure, masks_of(arrays)))
             return self._call_method(args, kwargs, own, arrays, structure)
 
     def _call_method(
@@ -231,9 +188,9 @@ class ModuleLayer(keras.layers.Layer):
     ) -> Any:
         # A functional model calls with what it recorded.
         with self._masks.recording(args):
-            if not self._settled:  # as in clone_model
+            if not self._settler.settled:  # as in clone_model
                 structure = kwargs["flax_arguments"].structure
-                self._settle(*self._masks.with_masks(args, structure, masks_of(args)))
+                self._settler.settle(*self._masks.with_masks(args, structure, masks_of(args)))
             return super().__call__(*args, **kwargs, **own)
 
     def _call_as_keras(
@@ -245,8 +202,8 @@ class ModuleLayer(keras.layers.Layer):
         with self._masks.recording(arrays, given=mask is not None) as record:
             if hasattr(mask, "shape") and arrays:
                 record.masks = {0: mask}
-            if not self._settled and fits(self.call, args, kwargs):
-                self._settle(arrays, structure)
+            if not self._settler.settled and fits(self.call, args, kwargs):
+                self._settler.settle(arrays, structure)
             return super().__call__(*args, **kwargs, **own)
 
     def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
@@ -294,7 +251,7 @@ class ModuleLayer(keras.layers.Layer):
         """
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         masked = self._masks.with_masks(arrays, structure, masks)
-        self._settle(*masked)
+        self._settler.settle(*masked)
         outputs = self._execute_in_scope(*masked, bool(training))
         leaves = arrays_of(outputs)
         if flax_arguments is not None and flax_arguments.flat_outputs:
@@ -331,7 +288,7 @@ class ModuleLayer(keras.layers.Layer):
             return keras.Operation.compute_output_spec(self, *args, **given)
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         masked = self._masks.with_masks(arrays, structure, masks)
-        self._settle(*masked)
+        self._settler.settle(*masked)
         form = infer_output_form(self._runner, *masked, training)
         tensors = form.tensors()
         flat = flax_arguments is not None and flax_arguments.flat_outputs

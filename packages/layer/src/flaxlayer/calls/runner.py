@@ -152,7 +152,7 @@ class Runner:
             clean = self.backend.is_outermost()
             if clean and (structure.statics or structure.numbers):
                 arrays, structure = self._trace_numbers(arrays, structure)
-            return self._finish(self._run(arrays, structure, training, clean), clean)
+            return self._finish(self._run(arrays, structure, training, clean=clean), clean=clean)
         except Exception as error:
             self._refuse(error, arrays)
 
@@ -160,26 +160,27 @@ class Runner:
         """Runs an outermost eager call that is compiled already; returns as `execute`."""
         self.cache.latest = call.spec
         try:
-            return self._finish(self._run_in_turn(call.pure, call.run, arrays, True), True)
+            result = self._run_in_turn(call.pure, call.run, arrays, clean=True)
+            return self._finish(result, clean=True)
         except Exception as error:
             self._refuse(error, arrays)
 
     def _run(
-        self, arrays: list[Any], structure: ArgumentStructure, training: bool, clean: bool
+        self, arrays: list[Any], structure: ArgumentStructure, training: bool, *, clean: bool
     ) -> CallResult:
         hosted, backend = self.hosted, self.backend
         context, traceable = hosted.flax_module.call_context(), hosted.spec.traceable
         if traceable and context is not None and (clean or backend.compiles_traces):
             key = self.key(structure, training, context)
             call = self.compiled_call(structure, arrays, training, key)
-            return self._run_in_turn(call.pure, call.run, arrays, clean)
+            return self._run_in_turn(call.pure, call.run, arrays, clean=clean)
         plan = self.latest_spec(structure, arrays).plan(training)
         pure = self.pure_call(structure, plan, hosted.spec.layout)
         run = backend.run_inline(pure, traceable=traceable)
-        return self._run_in_turn(pure, run, arrays, clean)
+        return self._run_in_turn(pure, run, arrays, clean=clean)
 
     def _run_in_turn(
-        self, pure: PureCall, run: Run, arrays: Sequence[Any], clean: bool
+        self, pure: PureCall, run: Run, arrays: Sequence[Any], *, clean: bool
     ) -> CallResult:
         # A8: calls of several threads that draw or change state come one after the other.
         turns = clean and pure.moves and self.backend.may_wait()
@@ -200,7 +201,7 @@ class Runner:
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
         return self.with_sown(jax.eval_shape(pure, values, seed, arrays))
 
-    def _finish(self, result: CallResult, clean: bool) -> Any:
+    def _finish(self, result: CallResult, *, clean: bool) -> Any:
         if clean:
             self.cache.sown = result.transient
         if result.loss is not None:
