@@ -7,30 +7,31 @@ import keras
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
+from flaxlayer.building import LayerBuilder
 
 
 @fault("check_build_paths", "KeepLawError", "do not stand at the paths")
-class NamesWeightsByNumber(FlaxLayer):
-    def _create(self, *inputs):
-        super()._create(*inputs)
-        for number, variable in enumerate(self._flax_weights.variables):
-            variable._path = f"{self.name}/variable_{number}"
+class NamesWeightsByNumber(LayerBuilder):
+    def create(self, *inputs):
+        super().create(*inputs)
+        for number, variable in enumerate(self._hosted.weights.variables):
+            variable._path = f"{self._layer.name}/variable_{number}"
 
 
 @fault("check_build_dtypes", "KeepLawError", "is not stored as it should be", budget=200)
-class CastsParamsToFloat32(FlaxLayer):
-    def _create(self, *inputs):
-        self._explicit_dtype = True
-        super()._create(*inputs)
-        self._explicit_dtype = False
+class CastsParamsToFloat32(LayerBuilder):
+    def create(self, *inputs):
+        self._hosted.has_own_dtype = True
+        super().create(*inputs)
+        self._hosted.has_own_dtype = False
 
 
 @fault("check_build_values", "ParityError", "initial variables")
-class InitialisesWithAnotherSeed(FlaxLayer):
-    def _create(self, *inputs):
-        self._seed += 1
-        super()._create(*inputs)
-        self._seed -= 1
+class InitialisesWithAnotherSeed(LayerBuilder):
+    def create(self, *inputs):
+        self._hosted.seed += 1
+        super().create(*inputs)
+        self._hosted.seed -= 1
 
 
 @fault("check_symbolic_shapes", "KeepLawError", "outputs of a symbolic call", budget=200)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 
 from conformance.faults.entry import fault
+from conformance.faults.parts import FaultyRunner
 from flaxlayer import FlaxLayer
+from flaxlayer.calls.runner import Runner
 from flaxlayer.compat.private_keras import in_stateless_scope
+from flaxlayer.hosted import HostedModule
 
 
 @fault("check_inference", "ParityError", "outputs in inference")
-class AlwaysTrains(FlaxLayer):
-    def _execute(self, arrays, structure, training):
-        return super()._execute(arrays, structure, True)
+class AlwaysTrains(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        return super().execute(arrays, structure, True)
 
 
 @fault("check_training", "ParityError", "outputs in training")
-class IgnoresTheTrainingFlag(FlaxLayer):
-    def _execute(self, arrays, structure, training):
-        return super()._execute(arrays, structure, False)
+class IgnoresTheTrainingFlag(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        return super().execute(arrays, structure, False)
 
 
 @fault("check_sown", "ParityError", "sown in")
@@ -30,10 +35,9 @@ class ForgetsSownValues(FlaxLayer):
 
 
 @fault("check_losses", "ParityError", "added losses differs in value")
-class AddsNoLosses(FlaxLayer):
-    @property
-    def losses_collections(self):
-        return ()
+class AddsNoLosses(Runner):
+    def pure_call(self, structure, plan, layout):
+        return replace(super().pure_call(structure, plan, layout), losses=())
 
 
 def _real(tree):
@@ -41,29 +45,30 @@ def _real(tree):
 
 
 @fault("check_returned_sown", "ParityError", "outputs and sown values")
-class ReturnsZerosForSownValues(FlaxLayer):
-    def _with_sown(self, outputs, transient):
-        zeros = jax.tree.map(jnp.zeros_like, transient) if _real(transient) else transient
-        return super()._with_sown(outputs, zeros)
+class ReturnsZerosForSownValues(Runner):
+    def with_sown(self, result):
+        if _real(result.transient):
+            result = replace(result, transient=jax.tree.map(jnp.zeros_like, result.transient))
+        return super().with_sown(result)
 
 
 @fault("check_stateless_call", "ParityError", "state of stateless_call in training")
-class KeepsNoStateInsideATrace(FlaxLayer):
+class KeepsNoStateInsideATrace(HostedModule):
     def writable(self, changed, training):
         return [] if in_stateless_scope() else super().writable(changed, training)
 
 
 @fault("check_op_by_op", "ParityError", "outputs op by op")
-class StaysCompiledUnderDisableJit(FlaxLayer):
-    def _run(self, arrays, structure, training, clean):
+class StaysCompiledUnderDisableJit(FaultyRunner):
+    def execute(self, arrays, structure, training):
         with jax.disable_jit(False):
-            return super()._run(arrays, structure, training, clean)
+            return super().execute(arrays, structure, training)
 
 
 @fault("check_methods", "KeepLawError", "does not have the weights of its source")
 class CopiesItsWeightsForMethods(FlaxLayer):
     def method(self, method, **kwargs):
-        twin = FlaxLayer(self.module, seed=self._seed)
+        twin = FlaxLayer(self.module, seed=self._hosted.seed)
         twin.build_from_config(self.get_build_config())
         return twin.method(method, **kwargs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import keras
 
+from conformance.faults.parts import layer_of
 from flaxlayer_testing.samples import Fault
 
 __all__ = ["FAULTS", "Fault", "fault", "rounded"]
@@ -14,9 +15,10 @@ FAULTS: list[Fault] = []
 
 
 def fault(check, error, message, **options):
-    """Enters a faulty layer into the zoo; its options are those of `Fault`."""
+    """Enters a faulty layer, or the layer of a faulty part, with the options of `Fault`."""
 
-    def enter(layer):
+    def enter(faulty):
+        layer = layer_of(faulty)
         keras.saving.register_keras_serializable("faults")(layer)
         FAULTS.append(Fault(layer, check, error, message, **options))
         return layer

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from conformance.faults.entry import fault, rounded
+from conformance.faults.parts import FaultyRunner
 from flaxlayer import FlaxLayer
+from flaxlayer.building import LayerBuilder
 
 
 @fault("check_config", "ParityError", "variables from a configuration")
@@ -48,14 +50,18 @@ class SharesWeightsWithItsCopies(FlaxLayer):
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
-        self._weights_by_path = self.known[self.name]._weights_by_path
+        self._hosted.weights = self.known[self.name]._hosted.weights
+
+
+class _KeepsTheFirstWeights(LayerBuilder):
+    def create(self, *inputs):
+        super().create(*inputs)
+        self._layer.first = self._layer.get_weights()
 
 
 @fault("check_pickled_model", "ParityError", "variables of a pickle")
 class SavesWhatItWasBuiltWith(FlaxLayer):
-    def _create(self, *inputs):
-        super()._create(*inputs)
-        self.first = FlaxLayer.get_weights(self)
+    _builder_class = _KeepsTheFirstWeights
 
     def save_own_variables(self, store):
         now = self.get_weights()
@@ -65,10 +71,11 @@ class SavesWhatItWasBuiltWith(FlaxLayer):
 
 
 @fault("check_exported_model", "ParityError", "outputs of an exported model")
-class RoundsInsideATrace(FlaxLayer):
-    def _run(self, arrays, structure, training, clean):
-        arrays = arrays if clean else [rounded(array) for array in arrays]
-        return super()._run(arrays, structure, training, clean)
+class RoundsInsideATrace(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        if not self.backend.is_outermost():
+            arrays = [rounded(array) for array in arrays]
+        return super().execute(arrays, structure, training)
 
 
 @fault("check_weights_file", "ParityError", "variables of a weights file")
@@ -85,5 +92,5 @@ class RoundsWeightsInFiles(FlaxLayer):
 @fault("check_saved_subclass", "ParityError", "of a subclassed model from a file")
 class LoadsOnlyIntoWhatAConfigurationMade(FlaxLayer):
     def load_own_variables(self, store):
-        if self._revived:
+        if self._hosted.from_file:
             super().load_own_variables(store)

@@ -8,7 +8,9 @@ import jax
 import keras
 
 from conformance.faults.entry import fault, rounded
+from conformance.faults.parts import FaultyRunner
 from flaxlayer import FlaxLayer
+from flaxlayer.building import LayerBuilder
 from flaxlayer.compat.private_keras import in_stateless_scope
 from flaxlayer_core import trace_state_clean
 
@@ -17,38 +19,38 @@ from flaxlayer_core import trace_state_clean
 class MakesNewWeightsForAModel(FlaxLayer):
     def __call__(self, *args, **kwargs):
         if self.built and any(isinstance(arg, keras.KerasTensor) for arg in args):
-            return FlaxLayer(self.module, seed=self._seed + 1)(*args, **kwargs)
+            return FlaxLayer(self.module, seed=self._hosted.seed + 1)(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
 
 @fault("check_sequential_model", "ParityError", "outputs of a sequential model")
-class RoundsInPredict(FlaxLayer):
-    def _run(self, arrays, structure, training, clean):
+class RoundsInPredict(FaultyRunner):
+    def execute(self, arrays, structure, training):
         arrays = [rounded(array) for array in arrays] if in_stateless_scope() else arrays
-        return super()._run(arrays, structure, training, clean)
+        return super().execute(arrays, structure, training)
 
 
 @fault("check_subclassed_model", "ParityError", "outputs of a subclassed model")
-class TrainsInPredict(FlaxLayer):
-    def _execute(self, arrays, structure, training):
-        return super()._execute(arrays, structure, training or in_stateless_scope())
+class TrainsInPredict(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        return super().execute(arrays, structure, training or in_stateless_scope())
 
 
 @fault("check_subclassed_model", "ParityError", "of a subclassed model")
-class InitialisesOtherwiseWhenBuiltLate(FlaxLayer):
-    def _create(self, *inputs):
-        self._seed += in_stateless_scope()
-        super()._create(*inputs)
+class InitialisesOtherwiseWhenBuiltLate(LayerBuilder):
+    def create(self, *inputs):
+        self._hosted.seed += in_stateless_scope()
+        super().create(*inputs)
 
 
 @fault("check_unknown_sizes", "ParityError", "outputs of a model of unknown sizes")
-class KeepsTheFirstSizes(FlaxLayer):
-    def _execute(self, arrays, structure, training):
+class KeepsTheFirstSizes(FaultyRunner):
+    def execute(self, arrays, structure, training):
         if trace_state_clean():
             first = self.__dict__.setdefault("_first", [array.shape for array in arrays])
             sizes = [tuple(map(slice, shape)) for shape in first]
             arrays = [array[size] for array, size in zip(arrays, sizes, strict=True)]
-        return super()._execute(arrays, structure, training)
+        return super().execute(arrays, structure, training)
 
 
 @fault("check_masked_input", "KeepLawError", "whose dimensions it does not keep")
@@ -62,15 +64,19 @@ class CarriesTheMaskToEveryOutput(FlaxLayer):
         return outputs
 
 
+class _MayRound(FaultyRunner):
+    rounds = False
+
+    def execute(self, arrays, structure, training):
+        arrays = [rounded(array) for array in arrays] if self.rounds else arrays
+        return super().execute(arrays, structure, training)
+
+
 @fault("check_unbuilt_sequential", "ParityError", "outputs of an unbuilt sequential model")
 class RoundsInAModelThatIsNotBuilt(FlaxLayer):
-    rounds = False
+    _runner_class = _MayRound
 
     def __call__(self, *args, **kwargs):
         if not self.built and any(isinstance(arg, keras.KerasTensor) for arg in args):
-            self.rounds = True
+            self._runner.rounds = True
         return super().__call__(*args, **kwargs)
-
-    def _run(self, arrays, structure, training, clean):
-        arrays = [rounded(array) for array in arrays] if self.rounds else arrays
-        return super()._run(arrays, structure, training, clean)

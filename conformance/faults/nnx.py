@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from conformance.faults.entry import fault
+from conformance.faults.parts import FaultyRunner
 from flaxlayer import FlaxLayer
 from flaxlayer_core import NO_MODES, NnxModule, trace_state_clean
 
@@ -13,11 +14,11 @@ __all__: list[str] = []
 
 
 def _fault(check, error, message):
-    """Enters a faulty layer into the zoo; of a faulty kind of nnx modules, the layer of it."""
+    """Enters a faulty part into the zoo; of a faulty kind of nnx modules, the layer of it."""
 
     def enter(faulty):
-        layer = faulty if issubclass(faulty, FlaxLayer) else _layer_of(faulty)
-        return fault(check, error, message, framework="nnx")(layer)
+        part = _layer_of(faulty) if issubclass(faulty, NnxModule) else faulty
+        return fault(check, error, message, framework="nnx")(part)
 
     return enter
 
@@ -26,7 +27,7 @@ def _layer_of(kind):
     class Faulty(FlaxLayer):
         def __init__(self, module, **kwargs):
             super().__init__(module, **kwargs)
-            self._flax_module = kind(module)
+            self._hosted.flax_module = kind(module)
 
     Faulty.__name__ = Faulty.__qualname__ = kind.__name__
     return Faulty
@@ -39,21 +40,23 @@ class FollowsTheGivenMode(NnxModule):
 
 
 @_fault("check_object_kept", "KeepLawError", "changes the object that it was given")
-class SwitchesTheGivenObject(FlaxLayer):
-    def _execute(self, arrays, structure, training):
-        if isinstance(self.module, nnx.Module) and trace_state_clean():
-            self.module.eval()
-        return super()._execute(arrays, structure, training)
+class SwitchesTheGivenObject(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        module = self.hosted.flax_module.module
+        if isinstance(module, nnx.Module) and trace_state_clean():
+            module.eval()
+        return super().execute(arrays, structure, training)
 
 
 @_fault("check_object_kept", "ParityError", "values of the given object")
-class DrawsFromTheGivenObject(FlaxLayer):
-    def _execute(self, arrays, structure, training):
-        if isinstance(self.module, nnx.Module) and trace_state_clean():
-            for _, node in nnx.iter_graph(self.module):
+class DrawsFromTheGivenObject(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        module = self.hosted.flax_module.module
+        if isinstance(module, nnx.Module) and trace_state_clean():
+            for _, node in nnx.iter_graph(module):
                 if isinstance(node, nnx.RngStream):
                     node.count[...] += 1
-        return super()._execute(arrays, structure, training)
+        return super().execute(arrays, structure, training)
 
 
 @_fault("check_build_paths", "KeepLawError", "do not stand at the paths")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 
 from conformance.faults.entry import fault
-from flaxlayer import FlaxLayer
+from flaxlayer.building import LayerBuilder
+from flaxlayer.calls.runner import Runner
+from flaxlayer.hosted import HostedModule
 from flaxlayer.program import PureCall
 
 
 @fault("check_mixed_policy", "ParityError", "outputs under a mixed policy differs in dtype")
-class IgnoresTheMixedPolicy(FlaxLayer):
+class IgnoresTheMixedPolicy(HostedModule):
     @property
-    def _compute_cast(self):
+    def compute_dtype(self):
         return None
 
 
@@ -23,15 +25,15 @@ class _RoundsState(PureCall):
 
 
 @fault("check_mixed_policy", "ParityError", "variables under a mixed policy")
-class RoundsStateUnderAMixedPolicy(FlaxLayer):
-    def _program(self, *args):
-        program = super()._program(*args)
-        return _RoundsState(*(getattr(program, part.name) for part in fields(program)))
+class RoundsStateUnderAMixedPolicy(Runner):
+    def pure_call(self, structure, plan, layout):
+        pure = super().pure_call(structure, plan, layout)
+        return _RoundsState(*(getattr(pure, part.name) for part in fields(pure)))
 
 
 @fault("check_explicit_dtype", "KeepLawError", "is not stored as it should be")
-class StoresTheDtypeOfTheModule(FlaxLayer):
-    def _create(self, *inputs):
-        self._explicit_dtype = False
-        super()._create(*inputs)
-        self._explicit_dtype = True
+class StoresTheDtypeOfTheModule(LayerBuilder):
+    def create(self, *inputs):
+        self._hosted.has_own_dtype = False
+        super().create(*inputs)
+        self._hosted.has_own_dtype = True

@@ -6,29 +6,31 @@ import itertools
 from dataclasses import replace
 
 from conformance.faults.entry import fault
+from conformance.faults.parts import FaultyRunner
 from flaxlayer import FlaxLayer
+from flaxlayer.calls.runner import Runner
 
 
 @fault("check_streams", "KeepLawError", "which the module never draws from")
-class PassesAStreamTooMany(FlaxLayer):
-    def _discovery_for(self, structure, arrays):
-        found = super()._discovery_for(structure, arrays)
+class PassesAStreamTooMany(Runner):
+    def latest_spec(self, structure, arrays):
+        found = super().latest_spec(structure, arrays)
         streams = tuple(sorted({*found.training.streams, "unused"}))
-        self._call_state.latest = replace(found, training=replace(found.training, streams=streams))
-        return self._call_state.latest
+        self.cache.latest = replace(found, training=replace(found.training, streams=streams))
+        return self.cache.latest
 
 
 @fault("check_fresh_keys", "KeepLawError", "Two training calls draw the same key")
-class ReusesTheFirstKey(FlaxLayer):
-    def _commit(self, outcome, training):
-        super()._commit(replace(outcome, seed=None), training)
+class ReusesTheFirstKey(Runner):
+    def commit(self, result, training):
+        super().commit(replace(result, seed=None), training)
 
 
 @fault("check_no_draw", "KeepLawError", "drew a seed")
-class AlwaysDrawsASeed(FlaxLayer):
-    def _execute(self, arrays, structure, training):
-        self.seed_generator.next()
-        return super()._execute(arrays, structure, training)
+class AlwaysDrawsASeed(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        self.hosted.seed_generator.next()
+        return super().execute(arrays, structure, training)
 
 
 @fault("check_seed", "ParityError", "variables of equal seeds")

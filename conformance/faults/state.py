@@ -6,27 +6,29 @@ from dataclasses import replace
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
+from flaxlayer.calls.runner import Runner
+from flaxlayer.hosted import HostedModule
 
 
 @fault("check_state_training", "ParityError", "variables after training")
-class DropsStateUpdates(FlaxLayer):
+class DropsStateUpdates(HostedModule):
     def writable(self, changed, training):
         return []
 
 
 @fault("check_state_inference", "ParityError", "variables after inference", budget=300)
-class WritesStateAtInference(FlaxLayer):
-    def _discovery_for(self, structure, arrays):
-        found = super()._discovery_for(structure, arrays)
+class WritesStateAtInference(Runner):
+    def latest_spec(self, structure, arrays):
+        found = super().latest_spec(structure, arrays)
         inference = replace(found.inference, denied=("params",))
-        self._call_state.latest = replace(found, inference=inference)
-        return self._call_state.latest
+        self.cache.latest = replace(found, inference=inference)
+        return self.cache.latest
 
 
 @fault("check_frozen_layer", "ParityError", "variables of a frozen layer")
-class WritesStateWhenFrozen(FlaxLayer):
+class WritesStateWhenFrozen(HostedModule):
     def writable(self, changed, training):
-        return [(self._flax_weights.variables[i], value) for i, value in changed.items()]
+        return [(self.weights.variables[i], value) for i, value in changed.items()]
 
 
 @fault("check_frozen_paths", "KeepLawError", "Freezing leaves other weights trainable")

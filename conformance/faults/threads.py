@@ -25,6 +25,6 @@ class BuildsInEachThread(FlaxLayer):
         self.waited.add(thread)
         self.together.wait()
         with self.turns:  # one after the other, so that each search finds the same
-            self._weights_by_path = None
+            self._hosted.weights = None
             self._settle_for(arrays, structure)
         self.together.wait()

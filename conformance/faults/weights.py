@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from conformance.faults.entry import fault
 from flaxlayer import FlaxLayer
+from flaxlayer.building import LayerBuilder
 from flaxlayer.weights.variables import FlaxWeights
 
 
@@ -42,11 +43,11 @@ class _Swapped(FlaxWeights):
 
 
 @fault("check_weight_values", "ParityError", "weights by path")
-class SwapsTwoEqualShapedWeights(FlaxLayer):
-    @property
-    def _flax_weights(self):
-        weights = super()._flax_weights
-        return _Swapped(weights.layout, weights.variables)
+class SwapsTwoEqualShapedWeights(LayerBuilder):
+    def create(self, *inputs):
+        super().create(*inputs)
+        weights = self._hosted.weights
+        self._hosted.weights = _Swapped(weights.layout, weights.variables)
 
 
 @fault("check_method_variables", "ParityError", "on given variables")

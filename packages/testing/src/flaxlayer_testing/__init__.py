@@ -151,7 +151,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(message)
     home = _HOME.get(name, "errors")
     if home != "errors":  # all else imports Keras
-        importlib.import_module("flaxlayer_core.keras_backend").require_backend()
+        importlib.import_module("flaxlayer_core").require_backend()
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     return value
 

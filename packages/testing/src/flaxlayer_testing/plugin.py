@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         worker = hasattr(config, "workerinput")
         if not worker:
             _make(folder)
-        importlib.import_module("flaxlayer_core.keras_backend").prefer_jax()  # Keras comes next
+        importlib.import_module("flaxlayer_core").prefer_jax()  # Keras comes next
         collecting = importlib.import_module("flaxlayer_testing.collecting")
         config.pluginmanager.register(collecting.Collector(folder, worker=worker))
 
