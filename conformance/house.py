@@ -8,6 +8,7 @@ have no tests of their name.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ __all__ = [
     "circles",
     "deep_imports",
     "doc_names",
+    "documented_order",
     "equal_names",
     "imports",
     "names_from",
@@ -127,7 +129,7 @@ def upward_arrows(package: Package, order: Sequence[str]) -> list[str]:
 
     Args:
         package: The package.
-        order: Its rooms, which are the folders and files of its root, from the ground up.
+        order: Its rooms, from the ground up: the folders and the files of its root.
     """
     rooms = {_room(module) for module in package.files if module}
     misfits = [f"no place in the order: {room}" for room in rooms - set(order)]
@@ -138,6 +140,15 @@ def upward_arrows(package: Package, order: Sequence[str]) -> list[str]:
         upward = {other for other in others if level.get(_room(other), 0) > here}
         misfits += [f"{_title(module)} -> {other}" for other in upward]
     return sorted(misfits)
+
+
+def documented_order(page: str, package: Package) -> list[str]:
+    """Returns the rooms of a package from the ground up, as the tree on a page has them."""
+    tree = page.split("```")[1].splitlines()
+    start = next(number for number, line in enumerate(tree) if line.startswith(f"{package.name}/"))
+    below = itertools.takewhile(lambda line: line.startswith("  "), tree[start + 1 :])
+    names = (re.split(" {3,}", line.strip())[0] for line in below)
+    return [name.rstrip("/") for line in names for name in line.split()]
 
 
 def _room(module: str) -> str:

@@ -12,49 +12,6 @@ from conformance.house import CORE, LAYER, ROOT, UNTESTED, Package
 
 PACKAGES = pytest.mark.parametrize("package", [CORE, LAYER], ids=["core", "layer"])
 
-ORDER = {
-    CORE: (
-        "typing",
-        "errors",
-        "message_lists",
-        "shapes",
-        "size_bounds",
-        "keras_backend",
-        "compat",
-        "trees",
-        "random",
-        "jaxprs",
-        "modules",
-        "discovery",
-        "config",
-    ),
-    LAYER: (
-        "settings",
-        "extras",
-        "compat",
-        "keras_containers",
-        "locks",
-        "recently_used",
-        "handed_names",
-        "program",
-        "backends",
-        "inputs",
-        "memory",
-        "weights",
-        "hosted",
-        "explained_errors",
-        "saving",
-        "calls",
-        "building",
-        "layer_files",
-        "access",
-        "exports",
-        "methods",
-        "layer",
-    ),
-}
-"""The rooms of each package, from the ground up: each imports those before it alone."""
-
 ASKS_FOR_THE_BACKEND = ["exports.archive", "exports.exporting", "keras_containers"]
 
 UNREACHED = ["keras_containers"]
@@ -100,7 +57,8 @@ def test_no_file_imports_itself_by_way_of_others(package):
 
 @PACKAGES
 def test_rooms_import_those_below_them_alone(package):
-    assert house.upward_arrows(package, ORDER[package]) == []
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert house.upward_arrows(package, house.documented_order(page, package)) == []
 
 
 @PACKAGES
@@ -193,6 +151,11 @@ def test_an_upward_arrow_and_a_room_without_a_place_are_found(made):
         "no such room: old",
     ]
     assert house.upward_arrows(package, ["new", "top", "low"]) == ["top -> low.a"]
+
+
+def test_the_order_is_that_of_the_page(made):
+    tree = "others/   not these\n  a\nmade/   these\n  b  c   two\n  d/     one\nmore/\n  e"
+    assert house.documented_order(f"Text.\n```\n{tree}\n```\n", made()) == ["b", "c", "d"]
 
 
 @pytest.mark.parametrize(
