@@ -14,8 +14,6 @@ PACKAGES = pytest.mark.parametrize("package", [CORE, LAYER], ids=["core", "layer
 
 ASKS_FOR_THE_BACKEND = ["exports.archive", "exports.exporting", "keras_containers"]
 
-UNREACHED = ["keras_containers"]
-
 LOOKS_INSIDE = {
     "conformance/faults": "a faulty part stands in the place of a sound one",
     "conformance/hostile/bystanders.py": "a refused file must leave the tables of names alone",
@@ -105,7 +103,7 @@ def test_only_backends_ask_which_backend_keras_has(package):
 
 @PACKAGES
 def test_every_file_is_reached_from_the_root(package):
-    assert house.unreached(package) == (UNREACHED if package is LAYER else [])
+    assert house.unreached(package) == []
 
 
 def test_the_files_without_tests_of_their_name_are_known():
