@@ -26,7 +26,7 @@ PARTS = {
         OWN / "test_saving.py",
         OWN / "test_training.py",
         # What says nothing of a backend holds on this one too.
-        HERE / "test_late_state.py",
+        HERE / "calls" / "test_runner_late_state.py",
         HERE / "test_serving.py",
     ],
 }
