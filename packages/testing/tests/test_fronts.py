@@ -55,8 +55,8 @@ class Negates(FlaxLayer):
 class DropsMasks(FlaxLayer):
     """A layer that lets the mask travel on, and keeps it from the method."""
 
-    def _with_masks(self, arrays, structure, masks, **bring):
-        return super()._with_masks(arrays, structure, {}, **bring)
+    def __init__(self, module, **settings):
+        super().__init__(module, **{**settings, "mask_arg": None})
 
 
 class DecodesOnly(FlaxLayer):
