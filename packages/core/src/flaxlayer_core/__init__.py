@@ -106,7 +106,7 @@ from flaxlayer_core.trees.outputs import Static, has_sealed, unwrap_statics, wra
 from flaxlayer_core.trees.parts import KeyData, has_parts, take_apart
 from flaxlayer_core.trees.path_patterns import match_paths
 from flaxlayer_core.trees.paths import escape_part, flatten_with_paths, format_path, parse_path
-from flaxlayer_core.typing import Array, Path
+from flaxlayer_core.typing import Array, Path, PyTree, Rngs, Variables
 
 __all__ = [
     "AUTO_MASK",
@@ -151,8 +151,10 @@ __all__ = [
     "NoSizeFitsError",
     "Outline",
     "Path",
+    "PyTree",
     "ReadUnbuiltError",
     "ReadVariablesError",
+    "Rngs",
     "Role",
     "RunModuleError",
     "SelectBackendError",
@@ -162,6 +164,7 @@ __all__ = [
     "StoreDtypeError",
     "VariableLayout",
     "VariableSpec",
+    "Variables",
     "abstract_inputs",
     "add_masks",
     "add_registry",

@@ -1,60 +1,73 @@
-"""Training of modules with results that JAX has no gradient of, and no loss depends on."""
+"""Gradients of functions of flat arrays are those of JAX, whatever a backend takes for one."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
-import pytest
 
-from flaxlayer import FlaxLayer
-
-X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
-
-
-def halved(start, shift):
-    def step(carry):
-        return 0.5 * carry[0] + shift, carry[1] + 1
-
-    return jax.lax.while_loop(lambda carry: carry[1] < 3, step, (start, 0))[0]
+from flaxlayer.backends.vjp import (
+    apply_vjp,
+    differentiable_positions,
+    differentiate,
+    stop_gradients,
+    vjp_function,
+    without_gradient,
+)
 
 
-class Counting(nn.Module):
-    """A loop without a gradient reaches state, and an output."""
-
-    @nn.compact
-    def __call__(self, x, train=False):
-        y = nn.Dense(3)(x)
-        mean = self.variable("stats", "mean", jnp.zeros, (3,))
-        if train:
-            mean.value = halved(mean.value, y.mean(0))
-        return {"y": y, "loop": halved(y, y)}
+def product(x, n, y):
+    return [x * y, n + 1, jnp.sin(x)]
 
 
-@pytest.mark.law("K1")
-def test_what_no_loss_depends_on_needs_no_gradient(close):
-    layer = FlaxLayer(Counting(), seed=3)
-    inputs = keras.Input((3,))
-    outputs = layer(inputs)
-    model = keras.Model(inputs, outputs["y"])
-    before = layer.flax_variables()
-    model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.fit(X, X, batch_size=4, verbose=0)
-
-    def loss(params):
-        variables = {**before, "params": params}
-        out, updates = Counting().apply(variables, X, train=True, mutable=["stats"])
-        return jnp.mean((out["y"] - X) ** 2), updates
-
-    gradients, updates = jax.grad(loss, has_aux=True)(before["params"])
-    step = jax.tree.map(lambda p, g: p - 0.1 * g, before["params"], gradients)
-    close(jax.tree.map(np.asarray, layer.flax_variables()), {"params": step, **updates})
+def unrolled(x):
+    return [x**2, jax.lax.while_loop(lambda y: y < 10.0, lambda y: y * 2.0, x), 3.0 * x]
 
 
-@pytest.mark.law("K4")
-def test_a_loss_that_depends_on_it_fails_with_the_words_of_jax():
-    inputs = keras.Input((3,))
-    model = keras.Model(inputs, FlaxLayer(Counting(), seed=3)(inputs)["loop"])
-    model.compile("sgd", "mse")
-    with pytest.raises(Exception, match="Reverse-mode differentiation does not work"):
-        model.fit(X, X, batch_size=4, verbose=0)
+ARRAYS = [jnp.float32(2.0), jnp.int32(1), jnp.float32(5.0)]
+
+
+def test_only_inexact_arrays_have_gradients():
+    kinds = ["float32", "int32", "complex64", "bool", "bfloat16"]
+    assert differentiable_positions([jnp.zeros((), kind) for kind in kinds]) == (0, 2, 4)
+
+
+def test_the_function_of_gradients_takes_the_arrays_and_a_cotangent_for_each_inexact_result():
+    gradients = vjp_function(product, 3, (0, 2))
+    found = gradients(*ARRAYS, jnp.float32(10.0), jnp.float32(100.0))
+    np.testing.assert_allclose(found, [10 * 5 + 100 * np.cos(2.0), 10 * 2], rtol=1e-6)
+
+
+def test_complex_gradients_are_those_of_jax():
+    def function(z):
+        return [jnp.exp(1j * z)]
+
+    z, cotangent = jnp.complex64(0.5 + 0.25j), jnp.complex64(2.0 - 1.0j)
+    (expected,) = jax.vjp(lambda z: function(z)[0], z)[1](cotangent)
+    (found,) = vjp_function(function, 1, (0,))(z, cotangent)
+    assert found == expected
+    assert found != jnp.conj(expected)
+
+
+def test_what_is_kept_of_a_call_gives_the_gradients_later():
+    outputs, vjp = differentiate(product, ARRAYS, (2,))
+    assert [float(output) for output in outputs[:2]] == [10.0, 2.0]
+    leaves, structure = jax.tree_util.tree_flatten(vjp)
+    again = jax.tree_util.tree_unflatten(structure, leaves)
+    (found,) = apply_vjp(again, [jnp.float32(3.0), jnp.float32(0.0)])
+    assert float(found) == 6.0
+
+
+def test_results_without_a_gradient_are_found_among_others():
+    blocked, words = without_gradient(unrolled, [jax.ShapeDtypeStruct((), "float32")], (0,))
+    assert blocked == {1}
+    assert "while_loop" in words
+
+
+def test_what_has_all_its_gradients_is_not_blocked():
+    abstract = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in ARRAYS]
+    assert without_gradient(product, abstract, (0, 2)) == (frozenset(), "")
+
+
+def test_a_blocked_result_gives_no_gradient():
+    gradients = vjp_function(stop_gradients(unrolled, frozenset({1})), 1, (0,))
+    (found,) = gradients(jnp.float32(2.0), *map(jnp.float32, (1.0, 1000.0, 1.0)))
+    assert float(found) == 2 * 2.0 + 3.0

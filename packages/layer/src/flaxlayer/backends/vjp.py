@@ -1,15 +1,21 @@
-"""Gradients of functions of JAX, in TensorFlow's sense."""
+"""Gradients of functions of JAX as functions of flat arrays, which any backend can run.
+
+They are JAX's: of complex functions other libraries have the conjugates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from flaxlayer.typing import Array, FlatCallable
+
 __all__ = [
     "NO_GRADIENT",
+    "VJP",
     "apply_vjp",
     "differentiable_positions",
     "differentiate",
@@ -18,13 +24,16 @@ __all__ = [
     "without_gradient",
 ]
 
+VJP: TypeAlias = Callable[[list[jax.Array]], Sequence[jax.Array]]
+"""What `jax.vjp` returns: a pytree of residuals, called with the cotangents."""
+
 # What JAX raises for what it has no gradient of, such as a `while_loop`.
 NO_GRADIENT = (NotImplementedError, TypeError, ValueError)
 
 
 def differentiate(
-    function: Callable[..., Sequence[Any]], arrays: Sequence[Any], free: Sequence[int]
-) -> tuple[list[Any], Any]:
+    function: FlatCallable, arrays: Sequence[jax.Array], free: Sequence[int]
+) -> tuple[list[jax.Array], VJP]:
     """Returns what a function gives, and what `apply_vjp` takes: a pytree of its residuals.
 
     Args:
@@ -33,26 +42,25 @@ def differentiate(
         free: The positions of those that it is differentiated by.
     """
 
-    def primal(*given: Any) -> tuple[list[Any], list[Any]]:
+    def primal(*given: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
         merged = list(arrays)
         for index, value in zip(free, given, strict=True):
             merged[index] = value
         outputs = list(function(*merged))
         return [outputs[index] for index in differentiable_positions(outputs)], outputs
 
-    _, pull, outputs = jax.vjp(primal, *(arrays[index] for index in free), has_aux=True)
-    return outputs, pull
+    _, vjp, outputs = jax.vjp(primal, *(arrays[index] for index in free), has_aux=True)
+    return outputs, vjp
 
 
-def apply_vjp(pull: Callable[[list[Any]], Sequence[Any]], cotangents: Sequence[Any]) -> list[Any]:
+def apply_vjp(vjp: VJP, cotangents: Sequence[jax.Array]) -> list[jax.Array]:
     """Returns the gradients for cotangents of the results that have any."""
-    # TensorFlow's gradients of complex functions are the conjugates of JAX's.
-    return [_conjugate(gradient) for gradient in pull(list(map(_conjugate, cotangents)))]
+    return list(vjp(list(cotangents)))
 
 
 def vjp_function(
-    function: Callable[..., Sequence[Any]], count: int, free: Sequence[int]
-) -> Callable[..., list[Any]]:
+    function: FlatCallable, count: int, free: Sequence[int]
+) -> Callable[..., list[jax.Array]]:
     """Returns the function that gives the gradients of a function of JAX.
 
     Args:
@@ -64,15 +72,15 @@ def vjp_function(
         A function of all arrays and of the cotangents of the results that have gradients.
     """
 
-    def gradients(*arrays: Any) -> list[Any]:
-        _, pull = differentiate(function, arrays[:count], free)
-        return apply_vjp(pull, arrays[count:])
+    def gradients(*arrays: jax.Array) -> list[jax.Array]:
+        _, vjp = differentiate(function, arrays[:count], free)
+        return apply_vjp(vjp, arrays[count:])
 
     return gradients
 
 
 def without_gradient(
-    function: Callable[..., Sequence[Any]], inputs: Sequence[Any], free: Sequence[int]
+    function: FlatCallable, inputs: Sequence[jax.ShapeDtypeStruct], free: Sequence[int]
 ) -> tuple[frozenset[int], str]:
     """Finds the results that JAX has no gradient of, where it has one of others.
 
@@ -106,8 +114,8 @@ def without_gradient(
 
 
 def stop_gradients(
-    function: Callable[..., Sequence[Any]], blocked: frozenset[int]
-) -> Callable[..., list[Any]]:
+    function: FlatCallable, blocked: frozenset[int]
+) -> Callable[..., list[jax.Array]]:
     """Returns a function with no gradient of some of its results.
 
     Args:
@@ -115,7 +123,7 @@ def stop_gradients(
         blocked: The positions of those results.
     """
 
-    def stopped(*arrays: Any) -> list[Any]:
+    def stopped(*arrays: jax.Array) -> list[jax.Array]:
         outputs = function(*arrays)
         return [
             jax.lax.stop_gradient(output) if index in blocked else output
@@ -125,10 +133,6 @@ def stop_gradients(
     return stopped
 
 
-def differentiable_positions(arrays: Sequence[Any]) -> tuple[int, ...]:
+def differentiable_positions(arrays: Sequence[Array]) -> tuple[int, ...]:
     """Returns the positions of the arrays that have gradients."""
     return tuple(i for i, array in enumerate(arrays) if jnp.issubdtype(array.dtype, jnp.inexact))
-
-
-def _conjugate(array: Any) -> Any:
-    return jnp.conj(array) if jnp.issubdtype(array.dtype, jnp.complexfloating) else array

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import keras
 import tensorflow as tf
 
+from flaxlayer.backends.flat_functions import FlatFunction
 from flaxlayer.backends.tensorflow.forms import first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
 from flaxlayer.exports.endpoint_signatures import input_specs
+from flaxlayer.typing import Array, InputSignature, PyTree
 from flaxlayer_core import ArraySpec, ExportModelError, LowerModuleError, NoSizeFitsError
 
-__all__ = ["HeldVariable", "stateless", "tensor_specs", "tensorflow_function"]
+__all__ = ["HeldVariable", "StatelessResult", "stateless", "tensor_specs", "tensorflow_function"]
 
 # A variable of Keras and the one of TensorFlow that stands for it in what is served.
 HeldVariable = tuple[keras.Variable, tf.Variable]
 
 
-def tensor_specs(input_signature: Any) -> Any:
+def tensor_specs(input_signature: InputSignature) -> InputSignature:
     """Returns a structure of `tf.TensorSpec`; see `input_specs`."""
     return keras.tree.map_structure(
         lambda spec: tf.TensorSpec(spec.shape, spec.dtype, name=spec.name),
@@ -31,8 +33,8 @@ def tensor_specs(input_signature: Any) -> Any:
 
 
 def tensorflow_function(
-    function: Callable[..., Any],
-    signature: Any,
+    function: Callable[..., PyTree],
+    signature: InputSignature,
     held: Sequence[HeldVariable],
     *,
     is_static: bool,
@@ -65,9 +67,27 @@ def tensorflow_function(
     return served
 
 
+@dataclass(frozen=True, eq=False)
+class StatelessResult:
+    """What a function gave that changes nothing; a pytree of its fields.
+
+    Attributes:
+        outputs: What it returned.
+        changed: What it would have assigned to variables, by position.
+    """
+
+    outputs: PyTree
+    changed: dict[int, Array]
+
+
+jax.tree_util.register_dataclass(
+    StatelessResult, data_fields=["outputs", "changed"], meta_fields=[]
+)
+
+
 def stateless(
-    function: Callable[..., Any], variables: Sequence[keras.Variable]
-) -> Callable[..., tuple[Any, dict[int, Any]]]:
+    function: Callable[..., PyTree], variables: Sequence[keras.Variable]
+) -> Callable[..., StatelessResult]:
     """Returns a function of the variables' values, and of what the function takes.
 
     Args:
@@ -78,62 +98,55 @@ def stateless(
         A function that returns the outputs, and new values by position in `variables`.
     """
 
-    def run(values: Sequence[Any], *args: Any) -> tuple[Any, dict[int, Any]]:
+    def run(values: Sequence[Array], *args: PyTree) -> StatelessResult:
         with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)) as scope:
             before = list(map(scope.get_current_value, variables))
             outputs = function(*args)
             after = list(map(scope.get_current_value, variables))
-        pairs = zip(before, after, strict=True)
-        return outputs, {i: new for i, (old, new) in enumerate(pairs) if new is not old}
+        pairs = enumerate(zip(before, after, strict=True))
+        return StatelessResult(outputs, {i: new for i, (old, new) in pairs if new is not old})
 
     return run
 
 
-def _without_changes(run: Callable[..., tuple[Any, dict[int, Any]]]) -> Callable[..., Any]:
-    return lambda values, *args: (run(values, *args)[0], {})
+def _without_changes(run: Callable[..., StatelessResult]) -> Callable[..., StatelessResult]:
+    return lambda values, *args: StatelessResult(run(values, *args).outputs, {})
 
 
 class _LoweredFunction:
     def __init__(
         self,
-        pure: Callable[..., Any],
-        signature: Any,
+        pure: Callable[..., StatelessResult],
+        signature: InputSignature,
         variables: Sequence[tf.Variable],
         *,
         platforms: Sequence[str],
         title: str,
     ) -> None:
-        self._pure, self._signature, self._variables = pure, signature, variables
-        self._structure: Any = None
-        options = {"platforms": platforms, "title": title}
+        self._variables, count = variables, len(variables)
+
+        def run(*arrays: Array) -> StatelessResult:
+            return pure(arrays[:count], *tf.nest.pack_sequence_as(signature, arrays[count:]))
+
+        self._flat = FlatFunction(run)
         specs = list(map(describe, [*self._variables, *tf.nest.flatten(signature)]))
+
+        def lower(form: Sequence[jax.ShapeDtypeStruct]) -> DifferentiableFunction:
+            return DifferentiableFunction(self._flat, form, title=title, platforms=platforms)
+
         try:
-            function = first_form(specs, lambda form: self._trace(form, options))
+            function = first_form(specs, lower)
         except NoSizeFitsError as error:
             raise _refusal(title, specs, error) from error
         self._run = function if _has_gradient(function) else function.without_gradient
 
-    def _trace(
-        self, form: Sequence[jax.ShapeDtypeStruct], options: Mapping[str, Any]
-    ) -> DifferentiableFunction:
-        count = len(self._variables)
-
-        def flat(*arrays: Any) -> list[Any]:
-            args = tf.nest.pack_sequence_as(self._signature, arrays[count:])
-            results = self._pure(arrays[:count], *args)
-            leaves, self._structure = jax.tree_util.tree_flatten(results)
-            return [jnp.asarray(leaf) for leaf in leaves]
-
-        return DifferentiableFunction(flat, form, **options)
-
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: PyTree) -> PyTree:
         tensors = map(to_tensor, [*self._variables, *tf.nest.flatten(args)])
-        results = self._run(list(tensors))
-        outputs, changed = jax.tree_util.tree_unflatten(self._structure, results)
-        for index, value in changed.items():
+        result = self._flat.assemble(self._run(list(tensors)))
+        for index, value in result.changed.items():
             variable = self._variables[index]
             variable.assign(tf.cast(value, variable.dtype))
-        return outputs
+        return result.outputs
 
 
 def _has_gradient(function: DifferentiableFunction) -> bool:

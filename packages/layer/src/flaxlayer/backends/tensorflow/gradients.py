@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import tensorflow as tf
 
+from flaxlayer.backends.tensorflow.conjugates import conjugated
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.residuals import Linearized, linearize
@@ -18,6 +19,7 @@ from flaxlayer.backends.vjp import (
     vjp_function,
     without_gradient,
 )
+from flaxlayer.typing import FlatCallable
 from flaxlayer_core import LowerModuleError
 
 __all__ = ["DifferentiableFunction", "as_list"]
@@ -39,7 +41,7 @@ class DifferentiableFunction:
 
     def __init__(
         self,
-        function: Callable[..., Sequence[Any]],
+        function: FlatCallable,
         inputs: Sequence[jax.ShapeDtypeStruct],
         *,
         title: str,
@@ -53,7 +55,7 @@ class DifferentiableFunction:
         self._missing = ""
         self._lowered = self._lower(keep_residuals=keep_residuals)
         self._bound = differentiable_positions(self._lowered.outputs)
-        self._pullback: DifferentiableFunction | None = None
+        self._gradient: DifferentiableFunction | None = None
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs the function."""
@@ -63,7 +65,7 @@ class DifferentiableFunction:
             outputs, residuals = self._lowered.run(tensors)
 
             def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
-                return self._pull(tensors, outputs, residuals, cotangents)
+                return self._apply_gradient(tensors, outputs, residuals, cotangents)
 
             return outputs, gradient
 
@@ -79,7 +81,7 @@ class DifferentiableFunction:
         Raises:
             LowerModuleError: If an operation in it cannot run in TensorFlow (K4).
         """
-        if self._pullback is None:
+        if self._gradient is None:
             outputs = self._lowered.outputs
             cotangents = [
                 jax.ShapeDtypeStruct(outputs[index].shape, outputs[index].dtype)
@@ -87,14 +89,15 @@ class DifferentiableFunction:
             ]
             inputs = (*self._inputs, *cotangents)
             function = stop_gradients(self._function, self._blocked)
-            gradients = vjp_function(function, len(self._inputs), self._free)
-            self._pullback = DifferentiableFunction(
+            count = len(self._inputs)
+            gradients = conjugated(vjp_function(function, count, self._free), count)
+            self._gradient = DifferentiableFunction(
                 gradients,
                 inputs,
                 title=f"The gradient of {self._title}",
                 platforms=self._platforms,
             )
-        return self._pullback
+        return self._gradient
 
     def has_gradient(self) -> bool:
         """Tells whether JAX has a gradient of any result of the function, and lowers it.
@@ -129,21 +132,26 @@ class DifferentiableFunction:
         return record.keep(self._function, tensors, outputs=outputs, title=self._title)
 
     def _lower(self, *, keep_residuals: bool) -> Lowered | Linearized:
-        options: dict[str, Any] = {"title": self._title, "platforms": self._platforms}
-        found = None
-        if keep_residuals and self._free:
-            found = linearize(self._function, self._inputs, self._free, **options)
-            bound = (
-                differentiable_positions(jax.eval_shape(self._function, *self._inputs))
-                if found is None
-                else ()
-            )
-            if 0 < len(self._find_blocked() if bound else ()) < len(bound):
-                function = stop_gradients(self._function, self._blocked)
-                found = linearize(function, self._inputs, self._free, **options)
-        return found or lower(self._function, self._inputs, **options)
+        found = self._linearize() if keep_residuals and self._free else None
+        return found or lower(
+            self._function, self._inputs, title=self._title, platforms=self._platforms
+        )
 
-    def _pull(
+    def _linearize(self) -> Linearized | None:
+        found = self._linearized(self._function)
+        if found is not None:
+            return found
+        bound = differentiable_positions(jax.eval_shape(self._function, *self._inputs))
+        if 0 < len(self._find_blocked() if bound else ()) < len(bound):
+            return self._linearized(stop_gradients(self._function, self._blocked))
+        return None
+
+    def _linearized(self, function: FlatCallable) -> Linearized | None:
+        return linearize(
+            function, self._inputs, self._free, title=self._title, platforms=self._platforms
+        )
+
+    def _apply_gradient(
         self,
         tensors: Sequence[tf.Tensor],
         outputs: Sequence[tf.Tensor],
@@ -185,7 +193,9 @@ class DifferentiableFunction:
             found = linearized.gradients(tensors[total:], tensors[count:total])
 
             def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
-                again = self.lower_gradient()._pull(tensors[:total], found, (), cotangents)
+                again = self.lower_gradient()._apply_gradient(
+                    tensors[:total], found, (), cotangents
+                )
                 return [*again, *[None] * len(residuals)]
 
             return found, gradient

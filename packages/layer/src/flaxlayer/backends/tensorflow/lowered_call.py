@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
+from flaxlayer.backends.flat_functions import FlatFunction
 from flaxlayer.backends.tensorflow.forms import first_form, tied_axes
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall, with_seed_of
@@ -19,6 +19,7 @@ from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
 from flaxlayer.compat.private_jax2tf import jit_is_disabled, trace_context
 from flaxlayer.program import CallResult, PureCall
 from flaxlayer.recently_used import RecentlyUsed
+from flaxlayer.typing import Array, BackendArray
 from flaxlayer_core import ArraySpec, LowerModuleError, NoSizeFitsError, abstract_inputs
 
 __all__ = ["LoweredCall"]
@@ -39,7 +40,9 @@ class LoweredCall:
         self._pure = pure
         self._lowered: RecentlyUsed[Any, _LoweredProgram] = RecentlyUsed()
 
-    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> CallResult:
+    def __call__(
+        self, values: Sequence[BackendArray], seed: BackendArray, arrays: Sequence[BackendArray]
+    ) -> CallResult:
         """Runs the program; see `PureCall.__call__`.
 
         Raises:
@@ -103,26 +106,28 @@ class LoweredCall:
 
 class _LoweredProgram:
     def __init__(self, pure: PureCall, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
-        self._structure: Any = None
         self._title, self._tied, self._count = pure.module_call.title, tied_axes(form), count
         seeded = bool(pure.plan.streams)
 
-        def flat(*arrays: Any) -> list[Any]:
+        def run(*arrays: Array) -> CallResult:
             values, rest = arrays[:count], arrays[count:]
             seed, given = (rest[-1], rest[:-1]) if seeded else (None, rest)
-            leaves, self._structure = jax.tree_util.tree_flatten(pure(values, seed, given))
-            return [jnp.asarray(leaf) for leaf in leaves]
+            return pure(values, seed, given)
 
-        title, platforms = pure.module_call.title, pure.platforms
+        self._flat = FlatFunction(run)
         self.function = DifferentiableFunction(
-            flat, form, title=title, platforms=platforms, keep_residuals=pure.plan.training
+            self._flat,
+            form,
+            title=self._title,
+            platforms=pure.platforms,
+            keep_residuals=pure.plan.training,
         )
 
-    def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
+    def __call__(self, tensors: Sequence[tf.Tensor]) -> CallResult:
         if self._tied and current_recording() is None:
             with tf.control_dependencies(self._checks(tensors)):
                 tensors = list(map(tf.identity, tensors))
-        return jax.tree_util.tree_unflatten(self._structure, self.function(tensors))
+        return self._flat.assemble(self.function(tensors))
 
     def _checks(self, tensors: Sequence[tf.Tensor]) -> list[Any]:
         # K4: else XLA says it, in words of its own.

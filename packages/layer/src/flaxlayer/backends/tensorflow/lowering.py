@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from flaxlayer.compat.private_jax2tf import (
     portable_artifact,
     symbolic_padding,
 )
+from flaxlayer.typing import FlatCallable
 from flaxlayer_core import LowerModuleError, drop_symbols, equations
 
 __all__ = ["Lowered", "lower", "missing_operation"]
@@ -71,7 +72,7 @@ class Lowered:
 
 
 def lower(
-    function: Callable[..., Sequence[Any]],
+    function: FlatCallable,
     inputs: Sequence[jax.ShapeDtypeStruct],
     *,
     title: str,

@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
+from flaxlayer.backends.flat_functions import FlatFunction
+from flaxlayer.backends.tensorflow.conjugates import conjugated
 from flaxlayer.backends.tensorflow.gradients import as_list
 from flaxlayer.backends.tensorflow.tensors import to_jax, to_tensor
 from flaxlayer.backends.vjp import differentiable_positions, vjp_function
 from flaxlayer.program import CallResult, PureCall
+from flaxlayer.typing import Array, BackendArray, FlatCallable
 from flaxlayer_core import LowerModuleError
 
 __all__ = ["OpByOpCall", "with_seed_of"]
@@ -40,34 +42,34 @@ class OpByOpCall:
                 law="K4",
             )
         self._pure = pure
-        self._structure: Any = None
 
-    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> CallResult:
+    def __call__(
+        self, values: Sequence[BackendArray], seed: BackendArray, arrays: Sequence[BackendArray]
+    ) -> CallResult:
         """Runs the program; see `PureCall.__call__`."""
         count = len(values)
         seeded = None if seed is None else to_jax(seed).astype(jnp.uint32)
 
         numbers = {i: value for i, value in enumerate(arrays) if type(value) in (float, complex)}
 
-        def flat(*given: Any) -> list[Any]:
+        def run(*given: Array) -> CallResult:
             inputs = [numbers.get(index, value) for index, value in enumerate(given[count:])]
-            result = self._pure(given[:count], seeded, inputs)
-            leaves, self._structure = jax.tree_util.tree_flatten(result)
-            return [jnp.asarray(leaf) for leaf in leaves]
+            return self._pure(given[:count], seeded, inputs)
 
+        flat = FlatFunction(run)
         tensors = [*map(to_tensor, values), *map(to_tensor, arrays)]
         leaves = as_list(_run(flat)(*tensors))
-        return with_seed_of(jax.tree_util.tree_unflatten(self._structure, leaves), seed)
+        return with_seed_of(flat.assemble(leaves), seed)
 
 
-def with_seed_of(result: CallResult, seed: Any) -> CallResult:
+def with_seed_of(result: CallResult, seed: BackendArray) -> CallResult:
     """Returns the result of a call with its next seed in the dtype of the one that it got."""
     if result.seed is None:
         return result
     return replace(result, seed=tf.cast(result.seed, seed.dtype))
 
 
-def _run(flat: Callable[..., list[Any]]) -> Callable[..., Any]:
+def _run(flat: FlatCallable) -> Callable[..., tf.Tensor | list[tf.Tensor]]:
     @tf.custom_gradient
     def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
         given = list(map(to_jax, tensors))
@@ -75,14 +77,14 @@ def _run(flat: Callable[..., list[Any]]) -> Callable[..., Any]:
 
         def gradient(*cotangents: tf.Tensor) -> list[tf.Tensor | None]:
             free, bound = differentiable_positions(given), differentiable_positions(results)
-            pull = vjp_function(flat, len(given), free)
+            gradients = conjugated(vjp_function(flat, len(given), free), len(given))
             found: list[tf.Tensor | None] = [None] * len(given)
-            pulled = pull(*given, *(to_jax(cotangents[index]) for index in bound))
-            for index, value in zip(free, pulled, strict=True):
+            values = gradients(*given, *(to_jax(cotangents[index]) for index in bound))
+            for index, value in zip(free, values, strict=True):
                 found[index] = to_tensor(value)
             return found
 
         return [tf.convert_to_tensor(np.asarray(result)) for result in results], gradient
 
-    function: Callable[..., Any] = run
+    function: Callable[..., tf.Tensor | list[tf.Tensor]] = run
     return function

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.tensors import to_tensor
+from flaxlayer.typing import Array, FlatCallable
 from flaxlayer_core import ArraySpec, drop_symbols
 
 __all__ = ["KeptProgram", "Recording", "current_recording", "recording"]
@@ -34,7 +34,7 @@ class KeptProgram:
 
     name: str
     title: str
-    function: Callable[..., Sequence[Any]]
+    function: FlatCallable
     inputs: tuple[ArraySpec, ...]
 
 
@@ -53,10 +53,10 @@ class Recording:
 
     def keep(
         self,
-        function: Callable[..., Sequence[Any]],
+        function: FlatCallable,
         tensors: Sequence[tf.Tensor],
         *,
-        outputs: Sequence[Any],
+        outputs: Sequence[Array],
         title: str,
     ) -> list[tf.Tensor]:
         """Adds an operation for a call; tensors that the graph knows become part of the function.
@@ -107,10 +107,8 @@ def current_recording() -> Recording | None:
     return None if tf.executing_eagerly() else _current.get()
 
 
-def _bound(
-    function: Callable[..., Sequence[Any]], known: Sequence[np.ndarray | None]
-) -> Callable[..., Sequence[Any]]:
-    def run(*arrays: Any) -> Sequence[Any]:
+def _bound(function: FlatCallable, known: Sequence[np.ndarray | None]) -> FlatCallable:
+    def run(*arrays: Array) -> Sequence[Array]:
         rest = iter(arrays)
         return function(*(next(rest) if value is None else value for value in known))
 

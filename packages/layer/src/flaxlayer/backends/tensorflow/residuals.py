@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import tensorflow as tf
 from jax import export
 
+from flaxlayer.backends.tensorflow.conjugates import conjugate
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
 from flaxlayer.backends.vjp import apply_vjp, differentiable_positions, differentiate
+from flaxlayer.typing import Array, FlatCallable
 from flaxlayer_core import LowerModuleError
 
 __all__ = ["Linearized", "linearize"]
@@ -29,7 +31,7 @@ class Linearized:
         backward: Gives the gradients from those inputs, what is kept, and the cotangents.
     """
 
-    outputs: tuple[Any, ...]
+    outputs: tuple[jax.core.ShapedArray, ...]
     forward: Lowered
     needed: tuple[int, ...]
     backward: Lowered
@@ -48,7 +50,7 @@ class Linearized:
 
 
 def linearize(
-    function: Callable[..., Sequence[Any]],
+    function: FlatCallable,
     inputs: Sequence[jax.ShapeDtypeStruct],
     free: Sequence[int],
     *,
@@ -114,19 +116,19 @@ class _Constant:
 
 
 class _Tracing:
-    """What is traced, and where the leaves of the vjp_function come from once `forward` is."""
+    """What is traced, and where the residuals of the gradients come from once `forward` is."""
 
-    def __init__(self, function: Callable[..., Sequence[Any]], free: Sequence[int]) -> None:
+    def __init__(self, function: FlatCallable, free: Sequence[int]) -> None:
         self._function, self._free = function, free
-        self._structure: Any = None
+        self._structure: jax.tree_util.PyTreeDef | None = None
         self._leaves: list[_Input | _Kept | _Constant] = []
         self.count = 0
 
-    def forward(self, *arrays: Any) -> list[Any]:
-        outputs, pull = differentiate(self._function, arrays, self._free)
-        leaves, self._structure = jax.tree_util.tree_flatten(pull)
+    def forward(self, *arrays: jax.Array) -> list[jax.Array]:
+        outputs, vjp = differentiate(self._function, arrays, self._free)
+        leaves, self._structure = jax.tree_util.tree_flatten(vjp)
         positions = {id(array): index for index, array in enumerate(arrays)}
-        kept: dict[int, Any] = {}
+        kept: dict[int, jax.Array] = {}
         self._leaves = [_place(leaf, positions, kept) for leaf in leaves]
         self.count = len(outputs)
         return [*outputs, *kept.values()]
@@ -134,19 +136,19 @@ class _Tracing:
     def taken(self) -> set[int]:
         return {leaf.index for leaf in self._leaves if isinstance(leaf, _Input)}
 
-    def backward(self, needed: Sequence[int], kept: int) -> Callable[..., list[Any]]:
-        def gradients(*arrays: Any) -> list[Any]:
+    def backward(self, needed: Sequence[int], kept: int) -> Callable[..., list[jax.Array]]:
+        def gradients(*arrays: jax.Array) -> list[jax.Array]:
             inputs = dict(zip(needed, arrays, strict=False))
             residuals = arrays[len(needed) : len(needed) + kept]
             leaves = [_take(leaf, inputs, residuals) for leaf in self._leaves]
-            pull = jax.tree_util.tree_unflatten(self._structure, leaves)
-            return apply_vjp(pull, arrays[len(needed) + kept :])
+            vjp = jax.tree_util.tree_unflatten(self._structure, leaves)
+            return conjugate(apply_vjp(vjp, conjugate(arrays[len(needed) + kept :])))
 
         return gradients
 
 
 def _place(
-    leaf: Any, positions: dict[int, int], kept: dict[int, Any]
+    leaf: Array, positions: dict[int, int], kept: dict[int, jax.Array]
 ) -> _Input | _Kept | _Constant:
     if not isinstance(leaf, jax.core.Tracer):
         return _Constant(leaf)
@@ -159,8 +161,8 @@ def _place(
 
 
 def _take(
-    leaf: _Input | _Kept | _Constant, inputs: dict[int, Any], residuals: Sequence[Any]
-) -> Any:
+    leaf: _Input | _Kept | _Constant, inputs: dict[int, jax.Array], residuals: Sequence[jax.Array]
+) -> Array:
     if isinstance(leaf, _Constant):
         return leaf.value
     if isinstance(leaf, _Input):

@@ -1,0 +1,33 @@
+"""The words for what is passed around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from flaxlayer_core import Array, Path, PyTree, Rngs, Variables
+
+__all__ = [
+    "Array",
+    "BackendArray",
+    "DType",
+    "FlatCallable",
+    "InputSignature",
+    "Path",
+    "PyTree",
+    "Rngs",
+    "Variables",
+]
+
+BackendArray: TypeAlias = Any
+"""An array as the active Keras backend or NumPy has it, traced or not, or a variable of Keras."""
+
+DType: TypeAlias = Any
+"""A dtype of NumPy, JAX or the backend, that of random keys included, or its name."""
+
+FlatCallable: TypeAlias = Callable[..., Sequence[Array]]
+"""A function that takes arrays one by one, and returns a flat sequence of arrays."""
+
+InputSignature: TypeAlias = Any
+"""What describes each positional argument: structures of `keras.InputSpec`, `tf.TensorSpec`, Keras
+tensors or arrays."""
