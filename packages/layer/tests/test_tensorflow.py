@@ -16,7 +16,6 @@ OWN = HERE / "tensorflow"
 PARTS = {
     "calls": [
         OWN / "test_calls.py",
-        OWN / "test_compat.py",
         OWN / "test_lowering.py",
         OWN / "test_residuals.py",
         HERE.parent / "src" / "flaxlayer" / "backends",

@@ -13,7 +13,7 @@ from jax import export
 
 from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer.backends.protocol import Run
-from flaxlayer.compat import private_keras
+from flaxlayer.compat.jax2tf_conversions import in_jax2tf
 from flaxlayer.program import PureCall
 from flaxlayer_core import ArraySpec, Role, VariableSpec, escape_part, trace_state_clean
 
@@ -57,9 +57,7 @@ class JaxBackend:
     def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
         """Returns the program itself."""
         del traceable
-        if private_keras.in_jax2tf():
-            _convert_for_tensorflow()
-        return pure
+        return _for_tensorflow(pure) if in_jax2tf() else pure
 
     def preflight(
         self,
@@ -98,8 +96,8 @@ class JaxBackend:
         return {}
 
 
-def _convert_for_tensorflow() -> None:
+def _for_tensorflow(pure: PureCall) -> Run:
     # Late, for what needs TensorFlow: jax2tf has it.
     from flaxlayer.backends.tensorflow.conversions import convert_portably
 
-    convert_portably()
+    return convert_portably(pure)

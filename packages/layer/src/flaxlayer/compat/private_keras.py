@@ -15,8 +15,6 @@ Checked with the versions of docs/versions.md.
   data of the first call in it, that batch would live as long as the layer.
 - `keras.src.export.export_utils.get_input_signature` (since Keras 3.8): what `Model.export` takes
   for the signature of a model; it knows a subclassed one by its first call (S4).
-- `_thread_local_state` of `jax.experimental.jax2tf.jax2tf`: `Model.export` on the JAX backend
-  converts by it, and then TensorFlow has to read what JAX writes (S4).
 - `keras.src.backend.common.symbolic_scope.in_symbolic_scope`: in one nothing is computed, and a
   float may stand for any dtype: Keras builds a model from shapes in one (A10).
 - `Layer._tracker`, `_untrack_variable`, `_open_name_scope`: a layer whose variables turn out wrong
@@ -55,7 +53,6 @@ __all__ = [
     "close_input",
     "get_mask",
     "h5_groups",
-    "in_jax2tf",
     "in_stateless_scope",
     "in_symbolic_scope",
     "is_elsewhere",
@@ -275,14 +272,6 @@ def keep_message(error: Exception) -> bool:
 def keeps_message(error: Exception) -> bool:
     """Tells whether Keras passes an error on as it is."""
     return hasattr(error, "_keras_call_info_injected")
-
-
-def in_jax2tf() -> bool:
-    """Tells whether `jax2tf.convert` is tracing in this thread."""
-    jax2tf = sys.modules.get("jax.experimental.jax2tf.jax2tf")
-    if jax2tf is None:
-        return False
-    return jax2tf._thread_local_state.call_tf_concrete_function_list is not None
 
 
 def h5_groups(store: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall, with_seed_of
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
-from flaxlayer.compat.private_jax2tf import jit_is_disabled, trace_context
+from flaxlayer.compat.jax_tracing import jit_is_disabled, trace_context
 from flaxlayer.program import CallResult, PureCall
 from flaxlayer.recently_used import RecentlyUsed
 from flaxlayer.typing import Array, BackendArray

@@ -10,14 +10,14 @@ import keras
 import tensorflow as tf
 from jax import export
 
-from flaxlayer.compat.private_jax2tf import (
+from flaxlayer.compat.jax_tracing import symbolic_padding
+from flaxlayer.compat.stablehlo import (
     DEVICE_OPERATIONS,
     STABLEHLO_VERSION,
-    call_module,
     export_function,
     portable_artifact,
-    symbolic_padding,
 )
+from flaxlayer.compat.tensorflow_operations import call_module
 from flaxlayer.typing import FlatCallable
 from flaxlayer_core import LowerModuleError, drop_symbols, equations
 

@@ -1,9 +1,7 @@
-"""The private APIs of TensorFlow and JAX that this backend needs, each with its reason.
+"""Modules of StableHLO as JAX writes them and as TensorFlow reads them.
 
-Checked with the versions of docs/versions.md (tests/tensorflow/test_compat.py).
+Checked with the versions of docs/versions.md (tests/compat/test_stablehlo.py).
 
-- `tensorflow.compiler.tf2xla.python.xla.call_module`: the operation that runs a StableHLO module
-  has no public function in TensorFlow 2.21 (K2).
 - `jaxlib.mlir`: `jax.export` serialises for consumers of its own age, newer than what TensorFlow
   reads. Here composites become calls of their decompositions, which TensorFlow's refinement of
   dynamic shapes needs, shardings are dropped, whose dialect TensorFlow does not read in a module,
@@ -11,48 +9,27 @@ Checked with the versions of docs/versions.md (tests/tensorflow/test_compat.py).
 - `jax.export.export(_override_lowering_rules=...)`, `mlir._lowerings` and
   `_platform_specific_lowerings`: what JAX lowers to functions of its own CPU library is lowered to
   operations of XLA instead, as JAX does on platforms without that library (K4).
-- `jax.config` has its options as attributes that JAX's types do not declare; what `jax.jit` keys
-  its functions by has no public name (A6).
-- `operator` in `jax._src.lax.convolution`: the gradient of a strided convolution computes its
-  padding from sizes; a check that means to find wrong types refuses symbolic ones, which all that
-  comes after it handles (K2).
-- `jax._src.export._export._module_to_bytecode`: `Model.export` of Keras on the JAX backend converts
-  by `jax2tf`, which takes what this function writes, and offers no choice of version (S4).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import operator
-import threading
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import tensorflow as tf
 from jax import export
-from jax._src.export import _export
 from jax._src.interpreters import mlir
-from jax._src.lax import convolution, linalg
+from jax._src.lax import linalg
 from jax.interpreters.mlir import make_ir_context
 from jaxlib.mlir import ir, passmanager
 from jaxlib.mlir.dialects import stablehlo
-from tensorflow.compiler.tf2xla.python import xla
-
-from flaxlayer.compat.private_keras import in_jax2tf
 
 __all__ = [
     "DEVICE_OPERATIONS",
     "STABLEHLO_VERSION",
-    "call_module",
     "export_function",
-    "jit_is_disabled",
     "portable_artifact",
-    "portable_conversions",
-    "symbolic_padding",
-    "trace_context",
 ]
 
 # What TensorFlow 2.21 says that it reads; later releases read what earlier ones did.
@@ -78,23 +55,6 @@ _SHARDING_OPERATIONS = frozenset(
 _COMPOSITES_TO_CALLS = "builtin.module(func.func(stablehlo-legalize-composite-to-call))"
 
 stablehlo.register_stablehlo_passes()
-
-
-def trace_context() -> tuple[Any, ...]:
-    """Returns the settings of JAX, in this thread, that change what a function is traced to."""
-    config: Any = jax.config
-    return (
-        config.jax_enable_x64,
-        config.jax_default_matmul_precision,
-        config.jax_numpy_dtype_promotion,
-        config.jax_threefry_partitionable,
-    )
-
-
-def jit_is_disabled() -> bool:
-    """Tells whether `jax.disable_jit` is on in this thread."""
-    config: Any = jax.config
-    return bool(config.jax_disable_jit)
 
 
 def export_function(
@@ -125,33 +85,6 @@ def _rules_without_lapack() -> tuple[tuple[Any, Any], ...]:
         if primitive in table:
             rules.append((primitive, table[primitive].rule))
     return tuple(rules)
-
-
-_padding_lock = threading.RLock()
-
-
-@contextlib.contextmanager
-def symbolic_padding() -> Iterator[None]:
-    """Lets a convolution be traced whose padding is symbolic.
-
-    Yields:
-        Nothing.
-    """
-    patched: Any = convolution
-    with _padding_lock:
-        strict, patched.operator = patched.operator, _operator(export.is_symbolic_dim)
-        try:
-            yield
-        finally:
-            patched.operator = strict
-
-
-def _operator(passes: Callable[[Any], bool]) -> Any:
-    def index(dim: Any) -> Any:
-        return dim if passes(dim) else operator.index(dim)
-
-    known = {name: getattr(operator, name) for name in operator.__all__}
-    return types.SimpleNamespace(**{**known, "index": index})
 
 
 def portable_artifact(serialized: bytes, accept: Callable[[frozenset[str]], None]) -> bytes:
@@ -213,64 +146,3 @@ def _without_sharding(attributes: Any) -> Any:
     pairs = (attributes[index] for index in range(len(attributes)))
     kept = {pair.name: pair.attr for pair in pairs if pair.name != "sdy.sharding"}
     return ir.DictAttr.get(kept)
-
-
-@functools.cache
-def portable_conversions(accept: Callable[[frozenset[str]], None]) -> None:
-    """Makes what `jax2tf` converts from now on such that TensorFlow reads it.
-
-    Other exports stay as they are. It is not undone: the gradients of a SavedModel are converted
-    when it is written, after the model was traced.
-
-    Args:
-        accept: See `portable_artifact`.
-    """
-    patched: Any = _export
-    write = patched._module_to_bytecode
-
-    def write_portable(module: Any) -> bytes:
-        data: bytes = write(module)
-        return portable_artifact(data, accept) if in_jax2tf() else data
-
-    patched._module_to_bytecode = write_portable
-    padded: Any = convolution
-    with _padding_lock:
-        padded.operator = _operator(lambda dim: in_jax2tf() and export.is_symbolic_dim(dim))
-
-
-def call_module(
-    tensors: Sequence[tf.Tensor],
-    *,
-    module: bytes,
-    version: int,
-    dtypes: Sequence[tf.DType],
-    shapes: Sequence[Sequence[int | None]],
-    platforms: Sequence[str] = ("cpu",),
-) -> list[tf.Tensor]:
-    """Runs a serialised module.
-
-    Args:
-        tensors: Its inputs.
-        module: A portable artifact.
-        version: The calling convention of `jax.export`.
-        dtypes: The dtypes of its results.
-        shapes: Their shapes, None where a dimension is unknown.
-        platforms: What it was exported for.
-
-    Returns:
-        Its results.
-    """
-    return list(
-        xla.call_module(
-            tensors,
-            version=version,
-            module=module,
-            Tout=dtypes,
-            Sout=shapes,
-            platforms=tuple(name.upper() for name in platforms),
-            function_list=(),
-            has_token_input_output=False,
-            disabled_checks=(),
-            use_shardy_partitioner=False,
-        )
-    )
