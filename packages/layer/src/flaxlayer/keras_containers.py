@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from flaxlayer.backends import current_backend
 from flaxlayer_core import register_plain_container
 
 __all__ = ["register_tracked"]
@@ -17,11 +18,8 @@ _PLAIN: tuple[type, ...] = (list, dict, OrderedDict, tuple)
 def register_tracked() -> None:
     """Declares the classes that Keras, and TensorFlow under it, put in place of containers."""
     # Named, so that the names that Keras counts stay as they are.
-    _register_attributes(keras.layers.Layer(name="tracked"))
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        _register_attributes(tensorflow.Module())
+    for owner in (keras.layers.Layer(name="tracked"), *current_backend().container_owners()):
+        _register_attributes(owner)
 
 
 def _register_attributes(owner: Any) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "Path",
     "PyTree",
     "Rngs",
+    "TensorFlowFunction",
     "Variables",
 ]
 
@@ -31,3 +32,6 @@ FlatCallable: TypeAlias = Callable[..., Sequence[Array]]
 InputSignature: TypeAlias = Any
 """What describes each positional argument: structures of `keras.InputSpec`, `tf.TensorSpec`, Keras
 tensors or arrays."""
+
+TensorFlowFunction: TypeAlias = Any
+"""A `tf.function`, whose class TensorFlow does not name."""

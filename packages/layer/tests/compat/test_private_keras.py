@@ -127,17 +127,6 @@ def test_the_batch_that_built_a_layer_is_not_kept(layer):
     assert layer._build_shapes_dict == {"input_shape": (None, 4)}
 
 
-def test_the_signature_of_a_model_has_its_inputs_of_any_batch_size():
-    pytest.importorskip("keras.src.export.export_utils", reason="this Keras cannot tell")
-    inputs = keras.Input((3,), name="a"), keras.Input((None,), dtype="int32", name="b")
-    model = keras.Model(inputs, inputs[0] + 1.0)
-    (found,) = compat.model_signature(model)
-    assert [(spec.name, spec.shape, spec.dtype) for spec in found] == [
-        ("a", (None, 3), "float32"),
-        ("b", (None, None), "int32"),
-    ]
-
-
 @pytest.mark.law("A10")
 def test_a_symbolic_scope_is_seen():
     assert not compat.in_symbolic_scope()

@@ -26,6 +26,7 @@ class JaxBackend:
     compiles_traces = False
     array_types: tuple[type, ...] = (jax.Array, np.ndarray)
     dtype_types: tuple[type, ...] = (np.dtype,)  # no typed keys
+    traced_by = "jax"
 
     def is_outermost(self) -> bool:
         """Tells whether no JAX transformation is tracing."""
@@ -34,6 +35,10 @@ class JaxBackend:
     def distribution(self) -> Any:
         """Returns what `keras.distribution.distribution` returns."""
         return keras.distribution.distribution()
+
+    def container_owners(self) -> Sequence[object]:
+        """Returns none: what Keras tracks is the same on every backend."""
+        return ()
 
     def may_wait(self) -> bool:
         """Returns True: no thread of JAX waits for another one."""

@@ -30,17 +30,22 @@ class Backend(Protocol):
         array_types: The classes of the arrays, of the backend and of NumPy, that an eager call may
             take as they are.
         dtype_types: The classes of their dtypes.
+        traced_by: What traces a model of Keras for an export: "jax" or "tensorflow".
     """
 
     compiles_traces: bool
     array_types: tuple[type, ...]
     dtype_types: tuple[type, ...]
+    traced_by: str
 
     def is_outermost(self) -> bool:
         """Tells whether the current call is in no trace, so that its results are values."""
 
     def distribution(self) -> Any:
         """Returns the Keras distribution that places variables, None where there is none."""
+
+    def container_owners(self) -> Sequence[object]:
+        """Returns objects that replace the containers they get as attributes, as models do (A1)."""
 
     def may_wait(self) -> bool:
         """Tells whether this thread may hold a lock while it reads and writes variables.

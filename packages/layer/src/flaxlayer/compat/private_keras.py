@@ -13,8 +13,6 @@ Checked with the versions of docs/versions.md.
   variables of a transformer takes longer than the compiled call itself.
 - `Layer._build_shapes_dict`: Keras keeps there what `build` got, for `model.summary()`; with the
   data of the first call in it, that batch would live as long as the layer.
-- `keras.src.export.export_utils.get_input_signature` (since Keras 3.8): what `Model.export` takes
-  for the signature of a model; it knows a subclassed one by its first call (S4).
 - `keras.src.backend.common.symbolic_scope.in_symbolic_scope`: in one nothing is computed, and a
   float may stand for any dtype: Keras builds a model from shapes in one (A10).
 - `Layer._tracker`, `_untrack_variable`, `_open_name_scope`: a layer whose variables turn out wrong
@@ -60,7 +58,6 @@ __all__ = [
     "keep_build_shape",
     "keep_message",
     "keeps_message",
-    "model_signature",
     "raw_values",
     "reopen",
     "restoring",
@@ -249,15 +246,6 @@ def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
 def keep_build_shape(layer: keras.layers.Layer, shape: Any) -> None:
     """Replaces what Keras remembers of a build: what `compute_output_shape` will get."""
     layer._build_shapes_dict = {"input_shape": shape}
-
-
-def model_signature(model: keras.Model) -> Any:
-    """Returns what describes each positional argument of a model, None where Keras is too old."""
-    try:
-        from keras.src.export.export_utils import get_input_signature
-    except ImportError:
-        return None
-    return get_input_signature(model)
 
 
 def keep_message(error: Exception) -> bool:

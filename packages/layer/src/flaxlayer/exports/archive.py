@@ -8,8 +8,10 @@ from typing import Any
 
 import keras
 
+from flaxlayer.exports.exporters import current_exporter
 from flaxlayer.extras import require
-from flaxlayer_core import BuildModuleError, ExportModelError
+from flaxlayer.typing import InputSignature, PyTree, TensorFlowFunction
+from flaxlayer_core import BuildModuleError
 
 __all__ = ["ExportArchive"]
 
@@ -45,8 +47,7 @@ class ExportArchive:
     def __init__(self) -> None:
         require("tensorflow", "tensorflow", "ExportArchive")
         self._archive = keras.export.ExportArchive()
-        self._held: dict[int, tuple[keras.Variable, Any]] = {}
-        self._tracked: list[keras.layers.Layer] = []
+        self._endpoints = current_exporter().endpoints(self._archive)
 
     @property
     def variables(self) -> list[Any]:
@@ -83,38 +84,17 @@ class ExportArchive:
                 fix="Call it on data, or layer.build(input_shape).",
                 law="S4",
             )
-        if keras.backend.backend() != "jax":
-            if all(resource is not tracked for tracked in self._tracked):
-                self._archive.track(resource)
-                self._tracked.append(resource)
-            return
-        for variable in (*resource.trainable_variables, *resource.non_trainable_variables):
-            self._hold(variable)
-
-    def _hold(self, variable: keras.Variable) -> None:
-        import tensorflow as tf
-
-        from flaxlayer.backends.tensorflow.tensors import to_tensor
-
-        if id(variable) in self._held:
-            return
-        value, trains = to_tensor(variable.value), bool(variable.trainable)
-        held = tf.Variable(value, trainable=trains, name=variable.path)
-        self._held[id(variable)] = variable, held
-        archive = self._archive
-        own = archive.trainable_variables if trains else archive.non_trainable_variables
-        own.append(held)
-        archive.variables.append(held)
+        self._endpoints.track(resource)
 
     def add_endpoint(
         self,
         name: str,
-        fn: Callable[..., Any],
-        input_signature: Any = None,
+        fn: Callable[..., PyTree],
+        input_signature: InputSignature = None,
         *,
         is_static: bool = False,
         native_serialization_platforms: Sequence[str] | None = None,
-    ) -> Any:
+    ) -> TensorFlowFunction:
         """Adds a function to serve.
 
         Args:
@@ -138,25 +118,23 @@ class ExportArchive:
         if input_signature is None:
             return self._archive.add_endpoint(name, fn)
 
-        from flaxlayer.exports.endpoints import tensor_specs, tensorflow_function
+        from flaxlayer.exports.endpoints import tensor_specs
 
-        specs = tensor_specs(input_signature)
-        if keras.backend.backend() != "jax":
-            _refuse_platforms(name, native_serialization_platforms)
-            return self._archive.add_endpoint(name, _static(fn) if is_static else fn, specs)
-        served = tensorflow_function(
+        return self._endpoints.add(
+            name,
             fn,
-            specs,
-            list(self._held.values()),
+            tensor_specs(input_signature),
             is_static=is_static,
-            platforms=native_serialization_platforms or ("cpu",),
-            title=f"Endpoint {name!r}",
+            platforms=native_serialization_platforms,
         )
-        return self._archive.add_endpoint(name, served)
 
     def track_and_add_endpoint(
-        self, name: str, resource: Any, input_signature: Any, **kwargs: Any
-    ) -> Any:
+        self,
+        name: str,
+        resource: keras.layers.Layer,
+        input_signature: InputSignature,
+        **kwargs: Any,
+    ) -> TensorFlowFunction:
         """Tracks a layer or model, and adds its call as an endpoint; see these methods."""
         self.track(resource)
         return self.add_endpoint(name, resource.__call__, input_signature, **kwargs)
@@ -181,22 +159,3 @@ class ExportArchive:
             verbose: Whether to print the endpoints.
         """
         self._archive.write_out(str(filepath), options, verbose=verbose)
-
-
-def _refuse_platforms(name: str, platforms: Sequence[str] | None) -> None:
-    if platforms is not None:
-        raise ExportModelError(
-            f"Endpoint {name!r} cannot be exported for platforms of its own.",
-            expected="layers that were made for them, on the TensorFlow backend",
-            found=f"native_serialization_platforms={platforms!r}",
-            fix="Give it to FlaxLayer, or export with KERAS_BACKEND=jax.",
-            law="K2",
-        )
-
-
-def _static(fn: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
-        with keras.StatelessScope():
-            return fn(*args)
-
-    return call

@@ -8,9 +8,11 @@ from typing import Any
 
 import keras
 
-from flaxlayer.compat import private_keras
+from flaxlayer.compat.keras_exports import model_signature
 from flaxlayer.exports.archive import ExportArchive
+from flaxlayer.exports.exporters import current_exporter
 from flaxlayer.extras import require
+from flaxlayer.typing import InputSignature
 from flaxlayer_core import ExportModelError
 
 __all__ = ["export"]
@@ -22,7 +24,7 @@ def export(
     format: str = "tf_saved_model",
     *,
     verbose: bool | None = None,
-    input_signature: Any = None,
+    input_signature: InputSignature = None,
     **kwargs: Any,
 ) -> None:
     """Exports a model for inference, as `model.export` does, where that cannot on its own.
@@ -66,8 +68,7 @@ def export(
 
     ```
     """
-    backend = keras.backend.backend()
-    write = _WRITERS.get((backend, format))
+    write = _WRITERS.get(format)
     if write is None:
         options = {"verbose": verbose, "input_signature": input_signature, **kwargs}
         model.export(filepath, format=format, **options)
@@ -77,13 +78,17 @@ def export(
         keras.utils.io_utils.print_msg(f"Saved artifact at '{filepath}'.")
 
 
-def _saved_model(model: keras.Model, filepath: str, input_signature: Any, **options: Any) -> None:
+def _saved_model(
+    model: keras.Model, filepath: str, input_signature: InputSignature, **options: Any
+) -> None:
     archive, signature = ExportArchive(), _signature(model, input_signature)
     archive.track_and_add_endpoint("serve", model, signature, **options)
     archive.write_out(filepath, verbose=False)
 
 
-def _litert(model: keras.Model, filepath: str, input_signature: Any, **options: Any) -> None:
+def _litert(
+    model: keras.Model, filepath: str, input_signature: InputSignature, **options: Any
+) -> None:
     require("tensorflow", "tensorflow", "An export to LiteRT")
     from flaxlayer.exports.litert import write_litert
 
@@ -91,26 +96,19 @@ def _litert(model: keras.Model, filepath: str, input_signature: Any, **options: 
 
 
 def _onnx(
-    model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None = None
+    model: keras.Model,
+    filepath: str,
+    input_signature: InputSignature,
+    opset_version: int | None = None,
 ) -> None:
-    require("jax2onnx", "onnx", "An export to ONNX")
-    from flaxlayer.exports.onnx.from_jax import write_onnx
-
-    write_onnx(model, filepath, _signature(model, input_signature), opset_version)
-
-
-def _onnx_by_tensorflow(
-    model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None = None
-) -> None:
-    for package in ("jax2onnx", "tf2onnx"):
+    exporter = current_exporter()
+    for package in exporter.onnx_packages:
         require(package, "onnx", "An export to ONNX")
-    from flaxlayer.exports.onnx.from_tensorflow import write_onnx
-
-    write_onnx(model, filepath, _signature(model, input_signature), opset_version)
+    exporter.write_onnx(model, filepath, _signature(model, input_signature), opset_version)
 
 
-def _signature(model: keras.Model, given: Any) -> Any:
-    signature = private_keras.model_signature(model) if given is None else given
+def _signature(model: keras.Model, given: InputSignature) -> InputSignature:
+    signature = model_signature(model) if given is None else given
     if signature is None:
         raise ExportModelError(
             f"Model {model.name!r} cannot be exported without its input signature.",
@@ -122,11 +120,8 @@ def _signature(model: keras.Model, given: Any) -> Any:
     return signature
 
 
-_WRITERS: dict[tuple[str, str], Callable[..., None]] = {
-    ("jax", "tf_saved_model"): _saved_model,
-    ("tensorflow", "tf_saved_model"): _saved_model,
-    ("jax", "litert"): _litert,
-    ("tensorflow", "litert"): _litert,
-    ("jax", "onnx"): _onnx,
-    ("tensorflow", "onnx"): _onnx_by_tensorflow,
+_WRITERS: dict[str, Callable[..., None]] = {
+    "tf_saved_model": _saved_model,
+    "litert": _litert,
+    "onnx": _onnx,
 }

@@ -29,6 +29,7 @@ class TensorFlowBackend:
     compiles_traces = True
     array_types: tuple[type, ...] = (tf.Tensor, np.ndarray)
     dtype_types: tuple[type, ...] = (tf.DType, np.dtype)
+    traced_by = "tensorflow"
 
     def is_outermost(self) -> bool:
         """Tells whether TensorFlow runs eagerly and no JAX transformation is tracing."""
@@ -37,6 +38,10 @@ class TensorFlowBackend:
     def distribution(self) -> None:
         """Returns None: Keras distributes nothing here."""
         return
+
+    def container_owners(self) -> Sequence[object]:
+        """Returns a module of TensorFlow, which layers of Keras are here."""
+        return (tf.Module(),)
 
     def may_wait(self) -> bool:
         """Returns False in a trace, and for a replica, which waits for the others at a write."""
