@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from flaxlayer.saving.checkpoints.array_trees import MAX_DEPTH
+from flaxlayer.saving.checkpoints.checkpoint_format import Check, CheckpointFormat, Choose
 from flaxlayer.saving.stored_dtypes import named_dtype
+from flaxlayer.typing import PyTree
 
-__all__ = ["read_msgpack"]
-
+__all__ = ["FORMAT", "read_msgpack"]
 
 _FEW_OBJECTS, _BYTES_PER_OBJECT = 1 << 16, 16
 _MAX_RANK = 32
@@ -44,7 +45,7 @@ _HEADS: dict[int, tuple[str, str]] = {
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 
 
-def read_msgpack(path: Path) -> Any:
+def read_msgpack(path: Path) -> PyTree:
     """Reads a file of `flax.serialization.to_bytes`.
 
     Flax's own reader makes objects of whatever stands in a file: an empty map of one byte takes 64
@@ -65,6 +66,20 @@ def read_msgpack(path: Path) -> Any:
     tree = reader.value(0)
     reader.end()
     return tree
+
+
+def _read(path: Path, choose: Choose, check: Check | None) -> dict[str, PyTree]:
+    del check  # what was read is checked as other trees are
+    return choose(read_msgpack(path))
+
+
+FORMAT = CheckpointFormat(
+    writer="flax.serialization.to_bytes",
+    contents="a file of flax.serialization.to_bytes, or one that ends in .safetensors",
+    extra="",
+    claims=Path.is_file,
+    read=_read,
+)
 
 
 class _Reader:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,22 @@ import jax
 import numpy as np
 
 from flaxlayer.saving.checkpoints.array_trees import MAX_DEPTH
+from flaxlayer.saving.checkpoints.checkpoint_format import (
+    Check,
+    CheckpointFormat,
+    Choose,
+    NotOfFormatError,
+)
+from flaxlayer.typing import PyTree
 
-__all__ = ["METADATA", "read_orbax"]
+__all__ = ["FORMAT", "read_orbax"]
 
-METADATA = "_METADATA"
+_METADATA = "_METADATA"
 _METADATA_BYTES, _MAX_ARRAYS, _MAX_CHUNKS = 64 << 20, 1 << 18, 1 << 16
 _EXPANSION, _SMALL = 100, 64 << 20
 
 
-def read_orbax(
-    path: Path, choose: Callable[[Any], Any], check: Callable[[Any], int] | None = None
-) -> Any:
+def read_orbax(path: Path, choose: Choose, check: Check | None = None) -> dict[str, PyTree]:
     """Reads a checkpoint of Orbax.
 
     Args:
@@ -45,7 +50,7 @@ def read_orbax(
     import orbax.checkpoint as ocp
 
     disk = _size_on_disk(path)
-    _check_names(path / METADATA)
+    _check_names(path / _METADATA)
     handler = ocp.PyTreeCheckpointHandler(type_handler_registry=_as_arrays(ocp))
     with ocp.Checkpointer(handler) as checkpointer:
         stored = checkpointer.metadata(path).item_metadata.tree
@@ -59,6 +64,25 @@ def read_orbax(
         args = jax.tree_util.tree_map(lambda _: as_numpy, item)
         restore = ocp.args.PyTreeRestore(item=item, restore_args=args)
         return choose(checkpointer.restore(path, args=restore))
+
+
+def _read(path: Path, choose: Choose, check: Check | None) -> dict[str, PyTree]:
+    if not (path / _METADATA).is_file():
+        names = sorted(entry.name for entry in itertools.islice(path.iterdir(), 100))
+        raise NotOfFormatError(
+            "a checkpoint directory of Orbax, such as <manager>/<step>/default",
+            ", ".join(names[:8]) or "an empty directory",
+        )
+    return read_orbax(path.resolve(), choose, check)
+
+
+FORMAT = CheckpointFormat(
+    writer="Orbax",
+    contents="a complete checkpoint of Orbax",
+    extra="orbax",
+    claims=Path.is_dir,
+    read=_read,
+)
 
 
 def _as_arrays(ocp: Any) -> Any:
@@ -82,7 +106,7 @@ def _as_arrays(ocp: Any) -> Any:
 def _check_names(metadata: Path) -> None:
     size = metadata.stat().st_size
     if size > _METADATA_BYTES:
-        raise ValueError(f"{METADATA} of {size:,} bytes")
+        raise ValueError(f"{_METADATA} of {size:,} bytes")
     entries = json.loads(metadata.read_bytes())["tree_metadata"]
     if len(entries) > _MAX_ARRAYS:
         raise ValueError(f"{len(entries):,} arrays")

@@ -1,27 +1,29 @@
-"""Variables from the files that other programs write: msgpack, safetensors, Orbax (W2)."""
+"""Variables from the files that other programs write, in any format that is registered (W2)."""
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flaxlayer.extras import missing_extra
 from flaxlayer.saving.checkpoints.array_trees import find_odd_leaf
-from flaxlayer.saving.checkpoints.msgpack import read_msgpack
-from flaxlayer.saving.checkpoints.orbax import METADATA, read_orbax
-from flaxlayer.saving.checkpoints.safetensors import read_safetensors
-from flaxlayer_core import FlaxLayerError, ImportExtraError, ReadVariablesError, explain
+from flaxlayer.saving.checkpoints.checkpoint_format import (
+    Check,
+    CheckpointFormat,
+    NotOfFormatError,
+)
+from flaxlayer.saving.checkpoints.formats import FORMATS
+from flaxlayer.typing import PyTree
+from flaxlayer_core import FlaxLayerError, ReadVariablesError, explain
 
 __all__ = ["read_fitting", "read_variables", "state_variables"]
 
 _TRAINING_ONLY = frozenset({"step", "opt_state", "tx", "apply_fn"})
 
 
-def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_variables(path: str | os.PathLike[str]) -> dict[str, PyTree]:
     """Reads a tree of variables for `FlaxLayer.load_flax_variables` (W2).
 
     Nothing in a file is executed: msgpack, safetensors and Orbax hold arrays and names. What is
@@ -59,10 +61,8 @@ def read_variables(path: str | os.PathLike[str]) -> dict[str, Any]:
     return read_fitting(path, None)
 
 
-def read_fitting(
-    path: str | os.PathLike[str], check: Callable[[Mapping[str, Any]], int] | None
-) -> dict[str, Any]:
-    """Reads variables of which a directory of Orbax says first what they are (S3).
+def read_fitting(path: str | os.PathLike[str], check: Check | None) -> dict[str, PyTree]:
+    """Reads variables of which some formats say first what they are (S3).
 
     Args:
         path: As for `read_variables`.
@@ -75,12 +75,14 @@ def read_fitting(
     place = Path(path)
     if not place.exists():
         raise _unreadable(place, "an existing file or directory", "nothing at this path")
-    if place.is_dir():
-        return _read_orbax(place, check)
-    return _of_arrays(place, _collections(place, _read_file(place)))
+    variables = _read(place, _format_of(place), check)
+    odd = find_odd_leaf(variables)
+    if odd:
+        raise _unreadable(place, "a tree of arrays of numbers", odd)
+    return variables
 
 
-def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
+def state_variables(tree: Mapping[str, PyTree]) -> dict[str, PyTree]:
     """Returns the collections in the state dict of a `TrainState`, or a tree as it is.
 
     Args:
@@ -110,50 +112,35 @@ def state_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
     return variables
 
 
-def _read_file(path: Path) -> Any:
-    expected = "a file of flax.serialization.to_bytes, or one that ends in .safetensors"
-    try:
-        if path.suffix == ".safetensors":
-            expected = "a safetensors file whose names are not the beginning of one another"
-            return read_safetensors(path)
-        return read_msgpack(path)
-    except ImportError as error:
-        raise _missing(path, "safetensors") from error
-    except Exception as error:  # the readers raise whatever the bytes lead them to
-        raise _unreadable(path, expected, explain(error)) from error
+def _format_of(path: Path) -> CheckpointFormat:
+    for known in reversed(FORMATS):
+        if known.claims(path):
+            return known
+    raise _unreadable(path, "a file or a directory", "something else at this path")
 
 
-def _read_orbax(path: Path, check: Callable[[Mapping[str, Any]], int] | None) -> dict[str, Any]:
-    if not (path / METADATA).is_file():
-        names = sorted(entry.name for entry in itertools.islice(path.iterdir(), 100))
-        expected = "a checkpoint directory of Orbax, such as <manager>/<step>/default"
-        raise _unreadable(path, expected, ", ".join(names[:8]) or "an empty directory")
+def _read(path: Path, known: CheckpointFormat, check: Check | None) -> dict[str, PyTree]:
     try:
-        tree: dict[str, Any] = read_orbax(path.resolve(), partial(_collections, path), check)
-    except ImportError as error:
-        raise _missing(path, "orbax") from error
+        return known.read(path, partial(_collections, path), check)
     except FlaxLayerError:
         raise
-    except Exception as error:  # any of the layers below Orbax may fail on a damaged directory
-        raise _unreadable(path, "a complete checkpoint of Orbax", explain(error)) from error
-    return _of_arrays(path, tree)
+    except ImportError as error:
+        failed = f"Cannot read variables from {str(path)!r}."
+        raise missing_extra(failed, known.extra, known.extra, "W2") from error
+    except NotOfFormatError as error:
+        raise _unreadable(path, error.expected, error.found) from error
+    except Exception as error:  # the readers raise whatever the bytes lead them to
+        raise _unreadable(path, known.contents, explain(error)) from error
 
 
-def _collections(path: Path, tree: Any) -> dict[str, Any]:
+def _collections(path: Path, tree: PyTree) -> dict[str, PyTree]:
     if isinstance(tree, Mapping) and all(isinstance(key, str) for key in tree):
         return state_variables(tree)
     raise _unreadable(path, "a tree of variables: {'params': {...}}", _describe(tree))
 
 
-def _of_arrays(path: Path, variables: dict[str, Any]) -> dict[str, Any]:
-    odd = find_odd_leaf(variables)
-    if odd:
-        raise _unreadable(path, "a tree of arrays of numbers", odd)
-    return variables
-
-
-def _describe(tree: Any) -> str:
-    keys: Iterable[Any] = tree if isinstance(tree, Mapping) else ()
+def _describe(tree: PyTree) -> str:
+    keys = tree if isinstance(tree, Mapping) else ()
     return f"{type(tree).__name__} {sorted(map(str, keys))[:8] or ''}".strip()
 
 
@@ -162,10 +149,11 @@ def _unreadable(path: Path, expected: str, found: str) -> ReadVariablesError:
         f"Cannot read variables from {str(path)!r}.",
         expected=expected,
         found=found[:300],
-        fix="Save with flax.serialization.to_bytes, safetensors, or Orbax, and pass that path.",
+        fix=f"Save with {_writers()}, and pass that path.",
         law="W2",
     )
 
 
-def _missing(path: Path, extra: str) -> ImportExtraError:
-    return missing_extra(f"Cannot read variables from {str(path)!r}.", extra, extra, "W2")
+def _writers() -> str:
+    *others, last = (known.writer for known in FORMATS)
+    return ", ".join((*others, f"or {last}"))

@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from flaxlayer.saving.checkpoints.array_trees import MAX_DEPTH
+from flaxlayer.saving.checkpoints.checkpoint_format import Check, CheckpointFormat, Choose
+from flaxlayer.typing import PyTree
 from flaxlayer_core import parse_path
 
-__all__ = ["read_safetensors"]
-
+__all__ = ["FORMAT", "read_safetensors"]
 
 _MAX_TENSORS = 1 << 18
 _DTYPES = {
@@ -28,7 +29,7 @@ _DTYPES = {
 }
 
 
-def read_safetensors(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path) -> dict[str, PyTree]:
     """Reads a tree whose keys are joined with `/` or `.`.
 
     Args:
@@ -50,7 +51,7 @@ def read_safetensors(path: Path) -> dict[str, Any]:
         raise ValueError(f"{count:,} tensors")
     entries = deserialize(content)  # type: ignore[no-untyped-call]
     slashes = any("/" in name for name, _ in entries)
-    tree: dict[str, Any] = {}
+    tree: dict[str, PyTree] = {}
     left = (1 << 16) + len(content) // 16
     for name, entry in entries:
         parts = parse_path(name) if slashes else tuple(name.split("."))
@@ -61,7 +62,21 @@ def read_safetensors(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _put(tree: dict[str, Any], parts: tuple[str, ...], array: Any) -> None:
+def _read(path: Path, choose: Choose, check: Check | None) -> dict[str, PyTree]:
+    del check  # what was read is checked as other trees are
+    return choose(read_safetensors(path))
+
+
+FORMAT = CheckpointFormat(
+    writer="safetensors",
+    contents="a safetensors file whose names are not the beginning of one another",
+    extra="safetensors",
+    claims=lambda path: path.suffix == ".safetensors" and path.is_file(),
+    read=_read,
+)
+
+
+def _put(tree: dict[str, PyTree], parts: tuple[str, ...], array: np.ndarray[Any, Any]) -> None:
     node = tree
     for part in parts[:-1]:
         node = node.setdefault(part, {})
