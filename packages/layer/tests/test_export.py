@@ -222,3 +222,11 @@ def test_a_missing_tensorflow_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(ImportExtraError, match=r"flaxlayer\[tensorflow\]"):
         ExportArchive()
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [(None, 1), (True, 1), (False, 0)])
+def test_what_was_written_is_said(verbose, lines, tmp_path, capsys):
+    model = keras.Sequential([keras.Input((3,)), FlaxLayer(nn.Dense(2))])
+    export(model, tmp_path / "model", verbose=verbose)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"Saved artifact at '{tmp_path / 'model'}'."] * lines

@@ -28,6 +28,12 @@ class Images(nn.Module):
         return nn.Dense(3)(nn.LayerNorm()(x).mean((1, 2)))
 
 
+class Rematerialised(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.remat(Images)()(x)
+
+
 class Sequences(nn.Module):
     @nn.compact
     def __call__(self, tokens, x):
@@ -60,6 +66,11 @@ def floats(*shape):
 TOKENS = np.arange(15, dtype=np.int32).reshape(3, 5) % 11
 CASES = {
     "images of any size": (Images(), {"x": (None, None, 1)}, {"x": floats(2, 9, 12, 1)}),
+    "pooling that is rematerialised": (
+        Rematerialised(),
+        {"x": (6, 6, 1)},
+        {"x": floats(2, 6, 6, 1)},
+    ),
     "several inputs and outputs": (
         Sequences(),
         {"tokens": (None,), "x": (6,)},

@@ -11,6 +11,7 @@ __all__ = [
     "Array",
     "BackendArray",
     "DType",
+    "Dimension",
     "FlatCallable",
     "InputSignature",
     "Path",
@@ -25,6 +26,9 @@ BackendArray: TypeAlias = Any
 
 DType: TypeAlias = Any
 """A dtype of NumPy, JAX or the backend, that of random keys included, or its name."""
+
+Dimension: TypeAlias = Any
+"""A size: a number, or a symbol of `jax.export`."""
 
 FlatCallable: TypeAlias = Callable[..., Sequence[Array]]
 """A function that takes arrays one by one, and returns a flat sequence of arrays."""

@@ -63,3 +63,17 @@ def test_linear_algebra_is_lowered_without_lapack():
     seen = []
     compat.portable_artifact(exported.mlir_module_serialized, seen.append)
     assert seen == [frozenset()]
+
+
+def test_custom_calls_that_jax_does_not_export_have_an_error_of_their_own(monkeypatch):
+    def refuse(*args, **kwargs):
+        return lambda *inputs: (_ for _ in ()).throw(ValueError(refused))
+
+    monkeypatch.setattr(export, "export", refuse)
+    refused = "Cannot serialize code with custom calls whose targets have no ... guarantees\nmore"
+    with pytest.raises(compat.CustomCallError, match=r"^Cannot serialize[^\n]*$"):
+        compat.export_function(None, [])
+    refused = "another error"
+    with pytest.raises(ValueError, match=refused) as raised:
+        compat.export_function(None, [])
+    assert not isinstance(raised.value, compat.CustomCallError)

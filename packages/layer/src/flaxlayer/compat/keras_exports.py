@@ -8,6 +8,7 @@ Checked with the versions of docs/versions.md (tests/compat/test_keras_exports.p
   `keras.export.ExportArchive` return: they are those that it writes. `track` makes variables of a
   layer on the JAX backend that nothing else gets at, and tells nothing of which stands for which;
   what an endpoint of ours assigns to has to be in the SavedModel (S4).
+- `keras.src.utils.io_utils.print_msg`: it prints where Keras's users want it to.
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras.src.utils import io_utils
 
 from flaxlayer.typing import InputSignature
 
-__all__ = ["hold_variable", "model_signature"]
+__all__ = ["announce", "hold_variable", "model_signature"]
+
+
+def announce(message: str) -> None:
+    """Prints a line as Keras does: to the standard output, or to a log."""
+    io_utils.print_msg(message)
 
 
 def hold_variable(archive: keras.export.ExportArchive, variable: Any, *, trainable: bool) -> None:

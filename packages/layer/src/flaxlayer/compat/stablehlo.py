@@ -9,6 +9,7 @@ Checked with the versions of docs/versions.md (tests/compat/test_stablehlo.py).
 - `jax.export.export(_override_lowering_rules=...)`, `mlir._lowerings` and
   `_platform_specific_lowerings`: what JAX lowers to functions of its own CPU library is lowered to
   operations of XLA instead, as JAX does on platforms without that library (K4).
+- the words of the `ValueError` with which `jax.export` refuses custom calls: it has no class (K4).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from jaxlib.mlir.dialects import stablehlo
 __all__ = [
     "DEVICE_OPERATIONS",
     "STABLEHLO_VERSION",
+    "CustomCallError",
     "export_function",
     "portable_artifact",
 ]
@@ -57,6 +59,10 @@ _COMPOSITES_TO_CALLS = "builtin.module(func.func(stablehlo-legalize-composite-to
 stablehlo.register_stablehlo_passes()
 
 
+class CustomCallError(ValueError):
+    """JAX exports no module with a custom call in it, in the words of JAX."""
+
+
 def export_function(
     function: Any, inputs: Sequence[jax.ShapeDtypeStruct], platforms: Sequence[str] = ("cpu",)
 ) -> export.Exported:
@@ -69,11 +75,19 @@ def export_function(
 
     Returns:
         What JAX exported.
+
+    Raises:
+        CustomCallError: If it calls what JAX does not promise to keep.
     """
     exporting = export.export(
         function, platforms=platforms, _override_lowering_rules=_rules_without_lapack()
     )
-    return exporting(*inputs)
+    try:
+        return exporting(*inputs)
+    except ValueError as error:
+        if "custom calls" not in str(error):
+            raise
+        raise CustomCallError(str(error).partition("\n")[0]) from error
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from flaxlayer.compat.keras_exports import model_signature
+from flaxlayer.compat.keras_exports import announce, model_signature
 from flaxlayer.exports.archive import ExportArchive
 from flaxlayer.exports.exporters import current_exporter
 from flaxlayer.extras import require
@@ -75,7 +75,7 @@ def export(
         return
     write(model, str(filepath), input_signature, **kwargs)
     if verbose is None or verbose:
-        keras.utils.io_utils.print_msg(f"Saved artifact at '{filepath}'.")
+        announce(f"Saved artifact at '{filepath}'.")
 
 
 def _saved_model(

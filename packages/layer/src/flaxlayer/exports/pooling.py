@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from flaxlayer.compat.jax_primitives import Window, called_program, run_equation, window_of
+from flaxlayer.typing import Array
 from flaxlayer_core import eval_jaxpr
 
 __all__ = ["with_plain_pooling"]
 
 # ONNX Runtime pools over three dimensions at most; a batch of images of JAX has four.
 _DIMENSIONS = 3
-_POOLS = ("reduce_window_max", "reduce_window_sum")
-# Functions inside a program, by where their own programs stand.
-_CALLS: Mapping[str, str] = {
-    "checkpoint": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-}
 
 
-def with_plain_pooling(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
+def with_plain_pooling(traced: core.ClosedJaxpr) -> Callable[..., list[Array]]:
     """Returns a program as a function in which only the dimensions of a window are pooled.
 
     Args:
@@ -46,35 +38,22 @@ def with_plain_pooling(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
     return lambda *arrays: eval_jaxpr(traced.jaxpr, traced.consts, arrays, _run)
 
 
-def _run(equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-    primitive, params = equation.primitive, equation.params
-    if primitive.name in _CALLS:
-        inner = params[_CALLS[primitive.name]]
-        return eval_jaxpr(
-            getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs, _run
-        )
-    if primitive.name in _POOLS and len(params["window_dimensions"]) > _DIMENSIONS:
-        return [_pool(primitive, params, inputs[0])]
-    outputs = primitive.bind(*inputs, **params)
-    return outputs if primitive.multiple_results else [outputs]
+def _run(equation: core.JaxprEqn, inputs: Sequence[Array]) -> Sequence[Array]:
+    called, window = called_program(equation), window_of(equation)
+    if called is not None:
+        return eval_jaxpr(*called, inputs, _run)
+    if window is not None and len(window.sizes) > _DIMENSIONS:
+        return [_pool(window, inputs[0])]
+    return run_equation(equation, inputs)
 
 
-def _pool(primitive: Any, params: Mapping[str, Any], array: Any) -> Any:
-    per_axis = [params[name] for name in ("window_dimensions", "window_strides", "padding")]
-    whole = [
-        axis
-        for axis, (size, stride, padding) in enumerate(zip(*per_axis, strict=True))
-        if size == stride == 1 and tuple(padding) == (0, 0)
-    ]
+def _pool(window: Window, array: Array) -> jax.Array:
+    per_axis = zip(window.sizes, window.strides, window.padding, strict=True)
+    whole = [axis for axis, kind in enumerate(per_axis) if kind == (1, 1, (0, 0))]
     pooled = [axis for axis in range(array.ndim) if axis not in whole]
     order = [*whole, *pooled]
     moved = jnp.transpose(array, order)
     flat = moved.reshape(-1, *(array.shape[axis] for axis in pooled))
-    kept = {
-        name: (value[whole[0]], *(value[axis] for axis in pooled))
-        for name, value in params.items()
-        if isinstance(value, tuple) and len(value) == array.ndim
-    }
-    result = primitive.bind(flat, **{**params, **kept})
+    result = window.pool(flat, [whole[0], *pooled])
     unpooled = result.reshape(*moved.shape[: len(whole)], *result.shape[1:])
     return jnp.transpose(unpooled, [order.index(axis) for axis in range(array.ndim)])

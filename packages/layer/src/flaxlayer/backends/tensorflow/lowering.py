@@ -10,16 +10,18 @@ import keras
 import tensorflow as tf
 from jax import export
 
+from flaxlayer.compat.jax_primitives import callbacks_of
 from flaxlayer.compat.jax_tracing import symbolic_padding
 from flaxlayer.compat.stablehlo import (
     DEVICE_OPERATIONS,
     STABLEHLO_VERSION,
+    CustomCallError,
     export_function,
     portable_artifact,
 )
 from flaxlayer.compat.tensorflow_operations import call_module
 from flaxlayer.typing import FlatCallable
-from flaxlayer_core import LowerModuleError, drop_symbols, equations
+from flaxlayer_core import LowerModuleError, drop_symbols
 
 __all__ = ["Lowered", "lower", "missing_operation"]
 
@@ -95,13 +97,11 @@ def lower(
     with symbolic_padding():
         compiled = jax.jit(function)
         traced = compiled.trace(*inputs)
-        _refuse(_callbacks(traced.jaxpr.jaxpr), "a callback into Python", title)
+        _refuse(callbacks_of(traced.jaxpr), "a callback into Python", title)
         try:
             exported = export_function(compiled, inputs, platforms)
-        except ValueError as error:
-            if "custom calls" not in str(error):
-                raise
-            raise _refusal(str(error).partition("\n")[0], title) from error
+        except CustomCallError as error:
+            raise _refusal(str(error), title) from error
 
     def accept(names: frozenset[str]) -> None:
         over_devices = {name for name in names if name.startswith(DEVICE_OPERATIONS)}
@@ -143,8 +143,3 @@ def missing_operation(failed: str, found: str, fix: str) -> LowerModuleError:
         fix=fix,
         law="K4",
     )
-
-
-def _callbacks(jaxpr: Any) -> list[str]:
-    names = {equation.primitive.name for equation in equations(jaxpr)}
-    return sorted(name for name in names if "callback" in name or name == "debug_print")

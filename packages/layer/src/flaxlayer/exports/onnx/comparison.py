@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import keras
@@ -14,6 +14,7 @@ import numpy as np
 
 from flaxlayer.exports.endpoint_signatures import input_specs
 from flaxlayer.inputs import array_specs
+from flaxlayer.typing import BackendArray, InputSignature
 from flaxlayer_core import ArraySpec, ExportModelError, evaluate_for_sizes, is_symbolic
 
 if TYPE_CHECKING:
@@ -39,18 +40,22 @@ class Inference:
     """
 
     model: keras.Model
-    signature: Any
+    signature: InputSignature
     specs: Sequence[ArraySpec]
     names: Sequence[str]
 
     @classmethod
-    def from_signature(cls, model: keras.Model, signature: Any) -> Inference:
+    def from_signature(cls, model: keras.Model, signature: InputSignature) -> Inference:
         """Returns it with the names that the signature gives."""
         described = keras.tree.flatten(input_specs(signature))
         names = [spec.name or f"input_{index}" for index, spec in enumerate(described)]
         return cls(model, signature, array_specs(described), names)
 
-    def __call__(self, *arrays: Any, values: Sequence[tuple[keras.Variable, Any]] = ()) -> Any:
+    def __call__(
+        self,
+        *arrays: BackendArray,
+        values: Sequence[tuple[keras.Variable, BackendArray]] = (),
+    ) -> list[BackendArray]:
         """Returns the arrays of the outputs.
 
         Args:
@@ -145,7 +150,9 @@ def _served(name: str, written: str, fed: Mapping[str, np.ndarray]) -> Sequence[
     return found
 
 
-def _example(inference: Inference, sizes: Sequence[Any]) -> tuple[dict[str, np.ndarray], Any]:
+def _example(
+    inference: Inference, sizes: Sequence[jax.ShapeDtypeStruct]
+) -> tuple[dict[str, np.ndarray], list[BackendArray]]:
     if any(is_symbolic(array.shape) for array in sizes):
         raise ValueError("an array of an unknown size has no values")
     rng = np.random.default_rng(0)
@@ -153,7 +160,7 @@ def _example(inference: Inference, sizes: Sequence[Any]) -> tuple[dict[str, np.n
     return dict(zip(inference.names, arrays, strict=True)), inference(*arrays)
 
 
-def _draw(rng: np.random.Generator, spec: Any) -> np.ndarray:
+def _draw(rng: np.random.Generator, spec: jax.ShapeDtypeStruct) -> np.ndarray:
     floating = jax.numpy.issubdtype(spec.dtype, jax.numpy.floating)
     drawn = rng.normal(size=spec.shape) if floating else rng.integers(2, size=spec.shape)
     return np.asarray(drawn, spec.dtype)

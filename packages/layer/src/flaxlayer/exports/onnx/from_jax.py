@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import jax
 import keras
 
 from flaxlayer.exports.onnx.comparison import Inference, write_checked
 from flaxlayer.exports.onnx.functions import converted
+from flaxlayer.typing import FlatCallable, InputSignature
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -17,7 +19,7 @@ __all__ = ["write_onnx"]
 
 
 def write_onnx(
-    model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None
+    model: keras.Model, filepath: str, input_signature: InputSignature, opset_version: int | None
 ) -> None:
     """Writes a model as an ONNX file, and compares what it computes.
 
@@ -37,9 +39,9 @@ def write_onnx(
     from jax2onnx import to_onnx
 
     inference = Inference.from_signature(model, input_signature)
-    options: dict[str, Any] = {} if opset_version is None else {"opset": opset_version}
+    options: dict[str, int] = {} if opset_version is None else {"opset": opset_version}
 
-    def convert(function: Callable[..., Sequence[Any]], form: Sequence[Any]) -> ir.Model:
+    def convert(function: FlatCallable, form: Sequence[jax.ShapeDtypeStruct]) -> ir.Model:
         names = list(inference.names)
         return to_onnx(function, form, input_names=names, return_mode="ir", **options)
 

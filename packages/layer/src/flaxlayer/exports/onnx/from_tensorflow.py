@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.forms import symbolic_forms
 from flaxlayer.backends.tensorflow.recording import KeptProgram, recording
+from flaxlayer.compat.onnx_converters import without_warnings_of
 from flaxlayer.exports.onnx.comparison import Inference, refusal, write_checked
 from flaxlayer.exports.onnx.functions import converted
 from flaxlayer.exports.onnx.grafting import DOMAIN, Call, calls, graft
+from flaxlayer.typing import Array, Dimension, InputSignature
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +27,7 @@ _OPSET = 18
 
 
 def write_onnx(
-    model: keras.Model, filepath: str, input_signature: Any, opset_version: int | None
+    model: keras.Model, filepath: str, input_signature: InputSignature, opset_version: int | None
 ) -> None:
     """Writes a model as an ONNX file, and compares what it computes.
 
@@ -73,26 +73,11 @@ def _host(inference: Inference, opset: int) -> tuple[onnx.ModelProto, Mapping[st
     ]
     function = tf.function(run, input_signature=signature, autograph=False)
     try:
-        with recording() as record, _known_shapes():
+        with recording() as record, without_warnings_of("PyFunc"):
             host, _ = from_function(function, signature, opset=opset, custom_ops={"PyFunc": DOMAIN})
     except Exception as error:  # TensorFlow and tf2onnx raise what they like
         raise refusal(inference.model.name, f"{type(error).__name__}: {error}") from error
     return host, record.programs
-
-
-@contextlib.contextmanager
-def _known_shapes() -> Iterator[None]:
-    """Stops warnings that a shape of what a program gives cannot be inferred; the trace has it."""
-
-    def other(record: logging.LogRecord) -> bool:
-        return "PyFunc" not in record.getMessage()
-
-    logger = logging.getLogger("tf2onnx.shape_inference")
-    logger.addFilter(other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(other)
 
 
 def _part(
@@ -104,7 +89,7 @@ def _part(
         raise refusal(name, f"{call.node.name}, a call of a function of Python")
     program = programs[call.name]
 
-    def run(*arrays: Any) -> list[Any]:
+    def run(*arrays: Array) -> list[Array]:
         outputs = program.function(*arrays)
         return [outputs[index] for index in call.used]
 
@@ -119,5 +104,5 @@ def _part(
     return part
 
 
-def _dimension(size: Any) -> int | str:
+def _dimension(size: Dimension) -> int | str:
     return size if isinstance(size, int) else str(size)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 
 from flaxlayer.backends.tensorflow.forms import first_form
+from flaxlayer.compat.onnx_converters import keeping_numpy_of_jax
 from flaxlayer.exports.onnx.comparison import refusal
 from flaxlayer.exports.pooling import with_plain_pooling
+from flaxlayer.typing import Array, FlatCallable
 from flaxlayer_core import ArraySpec, NoSizeFitsError, dce
 
 __all__ = ["converted"]
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 def converted(
     name: str,
-    function: Callable[..., Sequence[Any]],
+    function: FlatCallable,
     specs: Sequence[ArraySpec],
-    convert: Callable[[Callable[..., Sequence[Any]], Sequence[Any]], T],
+    convert: Callable[[FlatCallable, Sequence[jax.ShapeDtypeStruct]], T],
 ) -> T:
     """Returns what jax2onnx makes of a function that JAX traced, with pooling that ONNX has.
 
@@ -37,7 +37,7 @@ def converted(
         ExportModelError: If the function cannot be traced, or an operation not be converted.
     """
     try:
-        with _numpy_of_jax():
+        with keeping_numpy_of_jax():
             return first_form(specs, lambda form: convert(_traced(function, form), form))
     except NoSizeFitsError as error:
         found = f"a module that JAX cannot trace for an unknown size ({error})"
@@ -46,24 +46,11 @@ def converted(
         raise refusal(name, f"{type(error).__name__}: {error}") from error
 
 
-@contextlib.contextmanager
-def _numpy_of_jax() -> Iterator[None]:
-    """Puts back what jax2onnx 0.17.1 leaves in `jax.numpy`: a `cumsum` that takes less."""
-    before = dict(vars(jnp))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(jnp, name, value)
-
-
-def _traced(
-    run: Callable[..., Sequence[Any]], form: Sequence[jax.ShapeDtypeStruct]
-) -> Callable[..., Sequence[Any]]:
+def _traced(run: FlatCallable, form: Sequence[jax.ShapeDtypeStruct]) -> FlatCallable:
     cut, used = dce(jax.make_jaxpr(run)(*form))
     program = with_plain_pooling(cut)
 
-    def function(*arrays: Any) -> Sequence[Any]:
+    def function(*arrays: Array) -> Sequence[Array]:
         needed = [array for array, use in zip(arrays, used, strict=True) if use]
         return program(*needed)
 
