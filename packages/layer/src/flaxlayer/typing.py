@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import jax
+import keras
+
 from flaxlayer_core import Array, Path, PyTree, Rngs, Variables
 
 __all__ = [
@@ -14,11 +17,13 @@ __all__ = [
     "Dimension",
     "FlatCallable",
     "InputSignature",
+    "Layout",
     "Path",
     "PyTree",
     "Rngs",
     "TensorFlowFunction",
     "Variables",
+    "Write",
 ]
 
 BackendArray: TypeAlias = Any
@@ -39,3 +44,9 @@ tensors or arrays."""
 
 TensorFlowFunction: TypeAlias = Any
 """A `tf.function`, whose class TensorFlow does not name."""
+
+Layout: TypeAlias = keras.distribution.TensorLayout | jax.sharding.Sharding
+"""Where the parts of a variable are, as `keras.Variable(layout=...)` takes it."""
+
+Write: TypeAlias = tuple[keras.Variable, BackendArray]
+"""A variable and its new value."""

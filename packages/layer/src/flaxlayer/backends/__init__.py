@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import keras
 
@@ -13,14 +13,16 @@ from flaxlayer_core import SelectBackendError
 
 __all__ = ["Backend", "Run", "current_backend", "unconverted"]
 
+Function = TypeVar("Function", bound=Callable[..., object])
 
-def unconverted(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def unconverted(function: Function) -> Function:
     """Keeps TensorFlow's AutoGraph from rewriting a function, and what it calls."""
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow
 
-    plain: Callable[..., Any] = tensorflow.autograph.experimental.do_not_convert(function)
+    plain: Function = tensorflow.autograph.experimental.do_not_convert(function)
     return plain
 
 

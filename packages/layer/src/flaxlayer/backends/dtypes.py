@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxlayer.typing import DType
 from flaxlayer_core import ArraySpec
 
 __all__ = ["canonical_dtype", "number_spec"]
 
 
-def canonical_dtype(dtype: Any) -> Any:
+def canonical_dtype(dtype: DType) -> DType:
     """Returns the dtype that an array has in JAX: 64-bit types only under x64.
 
     Args:

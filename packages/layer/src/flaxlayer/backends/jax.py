@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import keras
@@ -15,6 +14,7 @@ from flaxlayer.backends.dtypes import canonical_dtype
 from flaxlayer.backends.protocol import Run
 from flaxlayer.compat.jax2tf_conversions import in_jax2tf
 from flaxlayer.program import PureCall
+from flaxlayer.typing import BackendArray
 from flaxlayer_core import ArraySpec, Role, VariableSpec, escape_part, trace_state_clean
 
 __all__ = ["JaxBackend"]
@@ -32,7 +32,7 @@ class JaxBackend:
         """Tells whether no JAX transformation is tracing."""
         return trace_state_clean()
 
-    def distribution(self) -> Any:
+    def distribution(self) -> keras.distribution.Distribution | None:
         """Returns what `keras.distribution.distribution` returns."""
         return keras.distribution.distribution()
 
@@ -44,12 +44,12 @@ class JaxBackend:
         """Returns True: no thread of JAX waits for another one."""
         return True
 
-    def has_values(self, arrays: Sequence[Any]) -> bool:
+    def has_values(self, arrays: Sequence[BackendArray]) -> bool:
         """Tells whether none of them is abstract or traced."""
         abstract = (keras.KerasTensor, jax.core.Tracer, jax.ShapeDtypeStruct)
         return not any(isinstance(array, abstract) for array in arrays)
 
-    def describe(self, array: Any) -> ArraySpec:
+    def describe(self, array: BackendArray) -> ArraySpec:
         """Returns shape and dtype; 64-bit types only under x64."""
         # In Keras's symbolic traces unknown dimensions are symbols of JAX, which no file can hold.
         shape = (None if export.is_symbolic_dim(dim) else dim for dim in array.shape)
@@ -67,27 +67,27 @@ class JaxBackend:
     def preflight(
         self,
         compiled: Callable[[bool], Run],
-        values: Sequence[Any],
+        values: Sequence[BackendArray],
         arrays: Sequence[ArraySpec],
     ) -> None:
         """Finds nothing: JAX runs what the module is written in."""
 
-    def to_backend(self, array: Any) -> Any:
+    def to_backend(self, array: jax.Array) -> BackendArray:
         """Returns the array itself."""
         return array
 
-    def to_jax(self, array: Any) -> jax.Array:
+    def to_jax(self, array: BackendArray) -> jax.Array:
         """Returns the array itself."""
         value: jax.Array = array
         return value
 
-    def keep(self, variable: keras.Variable) -> Any:
+    def keep(self, variable: keras.Variable) -> BackendArray:
         """Returns the array itself, from a device that has its own memory as one of NumPy."""
         value = variable.value
         hosted = all(device.platform == "cpu" for device in value.devices())
         return value if hosted or not value.is_fully_addressable else np.asarray(value)
 
-    def creating(self) -> contextlib.AbstractContextManager[Any]:
+    def creating(self) -> contextlib.AbstractContextManager[object]:
         """Opens a context for values: older Keras copies what it is given (B3)."""
         return jax.ensure_compile_time_eval()
 
@@ -95,7 +95,7 @@ class JaxBackend:
         """Returns the part as paths have it."""
         return escape_part(part)
 
-    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns none."""
         del spec, role
         return {}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import keras
 
 from flaxlayer.program import CallResult, PureCall
+from flaxlayer.typing import BackendArray
 from flaxlayer_core import ArraySpec, Role, VariableSpec
 
 __all__ = ["Backend", "Run"]
 
 # Of stored values, seed and arrays of the arguments, as `PureCall.__call__`.
-Run = Callable[[Sequence[Any], Any, Sequence[Any]], CallResult]
+Run = Callable[[Sequence[BackendArray], BackendArray, Sequence[BackendArray]], CallResult]
 
 
 class Backend(Protocol):
@@ -41,7 +42,7 @@ class Backend(Protocol):
     def is_outermost(self) -> bool:
         """Tells whether the current call is in no trace, so that its results are values."""
 
-    def distribution(self) -> Any:
+    def distribution(self) -> keras.distribution.Distribution | None:
         """Returns the Keras distribution that places variables, None where there is none."""
 
     def container_owners(self) -> Sequence[object]:
@@ -54,10 +55,10 @@ class Backend(Protocol):
         others.
         """
 
-    def has_values(self, arrays: Sequence[Any]) -> bool:
+    def has_values(self, arrays: Sequence[BackendArray]) -> bool:
         """Tells whether the arrays hold values, which a build may look at."""
 
-    def describe(self, array: Any) -> ArraySpec:
+    def describe(self, array: BackendArray) -> ArraySpec:
         """Returns the shape and the dtype that the module will see for an array."""
 
     def compile(self, pure: PureCall) -> Run:
@@ -77,7 +78,7 @@ class Backend(Protocol):
     def preflight(
         self,
         compiled: Callable[[bool], Run],
-        values: Sequence[Any],
+        values: Sequence[BackendArray],
         arrays: Sequence[ArraySpec],
     ) -> None:
         """Finds what the backend cannot run: in a call, and in the gradient of training (K4).
@@ -91,20 +92,20 @@ class Backend(Protocol):
             LowerModuleError: If there is such an operation.
         """
 
-    def to_backend(self, array: Any) -> Any:
+    def to_backend(self, array: jax.Array) -> BackendArray:
         """Returns an array of JAX as Keras's variables take it."""
 
-    def to_jax(self, array: Any) -> jax.Array:
+    def to_jax(self, array: BackendArray) -> jax.Array:
         """Returns the value of an array of the backend as one of JAX."""
 
-    def keep(self, variable: keras.Variable) -> Any:
+    def keep(self, variable: keras.Variable) -> BackendArray:
         """Returns the value of a variable, to be assigned again; not in a device's own memory."""
 
-    def creating(self) -> AbstractContextManager[Any]:
+    def creating(self) -> AbstractContextManager[object]:
         """Opens a context in which variables can be created, whatever is being traced (B3)."""
 
     def variable_name(self, part: str) -> str:
         """Returns the name of a variable, or of a scope, for one part of its path (W1)."""
 
-    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns further arguments of `keras.Variable` for a variable of the module."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -27,7 +27,7 @@ __all__ = ["current_load", "is_copying", "is_pickling", "is_unpickling"]
 _KEPT = "what flaxlayer keeps of this load"
 
 
-def _codes(*functions: Any) -> frozenset[CodeType]:
+def _codes(*functions: Callable[..., object]) -> frozenset[CodeType]:
     return frozenset(inspect.unwrap(function).__code__ for function in functions)
 
 

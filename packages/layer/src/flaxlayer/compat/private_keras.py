@@ -45,6 +45,8 @@ import keras
 from keras.src import backend as keras_backend
 from keras.src.backend.common import global_state, symbolic_scope
 
+from flaxlayer.typing import BackendArray, DType, PyTree
+
 __all__ = [
     "SequentialBuild",
     "announce_mask",
@@ -117,9 +119,9 @@ def restoring(layer: keras.layers.Layer, *parts: object) -> Iterator[None]:
         raise
 
 
-def scope_of(layer: keras.layers.Layer) -> contextlib.AbstractContextManager[Any]:
+def scope_of(layer: keras.layers.Layer) -> contextlib.AbstractContextManager[object]:
     """Opens the name scope in which the variables of a layer get their paths."""
-    scope: contextlib.AbstractContextManager[Any] = layer._open_name_scope()
+    scope: contextlib.AbstractContextManager[object] = layer._open_name_scope()
     return scope
 
 
@@ -136,8 +138,8 @@ class SequentialBuild:
 
     model: keras.Sequential
     layer: keras.layers.Layer
-    tensor: Any
-    given: Any
+    tensor: BackendArray
+    given: PyTree
 
     def passed_on(self, dtype: str) -> str:
         """Returns the dtype that inputs of a dtype have when they come to the layer."""
@@ -153,7 +155,7 @@ class SequentialBuild:
         first._dtype = first.output._dtype = dtype
         self.tensor._dtype = dtype
 
-    def leave_open(self) -> Any:
+    def leave_open(self) -> keras.layers.InputLayer:
         """Lets the model pass its inputs on as they are; returns what shall get their dtype."""
         first = self.model._layers[0]
         first.output.__class__ = _OpenTensor
@@ -164,14 +166,14 @@ class _OpenTensor(keras.KerasTensor):
     """The input of a Sequential model that casts nothing to its dtype."""
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> str | None:
         """None for the model that converts its inputs to it."""
         callers = (sys._getframe(1), sys._getframe(1).f_back)  # it may ask in a comprehension
         asked = any(f and f.f_code.co_name == "_convert_inputs_to_tensors" for f in callers)
         return None if asked else self._dtype
 
 
-def close_input(layer: keras.layers.InputLayer, dtypes: Iterable[Any]) -> None:
+def close_input(layer: keras.layers.InputLayer, dtypes: Iterable[DType]) -> None:
     """Gives an input layer that was left open the first of some dtypes."""
     for dtype in dtypes:
         layer.output.__class__ = keras.KerasTensor
@@ -203,7 +205,7 @@ def sequential_builds() -> list[SequentialBuild]:
     return builds
 
 
-def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[Any]) -> bool:
+def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[BackendArray]) -> bool:
     """Tells whether `Layer.__call__` would only pass this eager call on.
 
     That is so for the outermost call of a layer, outside of any scope, distribution, quantisation
@@ -228,7 +230,7 @@ def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[Any]) -> bool:
     )
 
 
-def get_mask(tensor: Any) -> Any:
+def get_mask(tensor: BackendArray) -> BackendArray | None:
     """Returns the mask that travels on a tensor, None if there is none."""
     return keras_backend.get_keras_mask(tensor)
 
@@ -243,7 +245,7 @@ def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
     return [variable._value for variable in variables]
 
 
-def keep_build_shape(layer: keras.layers.Layer, shape: Any) -> None:
+def keep_build_shape(layer: keras.layers.Layer, shape: PyTree) -> None:
     """Replaces what Keras remembers of a build: what `compute_output_shape` will get."""
     layer._build_shapes_dict = {"input_shape": shape}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -12,6 +12,9 @@ from flaxlayer.exports.exporters import current_exporter
 from flaxlayer.extras import require
 from flaxlayer.typing import InputSignature, PyTree, TensorFlowFunction
 from flaxlayer_core import BuildModuleError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 __all__ = ["ExportArchive"]
 
@@ -50,21 +53,21 @@ class ExportArchive:
         self._endpoints = current_exporter().endpoints(self._archive)
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[tf.Variable]:
         """The variables of TensorFlow that are tracked."""
         return list(self._archive.variables)
 
     @property
-    def trainable_variables(self) -> list[Any]:
+    def trainable_variables(self) -> list[tf.Variable]:
         """Those of them that are trainable."""
         return list(self._archive.trainable_variables)
 
     @property
-    def non_trainable_variables(self) -> list[Any]:
+    def non_trainable_variables(self) -> list[tf.Variable]:
         """The others."""
         return list(self._archive.non_trainable_variables)
 
-    def track(self, resource: Any) -> None:
+    def track(self, resource: object) -> None:
         """Makes the variables of a layer or model variables of the SavedModel.
 
         Args:
@@ -149,7 +152,11 @@ class ExportArchive:
         self._archive.add_variable_collection(name, variables)
 
     def write_out(
-        self, filepath: str | PathLike[str], options: Any = None, *, verbose: bool = True
+        self,
+        filepath: str | PathLike[str],
+        options: tf.saved_model.SaveOptions | None = None,
+        *,
+        verbose: bool = True,
     ) -> None:
         """Writes the SavedModel.
 

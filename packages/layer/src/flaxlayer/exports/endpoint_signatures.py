@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import keras
 
+from flaxlayer.typing import InputSignature
 from flaxlayer_core import ExportModelError
 
 __all__ = ["input_specs"]
 
 
-def input_specs(input_signature: Any) -> Any:
+def input_specs(input_signature: InputSignature) -> InputSignature:
     """Returns a structure of `keras.InputSpec` for a structure of what describes inputs.
 
     As in Keras, `keras.InputSpec` and `tf.TensorSpec` are taken as they are; Keras tensors and
@@ -36,7 +36,7 @@ def input_specs(input_signature: Any) -> Any:
     return keras.tree.map_structure(_input_spec, input_signature)
 
 
-def _input_spec(given: Any) -> keras.InputSpec:
+def _input_spec(given: InputSignature) -> keras.InputSpec:
     shape, dtype = getattr(given, "shape", None), getattr(given, "dtype", None)
     if shape is None or dtype is None:
         raise ExportModelError(
@@ -55,6 +55,6 @@ def _input_spec(given: Any) -> keras.InputSpec:
     return keras.InputSpec(shape=shape, dtype=dtype, name=given.name if named else None)
 
 
-def _is_tensor_spec(given: Any) -> bool:
+def _is_tensor_spec(given: object) -> bool:
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(given, tensorflow.TensorSpec)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import keras
@@ -15,7 +14,7 @@ from flaxlayer.backends.tensorflow.forms import first_form
 from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
 from flaxlayer.exports.endpoint_signatures import input_specs
-from flaxlayer.typing import Array, InputSignature, PyTree
+from flaxlayer.typing import Array, InputSignature, PyTree, TensorFlowFunction
 from flaxlayer_core import ArraySpec, ExportModelError, LowerModuleError, NoSizeFitsError
 
 __all__ = ["HeldVariable", "StatelessResult", "stateless", "tensor_specs", "tensorflow_function"]
@@ -40,7 +39,7 @@ def tensorflow_function(
     is_static: bool,
     platforms: Sequence[str],
     title: str,
-) -> Any:
+) -> TensorFlowFunction:
     """Returns a `tf.function` that runs what a function of Keras computes.
 
     Args:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from flaxlayer.exports.archive import ExportArchive
+from flaxlayer.typing import InputSignature
 from flaxlayer_core import ExportModelError
 
 __all__ = ["write_litert"]
 
 
 def write_litert(
-    model: keras.Model, filepath: str, input_signature: Any, options: Mapping[str, Any]
+    model: keras.Model,
+    filepath: str,
+    input_signature: InputSignature,
+    options: Mapping[str, object],
 ) -> None:
     """Writes a model as a LiteRT file.
 
@@ -53,7 +56,7 @@ def write_litert(
     Path(filepath).write_bytes(data)
 
 
-def _configure(converter: Any, options: Mapping[str, Any]) -> None:
+def _configure(converter: tf.lite.TFLiteConverter, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if not hasattr(converter, name):
             raise ExportModelError(
@@ -70,7 +73,7 @@ def _configure(converter: Any, options: Mapping[str, Any]) -> None:
             setattr(converter, name, value)
 
 
-def _convert(converter: Any, name: str) -> bytes:
+def _convert(converter: tf.lite.TFLiteConverter, name: str) -> bytes:
     try:
         data: bytes = converter.convert()
     except Exception as error:  # the converter has no type of its own for what it refuses

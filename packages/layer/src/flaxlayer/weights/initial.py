@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from flaxlayer.typing import Array, Variables
 from flaxlayer_core import (
     flatten_with_paths,
 )
@@ -19,11 +19,11 @@ class InitialValues:
         make: Returns the tree of initial values.
     """
 
-    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, make: Callable[[], Variables]) -> None:
         self._make = make
-        self._leaves: list[Any] | None = None
+        self._leaves: list[Array] | None = None
 
-    def __call__(self) -> list[Any]:
+    def __call__(self) -> list[Array]:
         """Returns the arrays."""
         if self._leaves is None:
             self._leaves = [leaf for _, leaf in flatten_with_paths(dict(self._make()))[0]]

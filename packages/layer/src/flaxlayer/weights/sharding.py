@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import keras
 
 from flaxlayer.backends import current_backend
+from flaxlayer.typing import Layout
 from flaxlayer_core import (
     BuildModuleError,
     BuildSpec,
@@ -20,8 +21,11 @@ from flaxlayer_core import (
 
 __all__ = ["shardings_of", "variable_layouts"]
 
+AxisName: TypeAlias = str | tuple[str, ...] | None
+"""The axis of a mesh that a dimension is divided along, or several, or none."""
 
-def variable_layouts(build_spec: BuildSpec, *, prefix: str, title: str) -> dict[Path, Any]:
+
+def variable_layouts(build_spec: BuildSpec, *, prefix: str, title: str) -> dict[Path, Layout]:
     """Returns the layout of each variable under the current distribution.
 
     That of the `LayoutMap` that matches its path; else what the module's partition metadata names,
@@ -54,17 +58,17 @@ def variable_layouts(build_spec: BuildSpec, *, prefix: str, title: str) -> dict[
     return layouts
 
 
-def shardings_of(layouts: Mapping[Path, Any]) -> dict[Path, jax.sharding.Sharding]:
+def shardings_of(layouts: Mapping[Path, Layout]) -> dict[Path, jax.sharding.Sharding]:
     """Returns layouts as shardings of JAX."""
     return {path: _sharding_of(layout) for path, layout in layouts.items()}
 
 
-def _sharding_of(layout: Any) -> jax.sharding.Sharding:
+def _sharding_of(layout: Layout) -> jax.sharding.Sharding:
     sharding: jax.sharding.Sharding = getattr(layout, "backend_layout", layout)
     return sharding
 
 
-def _layout_of(names: Sequence[Any], ndim: int, mesh: Any) -> Any:
+def _layout_of(names: Sequence[AxisName], ndim: int, mesh: keras.distribution.DeviceMesh) -> Layout:
     known = [_in_mesh(name, mesh.axis_names) for name in names]
     known += [None] * (ndim - len(known))
     if any(isinstance(name, tuple) for name in known):  # Keras has one axis for a dimension
@@ -73,13 +77,13 @@ def _layout_of(names: Sequence[Any], ndim: int, mesh: Any) -> Any:
     return keras.distribution.TensorLayout(known, mesh)
 
 
-def _in_mesh(name: Any, axis_names: Sequence[str]) -> Any:
+def _in_mesh(name: AxisName, axis_names: Sequence[str]) -> AxisName:
     if isinstance(name, tuple):
         return tuple(part for part in name if part in axis_names) or None
     return name if name in axis_names else None
 
 
-def _refuse_uneven(layout: Any, shape: tuple[int, ...], title: str) -> None:
+def _refuse_uneven(layout: Layout, shape: tuple[int, ...], title: str) -> None:
     sharding = _sharding_of(layout)
     try:
         sharding.shard_shape(shape)

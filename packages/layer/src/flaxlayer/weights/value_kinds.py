@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxlayer.typing import Array, DType
 from flaxlayer_core import VariableSpec, is_form
 
 __all__ = ["cast_value", "find_loss", "find_overflow"]
@@ -15,7 +14,7 @@ __all__ = ["cast_value", "find_loss", "find_overflow"]
 _KINDS = (np.bool_, np.integer, np.floating, np.complexfloating)
 
 
-def find_loss(value: Any, spec: VariableSpec) -> str:
+def find_loss(value: Array, spec: VariableSpec) -> str:
     """Tells why a value cannot stand for that of a variable.
 
     Floats may lose digits, as when a module keeps half of what a file has. A part that is
@@ -48,11 +47,11 @@ def find_loss(value: Any, spec: VariableSpec) -> str:
     return ""
 
 
-def _rank(dtype: Any) -> int:
+def _rank(dtype: DType) -> int:
     return next(rank for rank, kind in enumerate(_KINDS) if jnp.issubdtype(dtype, kind))
 
 
-def find_overflow(array: Any, dtype: Any) -> str:
+def find_overflow(array: Array, dtype: DType) -> str:
     """Tells which integers of an array a dtype does not hold, "" where it holds all of them."""
     if not array.size or not all(jnp.issubdtype(each, np.integer) for each in (array.dtype, dtype)):
         return ""
@@ -64,7 +63,7 @@ def find_overflow(array: Any, dtype: Any) -> str:
     return "" if fits else f"values from {least} to {most}, beyond {dtype}"
 
 
-def cast_value(value: Any, dtype: Any) -> Any:
+def cast_value(value: Array, dtype: DType) -> Array:
     """Returns a number or an array of NumPy in the dtype of a variable; others as they are.
 
     JAX would first take 64 bits for 32.

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ import keras
 
 from flaxlayer.backends import current_backend
 from flaxlayer.compat import private_keras
+from flaxlayer.typing import Array, BackendArray, DType, Layout, PyTree, Write
 from flaxlayer_core import (
     Path,
     Role,
@@ -44,39 +44,41 @@ class FlaxWeights:
 
     layout: VariableLayout
     variables: tuple[keras.Variable, ...]
-    lock: Any = field(default_factory=threading.RLock, repr=False, compare=False)
+    lock: contextlib.AbstractContextManager[bool] = field(
+        default_factory=threading.RLock, repr=False, compare=False
+    )
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[BackendArray]:
         """Returns the current arrays; inside a `StatelessScope`, those of the scope."""
         if private_keras.in_stateless_scope():
             return [variable.value for variable in self.variables]
         with self._turn():
             return private_keras.raw_values(self.variables)
 
-    def assign(self, writes: Iterable[tuple[keras.Variable, Any]]) -> None:
+    def assign(self, writes: Iterable[Write]) -> None:
         """Gives variables new values, all at once for other threads."""
         with self._turn():
             for variable, value in writes:
                 variable.assign(value)
 
-    def replace(self, writes: Iterable[tuple[keras.Variable, Any]]) -> None:
+    def replace(self, writes: Iterable[Write]) -> None:
         """Gives variables new values, all at once for other threads, and all or none of them."""
         with self._turn():
             replace_values(writes)
 
-    def jax_values(self) -> list[Any]:
+    def jax_values(self) -> list[jax.Array]:
         """Returns the current values as arrays of JAX."""
         with self._turn():  # on TensorFlow what holds a value is read here
             return list(map(current_backend().to_jax, self.values()))
 
-    def _turn(self) -> contextlib.AbstractContextManager[Any]:
-        turn: contextlib.AbstractContextManager[Any]
+    def _turn(self) -> contextlib.AbstractContextManager[object]:
+        turn: contextlib.AbstractContextManager[object]
         turn = self.lock if current_backend().may_wait() else _NO_LOCK
         return turn
 
-    def tree(self, role: Role) -> dict[str, Any]:
+    def tree(self, role: Role) -> dict[str, PyTree]:
         """Returns the collections of one role as a tree of Keras variables."""
-        tree: dict[str, Any] = jax.tree_util.tree_unflatten(self.layout.treedef, self.variables)
+        tree: dict[str, PyTree] = jax.tree_util.tree_unflatten(self.layout.treedef, self.variables)
         return {name: part for name, part in tree.items() if self.layout.role(name) is role}
 
     def find(self, patterns: Sequence[str], *, title: str) -> list[keras.Variable]:
@@ -90,7 +92,7 @@ class FlaxWeights:
         return dict(zip(self.layout.paths, self.variables, strict=True))
 
 
-def replace_values(writes: Iterable[tuple[keras.Variable, Any]]) -> None:
+def replace_values(writes: Iterable[Write]) -> None:
     """Gives variables new values; what stops it, an interrupt too, leaves all as they were (S6).
 
     Args:
@@ -117,11 +119,11 @@ def restoring_values(variables: Iterable[keras.Variable]) -> Iterator[None]:
 
 def create_weights(
     layout: VariableLayout,
-    initial: Callable[[], Sequence[Any]],
+    initial: Callable[[], Sequence[Array]],
     *,
     variable_dtype: str | None,
     title: str,
-    layouts: Mapping[Path, Any] = MappingProxyType({}),
+    layouts: Mapping[Path, Layout] = MappingProxyType({}),
 ) -> FlaxWeights:
     """Makes a Keras variable for each stored variable of a module.
 
@@ -175,14 +177,14 @@ def _create_variable(
     spec: VariableSpec,
     index: int,
     dtype: str,
-    initial: Callable[[], Sequence[Any]],
+    initial: Callable[[], Sequence[Array]],
     layout: VariableLayout,
-    placed: Any,
+    placed: Layout | None,
 ) -> keras.Variable:
     options = {} if placed is None else {"layout": placed}  # older Keras takes none
     backend = current_backend()
 
-    def initializer(shape: tuple[int, ...], dtype: Any = None) -> Any:
+    def initializer(shape: tuple[int, ...], dtype: DType = None) -> BackendArray:
         del shape
         return backend.to_backend(jnp.asarray(spec.store(initial()[index]), dtype))
 

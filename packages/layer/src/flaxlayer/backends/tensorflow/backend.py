@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 import jax
@@ -18,6 +17,7 @@ from flaxlayer.backends.tensorflow.lowered_call import LoweredCall
 from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall
 from flaxlayer.backends.tensorflow.tensors import describe, to_jax
 from flaxlayer.program import PureCall
+from flaxlayer.typing import BackendArray
 from flaxlayer_core import ArraySpec, Role, VariableSpec, trace_state_clean
 
 __all__ = ["TensorFlowBackend"]
@@ -48,7 +48,7 @@ class TensorFlowBackend:
         replica = tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
         return tf.executing_eagerly() and not replica
 
-    def has_values(self, arrays: Sequence[Any]) -> bool:
+    def has_values(self, arrays: Sequence[BackendArray]) -> bool:
         """Tells whether all of them are eager."""
         return (
             all(
@@ -59,7 +59,7 @@ class TensorFlowBackend:
             and tf.executing_eagerly()
         )
 
-    def describe(self, array: Any) -> ArraySpec:
+    def describe(self, array: BackendArray) -> ArraySpec:
         """Returns shape and dtype as the module will see them."""
         return describe(array)
 
@@ -74,7 +74,7 @@ class TensorFlowBackend:
     def preflight(
         self,
         compiled: Callable[[bool], Run],
-        values: Sequence[Any],
+        values: Sequence[BackendArray],
         arrays: Sequence[ArraySpec],
     ) -> None:
         """Lowers the call in both modes, and the gradient of training (K4)."""
@@ -84,21 +84,21 @@ class TensorFlowBackend:
             assert isinstance(run, LoweredCall)
             run.preflight(stored, arrays, gradient=training)
 
-    def to_backend(self, array: Any) -> Any:
+    def to_backend(self, array: jax.Array) -> BackendArray:
         """Returns an array of NumPy."""
         return np.asarray(array)
 
-    def to_jax(self, array: Any) -> jax.Array:
+    def to_jax(self, array: BackendArray) -> jax.Array:
         """Returns the value of a tensor, a variable or an array of NumPy."""
         return to_jax(array)
 
-    def keep(self, variable: keras.Variable) -> Any:
+    def keep(self, variable: keras.Variable) -> BackendArray:
         """Returns a copy of NumPy."""
         return keras.ops.convert_to_numpy(variable.value)
 
-    def creating(self) -> contextlib.AbstractContextManager[Any]:
+    def creating(self) -> contextlib.AbstractContextManager[object]:
         """Opens a context outside of every `tf.function` (B3)."""
-        scope: contextlib.AbstractContextManager[Any] = tf.init_scope()
+        scope: contextlib.AbstractContextManager[object] = tf.init_scope()
         return scope
 
     def variable_name(self, part: str) -> str:
@@ -108,7 +108,7 @@ class TensorFlowBackend:
         """
         return quote(part, safe="").replace("~", "%7E").replace("%", ">")
 
-    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, Any]:
+    def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns how replicas agree on state, as Keras's own layers have it."""
         if role is not Role.STATE:
             return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import tensorflow as tf
@@ -22,7 +22,10 @@ from flaxlayer.backends.vjp import (
 from flaxlayer.typing import FlatCallable
 from flaxlayer_core import LowerModuleError
 
-__all__ = ["DifferentiableFunction", "as_list"]
+__all__ = ["DifferentiableFunction", "TensorGradient", "as_list"]
+
+TensorGradient: TypeAlias = Callable[..., list[tf.Tensor | None]]
+"""What `tf.custom_gradient` asks for: a function of cotangents; None where there is no gradient."""
 
 
 class DifferentiableFunction:
@@ -61,7 +64,7 @@ class DifferentiableFunction:
         """Runs the function."""
 
         @tf.custom_gradient
-        def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+        def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], TensorGradient]:
             outputs, residuals = self._lowered.run(tensors)
 
             def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
@@ -189,7 +192,7 @@ class DifferentiableFunction:
         # The residuals are arguments, so that no gradient passes through them: its value is
         # computed from them, its own gradient from all that they come from.
         @tf.custom_gradient
-        def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+        def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], TensorGradient]:
             found = linearized.gradients(tensors[total:], tensors[count:total])
 
             def gradient(*cotangents: tf.Tensor | None) -> list[tf.Tensor | None]:
@@ -203,6 +206,6 @@ class DifferentiableFunction:
         return as_list(run(*arguments, *residuals))
 
 
-def as_list(outputs: Any) -> list[tf.Tensor]:
+def as_list(outputs: tf.Tensor | Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Returns the results of a function that TensorFlow may have taken out of their list."""
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from flaxlayer.backends.tensorflow.gradients import DifferentiableFunction
 from flaxlayer.backends.tensorflow.op_by_op import OpByOpCall, with_seed_of
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.tensors import describe, to_tensor
-from flaxlayer.compat.jax_tracing import jit_is_disabled, trace_context
+from flaxlayer.compat.jax_tracing import TraceContext, jit_is_disabled, trace_context
 from flaxlayer.program import CallResult, PureCall
 from flaxlayer.recently_used import RecentlyUsed
 from flaxlayer.typing import Array, BackendArray
@@ -24,6 +24,7 @@ from flaxlayer_core import ArraySpec, LowerModuleError, NoSizeFitsError, abstrac
 
 __all__ = ["LoweredCall"]
 
+_Form: TypeAlias = tuple[tuple[ArraySpec, ...], TraceContext]
 _SEED = ArraySpec((2,), np.dtype("uint32"))
 
 
@@ -38,7 +39,7 @@ class LoweredCall:
 
     def __init__(self, pure: PureCall) -> None:
         self._pure = pure
-        self._lowered: RecentlyUsed[Any, _LoweredProgram] = RecentlyUsed()
+        self._lowered: RecentlyUsed[_Form, _LoweredProgram] = RecentlyUsed()
 
     def __call__(
         self, values: Sequence[BackendArray], seed: BackendArray, arrays: Sequence[BackendArray]
@@ -129,7 +130,7 @@ class _LoweredProgram:
                 tensors = list(map(tf.identity, tensors))
         return self._flat.assemble(self.function(tensors))
 
-    def _checks(self, tensors: Sequence[tf.Tensor]) -> list[Any]:
+    def _checks(self, tensors: Sequence[tf.Tensor]) -> list[tf.Operation]:
         # K4: else XLA says it, in words of its own.
         checks = []
         for (first, axis), *others in self._tied:

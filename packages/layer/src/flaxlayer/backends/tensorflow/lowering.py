@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import keras
@@ -56,17 +56,18 @@ class Lowered:
     def __init__(self, exported: export.Exported, module: bytes) -> None:
         self.outputs = tuple(exported.out_avals)
         self._kept = tuple(exported.module_kept_var_idx)
-        self._attributes: dict[str, Any] = {
-            "module": module,
-            "version": exported.calling_convention_version,
-            "dtypes": tuple(tf.as_dtype(output.dtype) for output in self.outputs),
-            "shapes": tuple(drop_symbols(output.shape) for output in self.outputs),
-            "platforms": exported.platforms,
-        }
+        self._run = functools.partial(
+            call_module,
+            module=module,
+            version=exported.calling_convention_version,
+            dtypes=tuple(tf.as_dtype(output.dtype) for output in self.outputs),
+            shapes=tuple(drop_symbols(output.shape) for output in self.outputs),
+            platforms=exported.platforms,
+        )
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs it on all of its inputs; what the module does not need is left out."""
-        return call_module([tensors[index] for index in self._kept], **self._attributes)
+        return self._run([tensors[index] for index in self._kept])
 
     def run(self, tensors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns the results, and no residuals."""

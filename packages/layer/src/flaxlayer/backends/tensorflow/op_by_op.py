@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from flaxlayer.backends.flat_functions import FlatFunction
 from flaxlayer.backends.tensorflow.conjugates import conjugated
-from flaxlayer.backends.tensorflow.gradients import as_list
+from flaxlayer.backends.tensorflow.gradients import TensorGradient, as_list
 from flaxlayer.backends.tensorflow.tensors import to_jax, to_tensor
 from flaxlayer.backends.vjp import differentiable_positions, vjp_function
 from flaxlayer.program import CallResult, PureCall
@@ -71,7 +70,7 @@ def with_seed_of(result: CallResult, seed: BackendArray) -> CallResult:
 
 def _run(flat: FlatCallable) -> Callable[..., tf.Tensor | list[tf.Tensor]]:
     @tf.custom_gradient
-    def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+    def run(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], TensorGradient]:
         given = list(map(to_jax, tensors))
         results = flat(*given)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +80,7 @@ def linearize(
         needed = sorted(tracing.taken() | _unknown(inputs))
         outputs = forward.outputs[:count]
         cotangents = [outputs[index] for index in differentiable_positions(outputs)]
-        arrays: list[Any] = [inputs[index] for index in needed]
+        arrays: list[Array] = [inputs[index] for index in needed]
         arrays += [*forward.outputs[count:], *cotangents]
         structs = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
         run = tracing.backward(needed, len(forward.outputs) - count)
@@ -107,12 +106,12 @@ class _Input:
 @dataclass(frozen=True)
 class _Kept:
     index: int
-    impl: Any
+    impl: Hashable
 
 
 @dataclass(frozen=True)
 class _Constant:
-    value: Any
+    value: Array
 
 
 class _Tracing:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import keras
@@ -11,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from flaxlayer.backends.dtypes import canonical_dtype, number_spec
+from flaxlayer.typing import BackendArray
 from flaxlayer_core import ArraySpec, CallArgumentError
 
 __all__ = ["describe", "to_jax", "to_tensor"]
 
 
-def describe(array: Any) -> ArraySpec:
+def describe(array: BackendArray) -> ArraySpec:
     """Returns shape and dtype as JAX gives them: 64-bit types only under x64.
 
     Raises:
@@ -37,7 +36,7 @@ def describe(array: Any) -> ArraySpec:
     return ArraySpec(tuple(array.shape), canonical_dtype(dtype))
 
 
-def to_tensor(array: Any) -> tf.Tensor:
+def to_tensor(array: BackendArray) -> tf.Tensor:
     """Returns a tensor of the dtype that JAX gives the array."""
     if isinstance(array, jax.Array):
         array = np.asarray(array)
@@ -48,7 +47,7 @@ def to_tensor(array: Any) -> tf.Tensor:
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
 
 
-def to_jax(array: Any) -> jax.Array:
+def to_jax(array: BackendArray) -> jax.Array:
     """Returns the value of an array of TensorFlow or NumPy."""
     _refuse_other(array)
     if isinstance(array, keras.Variable):
@@ -57,7 +56,7 @@ def to_jax(array: Any) -> jax.Array:
     return jnp.asarray(array.numpy() if tf.is_tensor(array) else array)
 
 
-def _refuse_other(array: Any) -> None:
+def _refuse_other(array: BackendArray) -> None:
     if isinstance(array, tf.RaggedTensor | tf.SparseTensor):
         fix = "Convert it: tensor.to_tensor() or tf.sparse.to_dense(tensor)."
         raise _no_input("that is not dense", "a dense tensor", type(array).__name__, fix)

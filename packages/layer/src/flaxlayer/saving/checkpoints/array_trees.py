@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from flaxlayer.saving.stored_dtypes import is_numeric
+from flaxlayer.typing import PyTree
 
 __all__ = ["MAX_DEPTH", "find_odd_leaf"]
 
 MAX_DEPTH = 100
 
 
-def find_odd_leaf(tree: Any) -> str:
+def find_odd_leaf(tree: PyTree) -> str:
     """Tells what of a tree is neither an array of numbers nor a dict or a list of such.
 
     Args:
@@ -30,7 +29,7 @@ def find_odd_leaf(tree: Any) -> str:
 
     ```
     """
-    left: list[tuple[tuple[Any, ...], Any]] = [((), tree)]
+    left: list[tuple[tuple[str | int, ...], PyTree]] = [((), tree)]
     while left:
         path, node = left.pop()
         problem = _problem(node, len(path))
@@ -43,7 +42,7 @@ def find_odd_leaf(tree: Any) -> str:
     return ""
 
 
-def _problem(node: Any, depth: int) -> str:
+def _problem(node: PyTree, depth: int) -> str:
     if depth > MAX_DEPTH:
         return "nested too deep"
     if isinstance(node, dict):

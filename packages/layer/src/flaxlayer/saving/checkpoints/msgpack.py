@@ -13,7 +13,7 @@ import numpy as np
 from flaxlayer.saving.checkpoints.array_trees import MAX_DEPTH
 from flaxlayer.saving.checkpoints.checkpoint_format import Check, CheckpointFormat, Choose
 from flaxlayer.saving.stored_dtypes import named_dtype
-from flaxlayer.typing import PyTree
+from flaxlayer.typing import Array, PyTree
 
 __all__ = ["FORMAT", "read_msgpack"]
 
@@ -93,7 +93,7 @@ class _Reader:
         if self._place < len(self._data):
             raise ValueError(f"{len(self._data) - self._place:,} bytes after its end")
 
-    def value(self, depth: int) -> Any:
+    def value(self, depth: int) -> PyTree:
         """Reads an object with all that stands in it."""
         self._most -= 1
         if self._most < 0 or depth > MAX_DEPTH:
@@ -112,8 +112,8 @@ class _Reader:
             raise ValueError("bytes that are no array")
         return number
 
-    def _map(self, size: int, depth: int) -> Any:
-        result: dict[Any, Any] = {}
+    def _map(self, size: int, depth: int) -> PyTree:
+        result: dict[str | int, PyTree] = {}
         for _ in range(size):
             key = self.key()
             if key in result:
@@ -160,7 +160,7 @@ class _Reader:
         return self._data[start : self._place]
 
 
-def _extension(code: int, data: memoryview) -> Any:
+def _extension(code: int, data: memoryview) -> Array:
     if code == _COMPLEX:
         reader = _Reader(data, most=3)
         parts = reader.value(MAX_DEPTH - 1)
@@ -172,7 +172,7 @@ def _extension(code: int, data: memoryview) -> Any:
     raise ValueError(f"an extension {code}, which Flax does not write")
 
 
-def _array(reader: _Reader) -> np.ndarray[Any, Any]:
+def _array(reader: _Reader) -> np.ndarray:
     if reader.head() != ("list", 3):
         raise ValueError("an array that is no shape, dtype and data")
     kind, rank = reader.head()
@@ -203,7 +203,7 @@ def _dtype(reader: _Reader) -> np.dtype[Any]:
     return dtype
 
 
-def _unchunk(stored: dict[Any, Any]) -> np.ndarray[Any, Any]:
+def _unchunk(stored: dict[str | int, PyTree]) -> np.ndarray:
     # Flax writes an array of more than 1 GiB in parts.
     shape, chunks = (_in_order(stored.get(name)) for name in ("shape", "chunks"))
     if not all(type(dim) is int and dim >= 0 for dim in shape):
@@ -215,7 +215,7 @@ def _unchunk(stored: dict[Any, Any]) -> np.ndarray[Any, Any]:
     return np.concatenate(chunks).reshape(shape)
 
 
-def _in_order(stored: Any) -> list[Any]:
+def _in_order(stored: PyTree) -> list[PyTree]:
     if not isinstance(stored, dict) or list(stored) != list(map(str, range(len(stored)))):
         raise ValueError("a chunked array whose parts are not numbered")
     return list(stored.values())

@@ -142,12 +142,12 @@ def _size_on_disk(path: Path) -> int:
     return total
 
 
-def _check_sizes(disk: int, wanted: Any, known: int) -> None:
+def _check_sizes(disk: int, wanted: PyTree, known: int) -> None:
     bound = known + _SMALL + _EXPANSION * disk
     total = sum(_nbytes(spec) for spec in jax.tree_util.tree_leaves(wanted))
     if total > bound:
         raise ValueError(f"{total:,} bytes of arrays in {disk:,} bytes of files")
 
 
-def _nbytes(spec: Any) -> int:
+def _nbytes(spec: jax.ShapeDtypeStruct) -> int:
     return int(math.prod(spec.shape) * spec.dtype.itemsize)

@@ -76,7 +76,7 @@ FORMAT = CheckpointFormat(
 )
 
 
-def _put(tree: dict[str, PyTree], parts: tuple[str, ...], array: np.ndarray[Any, Any]) -> None:
+def _put(tree: dict[str, PyTree], parts: tuple[str, ...], array: np.ndarray) -> None:
     node = tree
     for part in parts[:-1]:
         node = node.setdefault(part, {})
@@ -91,7 +91,7 @@ def _clash(parts: tuple[str, ...]) -> ValueError:
     return ValueError(f"{'/'.join(parts)[:200]!r}, where another name is its beginning")
 
 
-def _array(entry: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+def _array(entry: Mapping[str, Any]) -> np.ndarray:
     # The readers of safetensors itself know no bfloat16 (NumPy's) or no float64 (JAX's).
     dtype = _DTYPES[entry["dtype"]]
     return np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
