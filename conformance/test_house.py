@@ -12,8 +12,6 @@ from conformance.house import CORE, LAYER, ROOT, UNTESTED, Package
 
 PACKAGES = pytest.mark.parametrize("package", [CORE, LAYER], ids=["core", "layer"])
 
-ASKS_FOR_THE_BACKEND = ["exports.archive", "exports.exporting", "keras_containers"]
-
 LOOKS_INSIDE = {
     "conformance/faults": "a faulty part stands in the place of a sound one",
     "conformance/hostile/bystanders.py": "a refused file must leave the tables of names alone",
@@ -97,8 +95,7 @@ def test_what_is_private_elsewhere_stands_in_compat(package):
 
 @PACKAGES
 def test_only_backends_ask_which_backend_keras_has(package):
-    expected = ASKS_FOR_THE_BACKEND if package is LAYER else []
-    assert house.backend_branches(package) == expected
+    assert house.backend_branches(package) == []
 
 
 @PACKAGES
