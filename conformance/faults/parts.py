@@ -5,11 +5,17 @@ from __future__ import annotations
 from flaxlayer import FlaxLayer
 from flaxlayer.building import LayerBuilder
 from flaxlayer.calls.runner import Runner
+from flaxlayer.calls.settling import Settler
 from flaxlayer.hosted import HostedModule
 
 __all__ = ["FaultyRunner", "layer_of"]
 
-_PLACES = {Runner: "_runner_class", HostedModule: "_hosted_class", LayerBuilder: "_builder_class"}
+_PLACES = {
+    Runner: "_runner_class",
+    Settler: "_settler_class",
+    HostedModule: "_hosted_class",
+    LayerBuilder: "_builder_class",
+}
 
 
 class FaultyRunner(Runner):

@@ -7,24 +7,24 @@ import weakref
 from typing import ClassVar
 
 from conformance.faults.entry import fault
-from flaxlayer import FlaxLayer
+from flaxlayer.calls.settling import Settler
 from flaxlayer_testing.checks.threads import COUNT
 
 
 @fault("check_threads", "KeepLawError", "does not have its weights once")
-class BuildsInEachThread(FlaxLayer):
+class BuildsInEachThread(Settler):
     together: ClassVar = threading.Barrier(COUNT, timeout=60)
     turns: ClassVar = threading.Lock()
     waited: ClassVar = weakref.WeakSet()
 
-    def _settle(self, arrays, structure):
+    def settle(self, arrays, structure):
         thread = threading.current_thread()
         if thread is threading.main_thread() or thread in self.waited:
-            super()._settle(arrays, structure)
+            super().settle(arrays, structure)
             return
         self.waited.add(thread)
         self.together.wait()
         with self.turns:  # one after the other, so that each search finds the same
-            self._hosted.weights = None
-            self._settle_for(arrays, structure)
+            self._runner.hosted.weights = None
+            self.settle_for(arrays, structure)
         self.together.wait()
