@@ -13,9 +13,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flaxlayer_core.errors import ImportBackendError
+from flaxlayer_core.typing import PyTree
 
 __all__ = ["PlannedBackend", "planned_backend", "prefer_jax", "require_backend"]
 
@@ -132,7 +132,7 @@ def _config_path() -> Path:
     return Path(os.path.expanduser(os.environ.get("KERAS_HOME", folder)), "keras.json")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, PyTree]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaxlayer_core.errors import BuildModuleError
+from flaxlayer_core.typing import Array
 
 __all__ = ["SizeBound", "count_bytes", "refuse_unaddressable"]
 
@@ -23,7 +24,7 @@ _BEYOND = 16
 _DIGITS = 30
 
 
-def count_bytes(array: Any) -> int:
+def count_bytes(array: Array) -> int:
     """Returns the bytes of an array or its description; an unknown dimension counts as 1.
 
     Example:
@@ -38,11 +39,11 @@ def count_bytes(array: Any) -> int:
     return _count(array) * int(getattr(array.dtype, "itemsize", 8))
 
 
-def _count(array: Any) -> int:
+def _count(array: Array) -> int:
     return math.prod(dim for dim in array.shape if type(dim) is int)
 
 
-def refuse_unaddressable(arrays: Iterable[Any], *, title: str) -> None:
+def refuse_unaddressable(arrays: Iterable[Array], *, title: str) -> None:
     """Refuses arrays that no machine can address.
 
     Args:
@@ -77,7 +78,7 @@ class SizeBound:
     total: Callable[[], int]
     free: Callable[[], int]
 
-    def check_described(self, arrays: Iterable[Any]) -> None:
+    def check_described(self, arrays: Iterable[Array]) -> None:
         """Refuses arrays that are only described for now, and do not fit into the machine.
 
         Raises:
@@ -88,7 +89,7 @@ class SizeBound:
         self._compare(sum(map(count_bytes, arrays)), self.total(), "that this machine has")
 
     def check_made(
-        self, arrays: Iterable[Any], beside: Iterable[Any] = (), *, drawn: bool = True
+        self, arrays: Iterable[Array], beside: Iterable[Any] = (), *, drawn: bool = True
     ) -> None:
         """Refuses arrays that are to be made and held, and do not fit into what is free.
 
@@ -107,7 +108,7 @@ class SizeBound:
         needed = sum(map(count_bytes, arrays)) + (_DRAWN if drawn else _READ) * largest
         self._compare(needed, self.free(), "that are free")
 
-    def check_program(self, arrays: Iterable[Any]) -> None:
+    def check_program(self, arrays: Iterable[Array]) -> None:
         """Refuses what a traced program makes on its way, where it is far beyond the machine.
 
         Raises:

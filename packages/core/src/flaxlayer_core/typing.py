@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
+from flax.core import DenyList
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-__all__ = ["Array", "Function", "Leaf", "Method", "Path", "PyTree", "Rngs", "Size", "Variables"]
+__all__ = [
+    "Args",
+    "Array",
+    "ClosedJaxpr",
+    "DType",
+    "Function",
+    "Jaxpr",
+    "JaxprEqn",
+    "Kwargs",
+    "Leaf",
+    "Method",
+    "Mutable",
+    "Path",
+    "PyTree",
+    "Rngs",
+    "Size",
+    "Variables",
+]
 
 PyTree: TypeAlias = Any
 """Any tree of `jax.tree_util`: its leaves are arrays, or whatever a user's module has in it."""
 
 Leaf: TypeAlias = Any
-"""What a user's module or a library holds, which may be anything and is used as what it is."""
+"""An object of the user's or of a library, which may be anything and is used as what it is."""
 
 Array: TypeAlias = Any
 """An array of JAX, NumPy or the backend of Keras, or an abstract one: with a shape and a dtype."""
 
 Size: TypeAlias = Any
 """The size of a dimension: an integer, or a symbol of `jax.export`, whose class is private."""
+
+DType: TypeAlias = np.dtype[np.generic]
+"""A dtype of NumPy; that of a typed key is one of JAX with a name and an itemsize."""
 
 Path: TypeAlias = tuple[str, ...]
 """Names from a collection down to a variable."""
@@ -29,6 +52,15 @@ Variables: TypeAlias = Mapping[str, PyTree]
 
 Rngs: TypeAlias = Mapping[str, jax.Array]
 """The key of each stream, as `Module.apply(rngs=...)` takes them."""
+
+Mutable: TypeAlias = bool | str | Sequence[str] | DenyList
+"""The collections that a call may change, as `Module.apply(mutable=...)` takes them."""
+
+Args: TypeAlias = tuple[PyTree, ...]
+"""The positional arguments of a call."""
+
+Kwargs: TypeAlias = Mapping[str, PyTree]
+"""The keyword arguments of a call."""
 
 Function: TypeAlias = Callable[..., Any]
 """A function of whatever it takes."""

@@ -28,6 +28,8 @@ from jax._src import core as jax_core
 from jax._src import pjit as jax_pjit
 from jax.extend import core as extend_core
 
+from flaxlayer_core.typing import Function
+
 __all__ = [
     "ASKED_OF_ANY",
     "before_operations",
@@ -62,7 +64,7 @@ def is_threefry(dtype: object) -> bool:
     """Tells whether a dtype is that of keys of JAX's default implementation.
 
     Args:
-        dtype: Any dtype.
+        dtype: DType dtype.
 
     Returns:
         True for the dtype of `jax.random.key(0, impl="threefry2x32")`.
@@ -115,7 +117,7 @@ def _show(program: Callable[[], Any]) -> None:
             _watchers.look = look
 
 
-def _looking_first(run: Callable[..., Any]) -> Callable[..., Any]:
+def _looking_first(run: Function) -> Function:
     def looking(trace: Any, primitive: Any, args: Any, params: Any) -> Any:
         _show(lambda: jax.make_jaxpr(lambda *arrays: primitive.bind(*arrays, **params))(*args))
         return run(trace, primitive, args, params)
@@ -123,7 +125,7 @@ def _looking_first(run: Callable[..., Any]) -> Callable[..., Any]:
     return looking
 
 
-def _looking_at_programs(run: Callable[..., Any]) -> Callable[..., Any]:
+def _looking_at_programs(run: Function) -> Function:
     def looking(*args: Any, **params: Any) -> Any:
         _show(lambda: params["jaxpr"])
         return run(*args, **params)

@@ -100,7 +100,7 @@ def use_fast_counts(streams: Iterable[nnx.RngStream], *, quickly: bool = True) -
 _AXES = ("out_sharding", "sharding_names", "sharding")
 
 
-def variable_axes(variable: nnx.Variable[Any]) -> tuple[Any, ...] | None:
+def variable_axes(variable: nnx.Variable[Any]) -> tuple[object, ...] | None:
     """Returns the mesh axes that the metadata of a variable names, None if it names none."""
     metadata = variable.get_metadata()
     names = next((metadata[name] for name in _AXES if metadata.get(name)), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +26,7 @@ from flaxlayer_core.shapes import (
 )
 from flaxlayer_core.size_bounds import SizeBound
 from flaxlayer_core.trees.collections import VariableLayout
+from flaxlayer_core.typing import Array
 
 __all__ = ["BuildSpec", "infer_build_spec", "ones"]
 
@@ -50,7 +50,7 @@ def infer_build_spec(
     call: ModuleCall,
     specs: Sequence[ArraySpec],
     *,
-    values: Sequence[Any] | None = None,
+    values: Sequence[Array] | None = None,
     applied: bool = True,
     prepare: bool = True,
 ) -> tuple[BuildSpec, InitTrace | None]:
@@ -122,7 +122,7 @@ def _names_symbol(shapes: str, inputs: AbstractInputs) -> bool:
 def _infer_for(
     call: ModuleCall,
     inputs: AbstractInputs,
-    values: Sequence[Any] | None,
+    values: Sequence[Array] | None,
     applied: bool,
     prepare: bool,
 ) -> tuple[BuildSpec, InitTrace | None]:
@@ -146,7 +146,7 @@ def _infer_for(
 
 
 def _infer(
-    call: ModuleCall, arrays: Sequence[Any], **options: bool
+    call: ModuleCall, arrays: Sequence[Array], **options: bool
 ) -> tuple[ModuleCall, ModuleSpec, InitTrace | None]:
     spec, trace = infer_module_spec(call, arrays, **options)
     if spec.late:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.discovery.module_spec import ModePlan
 from flaxlayer_core.jaxprs.traced import TracedFunction
 from flaxlayer_core.trees.matching import replace_leaves
-from flaxlayer_core.trees.paths import Path, flatten_with_paths
+from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.typing import Array, Path, PyTree, Variables
 
 __all__ = ["find_touched"]
 
@@ -17,9 +18,9 @@ __all__ = ["find_touched"]
 def find_touched(
     call: ModuleCall,
     plan: ModePlan,
-    variables: Mapping[str, Any],
+    variables: Variables,
     paths: Iterable[Path],
-    arrays: Sequence[Any],
+    arrays: Sequence[Array],
     *,
     apart: frozenset[str] = frozenset(),
 ) -> set[Path]:
@@ -60,7 +61,7 @@ def find_touched(
     asked, leaves = list(paths), dict(flatten_with_paths(dict(variables))[0])
     replaced: set[Path] = set()
 
-    def apply(arrays: Any, rngs: Any, variables: Any, *values: Any) -> Any:
+    def apply(arrays: Array, rngs: PyTree, variables: PyTree, *values: Any) -> Any:
         inputs = dict(zip(asked, values, strict=True))
         tree = replace_leaves(variables, inputs)
         outputs, updates = call.apply(

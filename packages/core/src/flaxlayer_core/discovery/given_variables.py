@@ -25,7 +25,8 @@ from flaxlayer_core.trees.matching import (
     refuse_given,
     replace_leaves,
 )
-from flaxlayer_core.trees.paths import Path, flatten_with_paths, format_path
+from flaxlayer_core.trees.paths import flatten_with_paths, format_path
+from flaxlayer_core.typing import Array, Path, PyTree, Variables
 
 __all__ = ["Completion", "holds_tuples"]
 
@@ -40,7 +41,7 @@ class Completion:
     """
 
     modes: ModeSearch
-    given: Mapping[str, Any]
+    given: Variables
 
     @classmethod
     def from_modes(cls, modes: ModeSearch) -> Completion:
@@ -50,14 +51,14 @@ class Completion:
             return cls(modes, as_form(tree))
         return cls(modes, jax.tree_util.tree_map(_with_values, tree))
 
-    def fill(self, made: Mapping[str, Any]) -> dict[str, Any]:
+    def fill(self, made: Variables) -> dict[str, PyTree]:
         """Returns what init made with all that was given in it, of whatever shape."""
         variables = replace_leaves(made, match_given(made, self.given)[0])
         if self.modes.trial.call.flax_module.facts.has_own_variables:
             return variables
         return fill_missing(variables, subtract_tree(self.given, made))
 
-    def plan(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
+    def plan(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         """Returns how the module is applied to variables, with its late state.
 
         A given collection that passes by (C2) is stored all the same where a call reads it.
@@ -74,7 +75,7 @@ class Completion:
             found = replace(self.modes, kept=read).run(variables, init_streams)
         return replace(found, late=find_late(self.modes.trial.call, found))
 
-    def unknown(self, found: ModuleSpec, made: Mapping[str, Any]) -> list[Path]:
+    def unknown(self, found: ModuleSpec, made: Variables) -> list[Path]:
         """Returns the given variables that neither init nor the call knows."""
         late = {path for path, _ in flatten_with_paths(dict(found.late))[0]}
         unknown = [
@@ -96,7 +97,7 @@ class Completion:
 
     def refuse(
         self,
-        made: Mapping[str, Any],
+        made: Variables,
         *,
         only: Role | None = None,
         unknown: Sequence[Path] | None = None,
@@ -131,9 +132,7 @@ class Completion:
             missing=[describe_variable(path, wanted[path]) for path in absent],
         )
 
-    def _read(
-        self, found: ModuleSpec, variables: Mapping[str, Any], passing: set[str]
-    ) -> frozenset[str]:
+    def _read(self, found: ModuleSpec, variables: Variables, passing: set[str]) -> frozenset[str]:
         if not self.modes.trial.abstract:
             return frozenset(name for name in passing if not holds_tuples(variables[name]))
         kept = {n: t for n, t in variables.items() if n in passing or n in found.variables}
@@ -147,7 +146,7 @@ class Completion:
     def _touched(
         self,
         found: ModuleSpec,
-        variables: Mapping[str, Any],
+        variables: Variables,
         paths: Sequence[Path],
         apart: frozenset[str] = frozenset(),
     ) -> set[Path]:
@@ -159,7 +158,7 @@ class Completion:
         }
 
 
-def holds_tuples(tree: Any) -> bool:
+def holds_tuples(tree: PyTree) -> bool:
     """Tells whether a collection holds what `sow` makes by default.
 
     Example:
@@ -176,5 +175,5 @@ def holds_tuples(tree: Any) -> bool:
     return type(tree) is tuple
 
 
-def _with_values(leaf: Any) -> Any:
+def _with_values(leaf: Array) -> Any:
     return jax.numpy.zeros(leaf.shape, leaf.dtype) if is_form(leaf) else leaf

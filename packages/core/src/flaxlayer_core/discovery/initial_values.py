@@ -39,8 +39,8 @@ from flaxlayer_core.trees.matching import (
     refuse_given,
     replace_leaves,
 )
-from flaxlayer_core.trees.paths import Path, flatten_with_paths
-from flaxlayer_core.typing import Array
+from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.typing import Array, Path, PyTree
 
 __all__ = ["initial_variables", "partition_axes"]
 
@@ -50,9 +50,9 @@ def initial_variables(
     seed: int,
     *,
     trace: InitTrace | None = None,
-    values: Sequence[Any] | None = None,
-    shardings: Mapping[Path, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
+    values: Sequence[Array] | None = None,
+    shardings: Mapping[Path, Array] = MappingProxyType({}),
+) -> dict[str, PyTree]:
     """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
 
     Inputs stay abstract as long as no value depends on one; else init runs on the inputs at hand,
@@ -101,7 +101,7 @@ def initial_variables(
     return replace_leaves(spec.variables, {**given, **filled})
 
 
-def _given_values(build_spec: BuildSpec, shardings: Mapping[Path, Any]) -> dict[Path, Any]:
+def _given_values(build_spec: BuildSpec, shardings: Mapping[Path, Array]) -> dict[Path, Array]:
     spec = build_spec.spec
     fitted, _ = match_given(spec.variables, build_spec.call.given_tree())
     # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
@@ -112,7 +112,7 @@ def _given_values(build_spec: BuildSpec, shardings: Mapping[Path, Any]) -> dict[
     }
 
 
-def _copied(leaf: Any, sharding: Any) -> jax.Array:
+def _copied(leaf: Array, sharding: PyTree) -> jax.Array:
     if sharding is None or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jnp.array(leaf)
     # B5: no device holds the whole of it on the way.
@@ -150,7 +150,7 @@ class _Request:
     seed: int
     trace: InitTrace | None
     values: Sequence[Array] | None
-    shardings: Mapping[Path, Any]
+    shardings: Mapping[Path, Array]
 
 
 def _made(request: _Request) -> dict[Path, Array]:
@@ -210,7 +210,7 @@ def _cut(traced: TracedFunction, missing: frozenset[Path]) -> tuple[TracedFuncti
 
 
 def _places(
-    leaves: Sequence[Any], paths: Sequence[Path], shardings: Mapping[Path, Any]
+    leaves: Sequence[Array], paths: Sequence[Path], shardings: Mapping[Path, Array]
 ) -> list[Any]:
     keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
     # What is stored of a key has a dimension more.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from flaxlayer_core.jaxprs.traced import TracedFunction
 from flaxlayer_core.modules.key_arguments import KeyArgument
 from flaxlayer_core.modules.nnx.supplied_rngs import noted_keys
 from flaxlayer_core.trees.collections import same_structure
+from flaxlayer_core.typing import Array, PyTree, Variables
 
 __all__ = ["find_plan"]
 
@@ -27,9 +28,7 @@ _ABSENT = (
 )
 
 
-def find_plan(
-    trial: Trial, variables: Mapping[str, Any], training: bool, denied: set[str]
-) -> ModePlan:
+def find_plan(trial: Trial, variables: Variables, training: bool, denied: set[str]) -> ModePlan:
     """Finds how a module is applied to variables in one mode.
 
     Args:
@@ -52,7 +51,7 @@ def find_plan(
 
 
 def _plan_opened(
-    trial: Trial, variables: Mapping[str, Any], training: bool, denied: set[str]
+    trial: Trial, variables: Variables, training: bool, denied: set[str]
 ) -> ModePlan | None:
     try:
         plan = _plan_denied(trial, variables, training, set())
@@ -65,9 +64,7 @@ def _plan_opened(
     return None
 
 
-def _plan_denied(
-    trial: Trial, variables: Mapping[str, Any], training: bool, denied: set[str]
-) -> ModePlan:
+def _plan_denied(trial: Trial, variables: Variables, training: bool, denied: set[str]) -> ModePlan:
     if not training and any(not argument.required for argument in trial.call.keys):
         # R5: at inference a method gets keys that it can do without only if it cannot.
         with contextlib.suppress(Exception):  # a real fault comes again
@@ -77,7 +74,7 @@ def _plan_denied(
 
 def _plan_keyed(
     trial: Trial,
-    variables: Mapping[str, Any],
+    variables: Variables,
     training: bool,
     denied: set[str],
     *,
@@ -88,13 +85,13 @@ def _plan_keyed(
     offered = trial.call.flax_module.facts.offered_streams(init=False)
     by_need = offered is not None and trial.call.rngs is None and trial.abstract
 
-    def run(streams: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    def run(streams: tuple[str, ...]) -> tuple[PyTree, dict[str, PyTree]]:
         result = trial.apply(variables, streams, training, denied, optional_keys)
         supplied.clear()
         supplied.update(noted_keys())
         return result
 
-    def search() -> tuple[tuple[Any, dict[str, Any]], tuple[str, ...]]:
+    def search() -> tuple[tuple[PyTree, dict[str, PyTree]], tuple[str, ...]]:
         return find_streams(
             trial.call.flax_module,
             run,
@@ -131,11 +128,11 @@ def _asked(supplied: set[str], keys: Sequence[KeyArgument]) -> set[str]:
 def _plan_by_need(
     trial: Trial,
     plan: ModePlan,
-    variables: Mapping[str, Any],
+    variables: Variables,
     offered: tuple[str, ...],
     asked: set[str],
 ) -> ModePlan:
-    def apply(variables: Any, arrays: Any, *keys: Any) -> Any:
+    def apply(variables: PyTree, arrays: Array, *keys: Any) -> Any:
         return trial.call.apply(
             variables,
             dict(zip(offered, keys, strict=True)),

@@ -16,6 +16,7 @@ from flaxlayer_core.trees.collections import (
     same_structure,
     wider_dtypes,
 )
+from flaxlayer_core.typing import PyTree, Variables
 
 __all__ = ["ModeSearch"]
 
@@ -36,7 +37,7 @@ class ModeSearch:
     trial: Trial
     kept: frozenset[str] = frozenset()
 
-    def run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
+    def run(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         """Finds the roles of collections and how the module is applied in each mode.
 
         Args:
@@ -54,7 +55,7 @@ class ModeSearch:
             found = self._run({**variables, **wider}, init_streams)
         return found
 
-    def _run(self, variables: Mapping[str, Any], init_streams: tuple[str, ...]) -> ModuleSpec:
+    def _run(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         policy = self.trial.call.policy
         trainable = {name for name in variables if self.named_role(name) is Role.TRAINABLE}
         trainable |= set(policy.trainable) - set(policy.state)
@@ -83,7 +84,7 @@ class ModeSearch:
         )
 
     def _planned(
-        self, variables: Mapping[str, Any], training: bool, denied: set[str]
+        self, variables: Variables, training: bool, denied: set[str]
     ) -> tuple[ModeSearch, ModePlan]:
         return self._extended_by(lambda: find_plan(self.trial, variables, training, denied))
 
@@ -105,7 +106,7 @@ class ModeSearch:
         named = named or self.trial.call.flax_module.facts.default_role(collection)
         return Role.STATE if named is Role.TRANSIENT and collection in self.kept else named
 
-    def _roles(self, fed: Mapping[str, Any], plan: ModePlan) -> dict[str, Role]:
+    def _roles(self, fed: Variables, plan: ModePlan) -> dict[str, Role]:
         moved = [
             name
             for name, tree in plan.updates.items()
@@ -129,7 +130,7 @@ class ModeSearch:
 
     def _inference(
         self,
-        stored: Mapping[str, Any],
+        stored: Variables,
         trainable: set[str],
         roles: Mapping[str, Role],
         training: ModePlan,
@@ -147,15 +148,15 @@ class ModeSearch:
         plan = self._attempt(stored, trainable | denied) if denied else None
         return plan or find_plan(self.trial, stored, False, trainable)
 
-    def _attempt(self, stored: Mapping[str, Any], denied: set[str]) -> ModePlan | None:
+    def _attempt(self, stored: Variables, denied: set[str]) -> ModePlan | None:
         try:
             return find_plan(self.trial, stored, False, denied)
         except Exception:  # a module may insist in any way; a real fault comes again
             return None
 
 
-def _widened(found: ModuleSpec) -> dict[str, Any] | None:
-    wider: dict[str, Any] = {}
+def _widened(found: ModuleSpec) -> dict[str, PyTree] | None:
+    wider: dict[str, PyTree] = {}
     for plan in (found.training, found.inference):
         for name, tree in plan.updates.items():
             if name in found.variables and found.layout.role(name) is Role.STATE:

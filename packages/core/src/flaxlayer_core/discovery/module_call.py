@@ -20,6 +20,7 @@ from flaxlayer_core.trees.arguments import ArgumentStructure
 from flaxlayer_core.trees.collections import CollectionPolicy
 from flaxlayer_core.trees.matching import as_arrays
 from flaxlayer_core.trees.outputs import wrap_statics
+from flaxlayer_core.typing import Args, Array, Mutable, PyTree, Rngs, Variables
 
 __all__ = ["InitTrace", "ModuleCall", "abstract_keys", "trace_init"]
 
@@ -51,7 +52,7 @@ class ModuleCall:
     structure: ArgumentStructure
     policy: CollectionPolicy = field(default_factory=CollectionPolicy)
     rngs: tuple[str, ...] | None = None
-    given: Mapping[str, Any] | None = None
+    given: Variables | None = None
     layer: str = "The layer"
     bound: SizeBound | None = None
 
@@ -60,7 +61,7 @@ class ModuleCall:
         """The layer and its module, for messages."""
         return f"{self.layer} (module {self.flax_module.facts.class_name})"
 
-    def given_tree(self) -> dict[str, Any]:
+    def given_tree(self) -> dict[str, PyTree]:
         """Returns the given variables as the module stores them, arrays all of them (B4)."""
         return as_arrays(self.flax_module.stored_variables(self.given or {}), title=self.title)
 
@@ -75,10 +76,10 @@ class ModuleCall:
     def arguments(
         self,
         method: MethodSignature,
-        arrays: Sequence[Any],
+        arrays: Sequence[Array],
         training: bool,
-        keys: Mapping[str, Any] = MappingProxyType({}),
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        keys: Rngs = MappingProxyType({}),
+    ) -> tuple[Args, dict[str, PyTree]]:
         """Returns the arguments that a method gets for these arrays."""
         args, kwargs = self.structure.combine(arrays)
         if method is not self.method:
@@ -91,8 +92,8 @@ class ModuleCall:
         return masks and name not in method.signature.parameters
 
     def init(
-        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Any], *, training: bool
-    ) -> dict[str, Any]:
+        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Array], *, training: bool
+    ) -> dict[str, PyTree]:
         """Initialises the module."""
         keys = make_keys(self.init_method.keys, rngs, optional=True)
         args, kwargs = self.arguments(self.init_method, arrays, training, keys)
@@ -106,14 +107,14 @@ class ModuleCall:
 
     def apply(
         self,
-        variables: Mapping[str, Any],
+        variables: Variables,
         rngs: Mapping[str, jax.Array],
-        arrays: Sequence[Any],
+        arrays: Sequence[Array],
         *,
         training: bool,
-        mutable: Any,
+        mutable: Mutable,
         optional_keys: bool = True,
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         """Applies the module; its outputs are as `wrap_statics` gives them."""
         keys = make_keys(self.keys, rngs, optional=optional_keys)
         args, kwargs = self.arguments(self.method, arrays, training, keys)
@@ -130,7 +131,7 @@ class ModuleCall:
 
 
 def trace_init(
-    call: ModuleCall, streams: Sequence[str], arrays: Sequence[Any], *, training: bool
+    call: ModuleCall, streams: Sequence[str], arrays: Sequence[Array], *, training: bool
 ) -> InitTrace:
     """Traces an init of the module.
 
@@ -144,7 +145,7 @@ def trace_init(
         The traced function of the keys by stream and of the arrays.
     """
 
-    def init(rngs: Any, arrays: Any) -> Any:
+    def init(rngs: PyTree, arrays: Array) -> Any:
         return call.init(rngs, arrays, training=training)
 
     return TracedFunction(init, abstract_keys(streams), list(arrays), bound=call.bound)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from flax.core import DenyList
 
 from flaxlayer_core.modules.protocol import FlaxModule
 from flaxlayer_core.trees.collections import VariableLayout
+from flaxlayer_core.typing import PyTree, Variables
 
 __all__ = ["ModePlan", "ModuleSpec"]
 
@@ -30,8 +29,8 @@ class ModePlan:
     training: bool
     streams: tuple[str, ...]
     denied: tuple[str, ...]
-    output: Any
-    updates: Mapping[str, Any]
+    output: PyTree
+    updates: Variables
     optional_keys: bool = True
 
     @property
@@ -60,7 +59,7 @@ class ModuleSpec:
     """
 
     layout: VariableLayout
-    variables: Mapping[str, Any]
+    variables: Variables
     init_streams: tuple[str, ...]
     extra_init: bool
     training: ModePlan
@@ -68,7 +67,7 @@ class ModuleSpec:
     flax_module: FlaxModule
     traceable: bool = True
     applied: bool = True
-    late: Mapping[str, Any] = field(default_factory=dict)
+    late: Variables = field(default_factory=dict)
 
     def plan(self, training: bool) -> ModePlan:
         """Returns how the module is applied in a mode."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.size_bounds import refuse_unaddressable
 from flaxlayer_core.trees.collections import Role, VariableLayout, decide_role
 from flaxlayer_core.trees.matching import fill_missing, holds_forms
-from flaxlayer_core.typing import Array, Variables
+from flaxlayer_core.typing import Array, PyTree, Variables
 
 __all__ = ["infer_call_spec", "infer_init_form", "infer_module_spec"]
 
@@ -93,7 +93,7 @@ class _Search:
     def _complete(
         self,
         completion: Completion,
-        made: dict[str, Any],
+        made: dict[str, PyTree],
         streams: tuple[str, ...],
         *,
         last: bool,
@@ -141,7 +141,7 @@ class _Search:
             layout, stored, streams, False, *plans, module, traceable=abstract, applied=False
         )
 
-    def run_stored(self, variables: Mapping[str, Any]) -> ModuleSpec:
+    def run_stored(self, variables: Variables) -> ModuleSpec:
         """Searches for how a call is made on what a layer stores already."""
         # What is stored has its role, whatever its collection is called.
         modes = replace(self.modes, kept=frozenset(variables))
@@ -154,10 +154,10 @@ class _Search:
         """Returns the variables that init makes, abstract, and the streams that it draws from."""
         call, trial = self.call, self.modes.trial
 
-        def run(streams: tuple[str, ...]) -> dict[str, Any]:
+        def run(streams: tuple[str, ...]) -> dict[str, PyTree]:
             if not trial.abstract:
                 init = partial(call.init, training=training)
-                made: dict[str, Any] = trial.evaluate(init, trial.keys(streams), trial.arrays)
+                made: dict[str, PyTree] = trial.evaluate(init, trial.keys(streams), trial.arrays)
                 return made
             traced = trace_init(call, streams, trial.arrays, training=training)
             if training:
@@ -169,7 +169,7 @@ class _Search:
                 else:
                     traced.check_made(call.bound)
                 traced.prepare()
-            variables: dict[str, Any] = traced.result
+            variables: dict[str, PyTree] = traced.result
             return variables
 
         return find_streams(call.flax_module, run, start=("params",), listed=None, optimistic=True)

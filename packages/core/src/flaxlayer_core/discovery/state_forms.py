@@ -12,11 +12,12 @@ from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.modules.lazy_state import subtract_tree
 from flaxlayer_core.trees.collections import Role, same_structure
 from flaxlayer_core.trees.matching import fill_missing
+from flaxlayer_core.typing import Array, PyTree
 
 __all__ = ["find_late", "refuse_late"]
 
 
-def find_late(call: ModuleCall, found: ModuleSpec) -> dict[str, Any]:
+def find_late(call: ModuleCall, found: ModuleSpec) -> dict[str, PyTree]:
     """Finds state that only a call makes, which a discovery has no place for.
 
     Args:
@@ -29,7 +30,7 @@ def find_late(call: ModuleCall, found: ModuleSpec) -> dict[str, Any]:
     Raises:
         BuildModuleError: If a call changes the form of state that it has already.
     """
-    late: dict[str, Any] = {}
+    late: dict[str, PyTree] = {}
     for plan in (found.training, found.inference):
         for name, tree in plan.updates.items():
             stored = found.variables.get(name, {})
@@ -39,11 +40,11 @@ def find_late(call: ModuleCall, found: ModuleSpec) -> dict[str, Any]:
             if not same_structure(stored, subtract_tree(tree, part)):
                 raise _misshapen(call, name, stored, tree)
             late = fill_missing(late, {name: part})
-    structs: dict[str, Any] = jax.tree_util.tree_map(_struct, late)
+    structs: dict[str, PyTree] = jax.tree_util.tree_map(_struct, late)
     return structs
 
 
-def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
+def _struct(leaf: Array) -> jax.ShapeDtypeStruct:
     struct: jax.ShapeDtypeStruct = jax.eval_shape(jax.numpy.asarray, leaf)
     return struct
 
@@ -67,7 +68,7 @@ def refuse_late(call: ModuleCall, found: ModuleSpec) -> None:
         )
 
 
-def _misshapen(call: ModuleCall, name: str, stored: Any, tree: Any) -> BuildModuleError:
+def _misshapen(call: ModuleCall, name: str, stored: Any, tree: PyTree) -> BuildModuleError:
     return BuildModuleError(
         f"{call.title} changes the form of its state {name!r} when it is applied.",
         expected=f"the form that it had before: {stored}",

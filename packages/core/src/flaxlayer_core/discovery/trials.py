@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from flax.core import DenyList
 
 from flaxlayer_core.discovery.module_call import ModuleCall
 from flaxlayer_core.jaxprs.traced import made_arrays
+from flaxlayer_core.typing import Array, Function, PyTree, Variables
 
 __all__ = ["Trial"]
 
@@ -26,10 +27,10 @@ class Trial:
     """
 
     call: ModuleCall
-    arrays: tuple[Any, ...]
+    arrays: tuple[Array, ...]
     abstract: bool
 
-    def evaluate(self, function: Callable[..., Any], *args: Any) -> Any:
+    def evaluate(self, function: Function, *args: Any) -> Any:
         """Returns the result of a function, abstract or not."""
         if not self.abstract:
             # A variable may be a Python number, which has no dtype.
@@ -41,22 +42,22 @@ class Trial:
         bound.check_program(made_arrays(traced.jaxpr))
         return result
 
-    def keys(self, streams: Sequence[str]) -> dict[str, Any]:
+    def keys(self, streams: Sequence[str]) -> dict[str, PyTree]:
         """Returns a key for each stream, abstract or not."""
         key: Any = self.evaluate(jax.random.key, 0)
         return dict.fromkeys(streams, key)
 
     def apply(
         self,
-        variables: Mapping[str, Any],
+        variables: Variables,
         streams: Sequence[str],
         training: bool,
         denied: Collection[str],
         optional_keys: bool,
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         """Applies the module; collections that are denied may not change (C3)."""
 
-        def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
+        def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> Any:
             return self.call.apply(
                 variables,
                 rngs,
@@ -66,7 +67,7 @@ class Trial:
                 optional_keys=optional_keys,
             )
 
-        result: tuple[Any, dict[str, Any]] = self.evaluate(
+        result: tuple[PyTree, dict[str, PyTree]] = self.evaluate(
             apply, dict(variables), self.keys(streams), self.arrays
         )
         return result

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from flaxlayer_core.compat.private_jaxprs import plain_operation
+from flaxlayer_core.typing import Array, Function, JaxprEqn
 
 __all__ = ["run_in_numpy"]
 
-_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+_ARITHMETIC: Mapping[str, Function] = {
     "add": np.add,
     "div": np.divide,
     "mul": np.multiply,
@@ -22,7 +22,7 @@ _OF_INTEGERS = ("add", "mul", "sub")
 _IEEE = (np.dtype("float32"), np.dtype("float64"))
 
 
-def run_in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
+def run_in_numpy(equation: JaxprEqn, inputs: Sequence[Array]) -> np.ndarray | None:
     """Runs one operation of a traced program on the CPU.
 
     IEEE 754 leaves one correct result of an operation, and integers wrap around in both.
@@ -44,7 +44,8 @@ def run_in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
 
     ```
     """
-    name, made = plain_operation(equation), equation.outvars[0].aval
+    made: Array = equation.outvars[0].aval
+    name = plain_operation(equation)
     if name is None or not isinstance(made.dtype, np.dtype):
         return None
     if name == "broadcast_in_dim":
@@ -59,7 +60,7 @@ def run_in_numpy(equation: Any, inputs: Sequence[Any]) -> np.ndarray | None:
     return _on_floats(name, arrays, made) if made.dtype in _IEEE else None
 
 
-def _on_floats(name: str, arrays: Sequence[np.ndarray], made: Any) -> np.ndarray | None:
+def _on_floats(name: str, arrays: Sequence[np.ndarray], made: Array) -> np.ndarray | None:
     if name == "div" and any(array.shape != made.shape for array in arrays):
         return None  # XLA multiplies by the reciprocal of a divisor that it broadcasts
     with np.errstate(all="ignore"):

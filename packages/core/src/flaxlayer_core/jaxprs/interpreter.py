@@ -7,13 +7,15 @@ from typing import Any
 
 from jax.extend import core
 
+from flaxlayer_core.typing import Array, Jaxpr
+
 __all__ = ["eval_jaxpr"]
 
 
 def eval_jaxpr(
-    jaxpr: Any,
-    consts: Sequence[Any],
-    arrays: Sequence[Any],
+    jaxpr: Jaxpr,
+    consts: Sequence[Array],
+    arrays: Sequence[Array],
     run: Callable[[Any, Sequence[Any]], Sequence[Any]],
 ) -> list[Any]:
     """Runs a program by a function that runs one operation.

@@ -25,6 +25,7 @@ from flaxlayer_core.compat.private_jaxprs import folds_into_key, jaxpr_of_equati
 from flaxlayer_core.jaxprs.in_numpy import run_in_numpy
 from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
 from flaxlayer_core.random.threefry import fold_in
+from flaxlayer_core.typing import Array, JaxprEqn
 
 __all__ = ["OpByOpJaxpr"]
 
@@ -82,18 +83,18 @@ class OpByOpJaxpr:
                 taken.add(atom)
         return outputs
 
-    def _run(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    def _run(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Any]:
         function = jitted_function(equation)
         if function is not None:
             arrays = map(_to_jax, inputs, function.in_avals)
-            outputs: Sequence[Any] = self._compiled[function].result()(*arrays)
+            outputs: Sequence[Array] = self._compiled[function].result()(*arrays)
             return outputs
         if _folds_in(equation):
             return [fold_in(inputs[0], int(inputs[1]))]
         array = run_in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
         return self._bind(equation, inputs) if array is None else [array]
 
-    def _bind(self, equation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    def _bind(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Any]:
         # As a program of this one operation: JAX restores the context that it was traced in.
         held = {
             atom: value
@@ -101,7 +102,7 @@ class OpByOpJaxpr:
             if not isinstance(atom, core.Literal)
         }
         jaxpr = jaxpr_of_equation(self._traced.jaxpr, equation, list(held))
-        outputs: Sequence[Any] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*held.values())
+        outputs: Sequence[Array] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))(*held.values())
         return outputs
 
 
@@ -130,10 +131,11 @@ class _CompiledFunctions:
 _COMPILED = _CompiledFunctions(256)
 
 
-def _folds_in(equation: Any) -> bool:
+def _folds_in(equation: JaxprEqn) -> bool:
     if not folds_into_key(equation):
         return False
-    key, data = (atom.aval for atom in equation.invars)
+    avals: list[Array] = [atom.aval for atom in equation.invars]
+    key, data = avals
     return is_threefry(key.dtype) and key.shape == data.shape == () and data.dtype == np.uint32
 
 

@@ -15,6 +15,7 @@ from flaxlayer_core.compat.private_jaxprs import dce, inner_jaxprs
 from flaxlayer_core.jaxprs.op_by_op import OpByOpJaxpr
 from flaxlayer_core.shapes import is_symbolic
 from flaxlayer_core.size_bounds import SizeBound, refuse_unaddressable
+from flaxlayer_core.typing import Jaxpr
 
 __all__ = ["UNTRACEABLE", "TracedFunction", "equations", "held_against", "made_arrays"]
 
@@ -136,7 +137,7 @@ class TracedFunction:
         return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
+def equations(jaxpr: Jaxpr) -> Iterator[Any]:
     """Yields the operations of a traced program, and of the programs inside them.
 
     Args:
@@ -165,7 +166,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
             pending.extend(inner_jaxprs(equation))
 
 
-def made_arrays(jaxpr: Any) -> Iterator[Any]:
+def made_arrays(jaxpr: Jaxpr) -> Iterator[Any]:
     """Yields a description of each array that a traced program makes."""
     made = (variable.aval for equation in equations(jaxpr) for variable in equation.outvars)
     return (aval for aval in made if hasattr(aval, "shape"))

@@ -16,6 +16,7 @@ from flax import nnx
 
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.modules.nnx.supplied_rngs import note_key, supplied_rngs
+from flaxlayer_core.typing import PyTree
 
 __all__ = ["KeyArgument", "find_key_arguments", "make_keys"]
 
@@ -96,7 +97,7 @@ def find_key_arguments(
 
 def make_keys(
     arguments: Iterable[KeyArgument], rngs: Mapping[str, jax.Array], *, optional: bool
-) -> dict[str, Any]:
+) -> dict[str, PyTree]:
     """Makes fresh random keys for the parameters of one call.
 
     Args:

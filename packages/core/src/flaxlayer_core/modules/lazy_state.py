@@ -17,10 +17,11 @@ import jax.numpy as jnp
 
 from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
-from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleFacts, Rngs
+from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleFacts
 from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.matching import fill_missing
 from flaxlayer_core.trees.outputs import wrap_statics
+from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, PyTree, Rngs, Variables
 
 __all__ = ["MADE", "LazyStateModule", "subtract_tree"]
 
@@ -29,7 +30,7 @@ MADE = "__made__"
 Result = TypeVar("Result")
 
 
-def subtract_tree(tree: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def subtract_tree(tree: Variables, known: Variables) -> dict[str, PyTree]:
     """Returns what a nested tree has and another has not.
 
     Args:
@@ -47,7 +48,7 @@ def subtract_tree(tree: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str
 
     ```
     """
-    rest: dict[str, Any] = {}
+    rest: dict[str, PyTree] = {}
     for name, value in tree.items():
         if name not in known:
             rest[name] = value
@@ -102,7 +103,7 @@ class LazyStateModule:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return self._inner.record_streams()
 
-    def call_context(self) -> tuple[Any, ...] | None:
+    def call_context(self) -> tuple[object, ...] | None:
         """Returns the ambient settings that change a call, None if they cannot be a key (A6)."""
         return self._inner.call_context()
 
@@ -113,12 +114,12 @@ class LazyStateModule:
 
     # Variables: as they are stored, and as the module knows them.
 
-    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+    def raw_variables(self, stored: Variables) -> dict[str, PyTree]:
         """Returns the tree that raw `apply` takes: without what is not made yet (W2)."""
         made = {name for name in self._late if bool(stored[name][MADE])}
         return self._inner.raw_variables(self._visible(stored, made))
 
-    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+    def stored_variables(self, raw: Variables) -> dict[str, PyTree]:
         """Returns a tree of the user's with the flags of the late state that it holds (B4, W2)."""
         tree = self._inner.stored_variables(raw)
         for name, late in self._late.items():
@@ -137,11 +138,11 @@ class LazyStateModule:
             tree[name] = {**found, MADE: jnp.asarray(True)}
         return tree
 
-    def bind(self, variables: Mapping[str, Any]) -> Any:
+    def bind(self, variables: Variables) -> Any:
         """Returns the module with variables as raw `apply` takes them."""
         return self._inner.bind(variables)
 
-    def _visible(self, stored: Mapping[str, Any], made: set[str]) -> dict[str, Any]:
+    def _visible(self, stored: Variables, made: set[str]) -> dict[str, PyTree]:
         tree = dict(stored)
         for name, late in self._late.items():
             hidden: Mapping[str, Any] = {MADE: None}
@@ -156,12 +157,12 @@ class LazyStateModule:
     def init(
         self,
         rngs: Rngs,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         modes: Modes = NO_MODES,
-    ) -> dict[str, Any]:
+    ) -> dict[str, PyTree]:
         """Returns initial variables, with zeros in the places of late state."""
         variables = self._inner.init(rngs, args, kwargs, method=method, modes=modes)
         places = jax.tree_util.tree_map(_placeholder, self._late)
@@ -171,19 +172,19 @@ class LazyStateModule:
 
     def apply(
         self,
-        variables: Mapping[str, Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        variables: Variables,
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         rngs: Rngs,
-        mutable: Any,
+        mutable: Mutable,
         modes: Modes = NO_MODES,
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         """Returns the outputs of a call and the collections that it may have changed."""
         flags = [variables[name][MADE] for name in self._late]
 
-        def run(made: set[str]) -> tuple[Any, dict[str, Any]]:
+        def run(made: set[str]) -> tuple[PyTree, dict[str, PyTree]]:
             outputs, updates = self._inner.apply(
                 self._visible(variables, made),
                 args,
@@ -200,8 +201,8 @@ class LazyStateModule:
         return self._switch(flags, run)
 
     def _completed(
-        self, updates: dict[str, Any], variables: Mapping[str, Any], mutable: Any
-    ) -> dict[str, Any]:
+        self, updates: dict[str, PyTree], variables: Variables, mutable: Mutable
+    ) -> dict[str, PyTree]:
         for name, late in self._late.items():
             if not in_filter(mutable, name):
                 continue
@@ -215,7 +216,7 @@ class LazyStateModule:
 
     def _switch(
         self, flags: Sequence[Any], run: Callable[[set[str]], Any]
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         subsets = [
             {name for name, made in zip(self._late, bits, strict=True) if made}
             for bits in itertools.product((False, True), repeat=len(flags))
@@ -234,7 +235,9 @@ class LazyStateModule:
         for flag in flags:
             index = 2 * index + jnp.asarray(flag, jnp.int32)
         try:
-            result: tuple[Any, dict[str, Any]] = jax.lax.switch(index, [*map(branch, subsets)])
+            result: tuple[PyTree, dict[str, PyTree]] = jax.lax.switch(
+                index, [*map(branch, subsets)]
+            )
         except TypeError as error:
             if len(ended) < len(subsets):
                 raise  # the module's own

@@ -19,9 +19,10 @@ from flaxlayer_core.compat.private_linen import (
 )
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.methods import PublicMethods
-from flaxlayer_core.modules.protocol import NO_MODES, Modes, Rngs
+from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.collections import Role, normalize_variables
-from flaxlayer_core.trees.paths import Path, flatten_with_paths
+from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, Path, PyTree, Rngs, Variables
 
 __all__ = ["LinenModule"]
 
@@ -93,15 +94,15 @@ class LinenModule:
         del collection
         return None
 
-    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+    def resolve_method(self, method: Any) -> Method:
         """Returns a method as a name or a function, as `PublicMethods.resolve` does (A3)."""
         return self._methods.resolve(method)
 
-    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+    def signature(self, method: Method) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
         return self._methods.signature(method)
 
-    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
+    def decides_argument(self, name: str, method: Method = "__call__") -> bool:
         """Tells whether a field of the module already decides an argument of its method (A2).
 
         `nn.Dropout(0.5, deterministic=True)` refuses the argument at the call.
@@ -110,7 +111,7 @@ class LinenModule:
         fields = getattr(type(module), "__dataclass_fields__", {})
         return name in fields and getattr(module, name) is not None
 
-    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+    def fixed_keywords(self, method: Method) -> frozenset[str]:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
         return self._methods.fixed_keywords(method)
 
@@ -132,12 +133,12 @@ class LinenModule:
     def init(
         self,
         rngs: Rngs,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         modes: Modes = NO_MODES,
-    ) -> dict[str, Any]:
+    ) -> dict[str, PyTree]:
         """Returns the result of `Module.init` (B2)."""
         del modes  # its arguments say it
         function, kwargs = _keep_apart(self._methods.function(method), kwargs)
@@ -145,15 +146,15 @@ class LinenModule:
 
     def apply(
         self,
-        variables: Mapping[str, Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        variables: Variables,
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         rngs: Rngs,
-        mutable: Any,
+        mutable: Mutable,
         modes: Modes = NO_MODES,
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         """Returns the result of `Module.apply` with a mutable filter."""
         del modes  # its arguments say it
         function, kwargs = _keep_apart(self._methods.function(method), kwargs)
@@ -162,22 +163,22 @@ class LinenModule:
         )
         return outputs, normalize_variables(updates)
 
-    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+    def raw_variables(self, stored: Variables) -> dict[str, PyTree]:
         """Returns the stored tree as it is: it is the one that `Module.apply` takes (W2)."""
         return dict(stored)
 
-    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+    def stored_variables(self, raw: Variables) -> dict[str, PyTree]:
         """Returns the tree as it is."""
         return dict(raw)
 
-    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+    def axis_names(self, variables: Variables) -> dict[Path, tuple[Any, ...]]:
         """Returns the mesh axes that boxes name; logical names go through the axis rules (B5)."""
         paths = [path for path, _ in flatten_with_paths(dict(variables))[0]]
         boxes = jax.tree_util.tree_leaves(dict(variables), is_leaf=_is_box)
         names = [_axis_names(box) for box in boxes for _ in jax.tree_util.tree_leaves(box)]
         return {path: axes for path, axes in zip(paths, names, strict=True) if axes is not None}
 
-    def bind(self, variables: Mapping[str, Any]) -> nn.Module:
+    def bind(self, variables: Variables) -> nn.Module:
         """Returns the module bound to its variables."""
         return self._module.bind(dict(variables))
 
@@ -193,7 +194,7 @@ class LinenModule:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return record_streams()
 
-    def call_context(self) -> tuple[Any, ...] | None:
+    def call_context(self) -> tuple[object, ...] | None:
         """Returns the logical axis rules; None under method interceptors (A6)."""
         if interceptors_active():
             return None
@@ -205,9 +206,7 @@ class LinenModule:
 _TAKEN = frozenset({"capture_intermediates", "method", "mutable", "rngs", "self", "variables"})
 
 
-def _keep_apart(
-    method: str | Callable[..., Any], kwargs: Mapping[str, Any]
-) -> tuple[str | Callable[..., Any], Mapping[str, Any]]:
+def _keep_apart(method: Method, kwargs: Kwargs) -> tuple[Method, Mapping[str, Any]]:
     if not _TAKEN & kwargs.keys():
         return method, kwargs
 
@@ -254,11 +253,11 @@ def _find_attribute(module: nn.Module, name: str) -> Any:
     return found[0]
 
 
-def _is_box(node: Any) -> bool:
+def _is_box(node: PyTree) -> bool:
     return isinstance(node, nn.meta.AxisMetadata)
 
 
-def _axis_names(box: Any) -> tuple[Any, ...] | None:
+def _axis_names(box: Any) -> tuple[object, ...] | None:
     if isinstance(box, nn.LogicallyPartitioned):
         return tuple(logical_to_mesh_axes(box.names, box.rules) or ())
     return tuple(box.get_partition_spec()) if hasattr(box, "get_partition_spec") else None

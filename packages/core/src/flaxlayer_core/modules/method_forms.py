@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from collections.abc import Callable
 from typing import Any
 
 from flaxlayer_core.compat.private_nnx import is_bound_by_hand
+from flaxlayer_core.typing import Function
 
 __all__ = [
     "fixed_keywords",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def unbound(method: Callable[..., Any], base: type) -> Callable[..., Any]:
+def unbound(method: Function, base: type) -> Function:
     """Returns a method as a function that takes the module first, whatever it is bound to.
 
     Args:
@@ -68,7 +68,7 @@ def same_partial(static: Any, method: Any, base: type) -> bool:
     )
 
 
-def without_module(function: Callable[..., Any]) -> inspect.Signature | None:
+def without_module(function: Function) -> inspect.Signature | None:
     """Returns the signature of a function without its first argument, the module.
 
     Args:
@@ -98,7 +98,7 @@ def without_module(function: Callable[..., Any]) -> inspect.Signature | None:
     return signature.replace(parameters=parameters)
 
 
-def takes_more(function: Callable[..., Any]) -> bool:
+def takes_more(function: Function) -> bool:
     """Tells whether a function takes positional arguments after the module."""
     signature = without_module(function)
     kinds = {p.kind for p in signature.parameters.values()} if signature else set()
@@ -133,7 +133,7 @@ def fixed_keywords(method: Any) -> frozenset[str]:
             return names
 
 
-def through_module(name: str) -> Callable[..., Any]:
+def through_module(name: str) -> Function:
     """Returns a function that calls what the module itself has under a name.
 
     Args:

@@ -19,6 +19,7 @@ from flaxlayer_core.modules.method_forms import (
     without_module,
 )
 from flaxlayer_core.modules.method_names import has_attribute, is_public_name, may_name_method
+from flaxlayer_core.typing import Function, Method, PyTree
 
 __all__ = ["PublicMethods"]
 
@@ -48,14 +49,14 @@ class PublicMethods:
 
     def __init__(self, cls: type, base: type, find: Callable[[str], Any], *, applied: bool) -> None:
         self._cls, self._base, self._find, self._applied = cls, base, find, applied
-        self._submodules: dict[str, Any] = {}
+        self._submodules: dict[str, PyTree] = {}
 
     @property
     def names(self) -> list[str]:
         """The public names of the class, in order."""
         return sorted(filter(self._is_method, filter(is_public_name, dir(self._cls))))
 
-    def resolve(self, method: Any) -> str | Callable[..., Any]:
+    def resolve(self, method: Any) -> Method:
         """Returns a method as a name, or a function that takes the module first (A3).
 
         Args:
@@ -81,17 +82,17 @@ class PublicMethods:
             raise self._error(f"{method!r}, which takes no module")
         return function
 
-    def function(self, method: str | Callable[..., Any]) -> str | Callable[..., Any]:
+    def function(self, method: Method) -> Method:
         """Returns what takes the module first: a name only where `Module.apply` knows it."""
         # A call is compiled as a whole: `nnx.jit` inside it would only hide what it leaves alone.
         held = self._static(method) if isinstance(method, str) else method
-        function: Callable[..., Any] = without_jit(held)
+        function: Function = without_jit(held)
         if not isinstance(method, str) or function is not held:
             return function
         plain = self._is_method(method) and not isinstance(self._static(method), _ON_INSTANCES)
         return method if plain and self._applied else through_module(method)
 
-    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+    def signature(self, method: Method) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
         if isinstance(method, str):
             inner = self._submodules.get(method)
@@ -102,11 +103,11 @@ class PublicMethods:
         assert signature is not None
         return signature
 
-    def submodule(self, method: str | Callable[..., Any]) -> Any:
+    def submodule(self, method: Method) -> Any:
         """Returns the submodule that a name stands for, None for any other method."""
         return self._submodules.get(method) if isinstance(method, str) else None
 
-    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+    def fixed_keywords(self, method: Method) -> frozenset[str]:
         """Returns the keyword arguments that a partial method has a value for already."""
         return fixed_keywords(self._static(method) if isinstance(method, str) else method)
 

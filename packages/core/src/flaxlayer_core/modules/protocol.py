@@ -12,15 +12,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-import jax
-
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.trees.collections import Role
-from flaxlayer_core.trees.paths import Path
+from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, Path, PyTree, Rngs, Variables
 
-__all__ = ["NO_MODES", "FlaxModule", "Modes", "ModuleFacts", "Rngs"]
+__all__ = ["NO_MODES", "FlaxModule", "Modes", "ModuleFacts"]
 
-Rngs = Mapping[str, jax.Array]
 Modes = Mapping[str, bool]
 NO_MODES: Modes = MappingProxyType({})
 
@@ -64,19 +61,19 @@ class ModuleFacts(Protocol):
     def default_role(self, collection: str) -> Role | None:
         """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
 
-    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+    def resolve_method(self, method: Any) -> Method:
         """Returns a method as a name, or a function that takes the module first (A3)."""
 
-    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+    def signature(self, method: Method) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
 
-    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
+    def decides_argument(self, name: str, method: Method = "__call__") -> bool:
         """Tells whether the module's own configuration already decides an argument (A2)."""
 
-    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+    def fixed_keywords(self, method: Method) -> frozenset[str]:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
 
-    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+    def axis_names(self, variables: Variables) -> dict[Path, tuple[Any, ...]]:
         """Returns the mesh axes that partition metadata names for variables, by path (B5).
 
         Args:
@@ -107,34 +104,34 @@ class FlaxModule(Protocol):
     def init(
         self,
         rngs: Rngs,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         modes: Modes = NO_MODES,
-    ) -> dict[str, Any]:
+    ) -> dict[str, PyTree]:
         """Returns initial variables."""
 
     def apply(
         self,
-        variables: Mapping[str, Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        variables: Variables,
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         rngs: Rngs,
-        mutable: Any,
+        mutable: Mutable,
         modes: Modes = NO_MODES,
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         """Returns the outputs of a call and the collections that it may have changed."""
 
-    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+    def raw_variables(self, stored: Variables) -> dict[str, PyTree]:
         """Returns what is stored as the tree that the module itself takes (W2)."""
 
-    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+    def stored_variables(self, raw: Variables) -> dict[str, PyTree]:
         """Returns a tree of the module's, or a part of one, as it is stored (B4, W2)."""
 
-    def bind(self, variables: Mapping[str, Any]) -> Any:
+    def bind(self, variables: Variables) -> Any:
         """Returns the module with variables in the form that it takes itself."""
 
     def extended_by(self, run: Callable[[], Result]) -> tuple[Result, FlaxModule]:
@@ -150,5 +147,5 @@ class FlaxModule(Protocol):
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
 
-    def call_context(self) -> tuple[Any, ...] | None:
+    def call_context(self) -> tuple[object, ...] | None:
         """Returns the ambient settings that change a call, None if they cannot be a key (A6)."""

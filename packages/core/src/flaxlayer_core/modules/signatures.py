@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.modules.key_arguments import KeyArgument, find_key_arguments
 from flaxlayer_core.modules.protocol import ModuleFacts
+from flaxlayer_core.typing import Args, Kwargs, Method, PyTree, Rngs
 
 __all__ = ["AUTO_MASK", "NEGATED_FLAGS", "TRAINING_FLAGS", "MethodSignature"]
 
@@ -44,7 +45,7 @@ class MethodSignature:
         takes_masks: Whether it may get masks at all, under other names too.
     """
 
-    method: str | Callable[..., Any]
+    method: Method
     signature: inspect.Signature
     flags: tuple[tuple[str, bool], ...]
     mask_arg: str | None
@@ -135,12 +136,12 @@ class MethodSignature:
 
     def bind(
         self,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         *,
         training: bool,
-        keys: Mapping[str, Any] = MappingProxyType({}),
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        keys: Rngs = MappingProxyType({}),
+    ) -> tuple[Args, dict[str, PyTree]]:
         """Completes the arguments of a call with the training flag and random keys.
 
         What the caller gives wins (A2, R5).
@@ -180,7 +181,7 @@ class MethodSignature:
         kinds = {parameter.kind for parameter in self.signature.parameters.values()}
         return name in self.signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
-    def masked_by_caller(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[str]:
+    def masked_by_caller(self, args: Args, kwargs: Kwargs) -> set[str]:
         """Returns the arguments that a caller gives a mask for himself, if they take one.
 
         As in Keras, `mask=None` asks for the mask of the inputs; a positional None is a value.
@@ -202,7 +203,7 @@ class MethodSignature:
         order = {name: place for place, name in enumerate(self.signature.parameters)}
         return min(names, key=lambda name: order.get(name, len(order)))
 
-    def named_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def named_arguments(self, args: Args, kwargs: Kwargs) -> dict[str, PyTree]:
         """Returns the arguments of the caller by the names that they have in the method.
 
         Raises:
@@ -213,15 +214,13 @@ class MethodSignature:
         except TypeError as error:
             raise self._misfit(args, kwargs, error) from error
 
-    def _check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _check(self, args: Args, kwargs: Kwargs) -> None:
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise self._misfit(args, kwargs, error) from error
 
-    def _misfit(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: TypeError
-    ) -> CallArgumentError:
+    def _misfit(self, args: Args, kwargs: Kwargs, error: TypeError) -> CallArgumentError:
         flags = [f"{name}={'not ' if negated else ''}training" for name, negated in self.flags]
         return CallArgumentError(
             f"The call does not fit {self.title}: {error}.",
@@ -235,7 +234,7 @@ class MethodSignature:
 
 
 def _customary_flags(
-    facts: ModuleFacts, signature: inspect.Signature, method: str | Callable[..., Any]
+    facts: ModuleFacts, signature: inspect.Signature, method: Method
 ) -> tuple[tuple[str, bool], ...]:
     found = []
     decided = facts.fixed_keywords(method)

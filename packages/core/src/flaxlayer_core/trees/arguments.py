@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.parts import has_parts, is_hashable, put_together, take_apart
+from flaxlayer_core.typing import Args, Array, Kwargs, PyTree
 
 __all__ = ["ArgumentStructure", "partition"]
 
@@ -83,11 +84,11 @@ class ArgumentStructure:
         same: bool = self._identity == other._identity  # type: ignore[attr-defined]
         return same and self.numbers == other.numbers and bool(self.treedef == other.treedef)
 
-    def skeleton(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def skeleton(self) -> tuple[Args, dict[str, PyTree]]:
         """Returns the arguments with None for each of them."""
         return (None,) * self.positional, dict.fromkeys(self.names)
 
-    def combine(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def combine(self, arrays: Sequence[Array]) -> tuple[Args, dict[str, PyTree]]:
         """Puts arrays back into their places.
 
         Args:
@@ -100,7 +101,7 @@ class ArgumentStructure:
         args, kwargs = put_together(call) if self.apart else call
         return args, kwargs
 
-    def unflatten(self, arrays: Sequence[Any]) -> Any:
+    def unflatten(self, arrays: Sequence[Array]) -> Any:
         """Puts arrays back into their places; what was taken apart stays so."""
         leaves = list(arrays)
         for index, value in self.statics:
@@ -112,7 +113,7 @@ class ArgumentStructure:
         before = [index for index, _ in self.statics]
         return tuple(index - bisect_left(before, index) for index, _ in self.numbers)
 
-    def trace_numbers(self, arrays: Sequence[Any]) -> tuple[list[Any], ArgumentStructure]:
+    def trace_numbers(self, arrays: Sequence[Array]) -> tuple[list[Any], ArgumentStructure]:
         """Puts numbers of Python among the arrays, so that one program serves all of them (A1).
 
         Args:
@@ -142,7 +143,7 @@ class ArgumentStructure:
         fixed = {index for index, _ in statics}
         return [leaf for i, leaf in enumerate(leaves) if i not in fixed], structure
 
-    def fix_numbers(self, arrays: Sequence[Any]) -> tuple[list[Any], ArgumentStructure]:
+    def fix_numbers(self, arrays: Sequence[Array]) -> tuple[list[Any], ArgumentStructure]:
         """Undoes `trace_numbers`.
 
         Args:
@@ -161,7 +162,7 @@ class ArgumentStructure:
 
 
 def partition(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], *, trace_numbers: bool = False
+    args: Args, kwargs: Kwargs, *, trace_numbers: bool = False
 ) -> tuple[list[Any], ArgumentStructure]:
     """Splits the arguments of a call into arrays and static structure (A1).
 
@@ -196,7 +197,7 @@ def partition(
         call = take_apart(call)
         apart = has_parts(call)
     leaves, treedef = jax.tree_util.tree_flatten(call)
-    arrays: list[Any] = []
+    arrays: list[Array] = []
     statics: list[tuple[int, Any]] = []
     numbers: list[tuple[int, type]] = []
     for index, leaf in enumerate(leaves):
@@ -213,7 +214,7 @@ def partition(
     return arrays, structure
 
 
-def _need_a_look(args: tuple[Any, ...]) -> bool:
+def _need_a_look(args: Args) -> bool:
     return not all(
         (isinstance(arg, _PLAIN) and isinstance(arg.dtype, np.dtype)) or type(arg) is float
         for arg in args

@@ -13,7 +13,8 @@ from flax.core import FrozenDict
 
 from flaxlayer_core.compat.private_jax import key_impl
 from flaxlayer_core.errors import MatchVariablesError
-from flaxlayer_core.trees.paths import Path, flatten_with_paths
+from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.typing import Array, Path, PyTree, Variables
 
 __all__ = [
     "CollectionPolicy",
@@ -97,7 +98,7 @@ class VariableSpec:
     key_impl: str | None = None
 
     @classmethod
-    def from_leaf(cls, path: Path, leaf: Any) -> VariableSpec:
+    def from_leaf(cls, path: Path, leaf: Array) -> VariableSpec:
         """Describes an array or a `ShapeDtypeStruct`."""
         if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             data, impl = _describe_key(leaf)
@@ -114,7 +115,7 @@ class VariableSpec:
         """Whether a gradient with respect to it exists (C6)."""
         return jax.numpy.issubdtype(self.dtype, jax.numpy.inexact)
 
-    def store(self, leaf: Any) -> Any:
+    def store(self, leaf: Array) -> Any:
         """Turns a module's value into what is stored."""
         return jax.random.key_data(leaf) if self.key_impl else leaf
 
@@ -126,7 +127,7 @@ class VariableSpec:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
 
-def _describe_key(leaf: Any) -> tuple[jax.ShapeDtypeStruct, str]:
+def _describe_key(leaf: Array) -> tuple[jax.ShapeDtypeStruct, str]:
     impls: list[str] = []
 
     def trace(key: jax.Array) -> jax.Array:
@@ -153,9 +154,7 @@ class VariableLayout:
     roles: tuple[tuple[str, Role], ...]
 
     @classmethod
-    def from_variables(
-        cls, variables: Mapping[str, Any], roles: Mapping[str, Role]
-    ) -> VariableLayout:
+    def from_variables(cls, variables: Variables, roles: Mapping[str, Role]) -> VariableLayout:
         """Describes a tree of arrays or of `ShapeDtypeStruct`."""
         pairs, treedef = flatten_with_paths(dict(variables))
         specs = tuple(VariableSpec.from_leaf(path, leaf) for path, leaf in pairs)
@@ -175,14 +174,14 @@ class VariableLayout:
         """Returns the role of a collection; one never seen is transient."""
         return dict(self.roles).get(collection, Role.TRANSIENT)
 
-    def unflatten(self, values: list[Any]) -> dict[str, Any]:
+    def unflatten(self, values: list[Array]) -> dict[str, PyTree]:
         """Puts stored values back into the tree that `Module.apply` takes."""
         leaves = [spec.restore(value) for spec, value in zip(self.specs, values, strict=True)]
-        tree: dict[str, Any] = jax.tree_util.tree_unflatten(self.treedef, leaves)
+        tree: dict[str, PyTree] = jax.tree_util.tree_unflatten(self.treedef, leaves)
         return tree
 
 
-def normalize_variables(variables: Any, *, title: str = "variables") -> dict[str, Any]:
+def normalize_variables(variables: PyTree, *, title: str = "variables") -> dict[str, PyTree]:
     """Returns a tree of variables as plain dicts (C1).
 
     Args:
@@ -215,7 +214,7 @@ def normalize_variables(variables: Any, *, title: str = "variables") -> dict[str
     return {name: _plain(tree) for name, tree in variables.items()}
 
 
-def _plain(tree: Any) -> Any:
+def _plain(tree: PyTree) -> Any:
     # Whatever mapping a tree is kept in, such as the dict that Keras makes of an attribute.
     if isinstance(tree, Mapping | FrozenDict):
         return {name: _plain(part) for name, part in tree.items()}
@@ -223,7 +222,7 @@ def _plain(tree: Any) -> Any:
 
 
 def split_collections(
-    variables: Mapping[str, Any], roles: Mapping[str, Role]
+    variables: Variables, roles: Mapping[str, Role]
 ) -> dict[Role, dict[str, Any]]:
     """Splits a tree of variables by role; `merge_collections` undoes it (C1).
 
@@ -249,7 +248,7 @@ def split_collections(
     return parts
 
 
-def merge_collections(parts: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any]:
+def merge_collections(parts: Mapping[Role, Mapping[str, Any]]) -> dict[str, PyTree]:
     """Joins what `split_collections` split (C1).
 
     Args:

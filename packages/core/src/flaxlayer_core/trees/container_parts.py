@@ -12,6 +12,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from flaxlayer_core.typing import PyTree
+
 __all__ = [
     "Container",
     "is_container",
@@ -136,7 +138,7 @@ def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
     return None, []
 
 
-def own_attributes(value: Any) -> dict[str, Any]:
+def own_attributes(value: Any) -> dict[str, PyTree]:
     """Returns what an object holds in its attributes and slots, by name.
 
     Example:
@@ -156,7 +158,7 @@ def own_attributes(value: Any) -> dict[str, Any]:
     return found
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def _attributes(value: Any) -> dict[str, PyTree]:
     found = own_attributes(value)
     if isinstance(value, defaultdict):
         found["default_factory"] = value.default_factory

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 from flax import nnx
 
+from flaxlayer_core.typing import Array
+
 __all__ = ["GraphPart", "is_graph_object", "merge_graph", "split_graph"]
 
 # Flax 0.12 calls objects Pytree; `nnx.Rngs` is one.
@@ -41,14 +43,14 @@ class GraphPart:
 
     index: int
     form: Any = None
-    leaves: Sequence[Any] = ()
+    leaves: Sequence[Array] = ()
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         """Has the arrays as children."""
         return tuple(self.leaves), (self.index, self.form)
 
     @classmethod
-    def tree_unflatten(cls, form: Any, leaves: Sequence[Any]) -> GraphPart:
+    def tree_unflatten(cls, form: Any, leaves: Sequence[Array]) -> GraphPart:
         """Makes the node again."""
         index, graph = form
         return cls(index, graph, tuple(leaves))
@@ -68,7 +70,7 @@ def split_graph(objects: Sequence[Any]) -> tuple[Any, list[Any]]:
     return (graph, treedef), leaves
 
 
-def merge_graph(form: Any, leaves: Sequence[Any]) -> list[Any]:
+def merge_graph(form: Any, leaves: Sequence[Array]) -> list[Any]:
     """Makes new objects of what `split_graph` returned.
 
     Args:

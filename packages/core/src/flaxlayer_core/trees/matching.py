@@ -12,7 +12,8 @@ import numpy as np
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.message_lists import list_some
 from flaxlayer_core.trees.array_types import holds_numbers
-from flaxlayer_core.trees.paths import Path, flatten_with_paths, format_path
+from flaxlayer_core.trees.paths import flatten_with_paths, format_path
+from flaxlayer_core.typing import Array, Path, PyTree, Variables
 
 __all__ = [
     "as_arrays",
@@ -31,7 +32,7 @@ __all__ = [
 _LISTED, _LONGEST = 20, 300
 
 
-def as_arrays(given: Mapping[str, Any], *, title: str = "variables") -> dict[str, Any]:
+def as_arrays(given: Variables, *, title: str = "variables") -> dict[str, PyTree]:
     """Returns a tree of given variables whose leaves have a shape and a dtype.
 
     Args:
@@ -61,21 +62,21 @@ def as_arrays(given: Mapping[str, Any], *, title: str = "variables") -> dict[str
     ]
     if problems:
         raise refuse_given(title, expected=["arrays of numbers"], found=problems)
-    tree: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
+    tree: dict[str, PyTree] = jax.tree_util.tree_unflatten(treedef, leaves)
     return tree
 
 
-def is_form(leaf: Any) -> bool:
+def is_form(leaf: Array) -> bool:
     """Tells whether a leaf has a shape and a dtype, and no value."""
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def holds_forms(tree: Any) -> bool:
+def holds_forms(tree: PyTree) -> bool:
     """Tells whether a leaf of a tree has no value."""
     return any(map(is_form, jax.tree_util.tree_leaves(tree)))
 
 
-def as_form(tree: Any) -> Any:
+def as_form(tree: PyTree) -> Any:
     """Returns a tree of arrays without their values.
 
     Args:
@@ -95,13 +96,13 @@ def as_form(tree: Any) -> Any:
     return jax.tree_util.tree_map(_described, tree)
 
 
-def _described(leaf: Any) -> jax.ShapeDtypeStruct:
+def _described(leaf: Array) -> jax.ShapeDtypeStruct:
     if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
-def _as_array(leaf: Any) -> Any:
+def _as_array(leaf: Array) -> Any:
     if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
         return leaf
     if isinstance(leaf, bool | int | float | complex):  # of the dtype that JAX gives it
@@ -109,18 +110,18 @@ def _as_array(leaf: Any) -> Any:
     return np.asarray(leaf)
 
 
-def _no_numbers(leaf: Any) -> str:
+def _no_numbers(leaf: Array) -> str:
     known = isinstance(leaf.dtype, np.dtype)
     return f"{leaf.dtype}, no numbers" if known and not holds_numbers(leaf.dtype) else ""
 
 
 def match_variables(
     expected: Mapping[str, Any],
-    given: Mapping[str, Any],
+    given: Variables,
     *,
     ignored: frozenset[str] = frozenset(),
     title: str = "variables",
-) -> dict[Path, Any]:
+) -> dict[Path, Array]:
     """Finds the place of each given array in a tree whose shapes stand.
 
     Args:
@@ -159,9 +160,7 @@ def match_variables(
     return found
 
 
-def match_given(
-    made: Mapping[str, Any], given: Mapping[str, Any]
-) -> tuple[dict[Path, Any], list[Path]]:
+def match_given(made: Variables, given: Variables) -> tuple[dict[Path, Array], list[Path]]:
     """Finds the place of each given array among those that the module makes.
 
     Args:
@@ -187,7 +186,7 @@ def match_given(
     return known, [path for path in found if path not in wanted]
 
 
-def find_misfits(made: Mapping[str, Any], fitted: Mapping[Path, Any]) -> dict[Path, str]:
+def find_misfits(made: Variables, fitted: Mapping[Path, Array]) -> dict[Path, str]:
     """Tells in what given arrays differ from those that the module makes.
 
     Args:
@@ -243,16 +242,16 @@ def refuse_given(
     )
 
 
-def _placed(given: Mapping[str, Any], wanted: Mapping[Path, Any]) -> dict[Path, Any]:
+def _placed(given: Variables, wanted: Mapping[Path, Array]) -> dict[Path, Array]:
     return {_known(path, wanted): leaf for path, leaf in flatten_with_paths(dict(given))[0]}
 
 
-def _known(path: Path, wanted: Mapping[Path, Any]) -> Path:
+def _known(path: Path, wanted: Mapping[Path, Array]) -> Path:
     # Flax's state dicts write a box as {"value": array}.
     return path[:-1] if path not in wanted and path[-1:] == ("value",) else path
 
 
-def _problem(wanted: Any, leaf: Any) -> str:
+def _problem(wanted: Any, leaf: Array) -> str:
     if wanted is None:
         return "unknown"
     if not hasattr(leaf, "shape"):
@@ -262,7 +261,7 @@ def _problem(wanted: Any, leaf: Any) -> str:
     return "" if tuple(leaf.shape) == tuple(wanted.shape) else f"shape {_shape(leaf)}"
 
 
-def _kind_problem(wanted: Any, leaf: Any) -> str:
+def _kind_problem(wanted: Any, leaf: Array) -> str:
     kinds = (np.inexact, np.integer, np.bool_, jax.dtypes.prng_key)
     same = all(
         jax.numpy.issubdtype(wanted.dtype, kind) == jax.numpy.issubdtype(leaf.dtype, kind)
@@ -271,16 +270,16 @@ def _kind_problem(wanted: Any, leaf: Any) -> str:
     return "" if same else f"dtype {leaf.dtype}, not {wanted.dtype}"
 
 
-def _shape(leaf: Any) -> str:
+def _shape(leaf: Array) -> str:
     return str(list(leaf.shape)).replace(" ", "")
 
 
-def describe_variable(path: Path, leaf: Any) -> str:
+def describe_variable(path: Path, leaf: Array) -> str:
     """Returns a variable as messages have it: its path and its shape."""
     return f"{format_path(path)} {_shape(leaf)}"
 
 
-def replace_leaves(tree: Mapping[str, Any], leaves: Mapping[Path, Any]) -> dict[str, Any]:
+def replace_leaves(tree: Variables, leaves: Mapping[Path, Array]) -> dict[str, PyTree]:
     """Replaces leaves of a tree by path.
 
     Args:
@@ -300,11 +299,11 @@ def replace_leaves(tree: Mapping[str, Any], leaves: Mapping[Path, Any]) -> dict[
     """
     pairs, treedef = flatten_with_paths(dict(tree))
     replaced = [leaves.get(path, leaf) for path, leaf in pairs]
-    overridden: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, replaced)
+    overridden: dict[str, PyTree] = jax.tree_util.tree_unflatten(treedef, replaced)
     return overridden
 
 
-def fill_missing(variables: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+def fill_missing(variables: Variables, extra: Variables) -> dict[str, PyTree]:
     """Adds what only `extra` has to a nested tree.
 
     Args:

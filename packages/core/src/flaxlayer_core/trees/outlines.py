@@ -15,6 +15,7 @@ import jax
 from flaxlayer_core.trees.container_parts import Container, is_container
 from flaxlayer_core.trees.outputs import Sealed, Static, unwrap_statics
 from flaxlayer_core.trees.parts import Apart, KeyData, put_together
+from flaxlayer_core.typing import Array, PyTree
 
 __all__ = ["Outline", "exchange_leaves", "outline_outputs"]
 
@@ -36,7 +37,7 @@ class Outline:
     form: Any
     wrapped: Any
 
-    def fill(self, arrays: Sequence[Any]) -> Any:
+    def fill(self, arrays: Sequence[Array]) -> Any:
         """Returns outputs of this form; no constructor of a user's class runs.
 
         Args:
@@ -68,7 +69,7 @@ def outline_outputs(wrapped: Any) -> Outline:
     leaves, treedef = jax.tree_util.tree_flatten(wrapped)
     forms: list[Any] = []
 
-    def trace(leaves: list[Any]) -> None:
+    def trace(leaves: list[Array]) -> None:
         # A class of the user's gets what it gets from the module when that is traced.
         forms.append(_Outlining(leaves).run(jax.tree_util.tree_unflatten(treedef, leaves)))
 
@@ -79,11 +80,11 @@ def outline_outputs(wrapped: Any) -> Outline:
     return Outline(form, jax.tree_util.tree_unflatten(treedef, places))
 
 
-def exchange_leaves(tree: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
+def exchange_leaves(tree: PyTree, old: Sequence[Any], new: Sequence[Any]) -> Any:
     """Returns a tree with others in the places of some leaves; no constructor of a class runs.
 
     Args:
-        tree: Any pytree.
+        tree: PyTree pytree.
         old: Leaves of it, each another object.
         new: What stands in their places in the result.
 
@@ -109,7 +110,7 @@ def _is_complete(form: Any, count: int) -> bool:
 
 
 class _Outlining:
-    def __init__(self, leaves: Sequence[Any], *, open_keys: bool = True) -> None:
+    def __init__(self, leaves: Sequence[Array], *, open_keys: bool = True) -> None:
         self._open_keys = open_keys
         self._places = {id(leaf): _Place(index) for index, leaf in enumerate(leaves)}
         self._above: list[int] = []
@@ -173,7 +174,7 @@ def _places(form: Any) -> set[int]:
     return set().union(*map(_places, _parts_of(form)))
 
 
-def _filled(form: Any, arrays: Sequence[Any]) -> Any:
+def _filled(form: Any, arrays: Sequence[Array]) -> Any:
     if isinstance(form, _Place):
         return arrays[form.index]
     parts = [_filled(part, arrays) for part in _parts_of(form)]

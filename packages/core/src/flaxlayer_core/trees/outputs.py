@@ -15,6 +15,7 @@ import jax
 
 from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.parts import KeyData, put_outputs_together, take_apart
+from flaxlayer_core.typing import Array, PyTree
 
 __all__ = [
     "Sealed",
@@ -58,7 +59,7 @@ class Sealed:
     """
 
     treedef: jax.tree_util.PyTreeDef
-    leaves: Sequence[Any]
+    leaves: Sequence[Array]
 
     def flat_object(self) -> Any:
         """Returns the object, with what `take_apart` took apart in it."""
@@ -74,16 +75,16 @@ class Sealed:
         return tuple(self.leaves), self.treedef
 
     @classmethod
-    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Any]) -> Sealed:
+    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Array]) -> Sealed:
         """Makes the node again; the object stays closed."""
         return cls(treedef, tuple(leaves))
 
 
-def wrap_statics(outputs: Any) -> Any:
+def wrap_statics(outputs: PyTree) -> Any:
     """Makes any outputs pass through a JAX transformation (A5).
 
     Args:
-        outputs: Any pytree that a module returned.
+        outputs: PyTree pytree that a module returned.
 
     Returns:
         Plain lists, tuples and dicts of arrays; a leaf that is no array is in a `Static`, an
@@ -113,11 +114,11 @@ def wrap_statics(outputs: Any) -> Any:
     return Sealed(treedef, [leaf if is_array(leaf) else Static(leaf) for leaf in leaves])
 
 
-def unwrap_statics(outputs: Any) -> Any:
+def unwrap_statics(outputs: PyTree) -> Any:
     """Undoes `wrap_statics`.
 
     Args:
-        outputs: Any pytree.
+        outputs: PyTree pytree.
 
     Returns:
         The pytree with the values of its `Static` leaves, and its sealed objects.

@@ -17,6 +17,7 @@ from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.container_parts import Container, is_container, plain_container
 from flaxlayer_core.trees.graph_objects import GraphPart, is_graph_object, merge_graph, split_graph
+from flaxlayer_core.typing import Array, PyTree
 
 __all__ = [
     "Apart",
@@ -63,23 +64,23 @@ class Apart:
     """
 
     treedef: jax.tree_util.PyTreeDef
-    leaves: Sequence[Any]
+    leaves: Sequence[Array]
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         """Has the leaves as children."""
         return tuple(self.leaves), self.treedef
 
     @classmethod
-    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Any]) -> Apart:
+    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Array]) -> Apart:
         """Makes the node again; the tree stays apart."""
         return cls(treedef, tuple(leaves))
 
 
-def take_apart(tree: Any, *, held: Callable[[Any], bool] = is_array) -> Any:
+def take_apart(tree: PyTree, *, held: Callable[[Any], bool] = is_array) -> Any:
     """Returns a tree whose leaves are arrays without typed keys, and static values.
 
     Args:
-        tree: Any pytree, of registered classes and of others that hold arrays.
+        tree: PyTree pytree, of registered classes and of others that hold arrays.
         held: Tells what counts as an array: an object that holds none is a static value.
 
     Returns:
@@ -109,7 +110,7 @@ class _TakingApart:
         self._objects: list[Any] = []
         self._first: GraphPart | None = None
 
-    def run(self, tree: Any) -> Any:
+    def run(self, tree: PyTree) -> Any:
         leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=_is_whole)
         taken = [self._leaf(leaf) for leaf in leaves]
         if all(new is old for new, old in zip(taken, leaves, strict=True)):
@@ -165,7 +166,7 @@ def is_hashable(value: Any) -> bool:
     return True
 
 
-def _without_key(leaf: Any) -> Any:
+def _without_key(leaf: Array) -> Any:
     if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) or isinstance(leaf.dtype, np.dtype):
         return leaf
     if not jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -177,13 +178,13 @@ def _without_key(leaf: Any) -> Any:
     return KeyData(spec.key_impl, jax.ShapeDtypeStruct(spec.shape, spec.dtype))
 
 
-def has_parts(tree: Any) -> bool:
+def has_parts(tree: PyTree) -> bool:
     """Tells whether a tree has anything in it that `put_together` would make again."""
     leaves = jax.tree_util.tree_leaves(tree, is_leaf=_is_part)
     return any(map(_is_part, leaves))
 
 
-def put_together(tree: Any) -> Any:
+def put_together(tree: PyTree) -> Any:
     """Undoes `take_apart`; keys and objects of nnx stay apart whose arrays are not those of JAX.
 
     Args:
@@ -195,7 +196,7 @@ def put_together(tree: Any) -> Any:
     return _PuttingTogether(open_keys=False).run(tree)
 
 
-def put_outputs_together(tree: Any) -> Any:
+def put_outputs_together(tree: PyTree) -> Any:
     """Undoes `take_apart` for outputs: a key whose data is no array of JAX is its data."""
     return _PuttingTogether(open_keys=True).run(tree)
 
@@ -205,7 +206,7 @@ class _PuttingTogether:
         self._open_keys = open_keys
         self._objects: list[Any] | None = None
 
-    def run(self, tree: Any) -> Any:
+    def run(self, tree: PyTree) -> Any:
         leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=_is_part)
         made = [self._part(leaf) for leaf in leaves]
         if all(new is old for new, old in zip(made, leaves, strict=True)):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from flaxlayer_core.errors import MatchPathPatternError
 from flaxlayer_core.message_lists import in_a_line, list_some
-from flaxlayer_core.trees.paths import Path, escape_part, format_path
+from flaxlayer_core.trees.paths import escape_part, format_path
+from flaxlayer_core.typing import Path
 
 __all__ = ["match_paths"]
 

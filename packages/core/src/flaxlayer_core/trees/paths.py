@@ -7,16 +7,15 @@ from typing import Any
 import jax
 from flax.core import meta
 
+from flaxlayer_core.typing import Path, PyTree
+
 __all__ = [
-    "Path",
     "escape_part",
     "flatten_with_paths",
     "format_path",
     "key_name",
     "parse_path",
 ]
-
-Path = tuple[str, ...]
 
 
 def escape_part(part: str) -> str:
@@ -106,7 +105,7 @@ def _is_box(value: Any) -> bool:
     return isinstance(value, meta.AxisMetadata)
 
 
-def flatten_with_paths(tree: Any) -> tuple[list[tuple[Path, Any]], jax.tree_util.PyTreeDef]:
+def flatten_with_paths(tree: PyTree) -> tuple[list[tuple[Path, Any]], jax.tree_util.PyTreeDef]:
     """Flattens a tree of variables to its arrays, each with its path.
 
     A box (`nn.Partitioned` and other `AxisMetadata`) is part of the structure and adds nothing to

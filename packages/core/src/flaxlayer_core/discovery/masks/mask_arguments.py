@@ -12,6 +12,7 @@ import jax
 from flaxlayer_core.modules.signatures import MethodSignature
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
 from flaxlayer_core.trees.array_types import is_array
+from flaxlayer_core.typing import Args, Array, Kwargs, PyTree
 
 __all__ = ["MaskForm", "MaskUse", "add_masks", "argument_names", "array_paths"]
 
@@ -89,12 +90,12 @@ def _struct_in_form(mask: Any, form: MaskForm) -> Any:
 
 def add_masks(
     call: MethodSignature,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
+    args: Args,
+    kwargs: Kwargs,
     uses: Sequence[MaskUse],
     masks: Mapping[int, Any],
     convert: Callable[[Any, MaskForm], Any] = _struct_in_form,
-) -> dict[str, Any]:
+) -> dict[str, PyTree]:
     """Completes the keyword arguments of a call with masks.
 
     Args:
@@ -119,8 +120,8 @@ def add_masks(
 
 def _structured(
     call: MethodSignature,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
+    args: Args,
+    kwargs: Kwargs,
     form: MaskForm,
     masks: Mapping[int, Any],
     convert: Callable[[Any, MaskForm], Any],
@@ -129,7 +130,7 @@ def _structured(
     first = call.first_of(names)
     places = iter(index for index, name in enumerate(names) if name == first)
 
-    def mask_of(leaf: Any) -> Any:
+    def mask_of(leaf: Array) -> Any:
         mask = masks.get(next(places, -1)) if is_array(leaf) else None
         return None if mask is None else convert(mask, form)
 

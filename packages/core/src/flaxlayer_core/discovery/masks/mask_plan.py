@@ -21,6 +21,7 @@ from flaxlayer_core.discovery.masks.mask_trials import outputs_at
 from flaxlayer_core.discovery.module_call import ModuleCall
 from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.shapes import ArraySpec
+from flaxlayer_core.typing import PyTree, Variables
 
 __all__ = ["MaskPlan", "MaskQuestion", "plan_masks"]
 
@@ -170,7 +171,7 @@ class _Search:
         named = [slot for slot in self.slots if method.mask_named and slot[0] == method.mask_arg]
         return tuple(MaskUse(name, MaskForm.LEADING, sources[0]) for name, sources in named)
 
-    def decide(self, sizes: Sizes, variables: Mapping[str, Any] | None) -> MaskPlan | None:
+    def decide(self, sizes: Sizes, variables: Variables | None) -> MaskPlan | None:
         """Returns what the method does at these sizes, None if it does not take them."""
         plain = self._outputs(sizes.first, variables, ())
         uses, first = self._accepted(sizes.first, variables, plain)
@@ -184,7 +185,7 @@ class _Search:
         return MaskPlan(uses or self.insisted(), self._kept(sizes, first, second))
 
     def _accepted(
-        self, shapes: Shapes, variables: Mapping[str, Any] | None, plain: Any
+        self, shapes: Shapes, variables: Variables | None, plain: Any
     ) -> tuple[tuple[MaskUse, ...], Any]:
         uses: tuple[MaskUse, ...] = ()
         outputs = plain
@@ -196,9 +197,7 @@ class _Search:
                     break
         return uses, outputs
 
-    def _outputs(
-        self, shapes: Shapes, variables: Mapping[str, Any] | None, uses: Sequence[MaskUse]
-    ) -> Any:
+    def _outputs(self, shapes: Shapes, variables: Variables | None, uses: Sequence[MaskUse]) -> Any:
         arrays = [
             jax.ShapeDtypeStruct(shape, spec.dtype)
             for shape, spec in zip(shapes, self.question.specs, strict=True)
@@ -248,5 +247,5 @@ def _agree(masked: Any, plain: Any) -> bool:
     return _shapes_of(masked) == _shapes_of(plain)
 
 
-def _shapes_of(outputs: Any) -> list[tuple[int, ...]]:
+def _shapes_of(outputs: PyTree) -> list[tuple[int, ...]]:
     return [tuple(leaf.shape) for leaf in jax.tree_util.tree_leaves(outputs)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +15,16 @@ from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.trees.arguments import partition
 from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.typing import Args, Array, Kwargs, PyTree, Variables
 
 __all__ = ["outputs_at"]
 
 
 def outputs_at(
     call: ModuleCall,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    variables: Mapping[str, Any] | None,
+    args: Args,
+    kwargs: Kwargs,
+    variables: Variables | None,
     modes: Sequence[bool],
     streams: Sequence[str] = (),
 ) -> Any:
@@ -54,7 +55,7 @@ def outputs_at(
 
 
 def _run_or_refuse(
-    call: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bool]
+    call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]
 ) -> Any:
     try:
         return _run(call, arrays, variables, modes)
@@ -62,7 +63,7 @@ def _run_or_refuse(
         return None
 
 
-def _run(call: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bool]) -> Any:
+def _run(call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]) -> Any:
     try:
         return _abstract(call, arrays, variables, modes)
     except UNTRACEABLE:
@@ -70,7 +71,7 @@ def _run(call: ModuleCall, arrays: list[Any], variables: Any, modes: Sequence[bo
 
 
 def _abstract(
-    call: ModuleCall, arrays: list[Any], variables: Mapping[str, Any] | None, modes: Sequence[bool]
+    call: ModuleCall, arrays: list[Array], variables: Variables | None, modes: Sequence[bool]
 ) -> Any:
     init_keys = abstract_keys(_streams(call, init=True))
 
@@ -80,13 +81,13 @@ def _abstract(
         )
     keys = abstract_keys(_streams(call, init=False))
 
-    def apply(variables: Any, rngs: Any, arrays: Any) -> Any:
+    def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> Any:
         return _apply(call, variables, rngs, arrays, modes)
 
     return jax.eval_shape(apply, dict(variables), keys, arrays)
 
 
-def _concrete(call: ModuleCall, arrays: list[Any], modes: Sequence[bool]) -> Any:
+def _concrete(call: ModuleCall, arrays: list[Array], modes: Sequence[bool]) -> Any:
     with jax.ensure_compile_time_eval():
         ones = [jnp.ones(array.shape, array.dtype) for array in arrays]
         keys = dict.fromkeys(_streams(call, init=True), jax.random.key(0))
@@ -95,7 +96,9 @@ def _concrete(call: ModuleCall, arrays: list[Any], modes: Sequence[bool]) -> Any
         return _apply(call, variables, keys, ones, modes)
 
 
-def _apply(call: ModuleCall, variables: Any, rngs: Any, arrays: Any, modes: Sequence[bool]) -> Any:
+def _apply(
+    call: ModuleCall, variables: PyTree, rngs: PyTree, arrays: Array, modes: Sequence[bool]
+) -> Any:
     denied = {name for name in variables if call.policy.role(name) is Role.TRAINABLE}
     mutable = DenyList(tuple(denied | {"params"}))
     return [

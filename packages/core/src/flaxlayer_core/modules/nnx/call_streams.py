@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from flax import nnx
 
 from flaxlayer_core.compat.private_nnx import use_fast_counts, variable_value
+from flaxlayer_core.typing import PyTree, Rngs
 
 __all__ = ["CallStreams"]
 
@@ -21,9 +21,9 @@ class CallStreams:
             policy="match_shape", **keys)` gives them.
     """
 
-    def __init__(self, streams: Iterable[nnx.RngStream], keys: Mapping[str, Any]) -> None:
+    def __init__(self, streams: Iterable[nnx.RngStream], keys: Rngs) -> None:
         self._streams = list(streams)
-        named: dict[str, Any] = dict(keys)
+        named: dict[str, PyTree] = dict(keys)
         nnx.reseed(self._streams, policy="match_shape", **named)
         self._counts = [variable_value(stream.count) for stream in self._streams]
         use_fast_counts(self._streams)

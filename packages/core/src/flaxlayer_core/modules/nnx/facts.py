@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
@@ -18,7 +17,7 @@ from flaxlayer_core.modules.nnx.mode_attributes import has_mode
 from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, init_streams
 from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.trees.matching import is_form
-from flaxlayer_core.trees.paths import Path
+from flaxlayer_core.typing import Array, Method, Path, Variables
 
 __all__ = ["NnxFacts"]
 
@@ -42,7 +41,7 @@ class NnxFacts:
         self._class = type(module) if self._exists else class_of(module)
         find = self._find_attribute
         self._methods = PublicMethods(self._class, nnx.Module, find, applied=False)
-        self._values: dict[Path, Any] = {}
+        self._values: dict[Path, Array] = {}
         if self._exists:
             form, self._values = GraphForm.from_module(module)
             self._forms = GraphForms((form,), self.class_name)
@@ -103,20 +102,20 @@ class NnxFacts:
                 return role_of(variable.variable_type)
         return None
 
-    def resolve_method(self, method: Any) -> str | Callable[..., Any]:
+    def resolve_method(self, method: Any) -> Method:
         """Returns a method as a name or a function, as `PublicMethods.resolve` does (A3)."""
         return self._methods.resolve(method)
 
-    def signature(self, method: str | Callable[..., Any]) -> inspect.Signature:
+    def signature(self, method: Method) -> inspect.Signature:
         """Returns the signature of a method without the module argument."""
         return self._methods.signature(method)
 
-    def decides_argument(self, name: str, method: str | Callable[..., Any] = "__call__") -> bool:
+    def decides_argument(self, name: str, method: Method = "__call__") -> bool:
         """Returns False: Keras's flag decides, in whatever mode the module was handed over (A2)."""
         del name, method
         return False
 
-    def fixed_keywords(self, method: str | Callable[..., Any]) -> frozenset[str]:
+    def fixed_keywords(self, method: Method) -> frozenset[str]:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
         return self._methods.fixed_keywords(method)
 
@@ -130,7 +129,7 @@ class NnxFacts:
         streams = {variable.stream for variable in self._forms.variables}
         return tuple(sorted(stream for stream in streams if stream is not None))
 
-    def axis_names(self, variables: Mapping[str, Any]) -> dict[Path, tuple[Any, ...]]:
+    def axis_names(self, variables: Variables) -> dict[Path, tuple[Any, ...]]:
         """Returns the mesh axes that metadata of the module's variables names, by path (B5)."""
         del variables  # the graph knows
         form = self._forms.first

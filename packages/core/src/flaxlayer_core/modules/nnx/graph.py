@@ -22,7 +22,8 @@ from flax import nnx
 from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.trees.collections import Role, VariableSpec
-from flaxlayer_core.trees.paths import Path, format_path, key_name
+from flaxlayer_core.trees.paths import format_path, key_name
+from flaxlayer_core.typing import Array, Path, PyTree
 
 __all__ = [
     "ARRAYS",
@@ -66,7 +67,7 @@ def inner_modules(module: nnx.Module) -> list[nnx.Module]:
     return [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Module)]
 
 
-def rng_streams(node: Any) -> list[nnx.RngStream]:
+def rng_streams(node: PyTree) -> list[nnx.RngStream]:
     """Returns the random streams that a module, or `nnx.Rngs`, keeps."""
     return [inner for _, inner in nnx.iter_graph(node) if isinstance(inner, nnx.RngStream)]
 
@@ -124,10 +125,10 @@ class GraphForm:
     graphdef: Any
     treedef: jax.tree_util.PyTreeDef
     variables: tuple[GraphVariable, ...]
-    rng_specs: Mapping[Path, Any] = field(default_factory=dict)
+    rng_specs: Mapping[Path, Array] = field(default_factory=dict)
 
     @classmethod
-    def from_module(cls, module: nnx.Module) -> tuple[GraphForm, dict[Path, Any]]:
+    def from_module(cls, module: nnx.Module) -> tuple[GraphForm, dict[Path, Array]]:
         """Takes a module apart.
 
         Args:
@@ -204,8 +205,8 @@ class GraphForm:
         return self.merge(dict.fromkeys(self.paths, nothing), {})
 
     def nest(
-        self, values: Mapping[Path, Any], variables: Iterable[GraphVariable]
-    ) -> dict[str, Any]:
+        self, values: Mapping[Path, Array], variables: Iterable[GraphVariable]
+    ) -> dict[str, PyTree]:
         """Returns variables as a nested tree, their values in the structure that they have.
 
         Args:
@@ -215,7 +216,7 @@ class GraphForm:
         Returns:
             A tree of collections.
         """
-        tree: dict[str, Any] = {}
+        tree: dict[str, PyTree] = {}
         for variable in sorted(variables, key=lambda variable: variable.path):
             inner = tree
             for part in variable.path[:-1]:
@@ -224,7 +225,7 @@ class GraphForm:
             inner[variable.path[-1]] = jax.tree_util.tree_unflatten(variable.treedef, arrays)
         return tree
 
-    def merge(self, values: Mapping[Path, Any], rng_values: Mapping[Path, Any]) -> Any:
+    def merge(self, values: Mapping[Path, Array], rng_values: Mapping[Path, Array]) -> Any:
         """Makes a module of the graph and of arrays.
 
         Args:
@@ -245,7 +246,7 @@ class GraphForm:
         return nnx.merge(self.graphdef, jax.tree_util.tree_unflatten(self.treedef, arrays))
 
 
-def _put_into(parent: Any, name: Any, node: Any) -> None:
+def _put_into(parent: Any, name: Any, node: PyTree) -> None:
     if isinstance(parent, MutableMapping):
         parent[name] = node
     elif isinstance(parent, MutableSequence):

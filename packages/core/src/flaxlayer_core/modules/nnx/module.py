@@ -22,9 +22,20 @@ from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms
 from flaxlayer_core.modules.nnx.mode_attributes import set_modes
 from flaxlayer_core.modules.nnx.nnx_factories import call_factory
 from flaxlayer_core.modules.nnx.state_trees import by_collection
-from flaxlayer_core.modules.protocol import NO_MODES, Modes, Rngs
+from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.matching import is_form
-from flaxlayer_core.trees.paths import Path, flatten_with_paths
+from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.typing import (
+    Args,
+    Array,
+    Kwargs,
+    Method,
+    Mutable,
+    Path,
+    PyTree,
+    Rngs,
+    Variables,
+)
 
 __all__ = ["NnxModule"]
 
@@ -70,12 +81,12 @@ class NnxModule(NnxFacts):
     def init(
         self,
         rngs: Rngs,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         modes: Modes = NO_MODES,
-    ) -> dict[str, Any]:
+    ) -> dict[str, PyTree]:
         """Returns the variables of the module, or of one made with these keys (B2)."""
         del args, kwargs, method, modes  # an nnx module knows its shapes by itself
         form, values = self._forms.first, self._values
@@ -90,15 +101,15 @@ class NnxModule(NnxFacts):
 
     def apply(
         self,
-        variables: Mapping[str, Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        variables: Variables,
+        args: Args,
+        kwargs: Kwargs,
         *,
-        method: str | Callable[..., Any],
+        method: Method,
         rngs: Rngs,
-        mutable: Any,
+        mutable: Mutable,
         modes: Modes = NO_MODES,
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, PyTree]]:
         """Returns the outputs of a call and the collections that it may have changed.
 
         Streams get their keys as `nnx.reseed(module, policy="match_shape", **rngs)` gives them.
@@ -116,14 +127,14 @@ class NnxModule(NnxFacts):
         _note_draws(streams.drawn, rngs)
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
-    def _merge(self, values: Mapping[Path, Any]) -> Any:
+    def _merge(self, values: Mapping[Path, Array]) -> Any:
         form = self._forms.fitting(frozenset(values))
         own = {path: value for path, value in self._values.items() if not is_form(value)}
         return form.merge(values, own)
 
     def _updates(
-        self, module: Any, graph: Any, before: Mapping[Path, Any], mutable: Any
-    ) -> dict[str, Any]:
+        self, module: Any, graph: Any, before: Mapping[Path, Array], mutable: Mutable
+    ) -> dict[str, PyTree]:
         form, after = GraphForm.from_module(module)
         if form.paths == frozenset(before) and form.graphdef != graph:
             raise self._changed_graph()
@@ -140,7 +151,7 @@ class NnxModule(NnxFacts):
         return form.nest(after, kept)
 
     def _changes(
-        self, variable: GraphVariable, before: Mapping[Path, Any], after: Mapping[Path, Any]
+        self, variable: GraphVariable, before: Mapping[Path, Array], after: Mapping[Path, Array]
     ) -> bool:
         if variable.is_param and variable.paths[0] in before:
             return False
@@ -155,15 +166,15 @@ class NnxModule(NnxFacts):
             law="C2",
         )
 
-    def raw_variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+    def raw_variables(self, stored: Variables) -> dict[str, PyTree]:
         """Returns the stored tree as it is: a tree of arrays for each collection (W2)."""
         return dict(stored)
 
-    def stored_variables(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+    def stored_variables(self, raw: Variables) -> dict[str, PyTree]:
         """Returns a tree, or the state of a module, as it is stored (B4)."""
         return by_collection(raw, lambda: self._forms.first)
 
-    def bind(self, variables: Mapping[str, Any]) -> Any:
+    def bind(self, variables: Variables) -> Any:
         """Returns a new module with these variables, in the modes of the user's own (W2).
 
         Its random streams are those of the user's object; one that was made from a class has
@@ -194,7 +205,7 @@ class NnxModule(NnxFacts):
         finally:
             _record.reset(token)
 
-    def call_context(self) -> tuple[Any, ...] | None:
+    def call_context(self) -> tuple[object, ...] | None:
         """Returns nothing: no ambient setting of nnx changes a call."""
         return ()
 
@@ -207,9 +218,9 @@ def _note_draws(drawn: set[str], rngs: Rngs) -> None:
         record.drawn |= drawn & set(rngs)
 
 
-def _plain(outputs: Any) -> Any:
+def _plain(outputs: PyTree) -> Any:
     # A method may return a variable of the module, which lives no longer than the call.
-    def value(leaf: Any) -> Any:
+    def value(leaf: Array) -> Any:
         return variable_value(leaf) if isinstance(leaf, nnx.Variable) else leaf
 
     return jax.tree_util.tree_map(value, outputs, is_leaf=lambda v: isinstance(v, nnx.Variable))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from flaxlayer_core.jaxprs.traced import UNTRACEABLE, held_against
 from flaxlayer_core.modules.factories import innermost
 from flaxlayer_core.modules.nnx.graph import rng_streams
 from flaxlayer_core.modules.nnx.traced_attributes import hides_traced_arrays, mark_traced_arrays
+from flaxlayer_core.typing import Function, PyTree, Rngs
 
 __all__ = [
     "ModuleFactory",
@@ -58,9 +59,7 @@ class ModuleFactory(functools.partial[nnx.Module]):
     streams: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, func: Callable[..., Any], config: Mapping[str, Any], streams: Iterable[str]
-    ) -> ModuleFactory:
+    def of(cls, func: Function, config: Mapping[str, Any], streams: Iterable[str]) -> ModuleFactory:
         """Binds the arguments."""
         made = cls(func, **config)
         made.streams = tuple(sorted(streams))
@@ -148,7 +147,7 @@ def to_factory(module: Any) -> Any:
     )
 
 
-def call_factory(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
+def call_factory(factory: Function, keys: Rngs | Mapping[str, int]) -> nnx.Module:
     """Calls what makes a module, with `rngs` if it takes them.
 
     In a trace arrays are abstract. A constructor that needs their values, or that keeps them where
@@ -184,8 +183,8 @@ def call_factory(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Mo
     return module
 
 
-def _call(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
-    named: dict[str, Any] = dict(keys)
+def _call(factory: Function, keys: Rngs | Mapping[str, int]) -> nnx.Module:
+    named: dict[str, PyTree] = dict(keys)
     rngs = nnx.Rngs(**named)
     use_fast_counts(rng_streams(rngs))
     try:
@@ -201,15 +200,15 @@ def _call(factory: Callable[..., Any], keys: Mapping[str, Any]) -> nnx.Module:
     return module
 
 
-def _unplaced() -> contextlib.AbstractContextManager[Any]:
+def _unplaced() -> contextlib.AbstractContextManager[object]:
     # Since Flax 0.12 a variable that names mesh axes asks for a mesh; a layer places its own (B5).
     off = getattr(nnx, "use_eager_sharding", None)
-    context: contextlib.AbstractContextManager[Any]
+    context: contextlib.AbstractContextManager[object]
     context = off(False) if off else contextlib.nullcontext()
     return context
 
 
-def abstract_module(factory: Callable[..., Any]) -> nnx.Module:
+def abstract_module(factory: Function) -> nnx.Module:
     """Makes a module without arrays.
 
     Args:
@@ -234,7 +233,7 @@ def abstract_module(factory: Callable[..., Any]) -> nnx.Module:
     return module
 
 
-def class_of(factory: Callable[..., Any]) -> type:
+def class_of(factory: Function) -> type:
     """Returns the class of what is made; a function must be called for it, without arrays.
 
     Raises:
@@ -251,7 +250,7 @@ def class_of(factory: Callable[..., Any]) -> type:
     return bound.func
 
 
-def _class_of_made(factory: Callable[..., Any]) -> type:
+def _class_of_made(factory: Function) -> type:
     try:
         return type(abstract_module(factory))
     except FlaxLayerError:

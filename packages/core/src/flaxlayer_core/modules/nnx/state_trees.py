@@ -10,12 +10,13 @@ from flax import nnx
 
 from flaxlayer_core.compat.private_nnx import variable_value
 from flaxlayer_core.modules.nnx.graph import ARRAYS, GraphForm, collection_of
-from flaxlayer_core.trees.paths import Path, key_name
+from flaxlayer_core.trees.paths import key_name
+from flaxlayer_core.typing import Array, Path, PyTree, Variables
 
 __all__ = ["by_collection"]
 
 
-def by_collection(raw: Mapping[str, Any], form: Callable[[], GraphForm]) -> dict[str, Any]:
+def by_collection(raw: Variables, form: Callable[[], GraphForm]) -> dict[str, PyTree]:
     """Returns a tree of variables as a layer stores it.
 
     Keys and counts of random streams are left out: they are not stored (R2).
@@ -68,7 +69,7 @@ def _is_collection(name: Any) -> bool:
     return True
 
 
-def _collection(path: Path, leaf: Any) -> str:
+def _collection(path: Path, leaf: Array) -> str:
     del path
     return collection_of(type(leaf)) if _is_variable(leaf) else ARRAYS
 
@@ -77,8 +78,10 @@ def _names(keys: Any) -> Path:
     return tuple(key_name(key) for key in keys)
 
 
-def _nested(leaves: Mapping[Path, Any], collection: Callable[[Path, Any], str]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
+def _nested(
+    leaves: Mapping[Path, Array], collection: Callable[[Path, Any], str]
+) -> dict[str, PyTree]:
+    tree: dict[str, PyTree] = {}
     for path, leaf in leaves.items():
         if isinstance(leaf, nnx.RngState):
             continue
@@ -89,7 +92,7 @@ def _nested(leaves: Mapping[Path, Any], collection: Callable[[Path, Any], str]) 
     return tree
 
 
-def _with_text_keys(tree: Any) -> Any:
+def _with_text_keys(tree: PyTree) -> Any:
     if not isinstance(tree, Mapping):
         return tree
     return {str(name): _with_text_keys(part) for name, part in tree.items()}

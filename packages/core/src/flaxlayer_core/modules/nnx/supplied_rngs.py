@@ -14,6 +14,7 @@ from flax.errors import InvalidRngError
 from flaxlayer_core.compat.private_jax import ASKED_OF_ANY
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.compat.private_nnx import use_fast_counts
+from flaxlayer_core.typing import PyTree
 
 __all__ = ["note_key", "noted_keys", "recording_supplied", "supplied_rngs"]
 
@@ -45,7 +46,7 @@ def supplied_rngs(keys: Mapping[str, jax.Array]) -> nnx.Rngs:
 
     ```
     """
-    named: dict[str, Any] = dict(keys)
+    named: dict[str, PyTree] = dict(keys)
     rngs = nnx.Rngs(**named) if _record.get() is None else _RecordingRngs(**named)
     streams = [stream for stream in vars(rngs).values() if isinstance(stream, nnx.RngStream)]
     use_fast_counts(streams)

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from flax import nnx
 
+from flaxlayer_core.typing import Array
+
 __all__ = ["hides_traced_arrays", "mark_traced_arrays"]
 
 _NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Variable)
@@ -119,5 +121,5 @@ def _holds_tracers(value: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
-def _known_array(leaf: Any) -> Any:
+def _known_array(leaf: Array) -> Any:
     return np.zeros(()) if isinstance(leaf, jax.core.Tracer) else leaf
