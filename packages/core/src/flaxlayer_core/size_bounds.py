@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.typing import Array
@@ -89,7 +88,7 @@ class SizeBound:
         self._compare(sum(map(count_bytes, arrays)), self.total(), "that this machine has")
 
     def check_made(
-        self, arrays: Iterable[Array], beside: Iterable[Any] = (), *, drawn: bool = True
+        self, arrays: Iterable[Array], beside: Iterable[object] = (), *, drawn: bool = True
     ) -> None:
         """Refuses arrays that are to be made and held, and do not fit into what is free.
 

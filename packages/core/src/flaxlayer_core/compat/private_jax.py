@@ -28,7 +28,7 @@ from jax._src import core as jax_core
 from jax._src import pjit as jax_pjit
 from jax.extend import core as extend_core
 
-from flaxlayer_core.typing import Function
+from flaxlayer_core.typing import Function, Leaf
 
 __all__ = [
     "ASKED_OF_ANY",
@@ -107,7 +107,7 @@ def before_operations(look: Callable[[extend_core.ClosedJaxpr], None]) -> Iterat
 _watchers = threading.local()
 
 
-def _show(program: Callable[[], Any]) -> None:
+def _show(program: Callable[[], object]) -> None:
     look = getattr(_watchers, "look", None)
     if look is not None:
         _watchers.look = None  # what looking itself runs is not looked at
@@ -118,7 +118,7 @@ def _show(program: Callable[[], Any]) -> None:
 
 
 def _looking_first(run: Function) -> Function:
-    def looking(trace: Any, primitive: Any, args: Any, params: Any) -> Any:
+    def looking(trace: Leaf, primitive: Leaf, args: Leaf, params: Leaf) -> Any:
         _show(lambda: jax.make_jaxpr(lambda *arrays: primitive.bind(*arrays, **params))(*args))
         return run(trace, primitive, args, params)
 
@@ -126,7 +126,7 @@ def _looking_first(run: Function) -> Function:
 
 
 def _looking_at_programs(run: Function) -> Function:
-    def looking(*args: Any, **params: Any) -> Any:
+    def looking(*args: object, **params: object) -> Any:
         _show(lambda: params["jaxpr"])
         return run(*args, **params)
 

@@ -28,6 +28,8 @@ from flax.core.scope import Scope, in_filter
 from flax.linen import module as linen_module
 from flax.linen.spmd import logical_to_mesh_axes
 
+from flaxlayer_core.typing import Leaf
+
 __all__ = [
     "MODULE_ATTRIBUTES",
     "StreamRecord",
@@ -46,7 +48,7 @@ def interceptors_active() -> bool:
     return bool(linen_module._global_interceptor_stack)
 
 
-def wrapped_descriptor(attribute: Any) -> Any:
+def wrapped_descriptor(attribute: object) -> Any:
     """Returns the descriptor that a class was written with, and anything else as it is."""
     is_linen = type(attribute).__module__ == linen_module.__name__
     return getattr(attribute, "wrapped", attribute) if is_linen else attribute
@@ -97,12 +99,12 @@ def record_streams() -> Iterator[StreamRecord]:
             _replace(has_rng, make_rng)
 
 
-def _replace(has_rng: Any, make_rng: Any) -> None:
+def _replace(has_rng: object, make_rng: object) -> None:
     scope: Any = Scope
     scope.has_rng, scope.make_rng = has_rng, make_rng
 
 
-def _recording(has_rng: Any, make_rng: Any) -> tuple[Any, Any]:
+def _recording(has_rng: Leaf, make_rng: Leaf) -> tuple[Any, Any]:
     def recording_has_rng(scope: Scope, name: str) -> bool:
         current: StreamRecord | None = getattr(_recorders, "record", None)
         if current is not None:

@@ -25,6 +25,8 @@ from typing import Any
 
 from flax import nnx
 
+from flaxlayer_core.typing import Leaf
+
 __all__ = [
     "is_bound_by_hand",
     "quiet_sow",
@@ -35,14 +37,14 @@ __all__ = [
 ]
 
 
-def without_jit(function: Any) -> Any:
+def without_jit(function: object) -> Any:
     """Returns the function that `nnx.jit` was given, for what it made; anything else as it is."""
     cls = type(function)
     jitted = cls.__module__.startswith("flax.nnx") and cls.__name__.startswith("Jit")
     return getattr(function, "__wrapped__", function) if jitted else function
 
 
-def is_bound_by_hand(method: functools.partial[Any], base: type) -> bool:
+def is_bound_by_hand(method: functools.partial[object], base: type) -> bool:
     """Tells whether a partial binds a method of a class to an object, as `nnx.jit` does it.
 
     Args:
@@ -55,7 +57,7 @@ def is_bound_by_hand(method: functools.partial[Any], base: type) -> bool:
     return any(inspect.getattr_static(owner, name) is method.func for name in dir(owner))
 
 
-def variable_value(variable: Any) -> Any:
+def variable_value(variable: Leaf) -> Any:
     """Returns what an nnx variable holds."""
     # Flax 0.12 has get_value, and deprecates `value`.
     return variable.get_value() if hasattr(variable, "get_value") else variable.value
@@ -64,7 +66,7 @@ def variable_value(variable: Any) -> Any:
 class _Count(nnx.RngCount):
     """A count that takes a new value as a whole, whatever device the old one lies on."""
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Leaf, value: Leaf) -> None:
         if key is Ellipsis:
             self.set_value(value)
         else:
@@ -100,7 +102,7 @@ def use_fast_counts(streams: Iterable[nnx.RngStream], *, quickly: bool = True) -
 _AXES = ("out_sharding", "sharding_names", "sharding")
 
 
-def variable_axes(variable: nnx.Variable[Any]) -> tuple[object, ...] | None:
+def variable_axes(variable: nnx.Variable[object]) -> tuple[object, ...] | None:
     """Returns the mesh axes that the metadata of a variable names, None if it names none."""
     metadata = variable.get_metadata()
     names = next((metadata[name] for name in _AXES if metadata.get(name)), None)

@@ -28,6 +28,7 @@ from flaxlayer_core.config.world import Resolver
 from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
 from flaxlayer_core.modules.factories import innermost, is_factory
 from flaxlayer_core.modules.nnx.nnx_factories import ModuleFactory, is_nnx_factory, to_factory
+from flaxlayer_core.typing import Leaf
 
 _FORMAT = "flaxlayer.module"
 _VERSION = 1
@@ -51,7 +52,7 @@ _BY_TAG: Mapping[str, Kind] = MappingProxyType({kind.tag: kind for kind in _KIND
 
 
 def encode_module(
-    module: Any,
+    module: Leaf,
     *,
     namer: Callable[[object], str | None] | None = None,
     resolve: Resolver | None = None,
@@ -117,7 +118,7 @@ def encode_module(
 
 
 def decode_module(
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     *,
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
@@ -158,7 +159,7 @@ def decode_module(
         return _decode_envelope(config, resolve, limits)
 
 
-def _decode_envelope(config: Mapping[str, Any], resolve: Resolver | None, limits: Limits) -> Any:
+def _decode_envelope(config: Mapping[str, object], resolve: Resolver | None, limits: Limits) -> Any:
     root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
     if not isinstance(module, nn.Module):
@@ -173,7 +174,7 @@ def _decode_envelope(config: Mapping[str, Any], resolve: Resolver | None, limits
     )
 
 
-def _label(module: Any) -> str:
+def _label(module: object) -> str:
     made = innermost(module)
     return str(made.__qualname__ if hasattr(made, "__qualname__") else type(made).__name__)
 
@@ -251,7 +252,7 @@ def _too_large(path: str, expected: str) -> EncodeModuleError:
 
 
 def decode_value(
-    config: Any, *, path: str, resolve: Resolver | None = None, limits: Limits = _LIMITS
+    config: object, *, path: str, resolve: Resolver | None = None, limits: Limits = _LIMITS
 ) -> Any:
     """The value that `encode_value` stored.
 

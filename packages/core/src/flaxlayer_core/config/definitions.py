@@ -104,7 +104,7 @@ def _in_its_module(value: object) -> object:
     return found
 
 
-def latest(value: Any) -> Any:
+def latest(value: object) -> Any:
     """What a class or function became: a module is reloaded, the cell of a notebook runs again."""
     found = _in_its_module(value)
     is_class = isinstance(value, type)

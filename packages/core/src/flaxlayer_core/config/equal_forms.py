@@ -20,6 +20,7 @@ from flaxlayer_core.modules.nnx.graph import role_of
 from flaxlayer_core.modules.nnx.nnx_factories import ModuleFactory, abstract_module
 from flaxlayer_core.modules.signatures import NEGATED_FLAGS, TRAINING_FLAGS
 from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.typing import Leaf
 
 _NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Variable)
 _OF_STREAMS = (nnx.Rngs, nnx.RngStream, nnx.RngState)
@@ -95,16 +96,16 @@ def _places(module: nnx.Module) -> Iterator[tuple[tuple[str, ...], Any]]:
                     yield (*path, name), _described(value)
 
 
-def _is_setting(name: str, value: Any) -> bool:
+def _is_setting(name: str, value: object) -> bool:
     private = name.startswith(("_pytree__", "_object__"))
     return not (private or name in _MODES or isinstance(value, _NODES))
 
 
-def _described(value: Any) -> Any:
+def _described(value: object) -> Any:
     return jax.tree_util.tree_map(_describe_leaf, value, is_leaf=lambda leaf: leaf is None)
 
 
-def _describe_leaf(leaf: Any) -> Any:
+def _describe_leaf(leaf: object) -> Any:
     if isinstance(leaf, _NODES):
         return type(leaf)
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and not isinstance(leaf, type):
@@ -114,11 +115,11 @@ def _describe_leaf(leaf: Any) -> Any:
     return leaf
 
 
-def _numeric(leaf: Any) -> bool:
+def _numeric(leaf: Leaf) -> bool:
     return isinstance(leaf.dtype, np.dtype)
 
 
-def _same(left: Any, right: Any) -> bool:
+def _same(left: object, right: object) -> bool:
     if left is _NOTHING or right is _NOTHING:
         return False
     lefts, left_tree = jax.tree_util.tree_flatten(left, is_leaf=lambda leaf: leaf is None)
@@ -127,7 +128,7 @@ def _same(left: Any, right: Any) -> bool:
     return bool(trees[0] == trees[1]) and all(map(_same_leaf, lefts, rights))
 
 
-def _same_leaf(left: Any, right: Any) -> bool:
+def _same_leaf(left: object, right: object) -> bool:
     if isinstance(left, FunctionType) and isinstance(right, FunctionType):
         return same_definition(left, right)
     if isinstance(left, _PLAIN) or isinstance(right, _PLAIN):

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 from types import FunctionType, MethodType, SimpleNamespace
-from typing import Any
 
 from flaxlayer_core.compat.private_lifts import is_lifted_class, lift_arguments
 from flaxlayer_core.config.kinds.config_dicts import config_dict_items
@@ -75,7 +74,7 @@ def _parts(value: object) -> Iterable[object]:
     return (type(value), *(_attributes(value) if held is None else held))
 
 
-def _attributes(value: Any) -> Iterable[object]:
+def _attributes(value: object) -> Iterable[object]:
     if not dataclasses.is_dataclass(value):
         is_namespace = type(value) is SimpleNamespace
         return own_attributes(value).values() if is_namespace else _told(value)

@@ -24,6 +24,8 @@ import numpy as np
 from flax import nnx
 from flax.core import FrozenDict
 
+from flaxlayer_core.typing import Leaf
+
 _CODED = "registered"
 _NOT_CONFIGURATIONS = (nn.Module, nnx.Module, nnx.Variable, jax.Array, np.ndarray, enum.Enum)
 
@@ -51,7 +53,7 @@ def _has(cls: type, *names: str) -> bool:
     return all(inspect.getattr_static(cls, name, None) is not None for name in names)
 
 
-def _call(cls: type, arguments: Any) -> object:
+def _call(cls: type, arguments: Leaf) -> object:
     return cls(**arguments)
 
 
@@ -62,7 +64,7 @@ def _pair(taker: str, maker: str) -> Codec:
         # What tells its fields by itself must have both, written for each other.
         return _has(cls, taker) and (_has(cls, maker) or not _tells_itself(cls))
 
-    def make(cls: type, value: Any) -> object:
+    def make(cls: type, value: object) -> object:
         return getattr(cls, maker)(value) if _has(cls, maker) else _call(cls, value)
 
     return Codec(taker, offers, lambda value: getattr(value, taker)(), make)
@@ -72,7 +74,7 @@ def _is_attrs(cls: type) -> bool:
     return _has(cls, "__attrs_attrs__")
 
 
-def _take_attrs(value: Any) -> dict[str, object]:
+def _take_attrs(value: Leaf) -> dict[str, object]:
     held = {field: getattr(value, field.name) for field in type(value).__attrs_attrs__}
     return {
         getattr(field, "alias", None) or field.name.lstrip("_"): item
@@ -85,7 +87,7 @@ def _is_pydantic(cls: type) -> bool:
     return _has(cls, "__pydantic_validator__", "model_fields", "model_validate")
 
 
-def _take_pydantic(value: Any) -> dict[str, object]:
+def _take_pydantic(value: Leaf) -> dict[str, object]:
     fields, chosen = type(value).model_fields, value.model_fields_set
     held = {name: getattr(value, name) for name in fields}
     kept = {
@@ -96,18 +98,18 @@ def _take_pydantic(value: Any) -> dict[str, object]:
     return kept | (value.model_extra or {})
 
 
-def _make_pydantic(cls: Any, value: Mapping[str, object]) -> object:
+def _make_pydantic(cls: Leaf, value: Mapping[str, object]) -> object:
     return cls.model_validate({_alias(cls, name): item for name, item in value.items()})
 
 
-def _alias(cls: Any, name: str) -> str:
+def _alias(cls: Leaf, name: str) -> str:
     field = cls.model_fields.get(name)
     choices = getattr(field, "validation_alias", None) or getattr(field, "alias", None)
     first = getattr(choices, "choices", [choices])[0]
     return first if isinstance(first, str) else name
 
 
-def _make_from_dump(cls: Any, value: object) -> object:
+def _make_from_dump(cls: Leaf, value: object) -> object:
     return cls.model_validate(value)
 
 
@@ -125,7 +127,7 @@ def _is_own(cls: type) -> bool:
     return outside and not issubclass(cls, FrozenDict)
 
 
-def _take_items(value: Any) -> object:
+def _take_items(value: Leaf) -> object:
     bases = (tuple, set, frozenset)
     return next((base for base in bases if isinstance(value, base)), list)(value)
 
@@ -151,7 +153,9 @@ def _tells_itself(cls: type) -> bool:
     return dataclasses.is_dataclass(cls) or any(each.offers(cls) for each in _STRUCTURAL)
 
 
-def set_codec(cls: type, encode: Callable[[Any], object], decode: Callable[[Any], object]) -> None:
+def set_codec(
+    cls: type, encode: Callable[[object], object], decode: Callable[[object], object]
+) -> None:
     """Stores the objects of exactly this class by a pair of functions."""
     _codecs[cls] = Codec(_CODED, lambda _: True, encode, lambda _, value: decode(value))
 

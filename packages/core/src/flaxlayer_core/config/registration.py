@@ -6,7 +6,7 @@ __all__ = ["register"]
 
 from collections.abc import Callable
 from types import BuiltinFunctionType, MethodType
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import flax.linen as nn
 
@@ -15,6 +15,7 @@ from flaxlayer_core.config.definitions import qualified_name
 from flaxlayer_core.config.object_codecs import set_codec
 from flaxlayer_core.config.reports import describe
 from flaxlayer_core.errors import AcceptModuleError
+from flaxlayer_core.typing import Leaf
 
 _T = TypeVar("_T")
 
@@ -25,8 +26,8 @@ def register(
     *,
     package: str = ...,
     name: str | None = ...,
-    encode: Callable[[Any], object] | None = ...,
-    decode: Callable[[Any], object] | None = ...,
+    encode: Callable[[Leaf], object] | None = ...,
+    decode: Callable[[Leaf], object] | None = ...,
 ) -> Callable[[_T], _T]: ...
 @overload
 def register(
@@ -34,16 +35,16 @@ def register(
     *,
     package: str = ...,
     name: str | None = ...,
-    encode: Callable[[Any], object] | None = ...,
-    decode: Callable[[Any], object] | None = ...,
+    encode: Callable[[Leaf], object] | None = ...,
+    decode: Callable[[Leaf], object] | None = ...,
 ) -> _T: ...
 def register(
     obj: _T | None = None,
     *,
     package: str = "flaxlayer",
     name: str | None = None,
-    encode: Callable[[Any], object] | None = None,
-    decode: Callable[[Any], object] | None = None,
+    encode: Callable[[Leaf], object] | None = None,
+    decode: Callable[[Leaf], object] | None = None,
 ) -> _T | Callable[[_T], _T]:
     """Lets stored configurations name a class or a function, as a decorator or a call.
 

@@ -18,7 +18,6 @@ import itertools
 import reprlib
 from collections.abc import Iterator
 from types import FunctionType, MethodType
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -40,7 +39,7 @@ class _Repr(reprlib.Repr):
         bits = x.bit_length()
         return repr(x) if bits <= _LONGEST_INTEGER_BITS else f"<an integer of {bits} bits>"
 
-    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+    def repr_dict(self, x: dict[object, object], level: int) -> str:
         """The first entries, not sorted: of a hostile file there may be many."""
         if not x or level <= 0:
             return "{...}" if x else "{}"

@@ -6,7 +6,6 @@ __all__ = ["refuse_unknown"]
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.reports import in_full, refuse
@@ -25,7 +24,7 @@ _PLACES = {
 
 
 def refuse_unknown(
-    path: str, expected: str, name: str, root: Any, resolve: world.Resolver | None
+    path: str, expected: str, name: str, root: object, resolve: world.Resolver | None
 ) -> Exception:
     """The error of a name at `path`, with every other name in `root` that is not known either."""
     found = dict(_names(root))
@@ -48,7 +47,7 @@ def _within(names: list[str]) -> list[str]:
     return names[: max(sum(length <= _CHARACTERS for length in lengths), 1)]
 
 
-def _names(root: Any) -> Iterator[tuple[str, str]]:
+def _names(root: object) -> Iterator[tuple[str, str]]:
     """Each name, with what `register` must be given besides."""
     pending = [root]
     while pending:

@@ -162,7 +162,7 @@ class Decoder:
     size: int = 0
     _shared: dict[int, tuple[object, int]] = field(default_factory=dict)
 
-    def decode(self, node: Any, path: str) -> Any:
+    def decode(self, node: object, path: str) -> Any:
         """The value whose JSON form is `node`."""
         self.grow(1, path)
         if isinstance(node, list):

@@ -61,7 +61,7 @@ def find_touched(
     asked, leaves = list(paths), dict(flatten_with_paths(dict(variables))[0])
     replaced: set[Path] = set()
 
-    def apply(arrays: Array, rngs: PyTree, variables: PyTree, *values: Any) -> Any:
+    def apply(arrays: Array, rngs: PyTree, variables: PyTree, *values: object) -> Any:
         inputs = dict(zip(asked, values, strict=True))
         tree = replace_leaves(variables, inputs)
         outputs, updates = call.apply(

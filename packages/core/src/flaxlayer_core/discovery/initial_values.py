@@ -133,7 +133,7 @@ def _refuse_valueless(build_spec: BuildSpec, missing: Sequence[Path]) -> None:
         )
 
 
-def _formed(made: Any, wanted: Any) -> Any:
+def _formed(made: PyTree, wanted: PyTree) -> Any:
     # Of another shape, or unknown to init: only the form of what was given once is known.
     if made is not None and made.shape == wanted.shape:
         return made

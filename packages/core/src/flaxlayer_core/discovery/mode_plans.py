@@ -132,7 +132,7 @@ def _plan_by_need(
     offered: tuple[str, ...],
     asked: set[str],
 ) -> ModePlan:
-    def apply(variables: PyTree, arrays: Array, *keys: Any) -> Any:
+    def apply(variables: PyTree, arrays: Array, *keys: PyTree) -> Any:
         return trial.call.apply(
             variables,
             dict(zip(offered, keys, strict=True)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 
 from flaxlayer_core.discovery.module_call import ModuleCall
@@ -68,7 +66,7 @@ def refuse_late(call: ModuleCall, found: ModuleSpec) -> None:
         )
 
 
-def _misshapen(call: ModuleCall, name: str, stored: Any, tree: PyTree) -> BuildModuleError:
+def _misshapen(call: ModuleCall, name: str, stored: object, tree: PyTree) -> BuildModuleError:
     return BuildModuleError(
         f"{call.title} changes the form of its state {name!r} when it is applied.",
         expected=f"the form that it had before: {stored}",

@@ -30,7 +30,7 @@ class Trial:
     arrays: tuple[Array, ...]
     abstract: bool
 
-    def evaluate(self, function: Function, *args: Any) -> Any:
+    def evaluate(self, function: Function, *args: object) -> Any:
         """Returns the result of a function, abstract or not."""
         if not self.abstract:
             # A variable may be a Python number, which has no dtype.

@@ -7,7 +7,7 @@ from typing import Any
 
 from jax.extend import core
 
-from flaxlayer_core.typing import Array, Jaxpr
+from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, PyTree
 
 __all__ = ["eval_jaxpr"]
 
@@ -16,7 +16,7 @@ def eval_jaxpr(
     jaxpr: Jaxpr,
     consts: Sequence[Array],
     arrays: Sequence[Array],
-    run: Callable[[Any, Sequence[Any]], Sequence[Any]],
+    run: Callable[[JaxprEqn, Sequence[Array]], Sequence[Array]],
 ) -> list[Any]:
     """Runs a program by a function that runs one operation.
 
@@ -42,7 +42,7 @@ def eval_jaxpr(
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values.update(zip(jaxpr.invars, arrays, strict=True))
 
-    def read(atom: Any) -> Any:
+    def read(atom: PyTree) -> Any:
         return atom.val if isinstance(atom, core.Literal) else values[atom]
 
     for equation in jaxpr.eqns:

@@ -25,7 +25,7 @@ from flaxlayer_core.compat.private_jaxprs import folds_into_key, jaxpr_of_equati
 from flaxlayer_core.jaxprs.in_numpy import run_in_numpy
 from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
 from flaxlayer_core.random.threefry import fold_in
-from flaxlayer_core.typing import Array, JaxprEqn
+from flaxlayer_core.typing import Array, JaxprEqn, PyTree
 
 __all__ = ["OpByOpJaxpr"]
 
@@ -61,13 +61,13 @@ class OpByOpJaxpr:
         self._compiled |= {key: _COMPILED.compile(_lower(key), pool) for key in todo}
         pool.shutdown(wait=False)
 
-    def compile(self, shardings: Sequence[Any]) -> Callable[..., list[jax.Array]]:
+    def compile(self, shardings: Sequence[object]) -> Callable[..., list[jax.Array]]:
         """Returns the program compiled as a whole, with a sharding for each leaf of its result."""
         run = core.jaxpr_as_fun(self._traced)
         compiled: Callable[..., list[jax.Array]] = jax.jit(run, out_shardings=list(shardings))
         return compiled
 
-    def __call__(self, *args: Any) -> list[jax.Array]:
+    def __call__(self, *args: object) -> list[jax.Array]:
         """Runs the program on the leaves of its arguments; returns the leaves of its result."""
         self.prepare()
         jaxpr = self._traced.jaxpr
@@ -139,7 +139,7 @@ def _folds_in(equation: JaxprEqn) -> bool:
     return is_threefry(key.dtype) and key.shape == data.shape == () and data.dtype == np.uint32
 
 
-def _lower(function: Any) -> jax.stages.Lowered:
+def _lower(function: PyTree) -> jax.stages.Lowered:
     specs = [
         jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
         for aval in function.in_avals
@@ -147,7 +147,7 @@ def _lower(function: Any) -> jax.stages.Lowered:
     return jax.jit(core.jaxpr_as_fun(function)).lower(*specs)
 
 
-def _to_jax(value: Any, aval: Any) -> jax.Array:
+def _to_jax(value: PyTree, aval: PyTree) -> jax.Array:
     if isinstance(value, jax.Array):
         return value
     # A copy: what NumPy holds could not be donated. `jnp.array` would compile one for each shape.

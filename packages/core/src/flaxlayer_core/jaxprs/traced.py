@@ -15,7 +15,7 @@ from flaxlayer_core.compat.private_jaxprs import dce, inner_jaxprs
 from flaxlayer_core.jaxprs.op_by_op import OpByOpJaxpr
 from flaxlayer_core.shapes import is_symbolic
 from flaxlayer_core.size_bounds import SizeBound, refuse_unaddressable
-from flaxlayer_core.typing import Jaxpr
+from flaxlayer_core.typing import Jaxpr, PyTree
 
 __all__ = ["UNTRACEABLE", "TracedFunction", "equations", "held_against", "made_arrays"]
 
@@ -54,7 +54,7 @@ class TracedFunction:
     ```
     """
 
-    def __init__(self, function: Any, *args: Any, bound: SizeBound | None = None) -> None:
+    def __init__(self, function: PyTree, *args: PyTree, bound: SizeBound | None = None) -> None:
         closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
         if bound is not None:
             bound.check_program(made_arrays(closed.jaxpr))
@@ -119,7 +119,7 @@ class TracedFunction:
         """Starts to compile what the result needs, in other threads."""
         self._program.prepare()
 
-    def evaluate(self, *args: Any, shardings: Sequence[Any] | None = None) -> Any:
+    def evaluate(self, *args: object, shardings: Sequence[object] | None = None) -> Any:
         """Runs what the result needs; arguments that it does not need may be abstract.
 
         Args:
@@ -184,7 +184,7 @@ def held_against(bound: SizeBound | None, *, title: str) -> Iterator[None]:
         Nothing.
     """
 
-    def look(operation: Any) -> None:
+    def look(operation: PyTree) -> None:
         made = list(made_arrays(operation.jaxpr))
         if bound is None:
             refuse_unaddressable(made, title=title)

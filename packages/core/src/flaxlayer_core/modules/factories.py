@@ -13,11 +13,12 @@ from flax import nnx
 
 from flaxlayer_core.compat.private_jax import trace_state_clean
 from flaxlayer_core.errors import AcceptModuleError, FlaxLayerError
+from flaxlayer_core.typing import Leaf
 
 __all__ = ["innermost", "is_factory", "make_from_factory"]
 
 
-def innermost(factory: Any) -> Any:
+def innermost(factory: object) -> Any:
     """Returns what a `functools.partial` calls in the end, anything else as it is.
 
     Args:
@@ -36,7 +37,7 @@ def innermost(factory: Any) -> Any:
     return factory
 
 
-def is_factory(value: Any) -> bool:
+def is_factory(value: object) -> bool:
     """Tells whether a value may be what makes a module; only a call can tell that it does.
 
     Args:
@@ -71,7 +72,7 @@ def _can_be_called(cls: type) -> bool:
     return True
 
 
-def make_from_factory(factory: Any) -> nn.Module | nnx.Module:
+def make_from_factory(factory: Leaf) -> nn.Module | nnx.Module:
     """Calls what makes a module.
 
     Args:
@@ -104,7 +105,7 @@ def make_from_factory(factory: Any) -> nn.Module | nnx.Module:
     raise _refusal(factory, f"{type(module).__name__}, which is no module")
 
 
-def _refusal(factory: Any, found: str) -> AcceptModuleError:
+def _refusal(factory: object, found: str) -> AcceptModuleError:
     name = getattr(innermost(factory), "__qualname__", None) or repr(factory)
     return AcceptModuleError(
         f"FlaxLayer cannot make a module with {name}.",

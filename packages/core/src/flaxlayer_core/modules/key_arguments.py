@@ -151,7 +151,7 @@ def _kind(parameter: inspect.Parameter) -> str | None:
     return _RNGS if parameter.name == _RNGS and free else None
 
 
-def _class_names(annotation: Any) -> Iterator[str]:
+def _class_names(annotation: object) -> Iterator[str]:
     """Yields the names of the classes of Flax's random streams in a union."""
     if isinstance(annotation, typing.ForwardRef):
         annotation = annotation.__forward_arg__

@@ -90,7 +90,7 @@ class LazyStateModule:
     ```
     """
 
-    def __init__(self, flax_module: FlaxModule, late: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, flax_module: FlaxModule, late: Mapping[str, Mapping[str, object]]) -> None:
         self._inner = flax_module
         self._late = {name: dict(tree) for name, tree in sorted(late.items())}
 
@@ -215,7 +215,7 @@ class LazyStateModule:
         return updates
 
     def _switch(
-        self, flags: Sequence[Any], run: Callable[[set[str]], Any]
+        self, flags: Sequence[object], run: Callable[[set[str]], object]
     ) -> tuple[PyTree, dict[str, PyTree]]:
         subsets = [
             {name for name, made in zip(self._late, bits, strict=True) if made}
@@ -250,7 +250,7 @@ class LazyStateModule:
             ) from error
         return result
 
-    def _partly_made(self, name: str, missing: Mapping[str, Any]) -> BuildModuleError:
+    def _partly_made(self, name: str, missing: Mapping[str, object]) -> BuildModuleError:
         return BuildModuleError(
             f"Module {self.facts.class_name} makes only a part of {name!r} in this call.",
             expected="state that an application makes at once",

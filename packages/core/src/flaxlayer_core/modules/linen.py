@@ -52,7 +52,7 @@ class LinenModule:
     ```
     """
 
-    def __init__(self, module: nn.Module, *, origin: Any = None) -> None:
+    def __init__(self, module: nn.Module, *, origin: object = None) -> None:
         _accept(module)
         self._module = module
         self._origin = module if origin is None else origin
@@ -94,7 +94,7 @@ class LinenModule:
         del collection
         return None
 
-    def resolve_method(self, method: Any) -> Method:
+    def resolve_method(self, method: object) -> Method:
         """Returns a method as a name or a function, as `PublicMethods.resolve` does (A3)."""
         return self._methods.resolve(method)
 
@@ -210,7 +210,7 @@ def _keep_apart(method: Method, kwargs: Kwargs) -> tuple[Method, Mapping[str, An
     if not _TAKEN & kwargs.keys():
         return method, kwargs
 
-    def call(module: nn.Module, /, *args: Any) -> Any:
+    def call(module: nn.Module, /, *args: object) -> Any:
         if isinstance(method, str):
             return getattr(module, method)(*args, **kwargs)
         return method(module, *args, **kwargs)
@@ -218,7 +218,7 @@ def _keep_apart(method: Method, kwargs: Kwargs) -> tuple[Method, Mapping[str, An
     return call, {}
 
 
-def _accept(module: Any) -> None:
+def _accept(module: object) -> None:
     if isinstance(module, nn.Module):
         if module.scope is None:
             return
@@ -257,7 +257,7 @@ def _is_box(node: PyTree) -> bool:
     return isinstance(node, nn.meta.AxisMetadata)
 
 
-def _axis_names(box: Any) -> tuple[object, ...] | None:
+def _axis_names(box: object) -> tuple[object, ...] | None:
     if isinstance(box, nn.LogicallyPartitioned):
         return tuple(logical_to_mesh_axes(box.names, box.rules) or ())
     return tuple(box.get_partition_spec()) if hasattr(box, "get_partition_spec") else None

@@ -54,7 +54,7 @@ def unbound(method: Function, base: type) -> Function:
     return functools.partial(function, **method.keywords) if method.keywords else function
 
 
-def same_partial(static: Any, method: Any, base: type) -> bool:
+def same_partial(static: object, method: object, base: type) -> bool:
     """Tells whether a method is what a `functools.partialmethod` of a class gives an instance."""
     if not (isinstance(static, functools.partialmethod) and isinstance(method, functools.partial)):
         return False
@@ -105,7 +105,7 @@ def takes_more(function: Function) -> bool:
     return bool(kinds - {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD})
 
 
-def fixed_keywords(method: Any) -> frozenset[str]:
+def fixed_keywords(method: object) -> frozenset[str]:
     """Returns the keyword arguments that a partial method has a value for already.
 
     Args:
@@ -151,7 +151,7 @@ def through_module(name: str) -> Function:
     ```
     """
 
-    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(module: object, *args: object, **kwargs: object) -> Any:
         return getattr(module, name)(*args, **kwargs)
 
     return call

@@ -47,7 +47,9 @@ class PublicMethods:
     ```
     """
 
-    def __init__(self, cls: type, base: type, find: Callable[[str], Any], *, applied: bool) -> None:
+    def __init__(
+        self, cls: type, base: type, find: Callable[[str], object], *, applied: bool
+    ) -> None:
         self._cls, self._base, self._find, self._applied = cls, base, find, applied
         self._submodules: dict[str, PyTree] = {}
 
@@ -56,7 +58,7 @@ class PublicMethods:
         """The public names of the class, in order."""
         return sorted(filter(self._is_method, filter(is_public_name, dir(self._cls))))
 
-    def resolve(self, method: Any) -> Method:
+    def resolve(self, method: object) -> Method:
         """Returns a method as a name, or a function that takes the module first (A3).
 
         Args:
@@ -117,7 +119,7 @@ class PublicMethods:
                 return wrapped_descriptor(vars(cls)[name])
         return None
 
-    def _is_free(self, static: Any) -> bool:
+    def _is_free(self, static: object) -> bool:
         # Called on a module it does not get the module.
         unbound = isinstance(static, staticmethod | classmethod)
         return not self._applied and (unbound or not hasattr(type(static), "__get__"))
@@ -147,7 +149,7 @@ class PublicMethods:
             self._submodules[name] = found
         return True
 
-    def _name_of(self, method: Any, function: Any) -> str | None:
+    def _name_of(self, method: object, function: object) -> str | None:
         name = getattr(function, "__name__", "")
         if name and self._static(name) is function:
             return str(name)

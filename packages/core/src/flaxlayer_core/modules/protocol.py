@@ -61,7 +61,7 @@ class ModuleFacts(Protocol):
     def default_role(self, collection: str) -> Role | None:
         """Returns the role that a collection has by its kind, None if calls must tell (C2)."""
 
-    def resolve_method(self, method: Any) -> Method:
+    def resolve_method(self, method: object) -> Method:
         """Returns a method as a name, or a function that takes the module first (A3)."""
 
     def signature(self, method: Method) -> inspect.Signature:

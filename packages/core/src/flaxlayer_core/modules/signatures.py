@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.modules.key_arguments import KeyArgument, find_key_arguments
 from flaxlayer_core.modules.protocol import ModuleFacts
-from flaxlayer_core.typing import Args, Kwargs, Method, PyTree, Rngs
+from flaxlayer_core.typing import Args, Kwargs, Leaf, Method, PyTree, Rngs
 
 __all__ = ["AUTO_MASK", "NEGATED_FLAGS", "TRAINING_FLAGS", "MethodSignature"]
 
@@ -59,7 +58,7 @@ class MethodSignature:
     def from_method(
         cls,
         facts: ModuleFacts,
-        method: Any,
+        method: object,
         *,
         training_arg: str | None = None,
         rng_args: Mapping[str, str] = MappingProxyType({}),
@@ -248,7 +247,7 @@ def _customary_flags(
     return tuple(found)
 
 
-def _check_argument(signature: inspect.Signature, setting: str, value: Any, title: str) -> None:
+def _check_argument(signature: inspect.Signature, setting: str, value: Leaf, title: str) -> None:
     name = value.removeprefix("~")
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     if name not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:

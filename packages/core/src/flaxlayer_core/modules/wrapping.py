@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flax import nnx
 
 from flaxlayer_core.modules.factories import is_factory, make_from_factory
@@ -11,11 +9,12 @@ from flaxlayer_core.modules.linen import LinenModule
 from flaxlayer_core.modules.nnx.module import NnxModule
 from flaxlayer_core.modules.nnx.nnx_factories import is_nnx_factory
 from flaxlayer_core.modules.protocol import FlaxModule
+from flaxlayer_core.typing import Leaf
 
 __all__ = ["wrap_module"]
 
 
-def wrap_module(module: Any) -> FlaxModule:
+def wrap_module(module: Leaf) -> FlaxModule:
     """Puts a module behind core's protocol.
 
     Args:

@@ -22,7 +22,7 @@ _NUMBERS = (float, complex)
 _PLAIN = (jax.Array, np.ndarray)
 
 
-def _identity(value: Any) -> tuple[type, Any]:
+def _identity(value: object) -> tuple[type, Any]:
     # 1 == True == 1.0 and 0.0 == -0.0, yet they make different programs.
     if isinstance(value, float):
         return type(value), value.hex()
@@ -31,7 +31,7 @@ def _identity(value: Any) -> tuple[type, Any]:
     return type(value), value
 
 
-def _unhashable(value: Any) -> str:
+def _unhashable(value: object) -> str:
     return "" if is_hashable(value) else repr(value)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
 from flaxlayer_core.shapes import ArraySpec
+from flaxlayer_core.typing import PyTree
 
 __all__ = ["holds_numbers", "is_array"]
 
@@ -16,12 +15,12 @@ _ARRAYS = (jax.Array, jax.ShapeDtypeStruct, ArraySpec)
 _PROTOCOLS = ("__array__", "__jax_array__", "__dlpack__", "__tf_tracing_type__")
 
 
-def holds_numbers(dtype: np.dtype[Any]) -> bool:
+def holds_numbers(dtype: np.dtype[PyTree]) -> bool:
     """Tells whether a dtype of NumPy is one of numbers: not of objects, texts or dates."""
     return dtype.kind not in "OSUMm"
 
 
-def is_array(value: Any) -> bool:
+def is_array(value: object) -> bool:
     """Tells whether a leaf is an array: concrete, traced, or abstract.
 
     Args:

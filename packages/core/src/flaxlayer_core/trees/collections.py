@@ -119,7 +119,7 @@ class VariableSpec:
         """Turns a module's value into what is stored."""
         return jax.random.key_data(leaf) if self.key_impl else leaf
 
-    def restore(self, value: Any) -> Any:
+    def restore(self, value: PyTree) -> Any:
         """Turns what is stored into the module's value."""
         return jax.random.wrap_key_data(value, impl=self.key_impl) if self.key_impl else value
 
@@ -248,7 +248,7 @@ def split_collections(
     return parts
 
 
-def merge_collections(parts: Mapping[Role, Mapping[str, Any]]) -> dict[str, PyTree]:
+def merge_collections(parts: Mapping[Role, Mapping[str, object]]) -> dict[str, PyTree]:
     """Joins what `split_collections` split (C1).
 
     Args:
@@ -268,7 +268,7 @@ def merge_collections(parts: Mapping[Role, Mapping[str, Any]]) -> dict[str, PyTr
     return {name: tree for part in parts.values() for name, tree in part.items()}
 
 
-def same_structure(left: Any, right: Any) -> bool:
+def same_structure(left: object, right: object) -> bool:
     """Tells whether two trees agree in structure, shapes and dtypes (C2).
 
     Args:
@@ -294,7 +294,7 @@ def same_structure(left: Any, right: Any) -> bool:
     return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
 
-def wider_dtypes(stored: Any, changed: Any) -> Any | None:
+def wider_dtypes(stored: object, changed: object) -> Any | None:
     """Widens the dtypes of a tree to those that a call returned (C2).
 
     Args:
@@ -327,7 +327,7 @@ def wider_dtypes(stored: Any, changed: Any) -> Any | None:
     return jax.tree_util.tree_unflatten(treedef, wider)
 
 
-def _wider(stored: Any, changed: Any) -> Any:
+def _wider(stored: PyTree, changed: PyTree) -> Any:
     numbers = (np.number, np.bool_)
     for dtype in (stored.dtype, changed.dtype):
         if not any(jax.numpy.issubdtype(dtype, kind) for kind in numbers):

@@ -25,7 +25,7 @@ __all__ = [
 _plain: dict[type, Callable[[Any], Any]] = {}
 
 
-def register_plain_container(kind: type, plain: Callable[[Any], Any]) -> None:
+def register_plain_container(kind: type, plain: Callable[[object], object]) -> None:
     """Declares a class of lists or dicts that stands for plain ones wherever it appears (A1).
 
     Args:
@@ -46,7 +46,7 @@ def register_plain_container(kind: type, plain: Callable[[Any], Any]) -> None:
     _plain[kind] = plain
 
 
-def plain_container(value: Any) -> Any:
+def plain_container(value: object) -> Any:
     """Returns the plain list or dict that a registered class stands for, else the value itself.
 
     Args:
@@ -56,7 +56,7 @@ def plain_container(value: Any) -> Any:
     return value if plain is None else plain(value)
 
 
-def is_container(value: Any) -> bool:
+def is_container(value: object) -> bool:
     """Tells whether a value holds others: a mapping, a sequence, or an object of declared fields.
 
     Args:
@@ -91,7 +91,7 @@ class Container:
     children: tuple[Any, ...]
 
     @classmethod
-    def of(cls, value: Any) -> Container:
+    def of(cls, value: object) -> Container:
         """Takes an object apart, one level deep."""
         keys, items = _items(value)
         attributes = _attributes(value)
@@ -110,7 +110,7 @@ class Container:
             object.__setattr__(value, name, part)
         return value
 
-    def with_children(self, children: Sequence[Any]) -> Container:
+    def with_children(self, children: Sequence[object]) -> Container:
         """Returns the same object of other parts."""
         return dataclasses.replace(self, children=tuple(children))
 
@@ -119,13 +119,13 @@ class Container:
         return self.children, (self.kind, self.keys, self.names)
 
     @classmethod
-    def tree_unflatten(cls, form: tuple[Any, ...], children: Sequence[Any]) -> Container:
+    def tree_unflatten(cls, form: tuple[PyTree, ...], children: Sequence[PyTree]) -> Container:
         """Makes the node again."""
         kind, keys, names = form
         return cls(kind, keys, names, tuple(children))
 
 
-def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
+def _items(value: object) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
     # By the base class: what a subclass gives for an item need not be what it holds.
     if isinstance(value, OrderedDict):
         return tuple(OrderedDict.keys(value)), list(OrderedDict.values(value))
@@ -138,7 +138,7 @@ def _items(value: Any) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
     return None, []
 
 
-def own_attributes(value: Any) -> dict[str, PyTree]:
+def own_attributes(value: object) -> dict[str, PyTree]:
     """Returns what an object holds in its attributes and slots, by name.
 
     Example:
@@ -158,7 +158,7 @@ def own_attributes(value: Any) -> dict[str, PyTree]:
     return found
 
 
-def _attributes(value: Any) -> dict[str, PyTree]:
+def _attributes(value: object) -> dict[str, PyTree]:
     found = own_attributes(value)
     if isinstance(value, defaultdict):
         found["default_factory"] = value.default_factory
@@ -171,7 +171,7 @@ def _allocate(kind: type) -> Any:
     return next(new for new in made if isinstance(new, BuiltinFunctionType))(kind)
 
 
-def _fill(value: Any, keys: Any, items: Sequence[Any]) -> None:
+def _fill(value: PyTree, keys: PyTree, items: Sequence[object]) -> None:
     if isinstance(value, list):
         list.extend(value, items)
     elif isinstance(value, dict):

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from flaxlayer_core.typing import Array
+from flaxlayer_core.typing import Array, PyTree
 
 __all__ = ["GraphPart", "is_graph_object", "merge_graph", "split_graph"]
 
@@ -18,7 +18,7 @@ _NAMES = ("Object", "Pytree", "Variable")
 _NODES = tuple(getattr(nnx, name) for name in _NAMES if hasattr(nnx, name))
 
 
-def is_graph_object(value: Any) -> bool:
+def is_graph_object(value: object) -> bool:
     """Tells whether a value is an object or a variable of nnx.
 
     Args:
@@ -50,13 +50,13 @@ class GraphPart:
         return tuple(self.leaves), (self.index, self.form)
 
     @classmethod
-    def tree_unflatten(cls, form: Any, leaves: Sequence[Array]) -> GraphPart:
+    def tree_unflatten(cls, form: PyTree, leaves: Sequence[Array]) -> GraphPart:
         """Makes the node again."""
         index, graph = form
         return cls(index, graph, tuple(leaves))
 
 
-def split_graph(objects: Sequence[Any]) -> tuple[Any, list[Any]]:
+def split_graph(objects: Sequence[object]) -> tuple[Any, list[Any]]:
     """Takes objects of nnx apart together, so that what they share is one thing again.
 
     Args:
@@ -70,7 +70,7 @@ def split_graph(objects: Sequence[Any]) -> tuple[Any, list[Any]]:
     return (graph, treedef), leaves
 
 
-def merge_graph(form: Any, leaves: Sequence[Array]) -> list[Any]:
+def merge_graph(form: PyTree, leaves: Sequence[Array]) -> list[Any]:
     """Makes new objects of what `split_graph` returned.
 
     Args:

@@ -116,7 +116,7 @@ def _no_numbers(leaf: Array) -> str:
 
 
 def match_variables(
-    expected: Mapping[str, Any],
+    expected: Mapping[str, object],
     given: Variables,
     *,
     ignored: frozenset[str] = frozenset(),
@@ -251,7 +251,7 @@ def _known(path: Path, wanted: Mapping[Path, Array]) -> Path:
     return path[:-1] if path not in wanted and path[-1:] == ("value",) else path
 
 
-def _problem(wanted: Any, leaf: Array) -> str:
+def _problem(wanted: PyTree, leaf: Array) -> str:
     if wanted is None:
         return "unknown"
     if not hasattr(leaf, "shape"):
@@ -261,7 +261,7 @@ def _problem(wanted: Any, leaf: Array) -> str:
     return "" if tuple(leaf.shape) == tuple(wanted.shape) else f"shape {_shape(leaf)}"
 
 
-def _kind_problem(wanted: Any, leaf: Array) -> str:
+def _kind_problem(wanted: PyTree, leaf: Array) -> str:
     kinds = (np.inexact, np.integer, np.bool_, jax.dtypes.prng_key)
     same = all(
         jax.numpy.issubdtype(wanted.dtype, kind) == jax.numpy.issubdtype(leaf.dtype, kind)

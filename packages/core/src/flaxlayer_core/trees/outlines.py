@@ -49,7 +49,7 @@ class Outline:
         return _filled(self.form, arrays)
 
 
-def outline_outputs(wrapped: Any) -> Outline:
+def outline_outputs(wrapped: object) -> Outline:
     """Returns the form of outputs.
 
     Args:
@@ -80,7 +80,7 @@ def outline_outputs(wrapped: Any) -> Outline:
     return Outline(form, jax.tree_util.tree_unflatten(treedef, places))
 
 
-def exchange_leaves(tree: PyTree, old: Sequence[Any], new: Sequence[Any]) -> Any:
+def exchange_leaves(tree: PyTree, old: Sequence[object], new: Sequence[object]) -> Any:
     """Returns a tree with others in the places of some leaves; no constructor of a class runs.
 
     Args:
@@ -105,7 +105,7 @@ def exchange_leaves(tree: PyTree, old: Sequence[Any], new: Sequence[Any]) -> Any
     return _filled(form, new) if _is_complete(form, len(old)) else None
 
 
-def _is_complete(form: Any, count: int) -> bool:
+def _is_complete(form: object, count: int) -> bool:
     return len(_places(form)) == count
 
 
@@ -115,7 +115,7 @@ class _Outlining:
         self._places = {id(leaf): _Place(index) for index, leaf in enumerate(leaves)}
         self._above: list[int] = []
 
-    def run(self, value: Any) -> Any:
+    def run(self, value: PyTree) -> Any:
         if id(value) in self._places:
             return self._places[id(value)]
         kind = type(value)
@@ -144,7 +144,7 @@ class _Outlining:
             leaves.append(key)
         return leaves
 
-    def _object(self, value: Any) -> Any:
+    def _object(self, value: object) -> Any:
         if id(value) in self._above:  # in itself
             return value
         parts = value if isinstance(value, Container) else Container.of(value)
@@ -154,13 +154,13 @@ class _Outlining:
         return parts.with_children(children)
 
 
-def _is_object(value: Any) -> bool:
+def _is_object(value: object) -> bool:
     if value is None or isinstance(value, type):
         return False
     return is_container(value) or not jax.tree_util.all_leaves([value])
 
 
-def _parts_of(form: Any) -> Sequence[Any]:
+def _parts_of(form: PyTree) -> Sequence[Any]:
     if isinstance(form, Container):
         return form.children
     if type(form) is dict:
@@ -168,13 +168,13 @@ def _parts_of(form: Any) -> Sequence[Any]:
     return form if type(form) in (list, tuple) else ()
 
 
-def _places(form: Any) -> set[int]:
+def _places(form: object) -> set[int]:
     if isinstance(form, _Place):
         return {form.index}
     return set().union(*map(_places, _parts_of(form)))
 
 
-def _filled(form: Any, arrays: Sequence[Array]) -> Any:
+def _filled(form: PyTree, arrays: Sequence[Array]) -> Any:
     if isinstance(form, _Place):
         return arrays[form.index]
     parts = [_filled(part, arrays) for part in _parts_of(form)]

@@ -42,7 +42,7 @@ class Static:
         return (), self.value
 
     @classmethod
-    def tree_unflatten(cls, value: Any, children: Sequence[Any]) -> Static:
+    def tree_unflatten(cls, value: object, children: Sequence[object]) -> Static:
         """Makes the leaf again from the structure."""
         del children
         return cls(value)
@@ -75,7 +75,7 @@ class Sealed:
         return tuple(self.leaves), self.treedef
 
     @classmethod
-    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Array]) -> Sealed:
+    def tree_unflatten(cls, treedef: object, leaves: Sequence[Array]) -> Sealed:
         """Makes the node again; the object stays closed."""
         return cls(treedef, tuple(leaves))
 
@@ -135,7 +135,7 @@ def unwrap_statics(outputs: PyTree) -> Any:
     return outputs.open() if kind is Sealed else outputs
 
 
-def has_sealed(wrapped: Any) -> bool:
+def has_sealed(wrapped: object) -> bool:
     """Tells whether there is an object of a user's class in outputs that `wrap_statics` gave."""
     nodes = jax.tree_util.tree_leaves(wrapped, is_leaf=lambda node: isinstance(node, Sealed))
     return any(isinstance(node, Sealed) for node in nodes)

@@ -48,7 +48,7 @@ class KeyData:
         return (self.data,), self.impl
 
     @classmethod
-    def tree_unflatten(cls, impl: str, children: Sequence[Any]) -> KeyData:
+    def tree_unflatten(cls, impl: str, children: Sequence[object]) -> KeyData:
         """Makes the node again."""
         return cls(impl, children[0])
 
@@ -71,12 +71,12 @@ class Apart:
         return tuple(self.leaves), self.treedef
 
     @classmethod
-    def tree_unflatten(cls, treedef: Any, leaves: Sequence[Array]) -> Apart:
+    def tree_unflatten(cls, treedef: object, leaves: Sequence[Array]) -> Apart:
         """Makes the node again; the tree stays apart."""
         return cls(treedef, tuple(leaves))
 
 
-def take_apart(tree: PyTree, *, held: Callable[[Any], bool] = is_array) -> Any:
+def take_apart(tree: PyTree, *, held: Callable[[object], bool] = is_array) -> Any:
     """Returns a tree whose leaves are arrays without typed keys, and static values.
 
     Args:
@@ -105,7 +105,7 @@ def take_apart(tree: PyTree, *, held: Callable[[Any], bool] = is_array) -> Any:
 
 
 class _TakingApart:
-    def __init__(self, held: Callable[[Any], bool]) -> None:
+    def __init__(self, held: Callable[[object], bool]) -> None:
         self._held = held
         self._objects: list[Any] = []
         self._first: GraphPart | None = None
@@ -122,7 +122,7 @@ class _TakingApart:
             form, leaves = split_graph(self._objects)
             self._first.form, self._first.leaves = form, [_without_key(leaf) for leaf in leaves]
 
-    def _leaf(self, value: Any) -> Any:
+    def _leaf(self, value: object) -> Any:
         if is_graph_object(value):  # first: a variable of nnx can be read as an array
             part = GraphPart(len(self._objects))
             self._objects.append(value)
@@ -135,7 +135,7 @@ class _TakingApart:
             return self.run(plain)
         return self._container(value) if is_container(value) else value
 
-    def _container(self, value: Any) -> Any:
+    def _container(self, value: object) -> Any:
         before = len(self._objects)
         parts = Container.of(value)
         taken = parts.with_children([self.run(child) for child in parts.children])
@@ -144,11 +144,11 @@ class _TakingApart:
         return taken if holds or len(self._objects) > before or not is_hashable(value) else value
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return is_graph_object(value) or (type(value) is dict and not _is_sortable(value))
 
 
-def _is_sortable(keys: Iterable[Any]) -> bool:
+def _is_sortable(keys: Iterable[PyTree]) -> bool:
     # JAX sorts the keys of a dict.
     try:
         sorted(keys)
@@ -157,7 +157,7 @@ def _is_sortable(keys: Iterable[Any]) -> bool:
     return True
 
 
-def is_hashable(value: Any) -> bool:
+def is_hashable(value: object) -> bool:
     """Tells whether a value can be part of a key, as static values are."""
     try:
         hash(value)
@@ -213,7 +213,7 @@ class _PuttingTogether:
             return tree
         return jax.tree_util.tree_unflatten(treedef, made)
 
-    def _part(self, value: Any) -> Any:
+    def _part(self, value: object) -> Any:
         if isinstance(value, Container):
             return value.with_children([self.run(child) for child in value.children]).build()
         if isinstance(value, Apart):
@@ -232,9 +232,9 @@ class _PuttingTogether:
         return part if self._objects is None else self._objects[part.index]
 
 
-def _is_part(value: Any) -> bool:
+def _is_part(value: object) -> bool:
     return isinstance(value, Apart | Container | KeyData | GraphPart)
 
 
-def _is_concrete(value: Any) -> bool:
+def _is_concrete(value: object) -> bool:
     return isinstance(value, jax.Array | np.ndarray | np.generic)

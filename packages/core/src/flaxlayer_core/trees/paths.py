@@ -78,7 +78,7 @@ def parse_path(text: str) -> Path:
     return tuple(part.replace("%2F", "/").replace("%25", "%") for part in text.split("/"))
 
 
-def key_name(entry: Any) -> str:
+def key_name(entry: object) -> str:
     """Returns one entry of a JAX key path as text.
 
     Args:
@@ -101,7 +101,7 @@ def key_name(entry: Any) -> str:
     return str(entry)
 
 
-def _is_box(value: Any) -> bool:
+def _is_box(value: object) -> bool:
     return isinstance(value, meta.AxisMetadata)
 
 

@@ -17,6 +17,7 @@ from flaxlayer_core.config.kinds.leaves import read_bytes
 from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import DTYPES
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 
 def _is_array(value: object) -> bool:
@@ -29,7 +30,7 @@ def _form(value: object) -> str:
     return "numpy" if isinstance(value, np.ndarray) else "numpy_scalar"
 
 
-def _encode_array(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_array(value: Leaf, path: str, walk: Encoder) -> Node:
     if isinstance(value, jax.core.Tracer):
         raise cannot_store(
             path, found=describe(value), fix="Hold a concrete array, or pass it at the call."
@@ -51,7 +52,7 @@ def _encode_array(value: Any, path: str, walk: Encoder) -> Node:
     return node | {"data": base64.b64encode(data.tobytes()).decode("ascii")}
 
 
-def _concrete(value: Any, path: str) -> np.ndarray[Any, np.dtype[Any]]:
+def _concrete(value: object, path: str) -> np.ndarray[Any, np.dtype[Any]]:
     try:
         return np.asarray(value)
     except RuntimeError as error:  # a deleted array, or one with parts on other machines
@@ -59,7 +60,7 @@ def _concrete(value: Any, path: str) -> np.ndarray[Any, np.dtype[Any]]:
         raise cannot_store(path, found=found, fix="Hold a NumPy array instead.") from error
 
 
-def _dtype_name(dtype: Any, path: str) -> str:
+def _dtype_name(dtype: object, path: str) -> str:
     name = getattr(dtype, "name", None)
     if isinstance(dtype, np.dtype) and DTYPES.get(str(name)) == dtype:
         return str(name)
@@ -104,7 +105,7 @@ def _is_dimension(size: object) -> bool:
     return type(size) is int and 0 <= size < 1 << 31
 
 
-def _restore(form: object, values: np.ndarray[Any, np.dtype[Any]], path: str) -> Any:
+def _restore(form: object, values: np.ndarray[Leaf, np.dtype[Leaf]], path: str) -> Any:
     if form == "numpy":
         return values
     if form == "numpy_scalar" and not values.shape:
@@ -118,7 +119,7 @@ def _restore(form: object, values: np.ndarray[Any, np.dtype[Any]], path: str) ->
     )
 
 
-def _checked(array: jax.Array, values: np.ndarray[Any, np.dtype[Any]], path: str) -> jax.Array:
+def _checked(array: jax.Array, values: np.ndarray[Leaf, np.dtype[Leaf]], path: str) -> jax.Array:
     if array.dtype == values.dtype:
         return array
     fix = "jax.config.update('jax_enable_x64', ...) as it was when the module was stored."
@@ -135,7 +136,7 @@ def _is_dtype(value: object) -> bool:
     return isinstance(value, np.dtype)
 
 
-def _encode_dtype(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_dtype(value: object, path: str, walk: Encoder) -> Node:
     return {"name": _dtype_name(value, path)}
 
 

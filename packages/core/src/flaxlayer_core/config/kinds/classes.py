@@ -27,6 +27,7 @@ from flaxlayer_core.config.definitions import (
 from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 _FIX = "Store it under a name of its own: flaxlayer.register(cls, name='...'), before loading too."
 # Loading twice gives one class, so that equal modules are equal and compile once: for each class
@@ -130,7 +131,7 @@ def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:
     return made
 
 
-def _is_made_with(made: type, methods: dict[str, dict[str, Any]]) -> bool:
+def _is_made_with(made: type, methods: dict[str, dict[str, object]]) -> bool:
     held = {name: method.arguments for name, method in lifted_methods(made).items()}
     return same_definition(held, methods)
 
@@ -143,7 +144,7 @@ def _check_method(name: object, base: type, path: str) -> str:
 
 
 def _arguments(
-    nodes: object, path: str, walk: Decoder, transform: Callable[..., Any]
+    nodes: object, path: str, walk: Decoder, transform: Callable[..., object]
 ) -> dict[str, Any]:
     arguments = walk.arguments(nodes, path, "{path}({name}=)")
     try:
@@ -153,7 +154,7 @@ def _arguments(
     return arguments
 
 
-def _make(transform: Callable[..., Any], base: type, methods: dict[str, Any], path: str) -> type:
+def _make(transform: Callable[..., Leaf], base: type, methods: dict[str, Leaf], path: str) -> type:
     try:
         return make_lifted(transform, base, methods)
     except Exception as error:  # from the depths of Flax, for arguments that it does not take

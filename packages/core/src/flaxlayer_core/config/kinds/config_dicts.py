@@ -14,6 +14,7 @@ from flaxlayer_core.config.kinds.records import construct
 from flaxlayer_core.config.optional_packages import optional_class
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 _DICT, _FROZEN, _REFERENCE = (
     f"ml_collections:{name}" for name in ("ConfigDict", "FrozenConfigDict", "FieldReference")
@@ -45,7 +46,7 @@ def _is_frozen(value: object) -> bool:
     return _is_frozen_class(type(value))
 
 
-def _encode_frozen(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_frozen(value: Leaf, path: str, walk: Encoder) -> Node:
     # Tuples that were lists before they were frozen count when it is compared.
     held = walk.encode(value.as_configdict(), path)
     return {"class": encode_class(type(value), path, walk), "held": held}
@@ -74,7 +75,7 @@ def config_dict_items(value: object) -> list[object] | None:
     return [] if reference.empty() else [reference.get()]
 
 
-def _flags(value: Any) -> dict[str, bool]:
+def _flags(value: Leaf) -> dict[str, bool]:
     flags = {"type_safe": value.is_type_safe, "convert_dict": value.convert_dict}
     # Later versions alone have these, the last without a public name.
     if getattr(value, "allow_dotted_keys", False):
@@ -84,7 +85,7 @@ def _flags(value: Any) -> dict[str, bool]:
     return flags
 
 
-def _encode_config_dict(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_config_dict(value: Leaf, path: str, walk: Encoder) -> Node:
     pairs = [
         [walk.encode(key, f"key {path}[{key!r}]"), walk.encode(item, f"{path}.{key}")]
         for key, item in value.items(preserve_field_references=True)
@@ -119,7 +120,7 @@ def _read_flags(node: Node, path: str, walk: Decoder) -> dict[str, Any]:
     raise refuse(path, expected=f"some of {_FLAGS}, true or false", found=shorten([*flags]))
 
 
-def _fill(made: Any, pairs: list[tuple[Any, Any]], is_locked: bool) -> Any:
+def _fill(made: Leaf, pairs: list[tuple[object, object]], is_locked: bool) -> Any:
     if is_locked:
         # Locking reaches down into what is held, which keeps its own state: so it comes first.
         for key, _ in pairs:
@@ -134,7 +135,7 @@ def _is_reference(value: object) -> bool:
     return _is_reference_class(type(value))
 
 
-def _encode_reference(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_reference(value: Leaf, path: str, walk: Encoder) -> Node:
     # What is computed from other references is stored as what it comes to.
     held = None if value.empty() else value.get()
     return {
@@ -144,7 +145,7 @@ def _encode_reference(value: Any, path: str, walk: Encoder) -> Node:
     }
 
 
-def _is_required(reference: Any) -> bool:
+def _is_required(reference: Leaf) -> bool:
     try:
         reference.get()
     except Exception as error:  # its class is the package's own, which is not imported here
@@ -154,7 +155,7 @@ def _is_required(reference: Any) -> bool:
     return False
 
 
-def _encode_type(kind: Any, path: str, walk: Encoder) -> Any:
+def _encode_type(kind: object, path: str, walk: Encoder) -> Any:
     if isinstance(kind, tuple):
         return [_encode_type(each, path, walk) for each in kind]
     if isinstance(kind, type):
@@ -171,7 +172,7 @@ def _decode_reference(node: Node, path: str, walk: Decoder) -> Any:
     return construct(cls, lambda: cls(value, kind, required=node["required"]), path)
 
 
-def _decode_type(node: Any, path: str, walk: Decoder) -> Any:
+def _decode_type(node: object, path: str, walk: Decoder) -> Any:
     if isinstance(node, list):
         return tuple(_decode_type(each, path, walk) for each in node)
     if isinstance(node, str) and node in _TYPES:

@@ -54,7 +54,7 @@ def _decode_mapping(node: Node, path: str, walk: Decoder) -> dict[Any, Any]:
     }
 
 
-def check_distinct(keys: list[Any], path: str) -> None:
+def check_distinct(keys: list[object], path: str) -> None:
     """Refuses what cannot be the keys of a dictionary or the items of a set.
 
     Raises:

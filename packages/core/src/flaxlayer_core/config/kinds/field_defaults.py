@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["has_default"]
 
 import dataclasses
-from typing import Any
 
 from flaxlayer_core.config.definitions import same_definition
 from flaxlayer_core.config.plain_values import is_plain
@@ -13,7 +12,7 @@ from flaxlayer_core.config.walk import Encoder
 from flaxlayer_core.errors import EncodeModuleError
 
 
-def has_default(field: dataclasses.Field[Any], value: object, path: str, walk: Encoder) -> bool:
+def has_default(field: dataclasses.Field[object], value: object, path: str, walk: Encoder) -> bool:
     """Whether a new object would have a value like this one in a field that is left out.
 
     Args:

@@ -21,6 +21,7 @@ from flaxlayer_core.config.kinds.classes import decode_class, encode_class
 from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 _FIX = (
     "Write it as a named function of a module file, or flaxlayer.register(f, name='...'), "
@@ -53,7 +54,7 @@ def _encode_closure(value: FunctionType, path: str, walk: Encoder) -> Node:
     return {"factory": name, "arguments": nodes}
 
 
-def _make(name: str, arguments: dict[str, Any]) -> Any:
+def _make(name: str, arguments: dict[str, Leaf]) -> Any:
     factory, named = FACTORIES[name], dict(arguments)
     parameters = inspect.signature(factory).parameters.values()
     spread = [named.pop(p.name, ()) for p in parameters if p.kind is p.VAR_POSITIONAL]
@@ -130,7 +131,7 @@ def _is_partial(value: object) -> bool:
     return type(value) in (functools.partial, jax.tree_util.Partial)
 
 
-def _encode_partial(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_partial(value: Leaf, path: str, walk: Encoder) -> Node:
     keywords = value.keywords.items()
     check_storable(value.func, value.args, value.keywords, path)
     return {

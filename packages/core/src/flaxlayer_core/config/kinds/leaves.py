@@ -74,7 +74,7 @@ def _decode_bytes(node: Node, path: str, walk: Decoder) -> bytes:
     return read_bytes(node["data"], path)
 
 
-def _encode_bounds(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_bounds(value: object, path: str, walk: Encoder) -> Node:
     return {
         key: walk.encode(getattr(value, key), f"{path}.{key}") for key in ("start", "stop", "step")
     }

@@ -15,13 +15,14 @@ from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorte
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 from flaxlayer_core.modules.factories import innermost
+from flaxlayer_core.typing import Leaf
 
 # What was handed to a layer to make its module, by name. Loading calls it, so it does not do that
 # a function is known because it stands in a field.
 _handed: dict[str, object] = {}
 
 
-def remember_maker(factory: Any) -> None:
+def remember_maker(factory: object) -> None:
     """Lets stored configurations call what was handed to a layer to make its module.
 
     Args:
@@ -32,7 +33,7 @@ def remember_maker(factory: Any) -> None:
         _handed[name] = innermost(factory)
 
 
-def check_maker(value: Any, path: str, resolve: world.Resolver | None) -> None:
+def check_maker(value: object, path: str, resolve: world.Resolver | None) -> None:
     """Refuses to let a configuration call what nobody named as what makes a module.
 
     Args:
@@ -57,7 +58,7 @@ def check_maker(value: Any, path: str, resolve: world.Resolver | None) -> None:
     )
 
 
-def _is_named(made: Any, resolve: world.Resolver | None) -> bool:
+def _is_named(made: Leaf, resolve: world.Resolver | None) -> bool:
     if stock_name(made) is not None:
         return False
     named = made if hasattr(made, "__qualname__") else type(made)  # a callable object
@@ -67,7 +68,7 @@ def _is_named(made: Any, resolve: world.Resolver | None) -> bool:
     return owner is not None and _may_call(owner, owner, made.__name__, resolve)
 
 
-def _is_known_by_name(obj: Any, resolve: world.Resolver | None) -> bool:
+def _is_known_by_name(obj: Leaf, resolve: world.Resolver | None) -> bool:
     """Whether who loads named a class or a function: by `register`, or in `custom_objects`."""
     if stock_name(obj) is not None:
         return False
@@ -77,7 +78,7 @@ def _is_known_by_name(obj: Any, resolve: world.Resolver | None) -> bool:
     return any(resolve(each) is obj for each in (name, name.rpartition(":")[2], obj.__name__))
 
 
-def _name(made: Any) -> str | None:
+def _name(made: object) -> str | None:
     if isinstance(made, MethodType):
         return _method_name(_class_of(made.__self__), made.__name__)
     return qualified_name(made) if hasattr(made, "__qualname__") else qualified_name(type(made))
@@ -87,11 +88,11 @@ def _method_name(cls: type, name: str) -> str:
     return f"{qualified_name(cls)}.{name}"
 
 
-def _class_of(owner: Any) -> type:
+def _class_of(owner: object) -> type:
     return owner if isinstance(owner, type) else type(owner)
 
 
-def _static_owner(value: Any) -> type | None:
+def _static_owner(value: object) -> type | None:
     """The class that has it as a static method."""
     module, _, qualname = str(qualified_name(value)).partition(":")
     found: Any = sys.modules.get(module)
@@ -108,7 +109,7 @@ def _is_bound(value: object) -> bool:
     return isinstance(value, MethodType) or _static_owner(value) is not None
 
 
-def _encode_bound(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_bound(value: Leaf, path: str, walk: Encoder) -> Node:
     is_bound = isinstance(value, MethodType)
     owner = value.__self__ if is_bound else _static_owner(value)
     name = value.__name__
@@ -134,7 +135,7 @@ def _decode_bound(node: Node, path: str, walk: Decoder) -> Any:
     )
 
 
-def _may_call(owner: Any, cls: type, name: str, resolve: world.Resolver | None) -> bool:
+def _may_call(owner: object, cls: type, name: str, resolve: world.Resolver | None) -> bool:
     static = inspect.getattr_static(cls, name, None)
     of_class = isinstance(static, classmethod | staticmethod)
     if not (of_class or (owner is not cls and isinstance(static, FunctionType))):

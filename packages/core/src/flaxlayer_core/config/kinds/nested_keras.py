@@ -46,7 +46,7 @@ def _nested(config: object) -> Iterator[Mapping[Any, Any]]:
             pending.extend(value)
 
 
-def _is_known(nested: Mapping[Any, Any], walk: Decoder) -> bool:
+def _is_known(nested: Mapping[object, object], walk: Decoder) -> bool:
     # In the order in which Keras looks: what is registered, then its own.
     name, module, registered = (
         nested.get(key) for key in ("class_name", "module", "registered_name")

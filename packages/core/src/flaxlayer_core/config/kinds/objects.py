@@ -67,11 +67,11 @@ def _has_codec(value: object) -> bool:
     return registered_codec(type(value)) is not None
 
 
-def _encode_object(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_object(value: object, path: str, walk: Encoder) -> Node:
     return _encode_by(_choose(value, path, walk), value, path, walk)
 
 
-def _encode_by(codec: Codec | None, value: Any, path: str, walk: Encoder) -> Node:
+def _encode_by(codec: Codec | None, value: object, path: str, walk: Encoder) -> Node:
     if codec is None:
         kind = _record_kind(type(value))
         assert kind is not None  # only records are offered without a codec
@@ -160,12 +160,12 @@ def _compare(codec: Codec | None, value: object, copy: object, path: str, walk: 
         raise _UnfaithfulError("what it stores makes another object, which stores something else")
 
 
-def _text(node: Any) -> str:
+def _text(node: object) -> str:
     """JSON text that is equal for equal nodes; a dictionary has no order here, as in Python."""
     return json.dumps(_unordered(node), sort_keys=True)
 
 
-def _unordered(node: Any) -> Any:
+def _unordered(node: object) -> Any:
     if isinstance(node, list):
         return [*map(_unordered, node)]
     if not isinstance(node, dict):

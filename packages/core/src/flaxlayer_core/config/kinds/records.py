@@ -25,6 +25,7 @@ from flaxlayer_core.config.kinds.classes import decode_class, encode_class
 from flaxlayer_core.config.kinds.field_defaults import has_default
 from flaxlayer_core.config.reports import cannot_store, explain, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 _Fields = tuple[dataclasses.Field[Any], ...]
 
@@ -60,7 +61,7 @@ def _init_fields(cls: type) -> _Fields:
     )
 
 
-def _with_defaults(fields: _Fields, arguments: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(fields: _Fields, arguments: dict[str, object]) -> dict[str, Any]:
     # A function rebuilt like the field's default is the default: equal modules compare equal.
     defaults = {
         field.name: field.default for field in fields if isinstance(field.default, FunctionType)
@@ -74,7 +75,7 @@ def _with_defaults(fields: _Fields, arguments: dict[str, Any]) -> dict[str, Any]
 
 
 def _encode_fields(
-    value: Any, fields: list[dataclasses.Field[Any]], path: str, walk: Encoder
+    value: object, fields: list[dataclasses.Field[object]], path: str, walk: Encoder
 ) -> Node:
     cls = type(value)
     _check_constructor(cls, path)
@@ -113,11 +114,11 @@ def _check_names(cls: type, stored: Mapping[str, object], fields: _Fields, path:
         raise refuse(path, expected=expected, found=f"{problem}: {shorten(wrong)}", fix=fix)
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
+def _is_required(field: dataclasses.Field[object]) -> bool:
     return field.default is field.default_factory is dataclasses.MISSING
 
 
-def construct(cls: Callable[..., Any], make: Callable[[], Any], path: str) -> Any:
+def construct(cls: Callable[..., object], make: Callable[[], object], path: str) -> Any:
     """What `make` gives, or the error that `cls` does not accept what is stored."""
     try:
         return make()
@@ -130,7 +131,7 @@ def _is_record(value: object) -> bool:
     return is_record_class(type(value))
 
 
-def _encode_record(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_record(value: Leaf, path: str, walk: Encoder) -> Node:
     return _encode_fields(value, [f for f in dataclasses.fields(value) if f.init], path, walk)
 
 
@@ -146,7 +147,7 @@ def _is_namedtuple(value: object) -> bool:
     return is_namedtuple_class(type(value))
 
 
-def _encode_namedtuple(value: Any, path: str, walk: Encoder) -> Node:
+def _encode_namedtuple(value: Leaf, path: str, walk: Encoder) -> Node:
     pairs = [
         [name, walk.encode(item, f"{path}.{name}")]
         for name, item in zip(value._fields, value, strict=True)

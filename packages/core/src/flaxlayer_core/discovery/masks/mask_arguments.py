@@ -28,7 +28,7 @@ class MaskForm(enum.Enum):
     LEADING = "leading"
     KEYS = "keys"
 
-    def shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+    def shape(self, shape: Sequence[object]) -> tuple[Any, ...]:
         """Returns the shape in this form of a mask of a shape.
 
         Example:
@@ -84,7 +84,7 @@ def array_paths(structure: ArgumentStructure) -> list[tuple[Any, ...]]:
     return [tuple(path) for index, (path, _) in pairs if index not in statics]
 
 
-def _struct_in_form(mask: Any, form: MaskForm) -> Any:
+def _struct_in_form(mask: PyTree, form: MaskForm) -> Any:
     return jax.ShapeDtypeStruct(form.shape(mask.shape), bool)
 
 
@@ -93,8 +93,8 @@ def add_masks(
     args: Args,
     kwargs: Kwargs,
     uses: Sequence[MaskUse],
-    masks: Mapping[int, Any],
-    convert: Callable[[Any, MaskForm], Any] = _struct_in_form,
+    masks: Mapping[int, object],
+    convert: Callable[[object, MaskForm], object] = _struct_in_form,
 ) -> dict[str, PyTree]:
     """Completes the keyword arguments of a call with masks.
 
@@ -123,8 +123,8 @@ def _structured(
     args: Args,
     kwargs: Kwargs,
     form: MaskForm,
-    masks: Mapping[int, Any],
-    convert: Callable[[Any, MaskForm], Any],
+    masks: Mapping[int, object],
+    convert: Callable[[object, MaskForm], object],
 ) -> Any:
     names = argument_names(call, partition(args, kwargs)[1])
     first = call.first_of(names)

@@ -185,7 +185,7 @@ class _Search:
         return MaskPlan(uses or self.insisted(), self._kept(sizes, first, second))
 
     def _accepted(
-        self, shapes: Shapes, variables: Variables | None, plain: Any
+        self, shapes: Shapes, variables: Variables | None, plain: object
     ) -> tuple[tuple[MaskUse, ...], Any]:
         uses: tuple[MaskUse, ...] = ()
         outputs = plain
@@ -215,7 +215,7 @@ class _Search:
 
     # What the outputs keep.
 
-    def _kept(self, sizes: Sizes, first: Any, second: Any) -> tuple[int | None, ...]:
+    def _kept(self, sizes: Sizes, first: PyTree, second: PyTree) -> tuple[int | None, ...]:
         shapes = _shapes_of(first[0])
         others = shapes if second is None else _shapes_of(second[0])
         travelling = [i for i in self.question.ranks if self.names[i] == self.first]
@@ -239,7 +239,7 @@ class _Search:
         return len(first) >= len(shape) or not set(shape[1:rank]) & set(shape[rank:])
 
 
-def _agree(masked: Any, plain: Any) -> bool:
+def _agree(masked: object, plain: object) -> bool:
     # A mask changes no shape: what broadcasts it into another means something else by it.
     structure: Callable[[Any], Any] = jax.tree_util.tree_structure
     if plain is None or structure(masked) != structure(plain):

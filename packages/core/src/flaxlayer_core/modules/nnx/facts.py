@@ -17,7 +17,7 @@ from flaxlayer_core.modules.nnx.mode_attributes import has_mode
 from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, init_streams
 from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.trees.matching import is_form
-from flaxlayer_core.typing import Array, Method, Path, Variables
+from flaxlayer_core.typing import Array, Leaf, Method, Path, Variables
 
 __all__ = ["NnxFacts"]
 
@@ -33,7 +33,7 @@ class NnxFacts:
         AcceptModuleError: If it makes no module, or its variables have no names of their own.
     """
 
-    def __init__(self, module: Any, *, origin: Any = None) -> None:
+    def __init__(self, module: Leaf, *, origin: Leaf = None) -> None:
         _refuse_old_flax()
         self._module = module
         self._origin = module if origin is None else origin
@@ -102,7 +102,7 @@ class NnxFacts:
                 return role_of(variable.variable_type)
         return None
 
-    def resolve_method(self, method: Any) -> Method:
+    def resolve_method(self, method: object) -> Method:
         """Returns a method as a name or a function, as `PublicMethods.resolve` does (A3)."""
         return self._methods.resolve(method)
 

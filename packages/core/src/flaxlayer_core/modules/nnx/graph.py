@@ -23,7 +23,7 @@ from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.trees.collections import Role, VariableSpec
 from flaxlayer_core.trees.paths import format_path, key_name
-from flaxlayer_core.typing import Array, Path, PyTree
+from flaxlayer_core.typing import Array, Leaf, Path, PyTree
 
 __all__ = [
     "ARRAYS",
@@ -180,7 +180,7 @@ class GraphForm:
         names = {variable.path for variable in kept}
         module = self._without_arrays()
 
-        def leaves_out(path: Sequence[Any], variable: Any) -> bool:
+        def leaves_out(path: Sequence[object], variable: object) -> bool:
             parts = [part for key in path for part in (key if isinstance(key, tuple) else (key,))]
             return (collection_of(type(variable)), *map(str, parts)) not in names
 
@@ -246,7 +246,7 @@ class GraphForm:
         return nnx.merge(self.graphdef, jax.tree_util.tree_unflatten(self.treedef, arrays))
 
 
-def _put_into(parent: Any, name: Any, node: PyTree) -> None:
+def _put_into(parent: Leaf, name: Leaf, node: PyTree) -> None:
     if isinstance(parent, MutableMapping):
         parent[name] = node
     elif isinstance(parent, MutableSequence):
@@ -255,11 +255,11 @@ def _put_into(parent: Any, name: Any, node: PyTree) -> None:
         setattr(parent, name, node)
 
 
-def _is_variable(value: Any) -> bool:
+def _is_variable(value: object) -> bool:
     return isinstance(value, nnx.Variable)
 
 
-def _variables(state: Any) -> Iterator[GraphVariable]:
+def _variables(state: object) -> Iterator[GraphVariable]:
     nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
     for entries, node in nodes:
         path = tuple(part for entry in entries for part in _parts(entry))
@@ -273,7 +273,7 @@ def _variables(state: Any) -> Iterator[GraphVariable]:
         yield GraphVariable(path, kind, stream, treedef, paths, axes)
 
 
-def _parts(entry: Any) -> Sequence[str]:
+def _parts(entry: object) -> Sequence[str]:
     # SpectralNorm keeps its statistics by paths, which are tuples.
     key = getattr(entry, "key", None)
     return [str(part) for part in key] if isinstance(key, tuple) else [key_name(entry)]

@@ -29,6 +29,7 @@ from flaxlayer_core.typing import (
     Args,
     Array,
     Kwargs,
+    Leaf,
     Method,
     Mutable,
     Path,
@@ -133,7 +134,7 @@ class NnxModule(NnxFacts):
         return form.merge(values, own)
 
     def _updates(
-        self, module: Any, graph: Any, before: Mapping[Path, Array], mutable: Mutable
+        self, module: Leaf, graph: Leaf, before: Mapping[Path, Array], mutable: Mutable
     ) -> dict[str, PyTree]:
         form, after = GraphForm.from_module(module)
         if form.paths == frozenset(before) and form.graphdef != graph:

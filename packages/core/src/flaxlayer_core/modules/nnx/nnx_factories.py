@@ -18,7 +18,7 @@ from flaxlayer_core.jaxprs.traced import UNTRACEABLE, held_against
 from flaxlayer_core.modules.factories import innermost
 from flaxlayer_core.modules.nnx.graph import rng_streams
 from flaxlayer_core.modules.nnx.traced_attributes import hides_traced_arrays, mark_traced_arrays
-from flaxlayer_core.typing import Function, PyTree, Rngs
+from flaxlayer_core.typing import Function, Leaf, PyTree, Rngs
 
 __all__ = [
     "ModuleFactory",
@@ -59,7 +59,9 @@ class ModuleFactory(functools.partial[nnx.Module]):
     streams: tuple[str, ...]
 
     @classmethod
-    def of(cls, func: Function, config: Mapping[str, Any], streams: Iterable[str]) -> ModuleFactory:
+    def of(
+        cls, func: Function, config: Mapping[str, object], streams: Iterable[str]
+    ) -> ModuleFactory:
         """Binds the arguments."""
         made = cls(func, **config)
         made.streams = tuple(sorted(streams))
@@ -71,7 +73,7 @@ class ModuleFactory(functools.partial[nnx.Module]):
         return functools.partial(self.func, *self.args, **self.keywords)
 
 
-def init_streams(factory: Any) -> tuple[str, ...]:
+def init_streams(factory: object) -> tuple[str, ...]:
     """Returns the names of the streams that a module is made with.
 
     Args:
@@ -85,7 +87,7 @@ def init_streams(factory: Any) -> tuple[str, ...]:
     return _INIT_STREAMS
 
 
-def is_nnx_factory(value: Any) -> bool:
+def is_nnx_factory(value: object) -> bool:
     """Tells whether a value is what makes an nnx module.
 
     Args:
@@ -111,12 +113,12 @@ def is_nnx_factory(value: Any) -> bool:
     return "rngs" in inspect.signature(made).parameters
 
 
-def _has_rngs(factory: Any) -> bool:
+def _has_rngs(factory: object) -> bool:
     # Streams that were bound make the module at once, as they are.
     return isinstance(factory, functools.partial) and "rngs" in factory.keywords
 
 
-def to_factory(module: Any) -> Any:
+def to_factory(module: object) -> Any:
     """Returns what makes a module like this one, which is what a file can hold (S1).
 
     Args:
@@ -264,7 +266,7 @@ def _constructor(cls: type) -> inspect.Signature:
     return inspect.signature(inspect.getattr_static(cls, "__init__"))
 
 
-def _takes_rngs(factory: Any) -> bool:
+def _takes_rngs(factory: Leaf) -> bool:
     while isinstance(factory, functools.partial):
         if "rngs" in factory.keywords:
             return False
@@ -274,12 +276,12 @@ def _takes_rngs(factory: Any) -> bool:
     return any(name == "rngs" or p.kind is p.VAR_KEYWORD for name, p in parameters.items())
 
 
-def _name(factory: Any) -> str:
+def _name(factory: object) -> str:
     return getattr(factory, "__name__", None) or repr(factory)
 
 
 def _refusal(
-    factory: Any,
+    factory: object,
     found: str,
     expected: str = "a class, function or functools.partial that makes one, given "
     "rngs=nnx.Rngs(...)",

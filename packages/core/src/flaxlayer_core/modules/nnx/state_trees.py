@@ -11,7 +11,7 @@ from flax import nnx
 from flaxlayer_core.compat.private_nnx import variable_value
 from flaxlayer_core.modules.nnx.graph import ARRAYS, GraphForm, collection_of
 from flaxlayer_core.trees.paths import key_name
-from flaxlayer_core.typing import Array, Path, PyTree, Variables
+from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Variables
 
 __all__ = ["by_collection"]
 
@@ -55,11 +55,11 @@ def by_collection(raw: Variables, form: Callable[[], GraphForm]) -> dict[str, Py
     )
 
 
-def _is_variable(value: Any) -> bool:
+def _is_variable(value: object) -> bool:
     return isinstance(value, nnx.Variable)
 
 
-def _is_collection(name: Any) -> bool:
+def _is_collection(name: Leaf) -> bool:
     if name == ARRAYS:
         return True
     try:
@@ -74,12 +74,12 @@ def _collection(path: Path, leaf: Array) -> str:
     return collection_of(type(leaf)) if _is_variable(leaf) else ARRAYS
 
 
-def _names(keys: Any) -> Path:
+def _names(keys: Leaf) -> Path:
     return tuple(key_name(key) for key in keys)
 
 
 def _nested(
-    leaves: Mapping[Path, Array], collection: Callable[[Path, Any], str]
+    leaves: Mapping[Path, Array], collection: Callable[[Path, object], str]
 ) -> dict[str, PyTree]:
     tree: dict[str, PyTree] = {}
     for path, leaf in leaves.items():

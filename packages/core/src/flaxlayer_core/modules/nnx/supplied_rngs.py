@@ -14,7 +14,7 @@ from flax.errors import InvalidRngError
 from flaxlayer_core.compat.private_jax import ASKED_OF_ANY
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.compat.private_nnx import use_fast_counts
-from flaxlayer_core.typing import PyTree
+from flaxlayer_core.typing import Leaf, PyTree
 
 __all__ = ["note_key", "noted_keys", "recording_supplied", "supplied_rngs"]
 
@@ -108,18 +108,18 @@ class _RecordingRngs(nnx.Rngs):
         _ask(self, name)
         return super().__getitem__(name)
 
-    def __contains__(self, name: Any) -> bool:
+    def __contains__(self, name: Leaf) -> bool:
         with contextlib.suppress(_NoStreamError):
             _ask(self, name)
         return super().__contains__(name)
 
-    def fork(self, *args: Any, **kwargs: Any) -> Any:
+    def fork(self, *args: Leaf, **kwargs: Leaf) -> Any:
         return self._recording(super().fork(*args, **kwargs))
 
-    def split(self, *args: Any, **kwargs: Any) -> Any:
+    def split(self, *args: Leaf, **kwargs: Leaf) -> Any:
         return self._recording(super().split(*args, **kwargs))
 
-    def broadcast(self, *args: Any, **kwargs: Any) -> Any:
+    def broadcast(self, *args: Leaf, **kwargs: Leaf) -> Any:
         return self._recording(super().broadcast(*args, **kwargs))
 
     def _recording(self, made: nnx.Rngs) -> nnx.Rngs:

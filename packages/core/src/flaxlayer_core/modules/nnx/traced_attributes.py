@@ -97,7 +97,7 @@ def hides_traced_arrays(module: nnx.Module) -> bool:
 _PASSED_OVER = (*_NODES, jax.Array, np.ndarray, ModuleType, type, str, bytes, int)
 
 
-def _held(value: Any) -> Iterable[Any]:
+def _held(value: object) -> Iterable[Any]:
     if isinstance(value, list | tuple | set | frozenset):
         return value
     if isinstance(value, dict):
@@ -112,11 +112,11 @@ def _held(value: Any) -> Iterable[Any]:
     return vars(value).values() if hasattr(value, "__dict__") else ()
 
 
-def _is_node(value: Any) -> bool:
+def _is_node(value: object) -> bool:
     return isinstance(value, _NODES)
 
 
-def _holds_tracers(value: Any) -> bool:
+def _holds_tracers(value: object) -> bool:
     leaves = jax.tree_util.tree_leaves(value, is_leaf=_is_node)
     return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
