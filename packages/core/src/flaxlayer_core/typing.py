@@ -20,6 +20,7 @@ __all__ = [
     "JaxprEqn",
     "Kwargs",
     "Leaf",
+    "MeshAxes",
     "Method",
     "Mutable",
     "Path",
@@ -49,6 +50,9 @@ Path: TypeAlias = tuple[str, ...]
 
 Variables: TypeAlias = Mapping[str, PyTree]
 """A tree of collections, as `Module.init` returns it."""
+
+MeshAxes: TypeAlias = tuple[str | tuple[str, ...] | None, ...]
+"""For each dimension of an array a mesh axis, several, or none."""
 
 Rngs: TypeAlias = Mapping[str, jax.Array]
 """The key of each stream, as `Module.apply(rngs=...)` takes them."""

@@ -104,7 +104,7 @@ def compiled(monkeypatch):
     """What was compiled; nothing is known from before, and one program is remembered."""
     found = []
     original = jax.stages.Lowered.compile
-    monkeypatch.setattr(evaluating, "_PROGRAMS", evaluating._Programs(1))
+    monkeypatch.setattr(evaluating, "_COMPILED", evaluating._CompiledFunctions(1))
     monkeypatch.setattr(
         jax.stages.Lowered, "compile", lambda self: found.append(self) or original(self)
     )

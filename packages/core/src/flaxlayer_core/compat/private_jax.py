@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 from jax._src import core as jax_core
@@ -51,7 +50,7 @@ def trace_state_clean() -> bool:
 
 def key_impl(key: jax.Array) -> str:
     """Returns the name of the implementation of a typed key, which `wrap_key_data` takes."""
-    spec: Any = jax.random.key_impl(key)
+    spec: Leaf = jax.random.key_impl(key)
     return spec if isinstance(spec, str) else str(spec._impl.name)
 
 
@@ -90,7 +89,7 @@ def before_operations(look: Callable[[extend_core.ClosedJaxpr], None]) -> Iterat
     Yields:
         Nothing.
     """
-    trace: Any = jax_core.EvalTrace
+    trace: Leaf = jax_core.EvalTrace
     with _patch_lock:
         run, run_compiled = trace.process_primitive, jax_pjit._pjit_call_impl_python
         trace.process_primitive = _looking_first(run)
@@ -118,7 +117,7 @@ def _show(program: Callable[[], object]) -> None:
 
 
 def _looking_first(run: Function) -> Function:
-    def looking(trace: Leaf, primitive: Leaf, args: Leaf, params: Leaf) -> Any:
+    def looking(trace: Leaf, primitive: Leaf, args: Leaf, params: Leaf) -> Leaf:
         _show(lambda: jax.make_jaxpr(lambda *arrays: primitive.bind(*arrays, **params))(*args))
         return run(trace, primitive, args, params)
 
@@ -126,7 +125,7 @@ def _looking_first(run: Function) -> Function:
 
 
 def _looking_at_programs(run: Function) -> Function:
-    def looking(*args: object, **params: object) -> Any:
+    def looking(*args: object, **params: object) -> Leaf:
         _show(lambda: params["jaxpr"])
         return run(*args, **params)
 

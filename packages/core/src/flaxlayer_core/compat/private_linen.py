@@ -22,13 +22,12 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from flax.core.scope import Scope, in_filter
 from flax.linen import module as linen_module
 from flax.linen.spmd import logical_to_mesh_axes
 
-from flaxlayer_core.typing import Leaf
+from flaxlayer_core.typing import Function, Leaf
 
 __all__ = [
     "MODULE_ATTRIBUTES",
@@ -48,7 +47,7 @@ def interceptors_active() -> bool:
     return bool(linen_module._global_interceptor_stack)
 
 
-def wrapped_descriptor(attribute: object) -> Any:
+def wrapped_descriptor(attribute: object) -> Leaf:
     """Returns the descriptor that a class was written with, and anything else as it is."""
     is_linen = type(attribute).__module__ == linen_module.__name__
     return getattr(attribute, "wrapped", attribute) if is_linen else attribute
@@ -100,18 +99,18 @@ def record_streams() -> Iterator[StreamRecord]:
 
 
 def _replace(has_rng: object, make_rng: object) -> None:
-    scope: Any = Scope
+    scope: Leaf = Scope
     scope.has_rng, scope.make_rng = has_rng, make_rng
 
 
-def _recording(has_rng: Leaf, make_rng: Leaf) -> tuple[Any, Any]:
+def _recording(has_rng: Leaf, make_rng: Leaf) -> tuple[Function, Function]:
     def recording_has_rng(scope: Scope, name: str) -> bool:
         current: StreamRecord | None = getattr(_recorders, "record", None)
         if current is not None:
             current.asked.add(name)
         return bool(has_rng(scope, name))
 
-    def recording_make_rng(scope: Scope, name: str = "params") -> Any:
+    def recording_make_rng(scope: Scope, name: str = "params") -> Leaf:
         current: StreamRecord | None = getattr(_recorders, "record", None)
         if current is not None:
             _note_draw(scope, name, current)

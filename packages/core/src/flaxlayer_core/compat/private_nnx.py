@@ -21,11 +21,10 @@ import inspect
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from flax import nnx
 
-from flaxlayer_core.typing import Leaf
+from flaxlayer_core.typing import Leaf, MeshAxes
 
 __all__ = [
     "is_bound_by_hand",
@@ -37,7 +36,7 @@ __all__ = [
 ]
 
 
-def without_jit(function: object) -> Any:
+def without_jit(function: object) -> Leaf:
     """Returns the function that `nnx.jit` was given, for what it made; anything else as it is."""
     cls = type(function)
     jitted = cls.__module__.startswith("flax.nnx") and cls.__name__.startswith("Jit")
@@ -57,7 +56,7 @@ def is_bound_by_hand(method: functools.partial[object], base: type) -> bool:
     return any(inspect.getattr_static(owner, name) is method.func for name in dir(owner))
 
 
-def variable_value(variable: Leaf) -> Any:
+def variable_value(variable: Leaf) -> Leaf:
     """Returns what an nnx variable holds."""
     # Flax 0.12 has get_value, and deprecates `value`.
     return variable.get_value() if hasattr(variable, "get_value") else variable.value
@@ -102,7 +101,7 @@ def use_fast_counts(streams: Iterable[nnx.RngStream], *, quickly: bool = True) -
 _AXES = ("out_sharding", "sharding_names", "sharding")
 
 
-def variable_axes(variable: nnx.Variable[object]) -> tuple[object, ...] | None:
+def variable_axes(variable: nnx.Variable[object]) -> MeshAxes | None:
     """Returns the mesh axes that the metadata of a variable names, None if it names none."""
     metadata = variable.get_metadata()
     names = next((metadata[name] for name in _AXES if metadata.get(name)), None)

@@ -10,7 +10,6 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +17,7 @@ import numpy as np
 
 from flaxlayer_core.config.reports import cannot_store, refuse
 from flaxlayer_core.config.stock import stock_name
+from flaxlayer_core.typing import Leaf
 
 _MOST_SIZE, _MOST_AXIS, _MOST_STEPS = (1 << 31) - 1, 1 << 16, 1_000
 _SIZES = """
@@ -137,7 +137,7 @@ def _slow_order(*operands: object, optimize: object = "auto", **_: object) -> st
 def _stock_parameters(cls: object) -> list[str]:
     """What the class of Flax takes that `cls` is or derives from, in order."""
     bases = cls.__mro__ if isinstance(cls, type) else ()
-    stock: Any = next((base for base in bases if stock_name(base) is not None), None)
+    stock: Leaf = next((base for base in bases if stock_name(base) is not None), None)
     if stock is None:
         return []
     if dataclasses.is_dataclass(stock):

@@ -7,7 +7,7 @@ __all__ = ["decode_module", "decode_value", "encode_module", "encode_value"]
 import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import flax.linen as nn
 
@@ -57,7 +57,7 @@ def encode_module(
     namer: Callable[[object], str | None] | None = None,
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
-) -> dict[str, Any]:
+) -> dict[str, Leaf]:
     """The configuration of a module as JSON (S1).
 
     Of a linen module these are its class and its fields, recursively; of an nnx module what makes
@@ -122,7 +122,7 @@ def decode_module(
     *,
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
-) -> Any:
+) -> Leaf:
     """The linen module, or what makes the module, that `encode_module` stored (S2, S3).
 
     Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and
@@ -159,7 +159,9 @@ def decode_module(
         return _decode_envelope(config, resolve, limits)
 
 
-def _decode_envelope(config: Mapping[str, object], resolve: Resolver | None, limits: Limits) -> Any:
+def _decode_envelope(
+    config: Mapping[str, object], resolve: Resolver | None, limits: Limits
+) -> Leaf:
     root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
     if not isinstance(module, nn.Module):
@@ -197,7 +199,7 @@ def _open_envelope(config: object) -> tuple[object, list[str] | None]:
     return config["root"], streams
 
 
-def _binds_keywords(value: object) -> TypeGuard[functools.partial[Any]]:
+def _binds_keywords(value: object) -> TypeGuard[functools.partial[object]]:
     return type(value) is functools.partial and not value.args and is_nnx_factory(value)
 
 
@@ -212,7 +214,7 @@ def encode_value(
     namer: Callable[[object], str | None] | None = None,
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
-) -> Any:
+) -> Leaf:
     """The JSON form of a single value, such as a static argument of a call.
 
     Args:
@@ -253,7 +255,7 @@ def _too_large(path: str, expected: str) -> EncodeModuleError:
 
 def decode_value(
     config: object, *, path: str, resolve: Resolver | None = None, limits: Limits = _LIMITS
-) -> Any:
+) -> Leaf:
     """The value that `encode_value` stored.
 
     Args:

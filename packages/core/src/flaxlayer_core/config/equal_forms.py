@@ -7,7 +7,6 @@ __all__ = ["check_remade"]
 import enum
 from collections.abc import Iterator, Mapping
 from types import FunctionType, MappingProxyType
-from typing import Any
 
 import jax
 import numpy as np
@@ -74,12 +73,12 @@ def _refusal(name: str, found: str) -> EncodeModuleError:
     )
 
 
-def _form(module: nnx.Module) -> Mapping[tuple[str, ...], Any]:
+def _form(module: nnx.Module) -> Mapping[tuple[str, ...], Leaf]:
     """What each place in a module holds, values of arrays and random streams left out."""
     return MappingProxyType(dict(_places(module)))
 
 
-def _places(module: nnx.Module) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _places(module: nnx.Module) -> Iterator[tuple[tuple[str, ...], Leaf]]:
     streams: list[tuple[str, ...]] = []
     for keys, node in sorted(nnx.iter_graph(module), key=lambda pair: len(pair[0])):
         path = tuple(map(str, keys))
@@ -101,11 +100,11 @@ def _is_setting(name: str, value: object) -> bool:
     return not (private or name in _MODES or isinstance(value, _NODES))
 
 
-def _described(value: object) -> Any:
+def _described(value: object) -> Leaf:
     return jax.tree_util.tree_map(_describe_leaf, value, is_leaf=lambda leaf: leaf is None)
 
 
-def _describe_leaf(leaf: object) -> Any:
+def _describe_leaf(leaf: object) -> Leaf:
     if isinstance(leaf, _NODES):
         return type(leaf)
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and not isinstance(leaf, type):
@@ -124,7 +123,7 @@ def _same(left: object, right: object) -> bool:
         return False
     lefts, left_tree = jax.tree_util.tree_flatten(left, is_leaf=lambda leaf: leaf is None)
     rights, right_tree = jax.tree_util.tree_flatten(right, is_leaf=lambda leaf: leaf is None)
-    trees: list[Any] = [left_tree, right_tree]
+    trees: list[Leaf] = [left_tree, right_tree]
     return bool(trees[0] == trees[1]) and all(map(_same_leaf, lefts, rights))
 
 

@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from flaxlayer_core.errors import DecodeModuleError
+from flaxlayer_core.typing import Leaf
 
 # How many values references may repeat: some in any file, more in a larger one.
 _REPEATS, _REPEATS_OF_EACH = 40_000, 16
@@ -145,7 +145,7 @@ def _length(value: object, limits: Limits) -> int:
     if not isinstance(value, dict) or value.get("$type") != "range":
         return 0
     parts = [value.get(key) for key in ("start", "stop", "step")]
-    held: list[Any] = [
+    held: list[Leaf] = [
         read_integer(part.get("hex"), limits) if isinstance(part, dict) else part for part in parts
     ]
     start, stop, step = held
@@ -158,7 +158,7 @@ def _width(value: object) -> int:
     return len(value) if isinstance(value, (list, dict)) else 0
 
 
-def _children(value: object) -> Iterator[tuple[Any, object]]:
+def _children(value: object) -> Iterator[tuple[object, object]]:
     if isinstance(value, dict):
         return iter(value.items())
     return ((None, item) for item in value) if isinstance(value, list) else iter(())

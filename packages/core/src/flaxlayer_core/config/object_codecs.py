@@ -16,7 +16,6 @@ import enum
 import inspect
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -44,8 +43,8 @@ class Codec:
 
     name: str
     offers: Callable[[type], bool]
-    take: Callable[[Any], object]
-    make: Callable[[type, Any], object]
+    take: Callable[[Leaf], object]
+    make: Callable[[type, Leaf], object]
     structural: bool = False
 
 
@@ -154,7 +153,7 @@ def _tells_itself(cls: type) -> bool:
 
 
 def set_codec(
-    cls: type, encode: Callable[[object], object], decode: Callable[[object], object]
+    cls: type, encode: Callable[[Leaf], object], decode: Callable[[Leaf], object]
 ) -> None:
     """Stores the objects of exactly this class by a pair of functions."""
     _codecs[cls] = Codec(_CODED, lambda _: True, encode, lambda _, value: decode(value))

@@ -7,7 +7,6 @@ __all__ = ["Decoder", "Encoder", "Kind", "Node"]
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.limits import Limits
@@ -23,8 +22,11 @@ from flaxlayer_core.config.reports import (
 from flaxlayer_core.config.unknown_names import refuse_unknown
 from flaxlayer_core.config.walk_memory import Memory
 from flaxlayer_core.trees.container_parts import plain_container
+from flaxlayer_core.typing import Leaf
 
-Node = dict[str, Any]
+Node = dict[str, object]
+"""An object of JSON, as files hold it: what is in it is checked before any use."""
+
 _REFERENCE = "ref"
 
 
@@ -43,8 +45,8 @@ class Kind:
 
     tag: str
     keys: frozenset[str]
-    matches: Callable[[Any], bool]
-    encode: Callable[[Any, str, Encoder], Node]
+    matches: Callable[[Leaf], bool]
+    encode: Callable[[Leaf, str, Encoder], Node]
     decode: Callable[[Node, str, Decoder], object]
     shared: bool = False
 
@@ -72,7 +74,7 @@ class Encoder:
     _open: dict[int, object] = field(default_factory=dict)
     _references: int = 0
 
-    def encode(self, value: object, path: str) -> Any:
+    def encode(self, value: object, path: str) -> object:
         """The JSON form of `value`."""
         if is_plain(value):
             return value
@@ -86,7 +88,7 @@ class Encoder:
         finally:
             del self._open[id(value)]
 
-    def _encode_open(self, value: object, path: str) -> Any:
+    def _encode_open(self, value: object, path: str) -> object:
         value = plain_container(value)
         if type(value) is list:
             return self.items(value, path)
@@ -98,7 +100,7 @@ class Encoder:
                 return node
         raise cannot_store(path, found=describe(value), fix=how_to_store(value))
 
-    def items(self, values: Sequence[object], path: str) -> list[Any]:
+    def items(self, values: Sequence[object], path: str) -> list[object]:
         """The JSON forms of `values`, which stand at `path[0]`, `path[1]`, ..."""
         return [self.encode(value, f"{path}[{index}]") for index, value in enumerate(values)]
 
@@ -136,7 +138,9 @@ class Encoder:
         if "id" not in node:
             node["id"] = self._references
             self._references += 1
-        return int(node["id"])
+        number = node["id"]
+        assert isinstance(number, int)
+        return number
 
     def _endless(self, value: object, path: str) -> Exception:
         found = "a value that contains itself" if id(value) in self._open else "deeper nesting"
@@ -158,18 +162,18 @@ class Decoder:
     kinds: Mapping[str, Kind]
     limits: Limits
     resolve: world.Resolver | None = None
-    root: Any = None
+    root: object = None
     size: int = 0
     _shared: dict[int, tuple[object, int]] = field(default_factory=dict)
 
-    def decode(self, node: object, path: str) -> Any:
+    def decode(self, node: object, path: str) -> Leaf:
         """The value whose JSON form is `node`."""
         self.grow(1, path)
         if isinstance(node, list):
             return self.items(node, path)
         return self._decode_object(node, path) if isinstance(node, dict) else node
 
-    def _decode_object(self, node: Node, path: str) -> Any:
+    def _decode_object(self, node: Node, path: str) -> Leaf:
         if node.get("$type") == _REFERENCE:
             return self._follow(node, path)
         kind, before = self._kind(node, path), self.size
@@ -183,7 +187,7 @@ class Decoder:
             raise refuse(path, expected="a reference number of its own", found=shorten(number))
         self._shared[number] = (value, size)
 
-    def _follow(self, node: Node, path: str) -> Any:
+    def _follow(self, node: Node, path: str) -> Leaf:
         number = node.get("id")
         if type(number) is not int or number not in self._shared or len(node) != 2:
             # A value is shared only once it is whole, so a value can never refer to itself.
@@ -192,19 +196,19 @@ class Decoder:
         self.grow(size, path)
         return value
 
-    def items(self, nodes: object, path: str) -> list[Any]:
+    def items(self, nodes: object, path: str) -> list[Leaf]:
         """The values whose JSON forms are the list `nodes`."""
         if not isinstance(nodes, list):
             raise refuse(path, expected="a list", found=shorten(nodes))
         return [self.decode(node, f"{path}[{index}]") for index, node in enumerate(nodes)]
 
-    def pairs(self, nodes: object, path: str) -> list[tuple[Any, Any]]:
+    def pairs(self, nodes: object, path: str) -> list[tuple[Leaf, Leaf]]:
         """The `[left, right]` pairs of the list `nodes`, not decoded."""
         if isinstance(nodes, list) and all(isinstance(n, list) and len(n) == 2 for n in nodes):
             return [(left, right) for left, right in nodes]
         raise refuse(path, expected="a list of pairs", found=shorten(nodes))
 
-    def arguments(self, nodes: object, path: str, place: str = "{path}.{name}") -> dict[str, Any]:
+    def arguments(self, nodes: object, path: str, place: str = "{path}.{name}") -> dict[str, Leaf]:
         """The values of named arguments; a path is made by `place`."""
         pairs = self.pairs(nodes, path)
         names = [name for name, _ in pairs]
@@ -217,7 +221,7 @@ class Decoder:
 
     def find(
         self, name: object, path: str, accepts: Callable[[object], bool], expected: str
-    ) -> Any:
+    ) -> Leaf:
         """What `name` stands for, checked for its kind before any use (S2)."""
         if not isinstance(name, str):
             raise refuse(path, expected=f"the name of {expected}", found=shorten(name))

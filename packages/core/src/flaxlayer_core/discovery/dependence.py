@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.discovery.module_spec import ModePlan
@@ -61,7 +60,7 @@ def find_touched(
     asked, leaves = list(paths), dict(flatten_with_paths(dict(variables))[0])
     replaced: set[Path] = set()
 
-    def apply(arrays: Array, rngs: PyTree, variables: PyTree, *values: object) -> Any:
+    def apply(arrays: Array, rngs: PyTree, variables: PyTree, *values: object) -> PyTree:
         inputs = dict(zip(asked, values, strict=True))
         tree = replace_leaves(variables, inputs)
         outputs, updates = call.apply(

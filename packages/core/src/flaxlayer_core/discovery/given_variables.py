@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 
@@ -175,5 +174,5 @@ def holds_tuples(tree: PyTree) -> bool:
     return type(tree) is tuple
 
 
-def _with_values(leaf: Array) -> Any:
+def _with_values(leaf: Array) -> Array:
     return jax.numpy.zeros(leaf.shape, leaf.dtype) if is_form(leaf) else leaf

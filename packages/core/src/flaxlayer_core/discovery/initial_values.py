@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +39,7 @@ from flaxlayer_core.trees.matching import (
     replace_leaves,
 )
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.typing import Array, Path, PyTree
+from flaxlayer_core.typing import Array, MeshAxes, Path, PyTree
 
 __all__ = ["initial_variables", "partition_axes"]
 
@@ -133,7 +132,7 @@ def _refuse_valueless(build_spec: BuildSpec, missing: Sequence[Path]) -> None:
         )
 
 
-def _formed(made: PyTree, wanted: PyTree) -> Any:
+def _formed(made: PyTree, wanted: PyTree) -> Array:
     # Of another shape, or unknown to init: only the form of what was given once is known.
     if made is not None and made.shape == wanted.shape:
         return made
@@ -211,7 +210,7 @@ def _cut(traced: TracedFunction, missing: frozenset[Path]) -> tuple[TracedFuncti
 
 def _places(
     leaves: Sequence[Array], paths: Sequence[Path], shardings: Mapping[Path, Array]
-) -> list[Any]:
+) -> list[PyTree]:
     keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
     # What is stored of a key has a dimension more.
     return [None if key else shardings.get(path) for path, key in zip(paths, keys, strict=True)]
@@ -244,7 +243,7 @@ def _sized(inputs: AbstractInputs) -> Iterator[AbstractInputs]:
     return (choice for choice in abstract_inputs(specs) if choice.resized)
 
 
-def partition_axes(build_spec: BuildSpec) -> dict[Path, tuple[Any, ...]]:
+def partition_axes(build_spec: BuildSpec) -> dict[Path, MeshAxes]:
     """Returns the mesh axes that partition metadata names for variables (B5).
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from flax import errors as flax_errors
 
@@ -132,7 +131,7 @@ def _plan_by_need(
     offered: tuple[str, ...],
     asked: set[str],
 ) -> ModePlan:
-    def apply(variables: PyTree, arrays: Array, *keys: PyTree) -> Any:
+    def apply(variables: PyTree, arrays: Array, *keys: PyTree) -> PyTree:
         return trial.call.apply(
             variables,
             dict(zip(offered, keys, strict=True)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from flaxlayer_core.discovery.mode_plans import find_plan
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
@@ -113,7 +112,7 @@ class ModeSearch:
             if self.named_role(name) is None
             and not (name in fed and same_structure(fed[name], tree))
         ]
-        again: Mapping[str, Any] = {}
+        again: Variables = {}
         if moved:
             changed = {**fed, **plan.updates}
             _, again = self.trial.apply(

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -145,7 +145,7 @@ def trace_init(
         The traced function of the keys by stream and of the arrays.
     """
 
-    def init(rngs: PyTree, arrays: Array) -> Any:
+    def init(rngs: PyTree, arrays: Array) -> PyTree:
         return call.init(rngs, arrays, training=training)
 
     return TracedFunction(init, abstract_keys(streams), list(arrays), bound=call.bound)

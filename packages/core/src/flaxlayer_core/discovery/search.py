@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from flax import errors as flax_errors
 
@@ -150,7 +149,7 @@ class _Search:
         refuse_late(self.call, found)
         return found
 
-    def init(self, *, training: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def init(self, *, training: bool) -> tuple[dict[str, PyTree], tuple[str, ...]]:
         """Returns the variables that init makes, abstract, and the streams that it draws from."""
         call, trial = self.call, self.modes.trial
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 from flax.core import DenyList
@@ -30,7 +29,7 @@ class Trial:
     arrays: tuple[Array, ...]
     abstract: bool
 
-    def evaluate(self, function: Function, *args: object) -> Any:
+    def evaluate(self, function: Function, *args: object) -> PyTree:
         """Returns the result of a function, abstract or not."""
         if not self.abstract:
             # A variable may be a Python number, which has no dtype.
@@ -44,7 +43,7 @@ class Trial:
 
     def keys(self, streams: Sequence[str]) -> dict[str, PyTree]:
         """Returns a key for each stream, abstract or not."""
-        key: Any = self.evaluate(jax.random.key, 0)
+        key: Array = self.evaluate(jax.random.key, 0)
         return dict.fromkeys(streams, key)
 
     def apply(
@@ -57,7 +56,7 @@ class Trial:
     ) -> tuple[PyTree, dict[str, PyTree]]:
         """Applies the module; collections that are denied may not change (C3)."""
 
-        def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> Any:
+        def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> PyTree:
             return self.call.apply(
                 variables,
                 rngs,

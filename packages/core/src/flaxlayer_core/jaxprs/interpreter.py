@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from jax.extend import core
 
-from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, PyTree
+from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn
 
 __all__ = ["eval_jaxpr"]
 
@@ -17,7 +16,7 @@ def eval_jaxpr(
     consts: Sequence[Array],
     arrays: Sequence[Array],
     run: Callable[[JaxprEqn, Sequence[Array]], Sequence[Array]],
-) -> list[Any]:
+) -> list[Array]:
     """Runs a program by a function that runs one operation.
 
     Args:
@@ -42,7 +41,7 @@ def eval_jaxpr(
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values.update(zip(jaxpr.invars, arrays, strict=True))
 
-    def read(atom: PyTree) -> Any:
+    def read(atom: core.Var | core.Literal) -> Array:
         return atom.val if isinstance(atom, core.Literal) else values[atom]
 
     for equation in jaxpr.eqns:

@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,7 @@ from flaxlayer_core.compat.private_jaxprs import folds_into_key, jaxpr_of_equati
 from flaxlayer_core.jaxprs.in_numpy import run_in_numpy
 from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
 from flaxlayer_core.random.threefry import fold_in
-from flaxlayer_core.typing import Array, JaxprEqn, PyTree
+from flaxlayer_core.typing import Array, ClosedJaxpr, JaxprEqn, PyTree
 
 __all__ = ["OpByOpJaxpr"]
 
@@ -48,7 +47,7 @@ class OpByOpJaxpr:
 
     def __init__(self, traced: core.ClosedJaxpr) -> None:
         self._traced = traced
-        self._compiled: dict[Any, Future[Any]] = {}
+        self._compiled: dict[ClosedJaxpr, Future[jax.stages.Compiled]] = {}
 
     def prepare(self) -> None:
         """Starts to compile the jitted functions of the program, in other threads."""
@@ -83,7 +82,7 @@ class OpByOpJaxpr:
                 taken.add(atom)
         return outputs
 
-    def _run(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Any]:
+    def _run(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Array]:
         function = jitted_function(equation)
         if function is not None:
             arrays = map(_to_jax, inputs, function.in_avals)
@@ -94,7 +93,7 @@ class OpByOpJaxpr:
         array = run_in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
         return self._bind(equation, inputs) if array is None else [array]
 
-    def _bind(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Any]:
+    def _bind(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Array]:
         # As a program of this one operation: JAX restores the context that it was traced in.
         held = {
             atom: value
@@ -111,10 +110,12 @@ class _CompiledFunctions:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._compiled: OrderedDict[tuple[str, ...], Future[Any]] = OrderedDict()
+        self._compiled: OrderedDict[tuple[str, ...], Future[jax.stages.Compiled]] = OrderedDict()
         self._lock = Lock()
 
-    def compile(self, lowered: jax.stages.Lowered, pool: ThreadPoolExecutor) -> Future[Any]:
+    def compile(
+        self, lowered: jax.stages.Lowered, pool: ThreadPoolExecutor
+    ) -> Future[jax.stages.Compiled]:
         """Returns the function compiled, or to be compiled by a pool."""
         place = (jax.default_backend(), str(jax.config.jax_default_device))  # type: ignore[attr-defined]
         key = (lowered.as_text(), *place)

@@ -6,7 +6,6 @@ import contextlib
 import copy
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
-from typing import Any
 
 import jax
 
@@ -15,7 +14,7 @@ from flaxlayer_core.compat.private_jaxprs import dce, inner_jaxprs
 from flaxlayer_core.jaxprs.op_by_op import OpByOpJaxpr
 from flaxlayer_core.shapes import is_symbolic
 from flaxlayer_core.size_bounds import SizeBound, refuse_unaddressable
-from flaxlayer_core.typing import Jaxpr, PyTree
+from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, PyTree
 
 __all__ = ["UNTRACEABLE", "TracedFunction", "equations", "held_against", "made_arrays"]
 
@@ -94,7 +93,7 @@ class TracedFunction:
         """Whether what the result needs has no symbolic size in it, so that it can run."""
         return not any(is_symbolic(made.shape) for made in self.made())
 
-    def made(self, *, whole: bool = False) -> Iterator[Any]:
+    def made(self, *, whole: bool = False) -> Iterator[Array]:
         """Yields a description of each array that is made on the way to the result.
 
         Args:
@@ -119,7 +118,7 @@ class TracedFunction:
         """Starts to compile what the result needs, in other threads."""
         self._program.prepare()
 
-    def evaluate(self, *args: object, shardings: Sequence[object] | None = None) -> Any:
+    def evaluate(self, *args: object, shardings: Sequence[object] | None = None) -> PyTree:
         """Runs what the result needs; arguments that it does not need may be abstract.
 
         Args:
@@ -137,7 +136,7 @@ class TracedFunction:
         return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
 
 
-def equations(jaxpr: Jaxpr) -> Iterator[Any]:
+def equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
     """Yields the operations of a traced program, and of the programs inside them.
 
     Args:
@@ -166,7 +165,7 @@ def equations(jaxpr: Jaxpr) -> Iterator[Any]:
             pending.extend(inner_jaxprs(equation))
 
 
-def made_arrays(jaxpr: Jaxpr) -> Iterator[Any]:
+def made_arrays(jaxpr: Jaxpr) -> Iterator[Array]:
     """Yields a description of each array that a traced program makes."""
     made = (variable.aval for equation in equations(jaxpr) for variable in equation.outvars)
     return (aval for aval in made if hasattr(aval, "shape"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +17,7 @@ from flaxlayer_core.typing import Leaf
 __all__ = ["innermost", "is_factory", "make_from_factory"]
 
 
-def innermost(factory: object) -> Any:
+def innermost(factory: object) -> Leaf:
     """Returns what a `functools.partial` calls in the end, anything else as it is.
 
     Args:

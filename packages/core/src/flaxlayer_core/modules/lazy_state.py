@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
@@ -21,7 +23,7 @@ from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleF
 from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.matching import fill_missing
 from flaxlayer_core.trees.outputs import wrap_statics
-from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, PyTree, Rngs, Variables
+from flaxlayer_core.typing import Args, Kwargs, Leaf, Method, Mutable, PyTree, Rngs, Variables
 
 __all__ = ["MADE", "LazyStateModule", "subtract_tree"]
 
@@ -138,14 +140,14 @@ class LazyStateModule:
             tree[name] = {**found, MADE: jnp.asarray(True)}
         return tree
 
-    def bind(self, variables: Variables) -> Any:
+    def bind(self, variables: Variables) -> nn.Module | nnx.Module:
         """Returns the module with variables as raw `apply` takes them."""
         return self._inner.bind(variables)
 
     def _visible(self, stored: Variables, made: set[str]) -> dict[str, PyTree]:
         tree = dict(stored)
         for name, late in self._late.items():
-            hidden: Mapping[str, Any] = {MADE: None}
+            hidden: Variables = {MADE: None}
             part = subtract_tree(stored[name], hidden if name in made else {**late, **hidden})
             tree[name] = part
             if not part:
@@ -223,15 +225,15 @@ class LazyStateModule:
         ]
         ended: list[set[str]] = []
 
-        def branch(made: set[str]) -> Callable[[], Any]:
-            def call() -> Any:
+        def branch(made: set[str]) -> Callable[[], PyTree]:
+            def call() -> Leaf:
                 result = run(made)
                 ended.append(made)
                 return result
 
             return call
 
-        index: Any = 0
+        index: jax.Array | int = 0
         for flag in flags:
             index = 2 * index + jnp.asarray(flag, jnp.int32)
         try:
@@ -260,6 +262,7 @@ class LazyStateModule:
         )
 
 
-def _placeholder(leaf: jax.ShapeDtypeStruct) -> Any:
+def _placeholder(leaf: jax.ShapeDtypeStruct) -> jax.Array:
     spec = VariableSpec.from_leaf((), leaf)
-    return spec.restore(jnp.zeros(spec.shape, spec.dtype))
+    zeros: jax.Array = spec.restore(jnp.zeros(spec.shape, spec.dtype))
+    return zeros

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import flax.linen as nn
 import jax
@@ -22,7 +22,18 @@ from flaxlayer_core.modules.methods import PublicMethods
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.collections import Role, normalize_variables
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, Path, PyTree, Rngs, Variables
+from flaxlayer_core.typing import (
+    Args,
+    Kwargs,
+    Leaf,
+    MeshAxes,
+    Method,
+    Mutable,
+    Path,
+    PyTree,
+    Rngs,
+    Variables,
+)
 
 __all__ = ["LinenModule"]
 
@@ -70,7 +81,7 @@ class LinenModule:
         return self._module
 
     @property
-    def origin(self) -> Any:
+    def origin(self) -> Leaf:
         """The user's module object, or what makes it."""
         return self._origin
 
@@ -171,7 +182,7 @@ class LinenModule:
         """Returns the tree as it is."""
         return dict(raw)
 
-    def axis_names(self, variables: Variables) -> dict[Path, tuple[Any, ...]]:
+    def axis_names(self, variables: Variables) -> dict[Path, MeshAxes]:
         """Returns the mesh axes that boxes name; logical names go through the axis rules (B5)."""
         paths = [path for path, _ in flatten_with_paths(dict(variables))[0]]
         boxes = jax.tree_util.tree_leaves(dict(variables), is_leaf=_is_box)
@@ -206,11 +217,11 @@ class LinenModule:
 _TAKEN = frozenset({"capture_intermediates", "method", "mutable", "rngs", "self", "variables"})
 
 
-def _keep_apart(method: Method, kwargs: Kwargs) -> tuple[Method, Mapping[str, Any]]:
+def _keep_apart(method: Method, kwargs: Kwargs) -> tuple[Method, Kwargs]:
     if not _TAKEN & kwargs.keys():
         return method, kwargs
 
-    def call(module: nn.Module, /, *args: object) -> Any:
+    def call(module: nn.Module, /, *args: object) -> Leaf:
         if isinstance(method, str):
             return getattr(module, method)(*args, **kwargs)
         return method(module, *args, **kwargs)
@@ -238,12 +249,12 @@ def _accept(module: object) -> None:
     )
 
 
-def _find_attribute(module: nn.Module, name: str) -> Any:
+def _find_attribute(module: nn.Module, name: str) -> Leaf:
     if name in module.__dataclass_fields__:
         return getattr(module, name)
     if type(module).setup is nn.Module.setup and not hasattr(type(module), name):
         return None
-    found: list[Any] = []
+    found: list[Leaf] = []
 
     def look(key: jax.Array) -> None:
         bound = module.bind({}, rngs={"params": key}, mutable=True)
@@ -257,7 +268,7 @@ def _is_box(node: PyTree) -> bool:
     return isinstance(node, nn.meta.AxisMetadata)
 
 
-def _axis_names(box: object) -> tuple[object, ...] | None:
+def _axis_names(box: object) -> MeshAxes | None:
     if isinstance(box, nn.LogicallyPartitioned):
         return tuple(logical_to_mesh_axes(box.names, box.rules) or ())
     return tuple(box.get_partition_spec()) if hasattr(box, "get_partition_spec") else None

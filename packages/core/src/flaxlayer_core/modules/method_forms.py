@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from typing import Any
 
 from flaxlayer_core.compat.private_nnx import is_bound_by_hand
-from flaxlayer_core.typing import Function
+from flaxlayer_core.typing import Function, Leaf
 
 __all__ = [
     "fixed_keywords",
@@ -151,7 +150,7 @@ def through_module(name: str) -> Function:
     ```
     """
 
-    def call(module: object, *args: object, **kwargs: object) -> Any:
+    def call(module: object, *args: object, **kwargs: object) -> Leaf:
         return getattr(module, name)(*args, **kwargs)
 
     return call

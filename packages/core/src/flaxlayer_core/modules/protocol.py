@@ -10,11 +10,25 @@ import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+import flax.linen as nn
+from flax import nnx
 
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.trees.collections import Role
-from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, Path, PyTree, Rngs, Variables
+from flaxlayer_core.typing import (
+    Args,
+    Kwargs,
+    Leaf,
+    MeshAxes,
+    Method,
+    Mutable,
+    Path,
+    PyTree,
+    Rngs,
+    Variables,
+)
 
 __all__ = ["NO_MODES", "FlaxModule", "Modes", "ModuleFacts"]
 
@@ -28,11 +42,11 @@ class ModuleFacts(Protocol):
     """What a module is."""
 
     @property
-    def module(self) -> Any:
+    def module(self) -> Leaf:
         """The user's module object."""
 
     @property
-    def origin(self) -> Any:
+    def origin(self) -> Leaf:
         """What the user gave: the module, or what makes it, which a file holds then (S5)."""
 
     @property
@@ -73,7 +87,7 @@ class ModuleFacts(Protocol):
     def fixed_keywords(self, method: Method) -> frozenset[str]:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
 
-    def axis_names(self, variables: Variables) -> dict[Path, tuple[Any, ...]]:
+    def axis_names(self, variables: Variables) -> dict[Path, MeshAxes]:
         """Returns the mesh axes that partition metadata names for variables, by path (B5).
 
         Args:
@@ -131,7 +145,7 @@ class FlaxModule(Protocol):
     def stored_variables(self, raw: Variables) -> dict[str, PyTree]:
         """Returns a tree of the module's, or a part of one, as it is stored (B4, W2)."""
 
-    def bind(self, variables: Variables) -> Any:
+    def bind(self, variables: Variables) -> nn.Module | nnx.Module:
         """Returns the module with variables in the form that it takes itself."""
 
     def extended_by(self, run: Callable[[], Result]) -> tuple[Result, FlaxModule]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.parts import has_parts, is_hashable, put_together, take_apart
-from flaxlayer_core.typing import Args, Array, Kwargs, PyTree
+from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree
 
 __all__ = ["ArgumentStructure", "partition"]
 
@@ -22,7 +21,7 @@ _NUMBERS = (float, complex)
 _PLAIN = (jax.Array, np.ndarray)
 
 
-def _identity(value: object) -> tuple[type, Any]:
+def _identity(value: object) -> tuple[type, Leaf]:
     # 1 == True == 1.0 and 0.0 == -0.0, yet they make different programs.
     if isinstance(value, float):
         return type(value), value.hex()
@@ -53,7 +52,7 @@ class ArgumentStructure:
     """
 
     treedef: jax.tree_util.PyTreeDef
-    statics: tuple[tuple[int, Any], ...]
+    statics: tuple[tuple[int, Leaf], ...]
     numbers: tuple[tuple[int, type], ...] = ()
     apart: bool = False
     positional: int = 0
@@ -101,7 +100,7 @@ class ArgumentStructure:
         args, kwargs = put_together(call) if self.apart else call
         return args, kwargs
 
-    def unflatten(self, arrays: Sequence[Array]) -> Any:
+    def unflatten(self, arrays: Sequence[Array]) -> PyTree:
         """Puts arrays back into their places; what was taken apart stays so."""
         leaves = list(arrays)
         for index, value in self.statics:
@@ -113,7 +112,7 @@ class ArgumentStructure:
         before = [index for index, _ in self.statics]
         return tuple(index - bisect_left(before, index) for index, _ in self.numbers)
 
-    def trace_numbers(self, arrays: Sequence[Array]) -> tuple[list[Any], ArgumentStructure]:
+    def trace_numbers(self, arrays: Sequence[Array]) -> tuple[list[Array], ArgumentStructure]:
         """Puts numbers of Python among the arrays, so that one program serves all of them (A1).
 
         Args:
@@ -143,7 +142,7 @@ class ArgumentStructure:
         fixed = {index for index, _ in statics}
         return [leaf for i, leaf in enumerate(leaves) if i not in fixed], structure
 
-    def fix_numbers(self, arrays: Sequence[Array]) -> tuple[list[Any], ArgumentStructure]:
+    def fix_numbers(self, arrays: Sequence[Array]) -> tuple[list[Array], ArgumentStructure]:
         """Undoes `trace_numbers`.
 
         Args:
@@ -163,7 +162,7 @@ class ArgumentStructure:
 
 def partition(
     args: Args, kwargs: Kwargs, *, trace_numbers: bool = False
-) -> tuple[list[Any], ArgumentStructure]:
+) -> tuple[list[Array], ArgumentStructure]:
     """Splits the arguments of a call into arrays and static structure (A1).
 
     Args:
@@ -191,14 +190,14 @@ def partition(
 
     ```
     """
-    call: Any = (args, dict(kwargs))
+    call: PyTree = (args, dict(kwargs))
     apart = False
     if kwargs or _need_a_look(args):
         call = take_apart(call)
         apart = has_parts(call)
     leaves, treedef = jax.tree_util.tree_flatten(call)
     arrays: list[Array] = []
-    statics: list[tuple[int, Any]] = []
+    statics: list[tuple[int, Leaf]] = []
     numbers: list[tuple[int, type]] = []
     for index, leaf in enumerate(leaves):
         if is_array(leaf):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ from flax.core import FrozenDict
 from flaxlayer_core.compat.private_jax import key_impl
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.typing import Array, Path, PyTree, Variables
+from flaxlayer_core.typing import Array, DType, Path, PyTree, Size, Variables
 
 __all__ = [
     "CollectionPolicy",
@@ -93,8 +92,8 @@ class VariableSpec:
     """
 
     path: Path
-    shape: tuple[Any, ...]
-    dtype: np.dtype[Any]
+    shape: tuple[Size, ...]
+    dtype: DType
     key_impl: str | None = None
 
     @classmethod
@@ -115,11 +114,11 @@ class VariableSpec:
         """Whether a gradient with respect to it exists (C6)."""
         return jax.numpy.issubdtype(self.dtype, jax.numpy.inexact)
 
-    def store(self, leaf: Array) -> Any:
+    def store(self, leaf: Array) -> Array:
         """Turns a module's value into what is stored."""
         return jax.random.key_data(leaf) if self.key_impl else leaf
 
-    def restore(self, value: PyTree) -> Any:
+    def restore(self, value: PyTree) -> Array:
         """Turns what is stored into the module's value."""
         return jax.random.wrap_key_data(value, impl=self.key_impl) if self.key_impl else value
 
@@ -214,7 +213,7 @@ def normalize_variables(variables: PyTree, *, title: str = "variables") -> dict[
     return {name: _plain(tree) for name, tree in variables.items()}
 
 
-def _plain(tree: PyTree) -> Any:
+def _plain(tree: PyTree) -> PyTree:
     # Whatever mapping a tree is kept in, such as the dict that Keras makes of an attribute.
     if isinstance(tree, Mapping | FrozenDict):
         return {name: _plain(part) for name, part in tree.items()}
@@ -223,7 +222,7 @@ def _plain(tree: PyTree) -> Any:
 
 def split_collections(
     variables: Variables, roles: Mapping[str, Role]
-) -> dict[Role, dict[str, Any]]:
+) -> dict[Role, dict[str, PyTree]]:
     """Splits a tree of variables by role; `merge_collections` undoes it (C1).
 
     Args:
@@ -242,7 +241,7 @@ def split_collections(
 
     ```
     """
-    parts: dict[Role, dict[str, Any]] = {role: {} for role in Role}
+    parts: dict[Role, dict[str, PyTree]] = {role: {} for role in Role}
     for name, collection in variables.items():
         parts[roles.get(name, Role.TRANSIENT)][name] = collection
     return parts
@@ -287,14 +286,14 @@ def same_structure(left: object, right: object) -> bool:
 
     ```
     """
-    structures: list[Any] = [jax.tree_util.tree_structure(tree) for tree in (left, right)]
+    structures: list[PyTree] = [jax.tree_util.tree_structure(tree) for tree in (left, right)]
     if structures[0] != structures[1]:
         return False
     pairs = zip(jax.tree_util.tree_leaves(left), jax.tree_util.tree_leaves(right), strict=True)
     return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
 
-def wider_dtypes(stored: object, changed: object) -> Any | None:
+def wider_dtypes(stored: object, changed: object) -> PyTree | None:
     """Widens the dtypes of a tree to those that a call returned (C2).
 
     Args:
@@ -314,7 +313,7 @@ def wider_dtypes(stored: object, changed: object) -> Any | None:
 
     ```
     """
-    structures: list[Any] = [jax.tree_util.tree_structure(tree) for tree in (stored, changed)]
+    structures: list[PyTree] = [jax.tree_util.tree_structure(tree) for tree in (stored, changed)]
     before, treedef = jax.tree_util.tree_flatten(stored)
     after = jax.tree_util.tree_leaves(changed)
     if structures[0] != structures[1] or any(
@@ -327,7 +326,7 @@ def wider_dtypes(stored: object, changed: object) -> Any | None:
     return jax.tree_util.tree_unflatten(treedef, wider)
 
 
-def _wider(stored: PyTree, changed: PyTree) -> Any:
+def _wider(stored: PyTree, changed: PyTree) -> PyTree:
     numbers = (np.number, np.bool_)
     for dtype in (stored.dtype, changed.dtype):
         if not any(jax.numpy.issubdtype(dtype, kind) for kind in numbers):

@@ -7,12 +7,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, SimpleNamespace
-from typing import Any
 
 import flax.linen as nn
 import jax
 
-from flaxlayer_core.typing import PyTree
+from flaxlayer_core.typing import Leaf, PyTree
 
 __all__ = [
     "Container",
@@ -22,10 +21,10 @@ __all__ = [
     "register_plain_container",
 ]
 
-_plain: dict[type, Callable[[Any], Any]] = {}
+_plain: dict[type, Callable[[Leaf], Leaf]] = {}
 
 
-def register_plain_container(kind: type, plain: Callable[[object], object]) -> None:
+def register_plain_container(kind: type, plain: Callable[[Leaf], Leaf]) -> None:
     """Declares a class of lists or dicts that stands for plain ones wherever it appears (A1).
 
     Args:
@@ -46,7 +45,7 @@ def register_plain_container(kind: type, plain: Callable[[object], object]) -> N
     _plain[kind] = plain
 
 
-def plain_container(value: object) -> Any:
+def plain_container(value: object) -> PyTree:
     """Returns the plain list or dict that a registered class stands for, else the value itself.
 
     Args:
@@ -86,9 +85,9 @@ class Container:
     """
 
     kind: type
-    keys: tuple[Any, ...] | int | None
+    keys: tuple[Leaf, ...] | int | None
     names: tuple[str, ...]
-    children: tuple[Any, ...]
+    children: tuple[Leaf, ...]
 
     @classmethod
     def of(cls, value: object) -> Container:
@@ -97,12 +96,12 @@ class Container:
         attributes = _attributes(value)
         return cls(type(value), keys, tuple(attributes), (*items, *attributes.values()))
 
-    def build(self) -> Any:
+    def build(self) -> PyTree:
         """Makes the object again of its parts."""
         count = len(self.children) - len(self.names)
         items = self.children[:count]
         if issubclass(self.kind, tuple):
-            value: Any = tuple.__new__(self.kind, items)
+            value: Leaf = tuple.__new__(self.kind, items)
         else:
             value = _allocate(self.kind)
             _fill(value, self.keys, items)
@@ -114,7 +113,7 @@ class Container:
         """Returns the same object of other parts."""
         return dataclasses.replace(self, children=tuple(children))
 
-    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def tree_flatten(self) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
         """Has the parts as children."""
         return self.children, (self.kind, self.keys, self.names)
 
@@ -125,7 +124,7 @@ class Container:
         return cls(kind, keys, names, tuple(children))
 
 
-def _items(value: object) -> tuple[tuple[Any, ...] | int | None, list[Any]]:
+def _items(value: object) -> tuple[tuple[Leaf, ...] | int | None, list[Leaf]]:
     # By the base class: what a subclass gives for an item need not be what it holds.
     if isinstance(value, OrderedDict):
         return tuple(OrderedDict.keys(value)), list(OrderedDict.values(value))
@@ -165,7 +164,7 @@ def _attributes(value: object) -> dict[str, PyTree]:
     return found
 
 
-def _allocate(kind: type) -> Any:
+def _allocate(kind: type) -> PyTree:
     # By the nearest base that is no class of Python's: the others may ask for arguments.
     made = (base.__dict__.get("__new__") for base in kind.__mro__)
     return next(new for new in made if isinstance(new, BuiltinFunctionType))(kind)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 from flax import nnx
 
-from flaxlayer_core.typing import Array, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree
 
 __all__ = ["GraphPart", "is_graph_object", "merge_graph", "split_graph"]
 
@@ -42,10 +41,10 @@ class GraphPart:
     """
 
     index: int
-    form: Any = None
+    form: PyTree = None
     leaves: Sequence[Array] = ()
 
-    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+    def tree_flatten(self) -> tuple[tuple[Array, ...], PyTree]:
         """Has the arrays as children."""
         return tuple(self.leaves), (self.index, self.form)
 
@@ -56,7 +55,7 @@ class GraphPart:
         return cls(index, graph, tuple(leaves))
 
 
-def split_graph(objects: Sequence[object]) -> tuple[Any, list[Any]]:
+def split_graph(objects: Sequence[object]) -> tuple[PyTree, list[Array]]:
     """Takes objects of nnx apart together, so that what they share is one thing again.
 
     Args:
@@ -70,7 +69,7 @@ def split_graph(objects: Sequence[object]) -> tuple[Any, list[Any]]:
     return (graph, treedef), leaves
 
 
-def merge_graph(form: PyTree, leaves: Sequence[Array]) -> list[Any]:
+def merge_graph(form: PyTree, leaves: Sequence[Array]) -> list[Leaf]:
     """Makes new objects of what `split_graph` returned.
 
     Args:
@@ -78,5 +77,5 @@ def merge_graph(form: PyTree, leaves: Sequence[Array]) -> list[Any]:
         leaves: Arrays.
     """
     graph, treedef = form
-    objects: list[Any] = nnx.merge(graph, jax.tree_util.tree_unflatten(treedef, list(leaves)))
+    objects: list[Leaf] = nnx.merge(graph, jax.tree_util.tree_unflatten(treedef, list(leaves)))
     return objects

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
@@ -76,7 +75,7 @@ def holds_forms(tree: PyTree) -> bool:
     return any(map(is_form, jax.tree_util.tree_leaves(tree)))
 
 
-def as_form(tree: PyTree) -> Any:
+def as_form(tree: PyTree) -> PyTree:
     """Returns a tree of arrays without their values.
 
     Args:
@@ -102,7 +101,7 @@ def _described(leaf: Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
-def _as_array(leaf: Array) -> Any:
+def _as_array(leaf: Array) -> Array:
     if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
         return leaf
     if isinstance(leaf, bool | int | float | complex):  # of the dtype that JAX gives it

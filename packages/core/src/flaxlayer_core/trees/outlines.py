@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
 from flaxlayer_core.trees.container_parts import Container, is_container
 from flaxlayer_core.trees.outputs import Sealed, Static, unwrap_statics
 from flaxlayer_core.trees.parts import Apart, KeyData, put_together
-from flaxlayer_core.typing import Array, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree
 
 __all__ = ["Outline", "exchange_leaves", "outline_outputs"]
 
@@ -34,10 +33,10 @@ class Outline:
         wrapped: The outputs as `wrap_statics` gives them, a place for each array.
     """
 
-    form: Any
-    wrapped: Any
+    form: PyTree
+    wrapped: PyTree
 
-    def fill(self, arrays: Sequence[Array]) -> Any:
+    def fill(self, arrays: Sequence[Array]) -> PyTree:
         """Returns outputs of this form; no constructor of a user's class runs.
 
         Args:
@@ -67,7 +66,7 @@ def outline_outputs(wrapped: object) -> Outline:
     ```
     """
     leaves, treedef = jax.tree_util.tree_flatten(wrapped)
-    forms: list[Any] = []
+    forms: list[Leaf] = []
 
     def trace(leaves: list[Array]) -> None:
         # A class of the user's gets what it gets from the module when that is traced.
@@ -80,7 +79,7 @@ def outline_outputs(wrapped: object) -> Outline:
     return Outline(form, jax.tree_util.tree_unflatten(treedef, places))
 
 
-def exchange_leaves(tree: PyTree, old: Sequence[object], new: Sequence[object]) -> Any:
+def exchange_leaves(tree: PyTree, old: Sequence[object], new: Sequence[object]) -> PyTree:
     """Returns a tree with others in the places of some leaves; no constructor of a class runs.
 
     Args:
@@ -115,7 +114,7 @@ class _Outlining:
         self._places = {id(leaf): _Place(index) for index, leaf in enumerate(leaves)}
         self._above: list[int] = []
 
-    def run(self, value: PyTree) -> Any:
+    def run(self, value: PyTree) -> PyTree:
         if id(value) in self._places:
             return self._places[id(value)]
         kind = type(value)
@@ -135,7 +134,7 @@ class _Outlining:
             return value
         return self._object(value)
 
-    def _with_keys(self, apart: Apart) -> list[Any]:
+    def _with_keys(self, apart: Apart) -> list[Leaf]:
         leaves = []
         for leaf in apart.leaves:
             key = put_together(leaf) if self._open_keys and type(leaf) is KeyData else leaf
@@ -144,7 +143,7 @@ class _Outlining:
             leaves.append(key)
         return leaves
 
-    def _object(self, value: object) -> Any:
+    def _object(self, value: object) -> PyTree:
         if id(value) in self._above:  # in itself
             return value
         parts = value if isinstance(value, Container) else Container.of(value)
@@ -160,7 +159,7 @@ def _is_object(value: object) -> bool:
     return is_container(value) or not jax.tree_util.all_leaves([value])
 
 
-def _parts_of(form: PyTree) -> Sequence[Any]:
+def _parts_of(form: PyTree) -> Sequence[Leaf]:
     if isinstance(form, Container):
         return form.children
     if type(form) is dict:
@@ -174,7 +173,7 @@ def _places(form: object) -> set[int]:
     return set().union(*map(_places, _parts_of(form)))
 
 
-def _filled(form: PyTree, arrays: Sequence[Array]) -> Any:
+def _filled(form: PyTree, arrays: Sequence[Array]) -> PyTree:
     if isinstance(form, _Place):
         return arrays[form.index]
     parts = [_filled(part, arrays) for part in _parts_of(form)]

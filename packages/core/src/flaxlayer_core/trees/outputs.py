@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
 from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.parts import KeyData, put_outputs_together, take_apart
-from flaxlayer_core.typing import Array, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree
 
 __all__ = [
     "Sealed",
@@ -35,9 +34,9 @@ class Static:
         value: The value, such as a string that the module returned.
     """
 
-    value: Any
+    value: Leaf
 
-    def tree_flatten(self) -> tuple[tuple[()], Any]:
+    def tree_flatten(self) -> tuple[tuple[()], Leaf]:
         """Has no children: the value is structure."""
         return (), self.value
 
@@ -61,16 +60,16 @@ class Sealed:
     treedef: jax.tree_util.PyTreeDef
     leaves: Sequence[Array]
 
-    def flat_object(self) -> Any:
+    def flat_object(self) -> PyTree:
         """Returns the object, with what `take_apart` took apart in it."""
         leaves = [leaf.value if isinstance(leaf, Static) else leaf for leaf in self.leaves]
         return jax.tree_util.tree_unflatten(self.treedef, leaves)
 
-    def open(self) -> Any:
+    def open(self) -> PyTree:
         """Makes the object of its leaves."""
         return put_outputs_together(self.flat_object())
 
-    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+    def tree_flatten(self) -> tuple[tuple[Array, ...], PyTree]:
         """Has the leaves as children."""
         return tuple(self.leaves), self.treedef
 
@@ -80,7 +79,7 @@ class Sealed:
         return cls(treedef, tuple(leaves))
 
 
-def wrap_statics(outputs: PyTree) -> Any:
+def wrap_statics(outputs: PyTree) -> PyTree:
     """Makes any outputs pass through a JAX transformation (A5).
 
     Args:
@@ -114,7 +113,7 @@ def wrap_statics(outputs: PyTree) -> Any:
     return Sealed(treedef, [leaf if is_array(leaf) else Static(leaf) for leaf in leaves])
 
 
-def unwrap_statics(outputs: PyTree) -> Any:
+def unwrap_statics(outputs: PyTree) -> PyTree:
     """Undoes `wrap_statics`.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +16,7 @@ from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.container_parts import Container, is_container, plain_container
 from flaxlayer_core.trees.graph_objects import GraphPart, is_graph_object, merge_graph, split_graph
-from flaxlayer_core.typing import Array, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree
 
 __all__ = [
     "Apart",
@@ -41,9 +40,9 @@ class KeyData:
     """
 
     impl: str
-    data: Any
+    data: Array
 
-    def tree_flatten(self) -> tuple[tuple[Any], str]:
+    def tree_flatten(self) -> tuple[tuple[Array], str]:
         """Has the data as its child."""
         return (self.data,), self.impl
 
@@ -66,7 +65,7 @@ class Apart:
     treedef: jax.tree_util.PyTreeDef
     leaves: Sequence[Array]
 
-    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+    def tree_flatten(self) -> tuple[tuple[Array, ...], PyTree]:
         """Has the leaves as children."""
         return tuple(self.leaves), self.treedef
 
@@ -76,7 +75,7 @@ class Apart:
         return cls(treedef, tuple(leaves))
 
 
-def take_apart(tree: PyTree, *, held: Callable[[object], bool] = is_array) -> Any:
+def take_apart(tree: PyTree, *, held: Callable[[object], bool] = is_array) -> PyTree:
     """Returns a tree whose leaves are arrays without typed keys, and static values.
 
     Args:
@@ -107,10 +106,10 @@ def take_apart(tree: PyTree, *, held: Callable[[object], bool] = is_array) -> An
 class _TakingApart:
     def __init__(self, held: Callable[[object], bool]) -> None:
         self._held = held
-        self._objects: list[Any] = []
+        self._objects: list[Leaf] = []
         self._first: GraphPart | None = None
 
-    def run(self, tree: PyTree) -> Any:
+    def run(self, tree: PyTree) -> PyTree:
         leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=_is_whole)
         taken = [self._leaf(leaf) for leaf in leaves]
         if all(new is old for new, old in zip(taken, leaves, strict=True)):
@@ -122,7 +121,7 @@ class _TakingApart:
             form, leaves = split_graph(self._objects)
             self._first.form, self._first.leaves = form, [_without_key(leaf) for leaf in leaves]
 
-    def _leaf(self, value: object) -> Any:
+    def _leaf(self, value: object) -> PyTree:
         if is_graph_object(value):  # first: a variable of nnx can be read as an array
             part = GraphPart(len(self._objects))
             self._objects.append(value)
@@ -135,7 +134,7 @@ class _TakingApart:
             return self.run(plain)
         return self._container(value) if is_container(value) else value
 
-    def _container(self, value: object) -> Any:
+    def _container(self, value: object) -> PyTree:
         before = len(self._objects)
         parts = Container.of(value)
         taken = parts.with_children([self.run(child) for child in parts.children])
@@ -166,7 +165,7 @@ def is_hashable(value: object) -> bool:
     return True
 
 
-def _without_key(leaf: Array) -> Any:
+def _without_key(leaf: Array) -> Array:
     if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) or isinstance(leaf.dtype, np.dtype):
         return leaf
     if not jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -184,7 +183,7 @@ def has_parts(tree: PyTree) -> bool:
     return any(map(_is_part, leaves))
 
 
-def put_together(tree: PyTree) -> Any:
+def put_together(tree: PyTree) -> PyTree:
     """Undoes `take_apart`; keys and objects of nnx stay apart whose arrays are not those of JAX.
 
     Args:
@@ -196,7 +195,7 @@ def put_together(tree: PyTree) -> Any:
     return _PuttingTogether(open_keys=False).run(tree)
 
 
-def put_outputs_together(tree: PyTree) -> Any:
+def put_outputs_together(tree: PyTree) -> PyTree:
     """Undoes `take_apart` for outputs: a key whose data is no array of JAX is its data."""
     return _PuttingTogether(open_keys=True).run(tree)
 
@@ -204,16 +203,16 @@ def put_outputs_together(tree: PyTree) -> Any:
 class _PuttingTogether:
     def __init__(self, *, open_keys: bool) -> None:
         self._open_keys = open_keys
-        self._objects: list[Any] | None = None
+        self._objects: list[Leaf] | None = None
 
-    def run(self, tree: PyTree) -> Any:
+    def run(self, tree: PyTree) -> PyTree:
         leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=_is_part)
         made = [self._part(leaf) for leaf in leaves]
         if all(new is old for new, old in zip(made, leaves, strict=True)):
             return tree
         return jax.tree_util.tree_unflatten(treedef, made)
 
-    def _part(self, value: object) -> Any:
+    def _part(self, value: object) -> PyTree:
         if isinstance(value, Container):
             return value.with_children([self.run(child) for child in value.children]).build()
         if isinstance(value, Apart):
@@ -224,7 +223,7 @@ class _PuttingTogether:
             return value.data if self._open_keys else value
         return self._object(value) if isinstance(value, GraphPart) else value
 
-    def _object(self, part: GraphPart) -> Any:
+    def _object(self, part: GraphPart) -> PyTree:
         if part.form is not None:
             leaves = [self.run(leaf) for leaf in part.leaves]
             if all(map(_is_concrete, leaves)):

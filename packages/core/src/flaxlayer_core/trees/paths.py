@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 from flax.core import meta
 
-from flaxlayer_core.typing import Path, PyTree
+from flaxlayer_core.typing import Array, Path, PyTree
 
 __all__ = [
     "escape_part",
@@ -105,7 +103,7 @@ def _is_box(value: object) -> bool:
     return isinstance(value, meta.AxisMetadata)
 
 
-def flatten_with_paths(tree: PyTree) -> tuple[list[tuple[Path, Any]], jax.tree_util.PyTreeDef]:
+def flatten_with_paths(tree: PyTree) -> tuple[list[tuple[Path, Array]], jax.tree_util.PyTreeDef]:
     """Flattens a tree of variables to its arrays, each with its path.
 
     A box (`nn.Partitioned` and other `AxisMetadata`) is part of the structure and adds nothing to
@@ -128,7 +126,7 @@ def flatten_with_paths(tree: PyTree) -> tuple[list[tuple[Path, Any]], jax.tree_u
     ```
     """
     treedef = jax.tree_util.tree_structure(tree)
-    pairs: list[tuple[Path, Any]] = []
+    pairs: list[tuple[Path, Array]] = []
     for keys, value in jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]:
         path = tuple(key_name(key) for key in keys)
         inner = jax.tree_util.tree_flatten_with_path(value)[0]

@@ -6,7 +6,6 @@ __all__ = ["ARRAY_KINDS"]
 
 import base64
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +43,7 @@ def _encode_array(value: Leaf, path: str, walk: Encoder) -> Node:
             path, expected=expected, found=f"{value.nbytes} bytes", fix=fix, law="S3"
         )
     data = _concrete(value, path)
-    node = {"form": _form(value), "dtype": name, "shape": list(data.shape)}
+    node: Node = {"form": _form(value), "dtype": name, "shape": list(data.shape)}
     if node["form"] == "jax_weak" and data.shape:
         raise cannot_store(
             path, found="a weakly typed array", fix="Give it a dtype: jnp.asarray(x, dtype)."
@@ -52,7 +51,7 @@ def _encode_array(value: Leaf, path: str, walk: Encoder) -> Node:
     return node | {"data": base64.b64encode(data.tobytes()).decode("ascii")}
 
 
-def _concrete(value: object, path: str) -> np.ndarray[Any, np.dtype[Any]]:
+def _concrete(value: object, path: str) -> np.ndarray:
     try:
         return np.asarray(value)
     except RuntimeError as error:  # a deleted array, or one with parts on other machines
@@ -70,7 +69,7 @@ def _dtype_name(dtype: object, path: str) -> str:
     )
 
 
-def _decode_array(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_array(node: Node, path: str, walk: Decoder) -> Leaf:
     dtype, shape = _read_dtype(node["dtype"], path), _read_shape(node["shape"], path, walk)
     # NumPy counts what the sizes other than 0 would hold.
     if math.prod(filter(None, shape)) * dtype.itemsize > walk.limits.payload_bytes:
@@ -105,7 +104,7 @@ def _is_dimension(size: object) -> bool:
     return type(size) is int and 0 <= size < 1 << 31
 
 
-def _restore(form: object, values: np.ndarray[Leaf, np.dtype[Leaf]], path: str) -> Any:
+def _restore(form: object, values: np.ndarray, path: str) -> Leaf:
     if form == "numpy":
         return values
     if form == "numpy_scalar" and not values.shape:
@@ -119,7 +118,7 @@ def _restore(form: object, values: np.ndarray[Leaf, np.dtype[Leaf]], path: str) 
     )
 
 
-def _checked(array: jax.Array, values: np.ndarray[Leaf, np.dtype[Leaf]], path: str) -> jax.Array:
+def _checked(array: jax.Array, values: np.ndarray, path: str) -> jax.Array:
     if array.dtype == values.dtype:
         return array
     fix = "jax.config.update('jax_enable_x64', ...) as it was when the module was stored."

@@ -8,7 +8,6 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from flaxlayer_core.compat.private_lifts import (
@@ -50,7 +49,7 @@ def encode_class(value: type, path: str, walk: Encoder) -> str | Node:
 
 def decode_class(
     node: object, path: str, walk: Decoder, accepts: Callable[[object], bool], expected: str
-) -> Any:
+) -> Leaf:
     """The class whose stored form is `node`, checked by `accepts` before any use (S2)."""
     if not isinstance(node, dict):
         return walk.find(node, path, accepts, expected)
@@ -64,7 +63,7 @@ def _encode_named(value: type, path: str, walk: Encoder) -> Node:
     return {"name": encode_class(value, path, walk)}
 
 
-def _decode_named(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_named(node: Node, path: str, walk: Decoder) -> Leaf:
     return walk.find(node["name"], path, _is_known_kind, "a class")
 
 
@@ -91,7 +90,7 @@ def _encode_lifted(value: type, path: str, walk: Encoder) -> Node:
             path, expected="a lifted transform of Flax", found=describe(value), fix=_FIX
         )
     base = value.__bases__[0]
-    node = {
+    node: Node = {
         "transform": name,
         "class": encode_class(base, path, walk),
         "methods": [[key, _encode_arguments(methods[key], path, walk)] for key in methods],
@@ -106,7 +105,7 @@ def _digest(node: Node) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _encode_arguments(method: LiftedMethod, path: str, walk: Encoder) -> list[Any]:
+def _encode_arguments(method: LiftedMethod, path: str, walk: Encoder) -> list[object]:
     arguments = method.arguments.items()
     return [[name, walk.encode(value, f"{path}({name}=)")] for name, value in arguments]
 
@@ -145,7 +144,7 @@ def _check_method(name: object, base: type, path: str) -> str:
 
 def _arguments(
     nodes: object, path: str, walk: Decoder, transform: Callable[..., object]
-) -> dict[str, Any]:
+) -> dict[str, Leaf]:
     arguments = walk.arguments(nodes, path, "{path}({name}=)")
     try:
         inspect.signature(transform).bind(None, **arguments)

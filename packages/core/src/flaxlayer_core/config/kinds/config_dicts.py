@@ -6,7 +6,6 @@ __all__ = ["CONFIG_DICT_KINDS", "config_dict_items"]
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, NoneType
-from typing import Any
 
 from flaxlayer_core.config.kinds.classes import decode_class, encode_class
 from flaxlayer_core.config.kinds.containers import check_distinct
@@ -52,7 +51,7 @@ def _encode_frozen(value: Leaf, path: str, walk: Encoder) -> Node:
     return {"class": encode_class(type(value), path, walk), "held": held}
 
 
-def _decode_frozen(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_frozen(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(node["class"], path, walk, _is_frozen_class, "ml_collections' class")
     held = walk.decode(node["held"], path)
     if not _is_dict_class(type(held)):
@@ -67,11 +66,11 @@ def _is_config_dict(value: object) -> bool:
 def config_dict_items(value: object) -> list[object] | None:
     """What a configuration of `ml_collections` holds, None for anything else."""
     if _is_config_dict(value):
-        held: Any = value
+        held: Leaf = value
         return [item for _, item in held.items(preserve_field_references=True)]
     if not _is_reference(value):
         return None
-    reference: Any = value
+    reference: Leaf = value
     return [] if reference.empty() else [reference.get()]
 
 
@@ -98,7 +97,7 @@ def _encode_config_dict(value: Leaf, path: str, walk: Encoder) -> Node:
     }
 
 
-def _decode_config_dict(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_config_dict(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(node["class"], path, walk, _is_dict_class, "ml_collections' class")
     pairs = [
         (walk.decode(key, f"key {index} of {path}"), walk.decode(item, f"{path}[{index}]"))
@@ -108,10 +107,10 @@ def _decode_config_dict(node: Node, path: str, walk: Decoder) -> Any:
     if len(pairs) > len({str(key) for key, _ in pairs}):
         raise refuse(path, expected="keys that differ", found="one twice")
     flags = _read_flags(node, path, walk)
-    return construct(cls, lambda: _fill(cls(**flags), pairs, node["locked"]), path)
+    return construct(cls, lambda: _fill(cls(**flags), pairs, bool(node["locked"])), path)
 
 
-def _read_flags(node: Node, path: str, walk: Decoder) -> dict[str, Any]:
+def _read_flags(node: Node, path: str, walk: Decoder) -> dict[str, Leaf]:
     flags = walk.arguments(node["flags"], path)
     if all(type(flag) is bool for flag in [*flags.values(), node["locked"]]) and set(flags) <= set(
         _FLAGS
@@ -120,7 +119,7 @@ def _read_flags(node: Node, path: str, walk: Decoder) -> dict[str, Any]:
     raise refuse(path, expected=f"some of {_FLAGS}, true or false", found=shorten([*flags]))
 
 
-def _fill(made: Leaf, pairs: list[tuple[object, object]], is_locked: bool) -> Any:
+def _fill(made: Leaf, pairs: list[tuple[object, object]], is_locked: bool) -> Leaf:
     if is_locked:
         # Locking reaches down into what is held, which keeps its own state: so it comes first.
         for key, _ in pairs:
@@ -155,7 +154,7 @@ def _is_required(reference: Leaf) -> bool:
     return False
 
 
-def _encode_type(kind: object, path: str, walk: Encoder) -> Any:
+def _encode_type(kind: object, path: str, walk: Encoder) -> Leaf:
     if isinstance(kind, tuple):
         return [_encode_type(each, path, walk) for each in kind]
     if isinstance(kind, type):
@@ -164,7 +163,7 @@ def _encode_type(kind: object, path: str, walk: Encoder) -> Any:
     raise cannot_store(path, found=f"a reference to {describe(kind)}", fix="Give it a class.")
 
 
-def _decode_reference(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_reference(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(_REFERENCE, path, walk, _is_reference_class, "ml_collections' class")
     value, kind = walk.decode(node["value"], path), _decode_type(node["of"], path, walk)
     if type(node["required"]) is not bool:
@@ -172,7 +171,7 @@ def _decode_reference(node: Node, path: str, walk: Decoder) -> Any:
     return construct(cls, lambda: cls(value, kind, required=node["required"]), path)
 
 
-def _decode_type(node: object, path: str, walk: Decoder) -> Any:
+def _decode_type(node: object, path: str, walk: Decoder) -> Leaf:
     if isinstance(node, list):
         return tuple(_decode_type(each, path, walk) for each in node)
     if isinstance(node, str) and node in _TYPES:

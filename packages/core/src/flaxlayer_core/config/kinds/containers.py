@@ -6,12 +6,12 @@ __all__ = ["CONTAINER_KINDS", "check_distinct"]
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flax.core import FrozenDict
 
 from flaxlayer_core.config.reports import explain, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 # Honest ones: -1 and -2 have one hash, so 64 offsets in six dimensions may.
 _MOST_OF_A_HASH = 64
@@ -35,7 +35,7 @@ def _encode_mapping(value: Mapping[object, object], path: str, walk: Encoder) ->
     return {"items": [_encode_pair(key, item, path, walk) for key, item in value.items()]}
 
 
-def _encode_pair(key: object, item: object, path: str, walk: Encoder) -> list[Any]:
+def _encode_pair(key: object, item: object, path: str, walk: Encoder) -> list[object]:
     place = _place(path, key)
     return [walk.encode(key, f"key {place}"), walk.encode(item, place)]
 
@@ -44,7 +44,7 @@ def _place(path: str, key: object) -> str:
     return f"{path}[{shorten(key) if isinstance(key, (str, int)) else '...'}]"
 
 
-def _decode_mapping(node: Node, path: str, walk: Decoder) -> dict[Any, Any]:
+def _decode_mapping(node: Node, path: str, walk: Decoder) -> dict[Leaf, Leaf]:
     pairs = walk.pairs(node["items"], path)
     keys = [walk.decode(key, f"key {index} of {path}") for index, (key, _) in enumerate(pairs)]
     check_distinct(keys, path)
@@ -74,11 +74,11 @@ def check_distinct(keys: list[object], path: str) -> None:
         raise refuse(path, expected="keys that differ", found="one twice")
 
 
-def _decode_frozen_dict(node: Node, path: str, walk: Decoder) -> FrozenDict[Any, Any]:
+def _decode_frozen_dict(node: Node, path: str, walk: Decoder) -> FrozenDict[Leaf, Leaf]:
     return FrozenDict(_decode_mapping(node, path, walk))
 
 
-def _decode_ordered_dict(node: Node, path: str, walk: Decoder) -> OrderedDict[Any, Any]:
+def _decode_ordered_dict(node: Node, path: str, walk: Decoder) -> OrderedDict[Leaf, Leaf]:
     return OrderedDict(_decode_mapping(node, path, walk))
 
 
@@ -87,13 +87,13 @@ def _encode_set(value: frozenset[object] | set[object], path: str, walk: Encoder
     return {"items": walk.items(sorted(value, key=lambda item: walk.canonical(item, path)), path)}
 
 
-def _decode_set(node: Node, path: str, walk: Decoder) -> set[Any]:
+def _decode_set(node: Node, path: str, walk: Decoder) -> set[Leaf]:
     items = walk.items(node["items"], path)
     check_distinct(items, path)
     return set(items)
 
 
-def _decode_frozenset(node: Node, path: str, walk: Decoder) -> frozenset[Any]:
+def _decode_frozenset(node: Node, path: str, walk: Decoder) -> frozenset[Leaf]:
     return frozenset(_decode_set(node, path, walk))
 
 

@@ -7,12 +7,12 @@ __all__ = ["LEAF_KINDS", "read_bytes"]
 import base64
 import binascii
 import math
-from typing import Any
 
 from flaxlayer_core.config.limits import range_length, read_integer
 from flaxlayer_core.config.reports import refuse, shorten
 from flaxlayer_core.config.stock import CONSTANTS, stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.typing import Leaf
 
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -107,7 +107,7 @@ def _decode_constant(node: Node, path: str, walk: Decoder) -> object:
     raise refuse(path, expected=f"one of {sorted(CONSTANTS)}", found=shorten(name))
 
 
-def _exactly(kind: type) -> Any:
+def _exactly(kind: type) -> Leaf:
     return lambda value: type(value) is kind
 
 

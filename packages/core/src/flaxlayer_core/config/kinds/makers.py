@@ -7,7 +7,6 @@ __all__ = ["MAKER_KINDS", "check_maker", "remember_maker"]
 import inspect
 import sys
 from types import FunctionType, MethodType
-from typing import Any
 
 from flaxlayer_core.config import world
 from flaxlayer_core.config.definitions import is_module_class, is_nnx_class, qualified_name
@@ -95,7 +94,7 @@ def _class_of(owner: object) -> type:
 def _static_owner(value: object) -> type | None:
     """The class that has it as a static method."""
     module, _, qualname = str(qualified_name(value)).partition(":")
-    found: Any = sys.modules.get(module)
+    found: Leaf = sys.modules.get(module)
     *above, name = qualname.split(".")
     for part in above:
         found = inspect.getattr_static(found, part, None)
@@ -119,7 +118,7 @@ def _encode_bound(value: Leaf, path: str, walk: Encoder) -> Node:
     return {"self": walk.encode(owner, f"{path}.__self__"), "name": name}
 
 
-def _decode_bound(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_bound(node: Node, path: str, walk: Decoder) -> Leaf:
     owner, name = walk.decode(node["self"], f"{path}.__self__"), node["name"]
     cls = _class_of(owner)
     if isinstance(name, str) and name[:1] != "_" and _may_call(owner, cls, name, walk.resolve):

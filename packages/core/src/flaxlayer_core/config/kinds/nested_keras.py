@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["check_nested"]
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from flaxlayer_core.config.reports import refuse, shorten
 from flaxlayer_core.config.walk import Decoder
@@ -34,7 +33,7 @@ def check_nested(config: object, path: str, walk: Decoder) -> None:
             )
 
 
-def _nested(config: object) -> Iterator[Mapping[Any, Any]]:
+def _nested(config: object) -> Iterator[Mapping[object, object]]:
     pending = [config]
     while pending:
         value = pending.pop()

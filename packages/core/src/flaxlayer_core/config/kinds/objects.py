@@ -8,7 +8,6 @@ import json
 import random
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
 
 import flax.linen as nn
 
@@ -33,6 +32,7 @@ from flaxlayer_core.config.reports import (
 )
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError
+from flaxlayer_core.typing import Leaf
 
 # While a file is written, Keras puts the address of an object into what it stores of it.
 _SHARED = "shared_object_id"
@@ -165,7 +165,7 @@ def _text(node: object) -> str:
     return json.dumps(_unordered(node), sort_keys=True)
 
 
-def _unordered(node: object) -> Any:
+def _unordered(node: object) -> Leaf:
     if isinstance(node, list):
         return [*map(_unordered, node)]
     if not isinstance(node, dict):
@@ -194,7 +194,7 @@ def _can_encode(codec: Codec | None, value: object, path: str, walk: Encoder) ->
     return True
 
 
-def _decode_object(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_object(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(node["class"], path, walk, _is_class, "a class of configurations")
     codec = codec_named(node["protocol"], cls)
     if codec is None:
@@ -223,7 +223,7 @@ def _encode_namespace(value: SimpleNamespace, path: str, walk: Encoder) -> Node:
 
 
 def _decode_namespace(node: Node, path: str, walk: Decoder) -> SimpleNamespace:
-    held: Mapping[str, Any] = walk.arguments(node["items"], path)
+    held: Mapping[str, Leaf] = walk.arguments(node["items"], path)
     return SimpleNamespace(**held)
 
 

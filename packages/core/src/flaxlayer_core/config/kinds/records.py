@@ -9,7 +9,6 @@ import enum
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any
 
 import flax.linen as nn
 
@@ -27,7 +26,7 @@ from flaxlayer_core.config.reports import cannot_store, explain, refuse, shorten
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
 from flaxlayer_core.typing import Leaf
 
-_Fields = tuple[dataclasses.Field[Any], ...]
+_Fields = tuple[dataclasses.Field[object], ...]
 
 
 def _is_module(value: object) -> bool:
@@ -40,7 +39,7 @@ def _encode_module(value: nn.Module, path: str, walk: Encoder) -> Node:
     return _encode_fields(value, [*_init_fields(type(value))], path, walk)
 
 
-def _decode_module(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_module(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(node["class"], path, walk, _is_concrete, "a linen module class")
     arguments = walk.arguments(node["fields"], path)
     fields = _init_fields(cls)
@@ -61,7 +60,7 @@ def _init_fields(cls: type) -> _Fields:
     )
 
 
-def _with_defaults(fields: _Fields, arguments: dict[str, object]) -> dict[str, Any]:
+def _with_defaults(fields: _Fields, arguments: dict[str, object]) -> dict[str, Leaf]:
     # A function rebuilt like the field's default is the default: equal modules compare equal.
     defaults = {
         field.name: field.default for field in fields if isinstance(field.default, FunctionType)
@@ -118,7 +117,7 @@ def _is_required(field: dataclasses.Field[object]) -> bool:
     return field.default is field.default_factory is dataclasses.MISSING
 
 
-def construct(cls: Callable[..., object], make: Callable[[], object], path: str) -> Any:
+def construct(cls: Callable[..., object], make: Callable[[], object], path: str) -> Leaf:
     """What `make` gives, or the error that `cls` does not accept what is stored."""
     try:
         return make()
@@ -135,7 +134,7 @@ def _encode_record(value: Leaf, path: str, walk: Encoder) -> Node:
     return _encode_fields(value, [f for f in dataclasses.fields(value) if f.init], path, walk)
 
 
-def _decode_record(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_record(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(node["class"], path, walk, is_record_class, "a dataclass")
     arguments = walk.arguments(node["fields"], path)
     _check_names(cls, arguments, tuple(f for f in dataclasses.fields(cls) if f.init), path)
@@ -155,7 +154,7 @@ def _encode_namedtuple(value: Leaf, path: str, walk: Encoder) -> Node:
     return {"class": encode_class(type(value), path, walk), "fields": pairs}
 
 
-def _decode_namedtuple(node: Node, path: str, walk: Decoder) -> Any:
+def _decode_namedtuple(node: Node, path: str, walk: Decoder) -> Leaf:
     cls = decode_class(node["class"], path, walk, is_namedtuple_class, "a named tuple class")
     arguments = walk.arguments(node["fields"], path)
     return construct(cls, lambda: cls(**arguments), path)

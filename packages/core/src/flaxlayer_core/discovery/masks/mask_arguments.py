@@ -5,14 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
 from flaxlayer_core.modules.signatures import MethodSignature
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
 from flaxlayer_core.trees.array_types import is_array
-from flaxlayer_core.typing import Args, Array, Kwargs, PyTree
+from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree, Size
 
 __all__ = ["MaskForm", "MaskUse", "add_masks", "argument_names", "array_paths"]
 
@@ -28,7 +27,7 @@ class MaskForm(enum.Enum):
     LEADING = "leading"
     KEYS = "keys"
 
-    def shape(self, shape: Sequence[object]) -> tuple[Any, ...]:
+    def shape(self, shape: Sequence[object]) -> tuple[Size, ...]:
         """Returns the shape in this form of a mask of a shape.
 
         Example:
@@ -75,7 +74,7 @@ def argument_names(call: MethodSignature, structure: ArgumentStructure) -> list[
     ]
 
 
-def array_paths(structure: ArgumentStructure) -> list[tuple[Any, ...]]:
+def array_paths(structure: ArgumentStructure) -> list[tuple[Leaf, ...]]:
     """Returns JAX's path to each array in `(args, kwargs)`."""
     leaves = range(structure.treedef.num_leaves)
     tree = jax.tree_util.tree_unflatten(structure.treedef, leaves)
@@ -84,7 +83,7 @@ def array_paths(structure: ArgumentStructure) -> list[tuple[Any, ...]]:
     return [tuple(path) for index, (path, _) in pairs if index not in statics]
 
 
-def _struct_in_form(mask: PyTree, form: MaskForm) -> Any:
+def _struct_in_form(mask: PyTree, form: MaskForm) -> Array:
     return jax.ShapeDtypeStruct(form.shape(mask.shape), bool)
 
 
@@ -94,7 +93,7 @@ def add_masks(
     kwargs: Kwargs,
     uses: Sequence[MaskUse],
     masks: Mapping[int, object],
-    convert: Callable[[object, MaskForm], object] = _struct_in_form,
+    convert: Callable[[Array, MaskForm], Array] = _struct_in_form,
 ) -> dict[str, PyTree]:
     """Completes the keyword arguments of a call with masks.
 
@@ -124,13 +123,13 @@ def _structured(
     kwargs: Kwargs,
     form: MaskForm,
     masks: Mapping[int, object],
-    convert: Callable[[object, MaskForm], object],
-) -> Any:
+    convert: Callable[[Array, MaskForm], Array],
+) -> PyTree:
     names = argument_names(call, partition(args, kwargs)[1])
     first = call.first_of(names)
     places = iter(index for index, name in enumerate(names) if name == first)
 
-    def mask_of(leaf: Array) -> Any:
+    def mask_of(leaf: Array) -> Array:
         mask = masks.get(next(places, -1)) if is_array(leaf) else None
         return None if mask is None else convert(mask, form)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import jax
 
@@ -21,7 +20,7 @@ from flaxlayer_core.discovery.masks.mask_trials import outputs_at
 from flaxlayer_core.discovery.module_call import ModuleCall
 from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.shapes import ArraySpec
-from flaxlayer_core.typing import PyTree, Variables
+from flaxlayer_core.typing import Function, PyTree, Variables
 
 __all__ = ["MaskPlan", "MaskQuestion", "plan_masks"]
 
@@ -57,7 +56,7 @@ class MaskQuestion:
     known: ModuleSpec | None = None
 
     @property
-    def variables(self) -> Mapping[str, Any] | None:
+    def variables(self) -> Variables | None:
         """What the layer stores, abstract."""
         return None if self.known is None else self.known.variables
 
@@ -126,7 +125,7 @@ class _Search:
         return self.call.method.first_of(self.names)
 
     @property
-    def variables(self) -> tuple[Mapping[str, Any] | None, ...]:
+    def variables(self) -> tuple[Variables | None, ...]:
         # What is stored may fix a size that another init would not.
         stored = self.question.variables
         return (stored, None) if stored is not None else (None,)
@@ -186,7 +185,7 @@ class _Search:
 
     def _accepted(
         self, shapes: Shapes, variables: Variables | None, plain: object
-    ) -> tuple[tuple[MaskUse, ...], Any]:
+    ) -> tuple[tuple[MaskUse, ...], PyTree]:
         uses: tuple[MaskUse, ...] = ()
         outputs = plain
         for name, sources in self.slots:
@@ -197,7 +196,9 @@ class _Search:
                     break
         return uses, outputs
 
-    def _outputs(self, shapes: Shapes, variables: Variables | None, uses: Sequence[MaskUse]) -> Any:
+    def _outputs(
+        self, shapes: Shapes, variables: Variables | None, uses: Sequence[MaskUse]
+    ) -> PyTree:
         arrays = [
             jax.ShapeDtypeStruct(shape, spec.dtype)
             for shape, spec in zip(shapes, self.question.specs, strict=True)
@@ -241,7 +242,7 @@ class _Search:
 
 def _agree(masked: object, plain: object) -> bool:
     # A mask changes no shape: what broadcasts it into another means something else by it.
-    structure: Callable[[Any], Any] = jax.tree_util.tree_structure
+    structure: Function = jax.tree_util.tree_structure
     if plain is None or structure(masked) != structure(plain):
         return True
     return _shapes_of(masked) == _shapes_of(plain)

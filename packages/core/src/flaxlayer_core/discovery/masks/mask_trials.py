@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ def outputs_at(
     variables: Variables | None,
     modes: Sequence[bool],
     streams: Sequence[str] = (),
-) -> Any:
+) -> PyTree:
     """Returns the outputs of a method for abstract arguments, None where it refuses them.
 
     Args:
@@ -56,14 +55,14 @@ def outputs_at(
 
 def _run_or_refuse(
     call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]
-) -> Any:
+) -> PyTree:
     try:
         return _run(call, arrays, variables, modes)
     except Exception:  # as above
         return None
 
 
-def _run(call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]) -> Any:
+def _run(call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]) -> PyTree:
     try:
         return _abstract(call, arrays, variables, modes)
     except UNTRACEABLE:
@@ -72,7 +71,7 @@ def _run(call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequen
 
 def _abstract(
     call: ModuleCall, arrays: list[Array], variables: Variables | None, modes: Sequence[bool]
-) -> Any:
+) -> PyTree:
     init_keys = abstract_keys(_streams(call, init=True))
 
     if variables is None:
@@ -81,13 +80,13 @@ def _abstract(
         )
     keys = abstract_keys(_streams(call, init=False))
 
-    def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> Any:
+    def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> PyTree:
         return _apply(call, variables, rngs, arrays, modes)
 
     return jax.eval_shape(apply, dict(variables), keys, arrays)
 
 
-def _concrete(call: ModuleCall, arrays: list[Array], modes: Sequence[bool]) -> Any:
+def _concrete(call: ModuleCall, arrays: list[Array], modes: Sequence[bool]) -> PyTree:
     with jax.ensure_compile_time_eval():
         ones = [jnp.ones(array.shape, array.dtype) for array in arrays]
         keys = dict.fromkeys(_streams(call, init=True), jax.random.key(0))
@@ -98,7 +97,7 @@ def _concrete(call: ModuleCall, arrays: list[Array], modes: Sequence[bool]) -> A
 
 def _apply(
     call: ModuleCall, variables: PyTree, rngs: PyTree, arrays: Array, modes: Sequence[bool]
-) -> Any:
+) -> PyTree:
     denied = {name for name in variables if call.policy.role(name) is Role.TRAINABLE}
     mutable = DenyList(tuple(denied | {"params"}))
     return [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
 
 import flax
 from flax import nnx
@@ -17,7 +16,7 @@ from flaxlayer_core.modules.nnx.mode_attributes import has_mode
 from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, init_streams
 from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.trees.matching import is_form
-from flaxlayer_core.typing import Array, Leaf, Method, Path, Variables
+from flaxlayer_core.typing import Array, Leaf, MeshAxes, Method, Path, Variables
 
 __all__ = ["NnxFacts"]
 
@@ -56,12 +55,12 @@ class NnxFacts:
         return GraphForms((GraphForm.from_module(self._described)[0],), self.class_name)
 
     @property
-    def module(self) -> Any:
+    def module(self) -> Leaf:
         """The user's module object, or what makes one."""
         return self._module
 
     @property
-    def origin(self) -> Any:
+    def origin(self) -> Leaf:
         """The user's module object, or what makes it."""
         return self._origin
 
@@ -119,7 +118,7 @@ class NnxFacts:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
         return self._methods.fixed_keywords(method)
 
-    def _find_attribute(self, name: str) -> Any:
+    def _find_attribute(self, name: str) -> Leaf:
         return getattr(self._described, name, None)
 
     def offered_streams(self, *, init: bool) -> tuple[str, ...]:
@@ -129,7 +128,7 @@ class NnxFacts:
         streams = {variable.stream for variable in self._forms.variables}
         return tuple(sorted(stream for stream in streams if stream is not None))
 
-    def axis_names(self, variables: Variables) -> dict[Path, tuple[Any, ...]]:
+    def axis_names(self, variables: Variables) -> dict[Path, MeshAxes]:
         """Returns the mesh axes that metadata of the module's variables names, by path (B5)."""
         del variables  # the graph knows
         form = self._forms.first

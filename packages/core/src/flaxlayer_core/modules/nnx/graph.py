@@ -13,7 +13,6 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.trees.collections import Role, VariableSpec
 from flaxlayer_core.trees.paths import format_path, key_name
-from flaxlayer_core.typing import Array, Leaf, Path, PyTree
+from flaxlayer_core.typing import Array, Leaf, MeshAxes, Path, PyTree
 
 __all__ = [
     "ARRAYS",
@@ -98,7 +97,7 @@ class GraphVariable:
     stream: str | None
     treedef: jax.tree_util.PyTreeDef
     paths: tuple[Path, ...]
-    axes: tuple[Any, ...] | None = None
+    axes: MeshAxes | None = None
 
     @property
     def is_rng(self) -> bool:
@@ -122,7 +121,7 @@ class GraphForm:
         rng_specs: Keys and counts of random streams, described.
     """
 
-    graphdef: Any
+    graphdef: nnx.GraphDef[nnx.Module]
     treedef: jax.tree_util.PyTreeDef
     variables: tuple[GraphVariable, ...]
     rng_specs: Mapping[Path, Array] = field(default_factory=dict)
@@ -200,7 +199,7 @@ class GraphForm:
                 _put_into(places[path[:-1]], path[-1], node)
         return GraphForm.from_module(module)[0]
 
-    def _without_arrays(self) -> Any:
+    def _without_arrays(self) -> nnx.Module:
         nothing = jax.ShapeDtypeStruct((), jnp.uint8)
         return self.merge(dict.fromkeys(self.paths, nothing), {})
 
@@ -225,7 +224,7 @@ class GraphForm:
             inner[variable.path[-1]] = jax.tree_util.tree_unflatten(variable.treedef, arrays)
         return tree
 
-    def merge(self, values: Mapping[Path, Array], rng_values: Mapping[Path, Array]) -> Any:
+    def merge(self, values: Mapping[Path, Array], rng_values: Mapping[Path, Array]) -> nnx.Module:
         """Makes a module of the graph and of arrays.
 
         Args:
@@ -279,7 +278,8 @@ def _parts(entry: object) -> Sequence[str]:
     return [str(part) for part in key] if isinstance(key, tuple) else [key_name(entry)]
 
 
-def placeholder(described: jax.ShapeDtypeStruct) -> Any:
+def placeholder(described: jax.ShapeDtypeStruct) -> jax.Array:
     """Returns zeros, or a key of zeros, in the place of a value that is not known."""
     spec = VariableSpec.from_leaf((), described)
-    return spec.restore(jnp.zeros(spec.shape, spec.dtype))
+    zeros: jax.Array = spec.restore(jnp.zeros(spec.shape, spec.dtype))
+    return zeros

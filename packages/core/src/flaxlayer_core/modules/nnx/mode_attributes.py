@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from flax import nnx
 
 from flaxlayer_core.modules.nnx.graph import inner_modules
+from flaxlayer_core.typing import Function
 
 __all__ = ["has_mode", "set_modes"]
 
@@ -72,13 +72,13 @@ def _is_attribute(module: nnx.Module, name: str) -> bool:
 
 
 def _viewed(module: nnx.Module) -> frozenset[str]:
-    view: Any = getattr(module, "set_view", None)
+    view: Function | None = getattr(module, "set_view", None)
     return frozenset(inspect.signature(view).parameters) if view is not None else frozenset()
 
 
 def _set_view(module: nnx.Module, modes: Mapping[str, bool]) -> None:
     # The modules of Flax itself only set the attributes that are set already.
-    view: Any = getattr(module, "set_view", None)
+    view: Function | None = getattr(module, "set_view", None)
     taken = {name: modes[name] for name in _viewed(module) & (modes.keys() - set(_OF_FLAX))}
-    if taken:
+    if view is not None and taken:
         view(**taken)

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 from flax import nnx
@@ -122,13 +122,14 @@ class NnxModule(NnxFacts):
         set_modes((node for node in nodes if isinstance(node, nnx.Module)), modes)
         streams = CallStreams((node for node in nodes if isinstance(node, nnx.RngStream)), rngs)
         graph = nnx.graphdef(module)
-        function: Any = self._methods.function(method)
+        function = self._methods.function(method)
+        assert not isinstance(function, str)  # it is called on a module
         with quiet_sow():
             outputs = function(module, *args, **kwargs)
         _note_draws(streams.drawn, rngs)
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
-    def _merge(self, values: Mapping[Path, Array]) -> Any:
+    def _merge(self, values: Mapping[Path, Array]) -> nnx.Module:
         form = self._forms.fitting(frozenset(values))
         own = {path: value for path, value in self._values.items() if not is_form(value)}
         return form.merge(values, own)
@@ -175,7 +176,7 @@ class NnxModule(NnxFacts):
         """Returns a tree, or the state of a module, as it is stored (B4)."""
         return by_collection(raw, lambda: self._forms.first)
 
-    def bind(self, variables: Variables) -> Any:
+    def bind(self, variables: Variables) -> nnx.Module:
         """Returns a new module with these variables, in the modes of the user's own (W2).
 
         Its random streams are those of the user's object; one that was made from a class has
@@ -219,9 +220,9 @@ def _note_draws(drawn: set[str], rngs: Rngs) -> None:
         record.drawn |= drawn & set(rngs)
 
 
-def _plain(outputs: PyTree) -> Any:
+def _plain(outputs: PyTree) -> PyTree:
     # A method may return a variable of the module, which lives no longer than the call.
-    def value(leaf: Array) -> Any:
+    def value(leaf: Leaf) -> Array:
         return variable_value(leaf) if isinstance(leaf, nnx.Variable) else leaf
 
     return jax.tree_util.tree_map(value, outputs, is_leaf=lambda v: isinstance(v, nnx.Variable))

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import jax
 from flax import nnx
@@ -118,7 +117,7 @@ def _has_rngs(factory: object) -> bool:
     return isinstance(factory, functools.partial) and "rngs" in factory.keywords
 
 
-def to_factory(module: object) -> Any:
+def to_factory(module: object) -> Leaf:
     """Returns what makes a module like this one, which is what a file can hold (S1).
 
     Args:

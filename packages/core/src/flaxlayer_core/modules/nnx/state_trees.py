@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 from flax import nnx
@@ -92,7 +91,7 @@ def _nested(
     return tree
 
 
-def _with_text_keys(tree: PyTree) -> Any:
+def _with_text_keys(tree: PyTree) -> Leaf:
     if not isinstance(tree, Mapping):
         return tree
     return {str(name): _with_text_keys(part) for name, part in tree.items()}

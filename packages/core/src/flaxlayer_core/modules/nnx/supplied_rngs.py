@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import jax
 from flax import nnx
@@ -93,18 +92,18 @@ class _NoStreamError(AttributeError, KeyError, InvalidRngError):
 class _RecordingRngs(nnx.Rngs):
     """Streams that note what they are asked for; it passes through transforms as its class does."""
 
-    def __getattribute__(self, name: str) -> Any:
+    def __getattribute__(self, name: str) -> Leaf:
         found = super().__getattribute__(name)
         if isinstance(found, nnx.RngStream):
             _ask(self, name)
         return found
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Leaf:
         if name[:1] != "_" and name not in ASKED_OF_ANY:
             _ask(self, name)
         return super().__getattr__(name)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Leaf:
         _ask(self, name)
         return super().__getitem__(name)
 
@@ -113,13 +112,13 @@ class _RecordingRngs(nnx.Rngs):
             _ask(self, name)
         return super().__contains__(name)
 
-    def fork(self, *args: Leaf, **kwargs: Leaf) -> Any:
+    def fork(self, *args: Leaf, **kwargs: Leaf) -> nnx.Rngs:
         return self._recording(super().fork(*args, **kwargs))
 
-    def split(self, *args: Leaf, **kwargs: Leaf) -> Any:
+    def split(self, *args: Leaf, **kwargs: Leaf) -> nnx.Rngs:
         return self._recording(super().split(*args, **kwargs))
 
-    def broadcast(self, *args: Leaf, **kwargs: Leaf) -> Any:
+    def broadcast(self, *args: Leaf, **kwargs: Leaf) -> nnx.Rngs:
         return self._recording(super().broadcast(*args, **kwargs))
 
     def _recording(self, made: nnx.Rngs) -> nnx.Rngs:

@@ -6,7 +6,6 @@ import functools
 import inspect
 from collections.abc import Iterable
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
 
 import jax
 import numpy as np
@@ -82,7 +81,7 @@ def hides_traced_arrays(module: nnx.Module) -> bool:
     attributes = [value for node in nodes for value in vars(node).values()]
     pending = jax.tree_util.tree_leaves(attributes, is_leaf=_is_node)
     pending = [leaf for leaf in pending if not isinstance(leaf, jax.core.Tracer)]
-    seen: dict[int, Any] = {}
+    seen: dict[int, object] = {}
     while pending:
         value = pending.pop()
         if isinstance(value, jax.core.Tracer):
@@ -97,7 +96,7 @@ def hides_traced_arrays(module: nnx.Module) -> bool:
 _PASSED_OVER = (*_NODES, jax.Array, np.ndarray, ModuleType, type, str, bytes, int)
 
 
-def _held(value: object) -> Iterable[Any]:
+def _held(value: object) -> Iterable[object]:
     if isinstance(value, list | tuple | set | frozenset):
         return value
     if isinstance(value, dict):
@@ -121,5 +120,5 @@ def _holds_tracers(value: object) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
-def _known_array(leaf: Array) -> Any:
+def _known_array(leaf: Array) -> Array:
     return np.zeros(()) if isinstance(leaf, jax.core.Tracer) else leaf
