@@ -71,7 +71,7 @@ def nothing_begun():
         raise FlaxLayerError("something is compiled")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluating._Programs, "compile", compile)
+        patch.setattr(evaluating._CompiledFunctions, "compile", compile)
         yield
     assert begun == []
 
