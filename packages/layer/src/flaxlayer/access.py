@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from flaxlayer.hosted import HostedModule
 from flaxlayer.saving.assignments import checked_assignments
+from flaxlayer.typing import PyTree
 from flaxlayer_core import Role
 
 __all__ = ["VariableAccess"]
@@ -57,7 +58,7 @@ class VariableAccess:
         stored = weights.layout.unflatten([jnp.copy(value) for value in weights.jax_values()])
         return self._hosted.flax_module.raw_variables(stored)
 
-    def load_flax_variables(self, tree: Any) -> None:
+    def load_flax_variables(self, tree: PyTree) -> None:
         """Takes the values of a tree of variables, whole or a part of it (W2).
 
         Args:

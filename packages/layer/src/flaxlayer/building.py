@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs, arguments_from_shapes, array_specs, keras_tensor
 from flaxlayer.memory import current_account, size_bound
 from flaxlayer.saving.weights_files import StoredWeights
+from flaxlayer.typing import Array, Shape, Variables
 from flaxlayer.weights.initial import InitialValues
 from flaxlayer.weights.sharding import shardings_of, variable_layouts
 from flaxlayer.weights.variables import FlaxWeights, create_weights
@@ -55,7 +56,7 @@ class LayerBuilder:
         self.overridden = overridden
         self._pending: _PendingBuild | None = None
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Creates the variables; see `FlaxLayer.build`."""
         pending, self._pending = self._pending, None
         if pending is not None:
@@ -72,12 +73,12 @@ class LayerBuilder:
             lambda dtypes: self._create(supposed.with_dtypes(dtypes)),
         )
 
-    def _from_shapes(self, input_shape: Any) -> BuildInputs:
+    def _from_shapes(self, input_shape: Shape) -> BuildInputs:
         arguments = arguments_from_shapes(input_shape, self._runner.method)
         arrays, structure = partition(arguments, {})
         return BuildInputs(array_specs(arrays), structure, None, guessed=True)
 
-    def output_shape(self, input_shape: Any) -> Any:
+    def output_shape(self, input_shape: Shape) -> Any:
         """Returns the shapes of the outputs; see `FlaxLayer.compute_output_shape`."""
         if isinstance(input_shape, BuildInputs):  # from model.summary()
             return self._output_shapes(input_shape)
@@ -175,7 +176,7 @@ class LayerBuilder:
             call.bound.check_made(layout.specs, drawn=file is None)
         layouts = variable_layouts(build_spec, prefix=layer.path, title=call.title)
         places = shardings_of(layouts)
-        initial: Callable[[], Sequence[Any]] = InitialValues(
+        initial: Callable[[], Sequence[Array]] = InitialValues(
             lambda: initial_variables(
                 build_spec,
                 self._hosted.seed,
@@ -211,14 +212,14 @@ class LayerBuilder:
         if cache.settled:
             hosted.settings = replace(hosted.settings, variables=None)  # B4: not held twice
 
-    def form_of_given(self) -> Mapping[str, Any] | None:
+    def form_of_given(self) -> Variables | None:
         """Returns the form of the variables that were given, None where none were (B4)."""
         hosted = self._hosted
         given = hosted.settings.variables
         if given is None:
             return hosted.settings.given_form
         stored = hosted.flax_module.stored_variables(given)
-        form: Mapping[str, Any] = as_form(as_arrays(stored, title=hosted.title))
+        form: Variables = as_form(as_arrays(stored, title=hosted.title))
         return form
 
     def _track(self, weights: FlaxWeights) -> None:

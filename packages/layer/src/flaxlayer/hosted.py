@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import keras
 
@@ -12,6 +11,7 @@ from flaxlayer.handed_names import remember_arguments
 from flaxlayer.locks import LayerLocks
 from flaxlayer.memory import size_bound
 from flaxlayer.settings import Settings
+from flaxlayer.typing import Array, Write
 from flaxlayer.weights.freezing import FrozenPaths
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
@@ -133,9 +133,7 @@ class HostedModule:
         )
         return replace(call, bound=size_bound(call.title)) if self.from_file else call
 
-    def writable(
-        self, changed: Mapping[int, Any], training: bool
-    ) -> list[tuple[keras.Variable, Any]]:
+    def writable(self, changed: Mapping[int, Array], training: bool) -> list[Write]:
         """Returns which changed state is written back, and where (C3, C5).
 
         Args:

@@ -12,6 +12,7 @@ import numpy as np
 
 from flaxlayer.backends import current_backend
 from flaxlayer.backends.dtypes import number_spec
+from flaxlayer.typing import Array, DType, PyTree, Shape, Variables
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
@@ -50,9 +51,9 @@ class BuildInputs:
 
     specs: Sequence[ArraySpec]
     structure: ArgumentStructure
-    values: Sequence[Any] | None
+    values: Sequence[Array] | None
     called: bool = False
-    given: Mapping[str, Any] | None = None
+    given: Variables | None = None
     guessed: bool = False
     stored: bool = False
 
@@ -61,7 +62,7 @@ class BuildInputs:
         """The dtypes of the arrays."""
         return [spec.dtype for spec in self.specs]
 
-    def with_dtypes(self, dtypes: Sequence[Any] | None) -> BuildInputs:
+    def with_dtypes(self, dtypes: Sequence[DType] | None) -> BuildInputs:
         """Returns inputs of the same shapes with other dtypes, without values; None: themselves."""
         if dtypes is None:
             return self
@@ -91,7 +92,7 @@ class BuildInputs:
         return replace(self, values=None, called=False)
 
 
-def arguments_from_shapes(input_shape: Any, call: MethodSignature) -> tuple[Any, ...]:
+def arguments_from_shapes(input_shape: Shape, call: MethodSignature) -> tuple[Any, ...]:
     """Makes abstract arguments from the shapes that `Layer.build` takes.
 
     Args:
@@ -106,7 +107,7 @@ def arguments_from_shapes(input_shape: Any, call: MethodSignature) -> tuple[Any,
     """
     dtype = np.dtype(keras.config.floatx())
 
-    def convert(shape: Any) -> Any:
+    def convert(shape: Shape) -> Any:
         if is_shape(shape):
             return ArraySpec(tuple(shape), dtype)
         if isinstance(shape, Mapping):
@@ -123,7 +124,7 @@ def arguments_from_shapes(input_shape: Any, call: MethodSignature) -> tuple[Any,
     return (argument,)
 
 
-def _no_shape(found: Any) -> BuildModuleError:
+def _no_shape(found: object) -> BuildModuleError:
     return BuildModuleError(
         "A layer cannot be built from this input shape.",
         expected="a shape, or lists and dicts of shapes: tuples of sizes, None for an unknown one",
@@ -153,7 +154,7 @@ def _is_dim(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value < 2**31)
 
 
-def array_specs(arrays: Sequence[Any]) -> list[ArraySpec]:
+def array_specs(arrays: Sequence[Array]) -> list[ArraySpec]:
     """Describes arrays, Keras tensors or `ShapeDtypeStruct` as build and discovery take them."""
     describe = current_backend().describe
     return [
@@ -176,6 +177,6 @@ def keras_tensor(spec: Any) -> Any:
     return keras.KerasTensor(spec.shape, spec.dtype) if isinstance(spec, ArraySpec) else spec
 
 
-def arrays_of(outputs: Any) -> list[Any]:
+def arrays_of(outputs: PyTree) -> list[Any]:
     """Returns the arrays of any pytree of outputs."""
     return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from flaxlayer.saving.fields import check_mapping
 from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
 from flaxlayer.saving.refusals import refusing, refusing_in_load
 from flaxlayer.settings import Settings, documented
+from flaxlayer.typing import Function, Json, KerasStore, PyTree, Shape, Variables
 from flaxlayer.weights.variables import restoring_values
 from flaxlayer_core import (
     AUTO_MASK,
@@ -101,9 +102,9 @@ class FlaxLayer(VariableAccess, ModuleLayer):
     def __init__(
         self,
         module: Any,
-        method: str | Callable[..., Any] | None = None,
-        variables: Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        method: str | Function | None = None,
+        variables: Variables | None = None,
+        **kwargs: PyTree,
     ) -> None:
         current_backend()
         flax_module = wrap_module(module)
@@ -174,7 +175,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
     # Build.
 
     @refusing_in_load
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape = None) -> None:
         """Creates the weights.
 
         Args:
@@ -190,7 +191,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         self._builder.build(input_shape)
 
     @refusing_in_load
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Returns the shapes of the outputs for the shapes that `build` takes.
 
         Keras's wrappers, such as `TimeDistributed`, ask for them.
@@ -225,7 +226,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         *,
         training_arg: str | None = None,
         mask_arg: str | None = AUTO_MASK,
-        **kwargs: Any,
+        **kwargs: PyTree,
     ) -> Any:
         """Returns a second Keras layer that calls another method on the same weights (A3).
 
@@ -269,7 +270,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> FlaxLayer:
+    def from_config(cls, config: dict[str, Json]) -> FlaxLayer:
         """Makes a layer from `get_config`, or from the configuration of `keras.layers.FlaxLayer`.
 
         Raises:
@@ -292,7 +293,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         """Returns the inputs that the layer was built with: structure, shapes, dtypes."""
         return encode_inputs(self._runner.cache.inputs)
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
+    def build_from_config(self, config: dict[str, Json]) -> None:
         """Builds the layer from `get_build_config`, or from Keras's own `input_shape`."""
         if not config:
             return
@@ -303,11 +304,11 @@ class FlaxLayer(VariableAccess, ModuleLayer):
             else:
                 super().build_from_config(stored)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: KerasStore) -> None:
         """Writes the variables by path, and which inputs they were built for (W3, W4)."""
         self._files.write(store)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: KerasStore) -> None:
         """Reads the variables by path; files of `keras.layers.FlaxLayer` by their order (W3).
 
         A layer that is not built is built for the inputs that the file names (W4).
@@ -321,7 +322,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         self._files.read(store)
 
 
-def _with_values(variables: Mapping[str, Any]) -> dict[str, Any]:
+def _with_values(variables: Variables) -> dict[str, Any]:
     given = normalize_variables(variables)
     absent = [format_path(path) for path, leaf in flatten_with_paths(given)[0] if is_form(leaf)]
     if absent:

@@ -12,6 +12,7 @@ from flaxlayer.calls.runner import Runner
 from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.weights_files import StoredWeights, open_weights, weakly, write_weights
+from flaxlayer.typing import KerasStore
 
 __all__ = ["LayerFiles"]
 
@@ -28,11 +29,11 @@ class LayerFiles:
         self._runner, self._hosted, self._builder = runner, runner.hosted, builder
         self._refusal: tuple[Callable[[], Any], Exception] | None = None
 
-    def write(self, store: Any) -> None:
+    def write(self, store: KerasStore) -> None:
         """Writes the variables by path, and which inputs they were built for."""
         write_weights(self._hosted.weights, self._own_variables(), self._runner.cache.inputs, store)
 
-    def read(self, store: Any) -> None:
+    def read(self, store: KerasStore) -> None:
         """Reads the variables; see `FlaxLayer.load_own_variables`."""
         try:
             self._read(open_weights(store, title=self._hosted.title))

@@ -17,6 +17,7 @@ from flaxlayer.saving.names import find_known
 from flaxlayer.saving.refusals import refusing
 from flaxlayer.saving.sharing import new_token, revive_shared
 from flaxlayer.saving.weights_files import open_weights
+from flaxlayer.typing import Json, KerasStore, PyTree, Shape
 from flaxlayer_core import AUTO_MASK, MethodSignature
 
 __all__ = ["FlaxMethod"]
@@ -66,7 +67,7 @@ class FlaxMethod(ModuleLayer):
         *,
         training_arg: str | None = None,
         mask_arg: str | None = AUTO_MASK,
-        **kwargs: Any,
+        **kwargs: PyTree,
     ) -> None:
         hosted = layer._hosted
         signature = MethodSignature.from_method(
@@ -85,7 +86,7 @@ class FlaxMethod(ModuleLayer):
         self._build_with(_MethodBuilder(self._runner, layer))
         self._training_arg, self._mask_arg = training_arg, mask_arg
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape = None) -> None:
         """Has nothing to create: the weights are those of `layer`."""
 
     def get_config(self) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class FlaxMethod(ModuleLayer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> FlaxMethod:
+    def from_config(cls, config: dict[str, Json]) -> FlaxMethod:
         """Makes the layer from `get_config`; layers that shared weights share them again (S4).
 
         Raises:
@@ -125,7 +126,7 @@ class FlaxMethod(ModuleLayer):
             layer = revive_shared(token, lambda: _revive_layer(stored))
             return cls(layer, method, **known)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: KerasStore) -> None:
         """Reads what a subclass added (W5); the weights of the module are those of `layer`.
 
         Raises:
@@ -147,7 +148,7 @@ def _layer_config(layer: ModuleLayer) -> dict[str, Any]:
     return {"registered_name": name, "config": layer.get_config(), "build_config": build}
 
 
-def _revive_layer(stored: Mapping[str, Any]) -> ModuleLayer:
+def _revive_layer(stored: Mapping[str, Json]) -> ModuleLayer:
     cls = find_known(stored.get("registered_name"))
     if not (isinstance(cls, type) and issubclass(cls, ModuleLayer)) or issubclass(cls, FlaxMethod):
         raise refuse("layer", expected="a FlaxLayer", found=stored.get("registered_name"))

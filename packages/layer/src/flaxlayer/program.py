@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxlayer.typing import Array, PyTree, Variables
 from flaxlayer_core import (
     ModePlan,
     ModuleCall,
@@ -40,11 +41,11 @@ class CallResult:
         seed: The next seed, None if no stream was needed.
     """
 
-    outputs: Any
-    changed: dict[int, Any]
-    transient: dict[str, Any]
-    loss: Any
-    seed: Any
+    outputs: PyTree
+    changed: dict[int, Array]
+    transient: dict[str, PyTree]
+    loss: Array | None
+    seed: Array
 
 
 jax.tree_util.register_dataclass(
@@ -74,7 +75,7 @@ class PureCall:
     compute_dtype: str | None
     platforms: tuple[str, ...]
 
-    def __call__(self, values: Sequence[Any], seed: Any, arrays: Sequence[Any]) -> CallResult:
+    def __call__(self, values: Sequence[Array], seed: Array, arrays: Sequence[Array]) -> CallResult:
         """Runs the module.
 
         Args:
@@ -115,14 +116,14 @@ class PureCall:
             return jnp.asarray(value, self.compute_dtype)
         return value
 
-    def _cast_arguments(self, arrays: Sequence[Any]) -> list[Any]:
+    def _cast_arguments(self, arrays: Sequence[Array]) -> list[Any]:
         # A number of Python gives way to the dtypes that it meets: it needs no cast.
         numbers = self.module_call.structure.number_positions()
         return [
             array if index in numbers else self._cast(array) for index, array in enumerate(arrays)
         ]
 
-    def _cast_params(self, values: Sequence[Any]) -> list[Any]:
+    def _cast_params(self, values: Sequence[Array]) -> list[Any]:
         if not self.compute_dtype:
             return list(values)
         trainable = [self.layout.role(spec.path[0]) is Role.TRAINABLE for spec in self.layout.specs]
@@ -130,16 +131,14 @@ class PureCall:
         return [self._cast(value) if cast else value for value, cast in pairs]
 
     def _sort(
-        self, variables: Mapping[str, Any], updates: Mapping[str, Any]
-    ) -> tuple[dict[int, Any], dict[str, Any]]:
+        self, variables: Variables, updates: Variables
+    ) -> tuple[dict[int, Array], dict[str, Any]]:
         by_role = split_collections(updates, {n: self.layout.role(n) for n in updates})
         state, transient = by_role[Role.STATE], by_role[Role.TRANSIENT]
         changed = self._changed_state(variables, state)
         return changed, {name: tree for name, tree in transient.items() if tree}
 
-    def _changed_state(
-        self, variables: Mapping[str, Any], state: Mapping[str, Any]
-    ) -> dict[int, Any]:
+    def _changed_state(self, variables: Variables, state: Variables) -> dict[int, Array]:
         if not state:
             return {}
         before = dict(flatten_with_paths({name: variables.get(name, {}) for name in state})[0])
@@ -156,7 +155,7 @@ class PureCall:
             raise self._misfit(path, "nothing", str(VariableSpec.from_leaf(path, leaf)))
         return changed
 
-    def _checked(self, spec: VariableSpec, leaf: Any) -> Any:
+    def _checked(self, spec: VariableSpec, leaf: Array) -> Any:
         if leaf is None:
             raise self._misfit(spec.path, str(spec), "nothing")
         leaf = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
@@ -175,7 +174,7 @@ class PureCall:
             law="C4",
         )
 
-    def _loss(self, transient: Mapping[str, Any]) -> Any:
+    def _loss(self, transient: Mapping[str, PyTree]) -> Any:
         leaves = [
             leaf
             for name in self.losses

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flaxlayer.json_values import NAMES, SEED, TEXT, TEXTS_BY_NAME, JsonKind, one_of, some_of
+from flaxlayer.typing import Array, Function, Variables
 from flaxlayer_core import (
     AUTO_MASK,
     CallArgumentError,
@@ -93,7 +94,7 @@ def _state_updates(value: Any) -> Any:
     )
 
 
-def _seed(seed: Any) -> int | None:
+def _seed(seed: Array) -> int | None:
     if seed is None:
         return None
     if isinstance(seed, int) and 0 <= seed < 2**32:
@@ -127,9 +128,9 @@ class Settings:
     The values of given variables are kept until the layer has them, their form for its files (B4).
     """
 
-    method: str | Callable[..., Any] | None = None
-    variables: Mapping[str, Any] | None = None
-    given_form: Mapping[str, Any] | None = None
+    method: str | Function | None = None
+    variables: Variables | None = None
+    given_form: Variables | None = None
 
     rngs: tuple[str, ...] | None = _setting(
         None,
@@ -158,7 +159,7 @@ class Settings:
         "keys, `[batch, 1, 1, time]`. A mask that the caller gives reaches it unchanged.",
         plain=TEXT.or_none(),
     )
-    init_method: str | Callable[..., Any] | None = _setting(
+    init_method: str | Function | None = _setting(
         None, "The method that initialises, where it is another than `method`."
     )
     state_updates: str = _setting(

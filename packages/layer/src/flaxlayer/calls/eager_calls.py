@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from flaxlayer.calls.cache import CompiledCall
 from flaxlayer.calls.runner import Runner
 from flaxlayer.compat import private_keras
+from flaxlayer.typing import Args, Array, Kwargs
 from flaxlayer_core import holds_numbers, partition, prng_impl, unwrap_statics
 
 __all__ = ["NOT_TAKEN", "EagerCalls"]
@@ -27,7 +28,7 @@ class EagerCalls:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, args: Args, kwargs: Kwargs) -> Any:
         """Runs a call; returns `NOT_TAKEN` where Keras has something to do for it.
 
         Args:
@@ -67,8 +68,8 @@ class EagerCalls:
     def _prepare(
         self,
         key: Hashable,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         training: bool,
         context: Hashable,
     ) -> CompiledCall | None:
@@ -83,7 +84,7 @@ class EagerCalls:
     def _arrays_of(self, values: tuple[Any, ...]) -> list[Any] | None:
         # None where there is anything else than arrays of numbers, None and floats.
         backend = self._runner.backend
-        arrays: list[Any] = []
+        arrays: list[Array] = []
         for value in values:
             if isinstance(value, backend.array_types):
                 arrays.append(value)

@@ -13,6 +13,7 @@ import keras
 from flaxlayer.calls.runner import Runner
 from flaxlayer.compat import private_keras
 from flaxlayer.inputs import array_specs
+from flaxlayer.typing import Args, Array, Kwargs, PyTree
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
@@ -28,7 +29,7 @@ from flaxlayer_core import (
 
 __all__ = ["MaskRecord", "MaskRouter", "masks_of"]
 
-Masks = Mapping[int, Any]
+Masks = Mapping[int, Array]
 
 
 @dataclass(eq=False)
@@ -50,7 +51,7 @@ class MaskRecord:
     carried: list[int | None] | None = None
     first: list[int] = field(default_factory=list)
 
-    def output_masks(self, previous_mask: Any) -> list[Any]:
+    def output_masks(self, previous_mask: PyTree) -> list[Any]:
         """Returns the mask of each output.
 
         Args:
@@ -69,7 +70,7 @@ _record: contextvars.ContextVar[MaskRecord | None] = contextvars.ContextVar(
 )
 
 
-def masks_of(arrays: Sequence[Any]) -> dict[int, Any]:
+def masks_of(arrays: Sequence[Array]) -> dict[int, Array]:
     """Returns the masks that travel on arrays, by the position of the array."""
     pairs = ((index, private_keras.get_mask(array)) for index, array in enumerate(arrays))
     return {index: mask for index, mask in pairs if mask is not None}
@@ -96,7 +97,7 @@ class MaskRouter:
         return record if record is not None and record.router is self else None
 
     @contextlib.contextmanager
-    def recording(self, arrays: Sequence[Any], *, given: bool = False) -> Iterator[MaskRecord]:
+    def recording(self, arrays: Sequence[Array], *, given: bool = False) -> Iterator[MaskRecord]:
         """Opens a record for a call.
 
         Args:
@@ -115,7 +116,7 @@ class MaskRouter:
 
     # Into the method.
 
-    def given_mask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def given_mask(self, args: Args, kwargs: Kwargs) -> dict[str, Any]:
         """Returns the keyword arguments with a mask of the caller where the method takes it.
 
         Raises:
@@ -141,13 +142,13 @@ class MaskRouter:
             law="A4",
         )
 
-    def _records_masks(self, mask: Any) -> bool:
+    def _records_masks(self, mask: Array) -> bool:
         # Older files of functional models recorded the mask that travels as an argument.
         if isinstance(mask, keras.KerasTensor) and self._runner.hosted.from_file:
             self._recorded_mask = True
         return self._recorded_mask
 
-    def _travels(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], mask: Any) -> bool:
+    def _travels(self, args: Args, kwargs: Kwargs, mask: Array) -> bool:
         # Keras's containers pass on what travels already.
         arrays, _ = partition(args, kwargs)
         given = [part for part in keras.tree.flatten(mask) if part is not None]
@@ -156,12 +157,12 @@ class MaskRouter:
 
     def with_masks(
         self,
-        arrays: Sequence[Any],
+        arrays: Sequence[Array],
         structure: ArgumentStructure,
         masks: Masks,
         *,
         bring: Callable[[Any, MaskForm], Any] | None = None,
-    ) -> tuple[list[Any], ArgumentStructure]:
+    ) -> tuple[list[Array], ArgumentStructure]:
         """Returns the arrays and the structure of a call with its masks in their places."""
         uses = self._plan(arrays, structure, masks).uses if masks else ()
         if not uses:
@@ -171,12 +172,14 @@ class MaskRouter:
         return partition(args, completed)
 
     def masked_structure(
-        self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks
+        self, arrays: Sequence[Array], structure: ArgumentStructure, masks: Masks
     ) -> ArgumentStructure:
         """Returns the structure alone; no mask is brought into its form for it."""
         return self.with_masks(arrays, structure, masks, bring=lambda mask, _: mask)[1]
 
-    def _plan(self, arrays: Sequence[Any], structure: ArgumentStructure, masks: Masks) -> MaskPlan:
+    def _plan(
+        self, arrays: Sequence[Array], structure: ArgumentStructure, masks: Masks
+    ) -> MaskPlan:
         specs = tuple(map(_without_symbols, array_specs(arrays)))
         ranks = {
             i: len(m.shape) for i, m in masks.items() if 0 < len(m.shape) <= len(specs[i].shape)
@@ -203,11 +206,11 @@ class MaskRouter:
 
     def carry(
         self,
-        arrays: Sequence[Any],
+        arrays: Sequence[Array],
         structure: ArgumentStructure,
         masks: Masks,
-        leaves: Sequence[Any],
-        outputs: Any,
+        leaves: Sequence[Array],
+        outputs: PyTree,
     ) -> None:
         """Keeps in the record of the call what the leaves of its outputs carry on.
 
@@ -240,7 +243,7 @@ class MaskRouter:
         return [index for index, name in enumerate(names) if name == first]
 
     def _leading_mask(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self, args: Args, kwargs: Kwargs
     ) -> tuple[Masks, Sequence[int | None]] | None:
         # One that the caller gave travels on where it is one of Keras's form.
         name = self._method.mask_arg
@@ -256,7 +259,7 @@ class MaskRouter:
         takes = any(use.argument == name and use.form is MaskForm.LEADING for use in plan.uses)
         return ({place: given}, plan.kept) if takes else None
 
-    def output_masks(self, inputs: Any, previous_mask: Any) -> list[Any] | None:
+    def output_masks(self, inputs: PyTree, previous_mask: PyTree) -> list[Any] | None:
         """Returns the masks of the outputs; None where they are those of the inputs.
 
         Args:
@@ -281,7 +284,7 @@ def _without_symbols(spec: ArraySpec) -> ArraySpec:
     return ArraySpec(tuple(dims), spec.dtype)
 
 
-def _in_form(mask: Any, form: MaskForm) -> Any:
+def _in_form(mask: Array, form: MaskForm) -> Any:
     if isinstance(mask, keras.KerasTensor):
         return keras.KerasTensor(form.shape(mask.shape), "bool")
     if keras.backend.standardize_dtype(mask.dtype) != "bool":

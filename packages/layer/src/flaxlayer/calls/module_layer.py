@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,6 +23,7 @@ from flaxlayer.inputs import array_specs, arrays_of, constant
 from flaxlayer.keras_containers import register_tracked
 from flaxlayer.saving.packed_arguments import PackedArguments, needs_packing
 from flaxlayer.saving.refusals import refusing_in_load
+from flaxlayer.typing import Args, Array, Function, Kwargs, PyTree
 from flaxlayer_core import (
     ArgumentStructure,
     MethodSignature,
@@ -38,7 +38,7 @@ __all__ = ["ModuleLayer"]
 register_tracked()
 
 
-def _sign_for_keras(call: Callable[..., Any]) -> Callable[..., Any]:
+def _sign_for_keras(call: Function) -> Function:
     # Keras's Sequential looks for an input when a layer raises a TypeError, and hides the error if
     # the signature has none. A mask in it would be filled in by Keras, for every module (A4).
     signature = inspect.signature(call)
@@ -66,7 +66,7 @@ class ModuleLayer(keras.layers.Layer):
     _runner_class: type[Runner] = Runner
     _settler_class: type[Settler] = Settler
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: PyTree) -> None:
         # A7: Keras's own autocast would cast inputs under the plain default policy too.
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
@@ -89,7 +89,7 @@ class ModuleLayer(keras.layers.Layer):
     # Build by a call.
 
     @unconverted
-    def build_on(self, /, *args: Any, **kwargs: Any) -> None:
+    def build_on(self, /, *args: PyTree, **kwargs: PyTree) -> None:
         """Builds the layer as a call on these arguments would, without the call.
 
         No seed is drawn, and no state moves. A layer that is built stays as it is.
@@ -118,9 +118,7 @@ class ModuleLayer(keras.layers.Layer):
         if not self._settler.settled:
             self._settler.settle(*self._partition(args, kwargs))
 
-    def _partition(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[list[Any], ArgumentStructure]:
+    def _partition(self, args: Args, kwargs: Kwargs) -> tuple[list[Array], ArgumentStructure]:
         own = {name: value for name, value in kwargs.items() if name != "training"}
         arrays, structure = partition(args, self._masks.given_mask(args, own))
         return self._masks.with_masks(arrays, structure, masks_of(arrays))
@@ -128,7 +126,7 @@ class ModuleLayer(keras.layers.Layer):
     # Calls.
 
     @unconverted
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: PyTree, **kwargs: PyTree) -> Any:
         """Calls the method; arguments reach it unchanged (A1).
 
         Args:
@@ -142,7 +140,7 @@ class ModuleLayer(keras.layers.Layer):
         return self._call_in_full(args, kwargs) if outputs is NOT_TAKEN else outputs
 
     @refusing_in_load
-    def _call_in_full(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call_in_full(self, args: Args, kwargs: dict[str, PyTree]) -> PyTree:
         # Never empty: else Keras would record in a functional model the mask that it fills in.
         own = {"training": kwargs.pop("training", None)}
         if not self._masks.calls_method:
@@ -158,10 +156,10 @@ class ModuleLayer(keras.layers.Layer):
 
     def _call_method(
         self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         own: dict[str, Any],
-        arrays: list[Any],
+        arrays: list[Array],
         structure: ArgumentStructure,
     ) -> Any:
         masks, training = masks_of(arrays), own["training"]
@@ -183,9 +181,7 @@ class ModuleLayer(keras.layers.Layer):
             args, kwargs = jax.tree_util.tree_map(constant, (args, kwargs))
         return super().__call__(*args, **kwargs, **own)
 
-    def _call_recorded(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], own: dict[str, Any]
-    ) -> Any:
+    def _call_recorded(self, args: Args, kwargs: Kwargs, own: dict[str, Any]) -> Any:
         # A functional model calls with what it recorded.
         with self._masks.recording(args):
             if not self._settler.settled:  # as in clone_model
@@ -193,9 +189,7 @@ class ModuleLayer(keras.layers.Layer):
                 self._settler.settle(*self._masks.with_masks(args, structure, masks_of(args)))
             return super().__call__(*args, **kwargs, **own)
 
-    def _call_as_keras(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], own: dict[str, Any]
-    ) -> Any:
+    def _call_as_keras(self, args: Args, kwargs: Kwargs, own: dict[str, Any]) -> Any:
         # W5: a subclass has a `call` of its own, and gets what Keras passes to such a one.
         arrays, structure = partition(*build_arguments(self._runner.method, args, kwargs))
         mask = kwargs.get("mask")
@@ -212,8 +206,8 @@ class ModuleLayer(keras.layers.Layer):
         return found is not None and has_sealed(found.plan(training).output)
 
     def _method_arguments(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], packed: Any, mask: Any
-    ) -> tuple[list[Any], ArgumentStructure, dict[int, Any]]:
+        self, args: Args, kwargs: Kwargs, packed: Any, mask: Array
+    ) -> tuple[list[Array], ArgumentStructure, dict[int, Array]]:
         """Returns the arguments of the method without masks, and the masks of its arrays."""
         record, calls_method = self._masks.record, self._masks.calls_method
         if packed is not None:
@@ -231,11 +225,11 @@ class ModuleLayer(keras.layers.Layer):
     @_sign_for_keras
     def call(
         self,
-        *args: Any,
+        *args: PyTree,
         training: bool | None = None,
-        mask: Any = None,
+        mask: Array = None,
         flax_arguments: PackedArguments | None = None,
-        **kwargs: Any,
+        **kwargs: PyTree,
     ) -> Any:
         """Runs the method on arrays; Keras calls this.
 
@@ -262,7 +256,7 @@ class ModuleLayer(keras.layers.Layer):
         return outputs
 
     def _execute_in_scope(
-        self, arrays: list[Any], structure: ArgumentStructure, training: bool
+        self, arrays: list[Array], structure: ArgumentStructure, training: bool
     ) -> Any:
         execute = self._runner.execute
         if not private_keras.in_symbolic_scope():
@@ -275,11 +269,11 @@ class ModuleLayer(keras.layers.Layer):
 
     def compute_output_spec(
         self,
-        *args: Any,
+        *args: PyTree,
         training: bool | None = None,
-        mask: Any = None,
+        mask: Array = None,
         flax_arguments: PackedArguments | None = None,
-        **kwargs: Any,
+        **kwargs: PyTree,
     ) -> Any:
         """Returns the outputs of a symbolic call as Keras tensors, with no array made."""
         if not self._masks.calls_method:
@@ -296,7 +290,7 @@ class ModuleLayer(keras.layers.Layer):
         self._masks.carry(arrays, structure, masks, tensors, outputs)
         return outputs
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: PyTree, previous_mask: PyTree = None) -> Any:
         """Returns the masks of the outputs: of those that keep the masked dimensions (A4).
 
         Args:
@@ -331,7 +325,7 @@ class ModuleLayer(keras.layers.Layer):
         """The transient collections of the last eager call (C7)."""
         return self._runner.cache.sown
 
-    def peek_rngs(self, /, *args: Any, training: bool, **kwargs: Any) -> dict[str, jax.Array]:
+    def peek_rngs(self, /, *args: PyTree, training: bool, **kwargs: PyTree) -> dict[str, jax.Array]:
         """Returns the keys that the next call will use, and draws nothing (R4).
 
         Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax
 
 from flaxlayer.inputs import BuildInputs, arguments_from_shapes, array_specs
+from flaxlayer.typing import Args, Array, Function, Kwargs, PyTree, Shape
 from flaxlayer_core import (
     ArraySpec,
     CallArgumentError,
@@ -23,8 +24,8 @@ __all__ = ["build_arguments", "first_shape", "fits", "reshaped"]
 
 
 def build_arguments(
-    call: MethodSignature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    call: MethodSignature, args: Args, kwargs: Kwargs
+) -> tuple[Args, dict[str, PyTree]]:
     """Returns what a layer is built on whose `call` is its own.
 
     Args:
@@ -43,7 +44,7 @@ def build_arguments(
     return args, own
 
 
-def fits(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+def fits(call: Function, args: Args, kwargs: Kwargs) -> bool:
     """Tells whether a call takes these arguments; where not, Keras says so."""
     try:
         inspect.signature(call).bind(*args, **kwargs)
@@ -63,7 +64,7 @@ def first_shape(inputs: BuildInputs) -> Any:
     """
     shapes: list[Any] = []
 
-    def trace(arrays: list[Any]) -> None:
+    def trace(arrays: list[Array]) -> None:
         # A5: classes of the user are made of what they are made of in a trace, and not of shapes.
         args, kwargs = inputs.structure.combine(arrays)
         first = args[0] if args else next(iter(kwargs.values()), None)
@@ -79,7 +80,7 @@ def _structs(specs: Sequence[ArraySpec]) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct([dim or 1 for dim in spec.shape], spec.dtype) for spec in specs]
 
 
-def reshaped(inputs: BuildInputs, input_shape: Any, call: MethodSignature) -> BuildInputs:
+def reshaped(inputs: BuildInputs, input_shape: Shape, call: MethodSignature) -> BuildInputs:
     """Returns the inputs of a build with the shapes that an overridden `build` passed on.
 
     Args:
@@ -100,7 +101,7 @@ def reshaped(inputs: BuildInputs, input_shape: Any, call: MethodSignature) -> Bu
     return BuildInputs([*known, *specs[len(known) :]], structure, None)
 
 
-def _are_same(shape: Any, other: Any) -> bool:
+def _are_same(shape: Shape, other: Any) -> bool:
     # A class of the user's need not tell whether two of its objects are equal.
     flat = [
         jax.tree_util.tree_flatten(s, is_leaf=lambda part: part is None) for s in (shape, other)
@@ -108,7 +109,7 @@ def _are_same(shape: Any, other: Any) -> bool:
     return bool(_plain(shape) == _plain(other)) or flat[0] == flat[1]
 
 
-def _plain(shape: Any) -> Any:
+def _plain(shape: Shape) -> Any:
     if isinstance(shape, Mapping):
         return {name: _plain(part) for name, part in shape.items()}
     return tuple(map(_plain, shape)) if isinstance(shape, list | tuple) else shape

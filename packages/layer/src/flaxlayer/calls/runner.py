@@ -19,6 +19,7 @@ from flaxlayer.explained_errors import JAX_ERRORS, raise_explained
 from flaxlayer.hosted import HostedModule
 from flaxlayer.inputs import BuildInputs, array_specs
 from flaxlayer.program import CallResult, PureCall
+from flaxlayer.typing import Array, Write
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
@@ -71,7 +72,7 @@ class Runner:
 
     # What is known of calls.
 
-    def find_spec(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> ModuleSpec:
+    def find_spec(self, structure: ArgumentStructure, arrays: Sequence[Array]) -> ModuleSpec:
         """Returns what is known of calls of a structure, found out for the first of them."""
         known = self.cache.specs.get(structure)
         if known is None:
@@ -81,12 +82,12 @@ class Runner:
                 self.cache.specs[structure] = known
         return known
 
-    def latest_spec(self, structure: ArgumentStructure, arrays: Sequence[Any]) -> ModuleSpec:
+    def latest_spec(self, structure: ArgumentStructure, arrays: Sequence[Array]) -> ModuleSpec:
         """Returns the same, and keeps it as that of the latest call."""
         known = self.cache.latest = self.find_spec(structure, arrays)
         return known
 
-    def _infer_spec(self, call: ModuleCall, arrays: Sequence[Any]) -> ModuleSpec:
+    def _infer_spec(self, call: ModuleCall, arrays: Sequence[Array]) -> ModuleSpec:
         source = self.hosted.spec
         if source.traceable:
             return evaluate_for_sizes(
@@ -113,7 +114,7 @@ class Runner:
         )
 
     def compiled_call(
-        self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool, key: Hashable
+        self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool, key: Hashable
     ) -> CompiledCall:
         """Returns a call in a mode, compiled once for each key."""
         spec = self.latest_spec(structure, arrays)
@@ -146,7 +147,7 @@ class Runner:
 
     # Calls.
 
-    def execute(self, arrays: list[Any], structure: ArgumentStructure, training: bool) -> Any:
+    def execute(self, arrays: list[Array], structure: ArgumentStructure, training: bool) -> Any:
         """Runs a call; returns its outputs as `wrap_statics` gives them."""
         try:
             clean = self.backend.is_outermost()
@@ -156,7 +157,7 @@ class Runner:
         except Exception as error:
             self._refuse(error, arrays)
 
-    def execute_compiled(self, call: CompiledCall, arrays: Sequence[Any]) -> Any:
+    def execute_compiled(self, call: CompiledCall, arrays: Sequence[Array]) -> Any:
         """Runs an outermost eager call that is compiled already; returns as `execute`."""
         self.cache.latest = call.spec
         try:
@@ -166,7 +167,7 @@ class Runner:
             self._refuse(error, arrays)
 
     def _run(
-        self, arrays: list[Any], structure: ArgumentStructure, training: bool, *, clean: bool
+        self, arrays: list[Array], structure: ArgumentStructure, training: bool, *, clean: bool
     ) -> CallResult:
         hosted, backend = self.hosted, self.backend
         context, traceable = hosted.flax_module.call_context(), hosted.spec.traceable
@@ -180,7 +181,7 @@ class Runner:
         return self._run_in_turn(pure, run, arrays, clean=clean)
 
     def _run_in_turn(
-        self, pure: PureCall, run: Run, arrays: Sequence[Any], *, clean: bool
+        self, pure: PureCall, run: Run, arrays: Sequence[Array], *, clean: bool
     ) -> CallResult:
         # A8: calls of several threads that draw or change state come one after the other.
         turns = clean and pure.moves and self.backend.may_wait()
@@ -193,7 +194,9 @@ class Runner:
                 self.commit(result, pure.plan.training)
         return result
 
-    def evaluate(self, structure: ArgumentStructure, arrays: Sequence[Any], training: bool) -> Any:
+    def evaluate(
+        self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool
+    ) -> Any:
         """Returns the outputs of a call with abstract arrays, as `execute` returns them."""
         plan = self.latest_spec(structure, arrays).plan(training)
         pure = self.pure_call(structure, plan, self.hosted.spec.layout)
@@ -229,8 +232,8 @@ class Runner:
         return result.outputs, wrap_statics(sown)
 
     def _trace_numbers(
-        self, arrays: list[Any], structure: ArgumentStructure
-    ) -> tuple[list[Any], ArgumentStructure]:
+        self, arrays: list[Array], structure: ArgumentStructure
+    ) -> tuple[list[Array], ArgumentStructure]:
         """Lets one program serve all values of a number of Python, where that is possible (A1)."""
         leaves, traced = structure.trace_numbers(arrays)
         if not traced.numbers:
@@ -251,7 +254,7 @@ class Runner:
 
     # Errors.
 
-    def _refuse_tracers(self, writes: Sequence[tuple[keras.Variable, Any]]) -> None:
+    def _refuse_tracers(self, writes: Sequence[Write]) -> None:
         for variable, value in writes:
             if isinstance(value, jax.core.Tracer):
                 raise EscapeTraceError(
@@ -264,7 +267,7 @@ class Runner:
                     law="A6",
                 )
 
-    def _refuse(self, error: Exception, arrays: Sequence[Any]) -> NoReturn:
+    def _refuse(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
         ours = isinstance(error, (FlaxLayerError, *JAX_ERRORS))
         if isinstance(error, FlaxError | TypeError | ValueError) and not ours:
             misfit = self._misfit(arrays, error)
@@ -273,7 +276,7 @@ class Runner:
                 raise_explained(misfit, self.title)
         raise_explained(error, self.title)
 
-    def _misfit(self, arrays: Sequence[Any], error: Exception) -> CallArgumentError | None:
+    def _misfit(self, arrays: Sequence[Array], error: Exception) -> CallArgumentError | None:
         inputs, found = self.cache.inputs, array_specs(arrays)
         built = inputs.specs if inputs else ()
         fits = len(built) == len(found) and all(

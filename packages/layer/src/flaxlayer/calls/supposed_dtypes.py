@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
+from flaxlayer.typing import Array, DType
 from flaxlayer_core import ArraySpec
 
 __all__ = ["cast_arrays", "first_that_runs", "other_dtypes"]
@@ -86,7 +87,7 @@ def first_that_runs(
 
 
 def cast_arrays(
-    arrays: Sequence[Any], specs: Sequence[ArraySpec], dtypes: Sequence[Any] | None
+    arrays: Sequence[Array], specs: Sequence[ArraySpec], dtypes: Sequence[DType] | None
 ) -> list[Any]:
     """Returns arrays with other dtypes, where those differ; None leaves all as they are."""
     if dtypes is None:

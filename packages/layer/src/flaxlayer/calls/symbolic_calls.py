@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flaxlayer.calls.output_forms import OutputForm
 from flaxlayer.calls.runner import Runner
 from flaxlayer.explained_errors import raise_explained
 from flaxlayer.inputs import array_specs
+from flaxlayer.typing import Array
 from flaxlayer_core import ArgumentStructure
 
 __all__ = ["infer_output_form"]
 
 
 def infer_output_form(
-    runner: Runner, arrays: Sequence[Any], structure: ArgumentStructure, training: bool | None
+    runner: Runner, arrays: Sequence[Array], structure: ArgumentStructure, training: bool | None
 ) -> OutputForm:
     """Returns the outputs of a symbolic call of a layer, found out for the first of its form.
 

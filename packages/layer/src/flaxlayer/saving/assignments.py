@@ -9,11 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
 from flaxlayer.backends import current_backend
 from flaxlayer.saving.checkpoints.registry import read_fitting, state_variables
+from flaxlayer.typing import Array, PyTree, Variables, Write
 from flaxlayer.weights.value_kinds import cast_value, find_loss
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
@@ -35,12 +35,12 @@ __all__ = ["checked_assignments"]
 
 def checked_assignments(
     weights: FlaxWeights,
-    tree: Any,
+    tree: PyTree,
     flax_module: FlaxModule,
     policy: CollectionPolicy,
     *,
     title: str,
-) -> Iterator[tuple[keras.Variable, Any]]:
+) -> Iterator[Write]:
     """Pairs each variable with the value that a tree has for it, all checked (C4, W2).
 
     Args:
@@ -63,7 +63,7 @@ def checked_assignments(
     stored = {path[0] for path in specs}
     ignored = weights.layout.transient.union(policy.transient).difference(stored)
 
-    def find_places(found: Any) -> dict[Path, Any]:
+    def find_places(found: object) -> dict[Path, Array]:
         raw = normalize_variables(found, title=title)
         given = _wrap_keys(flax_module.stored_variables(raw), weights.layout)
         _refuse_lost(given, ignored, title)
@@ -71,16 +71,14 @@ def checked_assignments(
         _refuse_losses(fitted, specs, title)
         return fitted
 
-    def check(found: Any) -> int:
+    def check(found: object) -> int:
         find_places(found)
         return sum(spec.nbytes for spec in specs.values())
 
     return _assignments(weights, find_places(_collections(tree, check)))
 
 
-def _assignments(
-    weights: FlaxWeights, fitted: dict[Path, Any]
-) -> Iterator[tuple[keras.Variable, Any]]:
+def _assignments(weights: FlaxWeights, fitted: dict[Path, Array]) -> Iterator[Write]:
     to_backend = current_backend().to_backend
     specs = {spec.path: spec for spec in weights.layout.specs}
     variables = weights.by_path()
@@ -93,7 +91,7 @@ def _assignments(
 
 
 def _refuse_losses(
-    fitted: Mapping[Path, Any], specs: Mapping[Path, VariableSpec], title: str
+    fitted: Mapping[Path, Array], specs: Mapping[Path, VariableSpec], title: str
 ) -> None:
     losses = {path: loss for path, leaf in fitted.items() if (loss := find_loss(leaf, specs[path]))}
     if losses:
@@ -105,7 +103,7 @@ def _refuse_losses(
         )
 
 
-def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], title: str) -> None:
+def _refuse_lost(given: Variables, ignored: Collection[str], title: str) -> None:
     # What `perturb` finds is part of what a call computes; what was sown is a record of one.
     if "perturbations" not in ignored:
         return
@@ -121,7 +119,7 @@ def _refuse_lost(given: Mapping[str, Any], ignored: Collection[str], title: str)
         )
 
 
-def _collections(tree: Any, check: Callable[[Any], int]) -> Any:
+def _collections(tree: PyTree, check: Callable[[Any], int]) -> Any:
     if isinstance(tree, str | os.PathLike):
         return read_fitting(tree, check)
     if isinstance(tree, Mapping) or not hasattr(tree, "params"):
@@ -131,7 +129,7 @@ def _collections(tree: Any, check: Callable[[Any], int]) -> Any:
     return state_variables({"opt_state": None, **fields, "params": tree.params})
 
 
-def _wrap_keys(given: Mapping[str, Any], layout: VariableLayout) -> dict[str, Any]:
+def _wrap_keys(given: Variables, layout: VariableLayout) -> dict[str, Any]:
     # C6: files have no typed PRNG keys, only their key data.
     keys = {spec.path: spec for spec in layout.specs if spec.key_impl}
     if not keys:
@@ -145,14 +143,14 @@ def _wrap_keys(given: Mapping[str, Any], layout: VariableLayout) -> dict[str, An
     return wrapped
 
 
-def _is_key_data(spec: VariableSpec, leaf: Any) -> bool:
+def _is_key_data(spec: VariableSpec, leaf: Array) -> bool:
     if not hasattr(leaf, "dtype") or leaf.shape != spec.shape:
         return False
     unsigned = bool(jnp.issubdtype(leaf.dtype, np.unsignedinteger))
     return unsigned and not find_loss(leaf, replace(spec, key_impl=None))
 
 
-def _wrap_key(spec: VariableSpec, leaf: Any) -> Any:
+def _wrap_key(spec: VariableSpec, leaf: Array) -> Any:
     if is_form(leaf):
         return jax.eval_shape(spec.restore, leaf)
     return spec.restore(jnp.asarray(cast_value(leaf, spec.dtype)))

@@ -12,6 +12,7 @@ from flaxlayer.memory import size_bound
 from flaxlayer.saving.fields import check_mapping, refuse
 from flaxlayer.saving.packed_arguments import decode_structure, encode_structure
 from flaxlayer.saving.stored_dtypes import named_dtype
+from flaxlayer.typing import DType, Json, Variables
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
@@ -35,7 +36,7 @@ def encode_inputs(inputs: BuildInputs | None) -> dict[str, Any] | None:
     return encoded if inputs.given is None else {**encoded, "given": encode_given(inputs.given)}
 
 
-def encode_given(form: Mapping[str, Any]) -> dict[str, Any] | None:
+def encode_given(form: Variables) -> dict[str, Any] | None:
     """Returns the form of given variables as JSON.
 
     Args:
@@ -49,7 +50,7 @@ def encode_given(form: Mapping[str, Any]) -> dict[str, Any] | None:
     return encode_inputs(BuildInputs(specs, structure, None))
 
 
-def decode_given(config: Any) -> dict[str, Any]:
+def decode_given(config: Json) -> dict[str, Any]:
     """Returns what `encode_given` stored.
 
     Raises:
@@ -71,18 +72,18 @@ def decode_given(config: Any) -> dict[str, Any]:
     return {name: check_mapping(part, f"given.{name}") for name, part in tree.items()}
 
 
-def _checked_names(config: Any) -> dict[str, Any]:
+def _checked_names(config: Json) -> dict[str, Any]:
     stored = check_mapping(config, "given")
     if set(stored) == {"arguments", "arrays"}:
         return stored
     raise refuse("given", expected="arguments and arrays", found=sorted(stored))
 
 
-def _dtype_name(dtype: Any) -> str:
+def _dtype_name(dtype: DType) -> str:
     return str(getattr(dtype, "name", dtype))
 
 
-def decode_inputs(config: Mapping[str, Any]) -> BuildInputs:
+def decode_inputs(config: Mapping[str, Json]) -> BuildInputs:
     """Returns what `encode_inputs` stored.
 
     Raises:
@@ -95,7 +96,7 @@ def decode_inputs(config: Mapping[str, Any]) -> BuildInputs:
     return BuildInputs(specs, structure, None, given=form, stored=True)
 
 
-def _decode_arrays(config: Mapping[str, Any]) -> tuple[list[ArraySpec], ArgumentStructure]:
+def _decode_arrays(config: Mapping[str, Json]) -> tuple[list[ArraySpec], ArgumentStructure]:
     structure = decode_structure(config.get("arguments"))
     arrays, count = config.get("arrays"), structure.treedef.num_leaves - len(structure.statics)
     if not isinstance(arrays, list | tuple) or len(arrays) != count:
@@ -103,7 +104,7 @@ def _decode_arrays(config: Mapping[str, Any]) -> tuple[list[ArraySpec], Argument
     return [_decode_spec(entry) for entry in arrays], structure
 
 
-def _decode_spec(entry: Any) -> ArraySpec:
+def _decode_spec(entry: Json) -> ArraySpec:
     if isinstance(entry, list | tuple) and len(entry) == 2:
         shape, name = entry
         dtype = named_dtype(name)

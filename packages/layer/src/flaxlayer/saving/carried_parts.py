@@ -18,6 +18,7 @@ from flax import nnx
 
 from flaxlayer.compat import keras_loads
 from flaxlayer.saving.fields import refuse
+from flaxlayer.typing import Json
 from flaxlayer_core import EncodeModuleError
 
 __all__ = ["bring", "carry"]
@@ -72,7 +73,7 @@ def _pickled(value: Any, error: EncodeModuleError) -> str:
         raise error from None
 
 
-def bring(config: Any, part: str, decode: Callable[[Any], Any]) -> Any:
+def bring(config: Json, part: str, decode: Callable[[Any], Any]) -> Any:
     """Returns what `carry` was given.
 
     Args:

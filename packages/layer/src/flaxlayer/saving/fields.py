@@ -9,6 +9,7 @@ from typing import Any
 
 from flaxlayer.json_values import FLAG, NAME, NAMES, TEXT, JsonKind
 from flaxlayer.settings import PLAIN_SETTINGS
+from flaxlayer.typing import Json
 from flaxlayer_core import DecodeModuleError, Limits, shorten
 
 __all__ = ["check_fields", "check_known", "check_mapping", "check_size", "count_values", "refuse"]
@@ -30,7 +31,7 @@ _FIELDS: Mapping[str, JsonKind] = MappingProxyType(
 )
 
 
-def check_fields(config: Any) -> dict[str, Any]:
+def check_fields(config: Json) -> dict[str, Any]:
     """Returns a copy of a layer's configuration whose plain fields have the right types.
 
     Args:
@@ -57,7 +58,7 @@ def check_fields(config: Any) -> dict[str, Any]:
     return known
 
 
-def check_known(config: Mapping[str, Any], known: Iterable[str], cls: type, base: type) -> None:
+def check_known(config: Mapping[str, Json], known: Iterable[str], cls: type, base: type) -> None:
     """Refuses a configuration with keys that a layer has not.
 
     Args:
@@ -82,7 +83,7 @@ def _own_arguments(cls: type, base: type) -> set[str]:
     return {name for function in made for name in inspect.signature(function).parameters}
 
 
-def check_mapping(config: Any, path: str) -> dict[str, Any]:
+def check_mapping(config: Json, path: str) -> dict[str, Any]:
     """Returns a copy of a mapping with string keys.
 
     Raises:
@@ -93,7 +94,7 @@ def check_mapping(config: Any, path: str) -> dict[str, Any]:
     raise refuse(path, expected="an object with string keys", found=config)
 
 
-def check_size(config: Any, path: str) -> None:
+def check_size(config: Json, path: str) -> None:
     """Refuses a part of a configuration that is too deep or too large to be given to a user's code.
 
     Raises:
@@ -132,7 +133,7 @@ def _is_huge(value: Any) -> bool:
     return isinstance(value, int) and value.bit_length() > _LIMITS.integer_bits
 
 
-def refuse(path: str, *, expected: str, found: Any) -> DecodeModuleError:
+def refuse(path: str, *, expected: str, found: object) -> DecodeModuleError:
     """Returns the error for one part of a configuration.
 
     Args:

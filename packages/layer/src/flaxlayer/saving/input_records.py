@@ -11,6 +11,7 @@ from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.build_config import decode_inputs, encode_inputs
 from flaxlayer.saving.fields import check_mapping, count_values, refuse
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
+from flaxlayer.typing import KerasStore
 from flaxlayer_core import EncodeModuleError
 
 __all__ = ["RECORD", "encode_record", "read_record"]
@@ -33,7 +34,7 @@ def _record(inputs: BuildInputs | None) -> Any:
         return {"unknown": str(error)}
 
 
-def read_record(store: Any) -> BuildInputs | None:
+def read_record(store: KerasStore) -> BuildInputs | None:
     """Returns the inputs that a file records, None where they are not known.
 
     Args:

@@ -18,6 +18,7 @@ from flaxlayer.saving.reference import is_reference_config, reference_arguments
 from flaxlayer.saving.refusals import refusing
 from flaxlayer.saving.sharing import revive_shared
 from flaxlayer.settings import PLAIN_SETTINGS
+from flaxlayer.typing import Json, Variables
 from flaxlayer_core import (
     CollectionPolicy,
     EncodeModuleError,
@@ -86,7 +87,7 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and name != "__call__"
 
 
-def decode_method(config: Any, *, path: str) -> Any:
+def decode_method(config: Json, *, path: str) -> Any:
     """Returns what `encode_method` stored; the layer checks that a name is a public method."""
     if isinstance(config, str) and (_is_private(config) or len(config) > _LONGEST_NAME):
         raise InspectMethodError(
@@ -115,12 +116,12 @@ class StoredSettings:
     """
 
     has_own_dtype: bool
-    given_form: Mapping[str, Any] | None
+    given_form: Variables | None
     frozen: Sequence[str]
 
 
 def encode_layer(
-    layer: keras.layers.Layer, hosted: HostedModule, given_form: Mapping[str, Any] | None
+    layer: keras.layers.Layer, hosted: HostedModule, given_form: Variables | None
 ) -> dict[str, Any]:
     """Returns what a `FlaxLayer` adds to the configuration of a Keras layer.
 
@@ -164,7 +165,7 @@ def _plain(value: Any) -> Any:
 
 
 def layer_from_config(
-    config: Mapping[str, Any],
+    config: Mapping[str, Json],
     make: Callable[[dict[str, Any], StoredSettings], Layer],
     cls: type[Layer],
     base: type[Layer],
@@ -187,7 +188,7 @@ def layer_from_config(
         return revive_shared(token, lambda: make(*_decode_layer(known)))
 
 
-def _decode_layer(config: Mapping[str, Any]) -> tuple[dict[str, Any], StoredSettings]:
+def _decode_layer(config: Mapping[str, Json]) -> tuple[dict[str, Any], StoredSettings]:
     known = decode_base(config)
     frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
     given = known.pop("given", None)
@@ -207,7 +208,7 @@ def _decode_layer(config: Mapping[str, Any]) -> tuple[dict[str, Any], StoredSett
     return known, StoredSettings(explicit, form, frozen)
 
 
-def _decode_policy(config: Any) -> CollectionPolicy | None:
+def _decode_policy(config: Json) -> CollectionPolicy | None:
     if config is None:
         return None
     policy = check_mapping(config, "collections")
@@ -217,7 +218,7 @@ def _decode_policy(config: Any) -> CollectionPolicy | None:
     return CollectionPolicy(**{name: tuple(names[f"collections.{name}"]) for name in _POLICY})
 
 
-def decode_base(config: Mapping[str, Any]) -> dict[str, Any]:
+def decode_base(config: Mapping[str, Json]) -> dict[str, Any]:
     """Returns a configuration with the objects decoded that every Keras layer may have (S2).
 
     Raises:
@@ -230,13 +231,13 @@ def decode_base(config: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _decode_regularizer(config: Any) -> Any:
+def _decode_regularizer(config: Json) -> Any:
     if isinstance(config, str):  # Keras would make anything that is registered under the name
         config = {"class_name": config, "registered_name": config, "config": {}}
     return _decode_object(config, "activity_regularizer", keras.Regularizer)
 
 
-def _decode_object(config: Any, path: str, base: type) -> Any:
+def _decode_object(config: Json, path: str, base: type) -> Any:
     # Keras itself would make any object that the configuration names.
     if config is None or isinstance(config, base):
         return config
@@ -254,7 +255,7 @@ def _decode_object(config: Any, path: str, base: type) -> Any:
         raise refuse(path, expected=f"a stored {base.__name__}", found=config) from error
 
 
-def _known_class(stored: Mapping[str, Any]) -> object | None:
+def _known_class(stored: Mapping[str, Json]) -> object | None:
     name, registered = stored.get("class_name"), stored.get("registered_name")
     if isinstance(registered, str) and (found := resolve_name(registered)) is not None:
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from flaxlayer.saving.fields import check_mapping, refuse
 from flaxlayer.saving.names import name_in_keras, resolve_name
 from flaxlayer.saving.refusals import refusing
 from flaxlayer.saving.stored_rngs import register_rngs
+from flaxlayer.typing import Args, Json, Kwargs, PyTree
 from flaxlayer_core import (
     ArgumentStructure,
     KeyData,
@@ -76,7 +76,7 @@ def _with_slots(structure: ArgumentStructure) -> Any:
     return structure.combine(slots) if filled is None else filled
 
 
-def decode_structure(config: Any) -> ArgumentStructure:
+def decode_structure(config: Json) -> ArgumentStructure:
     """Returns what `encode_structure` stored.
 
     Args:
@@ -93,7 +93,7 @@ def decode_structure(config: Any) -> ArgumentStructure:
         return _as_structure(call, config)
 
 
-def _as_structure(call: Any, config: Any) -> ArgumentStructure:
+def _as_structure(call: Any, config: Json) -> ArgumentStructure:
     if not _is_call(call):
         raise refuse("arguments", expected="positional and keyword arguments", found=config)
     positional, names = len(call[0]), tuple(call[1])
@@ -137,12 +137,12 @@ class PackedArguments:
         self.flat_outputs = flat_outputs
         self._form: Any = None
 
-    def flatten(self, outputs: Any) -> list[Any]:
+    def flatten(self, outputs: PyTree) -> list[Any]:
         """Returns the arrays of outputs as `wrap_statics` gives them, and keeps their form."""
         leaves, self._form = jax.tree_util.tree_flatten(outputs)
         return leaves
 
-    def assemble(self, outputs: Any) -> Any:
+    def assemble(self, outputs: PyTree) -> Any:
         """Undoes `flatten` after Keras has seen the arrays."""
         if not self.flat_outputs:
             return outputs
@@ -154,7 +154,7 @@ class PackedArguments:
         return {"arguments": arguments, "flat_outputs": self.flat_outputs}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> PackedArguments:
+    def from_config(cls, config: dict[str, Json]) -> PackedArguments:
         """Makes the object from `get_config`."""
         with refusing("the arguments of a call"):
             known = check_mapping(config, "flax_arguments")
@@ -168,9 +168,7 @@ class PackedArguments:
 _TAKEN = frozenset({"args", "flax_arguments", "inputs", "kwargs", "self"})
 
 
-def needs_packing(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], structure: ArgumentStructure
-) -> bool:
+def needs_packing(args: Args, kwargs: Kwargs, structure: ArgumentStructure) -> bool:
     """Tells whether Keras would refuse, misread or lose the form of these arguments."""
     if structure.statics or structure.apart or not _TAKEN.isdisjoint(kwargs):
         return True

@@ -15,6 +15,7 @@ import keras
 from flaxlayer.saving.archives import copy_archive
 from flaxlayer.saving.fields import check_mapping, check_size, refuse
 from flaxlayer.saving.names import find_known
+from flaxlayer.typing import Json
 from flaxlayer_core import DecodeModuleError, shorten
 
 __all__ = ["is_reference_config", "load_reference_model", "reference_arguments"]
@@ -80,13 +81,13 @@ def _edit(content: bytes) -> bytes:
     return json.dumps(config).encode()
 
 
-def is_reference_config(config: Mapping[str, Any]) -> bool:
+def is_reference_config(config: Mapping[str, Json]) -> bool:
     """Tells whether a layer's configuration is that of `keras.layers.FlaxLayer`."""
     module = config.get("module")
     return isinstance(module, Mapping) and "class_name" in module
 
 
-def reference_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+def reference_arguments(config: Mapping[str, Json]) -> dict[str, Any]:
     """Returns the module and the method that `keras.layers.FlaxLayer` stored (S2).
 
     Raises:
@@ -95,7 +96,7 @@ def reference_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"module": _module(config["module"]), "method": _method(config.get("method"))}
 
 
-def _module(config: Any) -> Any:
+def _module(config: Json) -> Any:
     stored = check_mapping(config, "module")
     check_size(stored, "module")
     cls = find_known(*_names(stored, stored.get("class_name")))
@@ -108,7 +109,7 @@ def _module(config: Any) -> Any:
     return module
 
 
-def _method(config: Any) -> Any:
+def _method(config: Json) -> Any:
     if config is None or (isinstance(config, str) and len(config) <= _LONGEST_NAME):
         return config
     stored = check_mapping(config, "method")
@@ -119,7 +120,7 @@ def _method(config: Any) -> Any:
     return function
 
 
-def _names(stored: Mapping[str, Any], name: Any) -> tuple[Any, ...]:
+def _names(stored: Mapping[str, Json], name: Any) -> tuple[Any, ...]:
     if not isinstance(name, str):
         return ()
     return (

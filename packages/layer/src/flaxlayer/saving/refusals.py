@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flaxlayer.compat import keras_loads
+from flaxlayer.typing import Function, PyTree
 from flaxlayer_core import DecodeModuleError, FlaxLayerError, explain
 
 __all__ = ["refusing", "refusing_in_load"]
@@ -41,11 +42,11 @@ def refusing(what: str) -> Iterator[None]:
         ) from error
 
 
-def refusing_in_load(method: Callable[..., Any]) -> Callable[..., Any]:
+def refusing_in_load(method: Function) -> Function:
     """Lets a method of a layer raise what `refusing` makes of its errors, where Keras loads."""
 
     @functools.wraps(method)
-    def run(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(layer: Any, *args: PyTree, **kwargs: PyTree) -> Any:
         try:
             return method(layer, *args, **kwargs)
         except Exception:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flaxlayer.compat import keras_loads
 
@@ -24,7 +24,7 @@ def new_token() -> str:
     return uuid.uuid4().hex
 
 
-def revive_shared(token: Any, make: Callable[[], Layer]) -> Layer:
+def revive_shared(token: object, make: Callable[[], Layer]) -> Layer:
     """Returns the layer that stands for a token in what is being loaded.
 
     Args:

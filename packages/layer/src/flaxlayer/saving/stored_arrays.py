@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from flaxlayer.compat import private_keras
+from flaxlayer.typing import KerasStore
 
 __all__ = ["ArrayHeader", "find_problems", "read_array"]
 
@@ -45,7 +46,7 @@ class ArrayHeader:
 
 
 def find_problems(
-    store: Any, keys: Iterable[str], misfit: Callable[[str, ArrayHeader], str]
+    store: KerasStore, keys: Iterable[str], misfit: Callable[[str, ArrayHeader], str]
 ) -> dict[str, str]:
     """Tells of arrays in a file why they cannot be read, without reading them.
 
@@ -73,7 +74,7 @@ def find_problems(
     return {key: _problem_in_memory(store, key, misfit) for key in left if key in store}
 
 
-def read_array(store: Any, key: str) -> Any:
+def read_array(store: KerasStore, key: str) -> Any:
     """Returns an array of a file, or the error that came instead."""
     try:
         entry = store[key]
@@ -84,7 +85,9 @@ def read_array(store: Any, key: str) -> Any:
         return error
 
 
-def _problem_in_memory(store: Any, key: str, misfit: Callable[[str, ArrayHeader], str]) -> str:
+def _problem_in_memory(
+    store: KerasStore, key: str, misfit: Callable[[str, ArrayHeader], str]
+) -> str:
     value = read_array(store, key)
     if isinstance(value, Exception):
         return _unreadable(key, value)

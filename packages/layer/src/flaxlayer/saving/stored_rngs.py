@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from flaxlayer.typing import Array
 from flaxlayer_core import GraphPart, KeyData, merge_graph, register, split_graph
 
 __all__ = ["register_rngs"]
@@ -29,7 +30,7 @@ def _encode(part: GraphPart) -> dict[str, Any]:
     return {"index": part.index, "streams": streams, "leaves": list(part.leaves)}
 
 
-def _stand_in(leaf: Any) -> Any:
+def _stand_in(leaf: Array) -> Any:
     return jax.random.key(0, impl=leaf.impl) if isinstance(leaf, KeyData) else jnp.uint32(0)
 
 

@@ -16,6 +16,7 @@ from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.input_records import RECORD, encode_record, read_record
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
+from flaxlayer.typing import Array, DType, KerasStore, Write
 from flaxlayer.weights.value_kinds import cast_value, find_overflow
 from flaxlayer.weights.variables import FlaxWeights, replace_values
 from flaxlayer_core import MatchWeightsFileError, VariableLayout, explain, list_some
@@ -47,7 +48,7 @@ def write_weights(
     weights: FlaxWeights | None,
     own: Sequence[keras.Variable],
     inputs: BuildInputs | None,
-    store: Any,
+    store: KerasStore,
 ) -> None:
     """Writes what a layer has, and which inputs it was built for (W3, W4).
 
@@ -80,7 +81,7 @@ class StoredWeights:
         title: What to name in an error.
     """
 
-    store: Any
+    store: KerasStore
     keys: tuple[str, ...]
     recorded: bool
     inputs: BuildInputs | None
@@ -91,7 +92,7 @@ class StoredWeights:
         """Whether the file has no group for the layer, or one with nothing in it."""
         return not self.recorded and not self.keys
 
-    def values(self, layout: VariableLayout) -> Callable[[], Sequence[Any]]:
+    def values(self, layout: VariableLayout) -> Callable[[], Sequence[Array]]:
         """Returns what gives the arrays for variables to be made, each read when it is asked for.
 
         Raises:
@@ -137,7 +138,7 @@ class StoredWeights:
         self,
         variables: Mapping[str, keras.Variable],
         keys: Sequence[str],
-        replace: Callable[[Iterable[tuple[keras.Variable, Any]]], None] = replace_values,
+        replace: Callable[[Iterable[Write]], None] = replace_values,
     ) -> None:
         """Reads variables by their keys, all of them or none.
 
@@ -153,7 +154,7 @@ class StoredWeights:
         pairs = variables.items()
         replace((variable, self.read(key, variable.dtype)) for key, variable in pairs)
 
-    def read(self, key: str, dtype: Any) -> Any:
+    def read(self, key: str, dtype: DType) -> Any:
         """Returns an array, integers in the dtype of the variable.
 
         Raises:
@@ -205,7 +206,7 @@ class _StoredValues(Sequence[Any]):
         return spec.restore(jnp.asarray(self._file.read(store_key(spec.path), spec.dtype)))
 
 
-def open_weights(store: Any, *, title: str) -> StoredWeights:
+def open_weights(store: KerasStore, *, title: str) -> StoredWeights:
     """Returns what a file has for a layer; only the record of its inputs is read.
 
     Args:
@@ -228,7 +229,7 @@ def open_weights(store: Any, *, title: str) -> StoredWeights:
     )
 
 
-def weakly(store: Any) -> Callable[[], Any]:
+def weakly(store: KerasStore) -> Callable[[], Any]:
     """Returns what returns a store as long as it lives; one that cannot be referred to is gone."""
     try:
         return weakref.ref(store)
@@ -253,7 +254,7 @@ def _misfit(key: str, variable: Any, header: ArrayHeader) -> str:
     return ""
 
 
-def _kind(dtype: Any) -> str:
+def _kind(dtype: DType) -> str:
     # Files of the reference hold floats in the layer's dtype, so that widths may differ.
     name = str(getattr(dtype, "name", dtype))
     kinds = ("float", "complex", "uint", "int", "bool")
