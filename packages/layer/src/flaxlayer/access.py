@@ -21,18 +21,18 @@ class VariableAccess:
     _hosted: HostedModule
 
     @property
-    def params(self) -> dict[str, Any] | None:
+    def params(self) -> dict[str, PyTree] | None:
         """The trainable collections as a tree of Keras variables, None before build (W1)."""
         weights = self._hosted.weights
         return None if weights is None else weights.tree(Role.TRAINABLE)
 
     @property
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> dict[str, PyTree] | None:
         """The other stored collections as a tree of Keras variables, None before build (W1)."""
         weights = self._hosted.weights
         return None if weights is None else weights.tree(Role.STATE)
 
-    def flax_variables(self) -> dict[str, Any]:
+    def flax_variables(self) -> dict[str, PyTree]:
         """Returns exactly the tree that `Module.apply` takes (W2).
 
         Returns:

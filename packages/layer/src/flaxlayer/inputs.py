@@ -12,7 +12,7 @@ import numpy as np
 
 from flaxlayer.backends import current_backend
 from flaxlayer.backends.dtypes import number_spec
-from flaxlayer.typing import Array, DType, PyTree, Shape, Variables
+from flaxlayer.typing import Args, Array, DType, PyTree, Shape, Variables
 from flaxlayer_core import (
     ArgumentStructure,
     ArraySpec,
@@ -58,7 +58,7 @@ class BuildInputs:
     stored: bool = False
 
     @property
-    def dtypes(self) -> list[Any]:
+    def dtypes(self) -> list[Array]:
         """The dtypes of the arrays."""
         return [spec.dtype for spec in self.specs]
 
@@ -92,7 +92,7 @@ class BuildInputs:
         return replace(self, values=None, called=False)
 
 
-def arguments_from_shapes(input_shape: Shape, call: MethodSignature) -> tuple[Any, ...]:
+def arguments_from_shapes(input_shape: Shape, call: MethodSignature) -> Args:
     """Makes abstract arguments from the shapes that `Layer.build` takes.
 
     Args:
@@ -134,7 +134,7 @@ def _no_shape(found: object) -> BuildModuleError:
     )
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: Shape) -> bool:
     """Tells whether a value is a shape: a sequence of sizes, None for an unknown one."""
     sequence = isinstance(value, list | tuple) and len(value) <= _MAX_RANK
     return sequence and all(map(_is_dim, value))
@@ -150,7 +150,7 @@ def _required(call: MethodSignature) -> int:
     )
 
 
-def _is_dim(value: Any) -> bool:
+def _is_dim(value: object) -> bool:
     return value is None or (type(value) is int and 0 <= value < 2**31)
 
 
@@ -177,6 +177,6 @@ def keras_tensor(spec: Any) -> Any:
     return keras.KerasTensor(spec.shape, spec.dtype) if isinstance(spec, ArraySpec) else spec
 
 
-def arrays_of(outputs: PyTree) -> list[Any]:
+def arrays_of(outputs: PyTree) -> list[Array]:
     """Returns the arrays of any pytree of outputs."""
     return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from flaxlayer.typing import Json
 
 __all__ = [
     "FLAG",
@@ -31,7 +32,7 @@ class JsonKind:
         expected: What it is, for an error.
     """
 
-    accepts: Callable[[Any], bool]
+    accepts: Callable[[Json], bool]
     expected: str
 
     def or_none(self, expected: str = "") -> JsonKind:
@@ -45,16 +46,16 @@ class JsonKind:
         return JsonKind(lambda value: value is None or accepts(value), told)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _LONGEST
 
 
-def _is_names(value: Any) -> bool:
+def _is_names(value: Json) -> bool:
     is_short = isinstance(value, list | tuple) and len(value) <= _MOST_NAMES
     return is_short and all(map(_is_text, value))
 
 
-def _is_mapping_of_texts(value: Any) -> bool:
+def _is_mapping_of_texts(value: Json) -> bool:
     is_short = isinstance(value, Mapping) and len(value) <= _MOST_NAMES
     return is_short and all(map(_is_text, (*value, *value.values())))
 

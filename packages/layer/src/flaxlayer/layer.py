@@ -23,7 +23,7 @@ from flaxlayer.saving.fields import check_mapping
 from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
 from flaxlayer.saving.refusals import refusing, refusing_in_load
 from flaxlayer.settings import Settings, documented
-from flaxlayer.typing import Function, Json, KerasStore, PyTree, Shape, Variables
+from flaxlayer.typing import Array, Function, Json, KerasStore, PyTree, Shape, Variables
 from flaxlayer.weights.variables import restoring_values
 from flaxlayer_core import (
     AUTO_MASK,
@@ -167,7 +167,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         if hosted is not None and hosted.weights is not None:
             hosted.frozen.apply(hosted.weights, trainable=bool(value))
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[Array]) -> None:
         """Takes values in the order of `weights`, all of them or none."""
         with restoring_values(self.weights):
             super().set_weights(weights)
@@ -258,7 +258,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
 
     # Saving.
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, PyTree]:
         """Returns the configuration: the module's class and fields, and the settings (S1).
 
         Raises:
@@ -289,7 +289,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         layer.freeze(*stored.frozen)
         return layer
 
-    def get_build_config(self) -> dict[str, Any] | None:
+    def get_build_config(self) -> dict[str, PyTree] | None:
         """Returns the inputs that the layer was built with: structure, shapes, dtypes."""
         return encode_inputs(self._runner.cache.inputs)
 
@@ -322,7 +322,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         self._files.read(store)
 
 
-def _with_values(variables: Variables) -> dict[str, Any]:
+def _with_values(variables: Variables) -> dict[str, PyTree]:
     given = normalize_variables(variables)
     absent = [format_path(path) for path, leaf in flatten_with_paths(given)[0] if is_form(leaf)]
     if absent:

@@ -89,7 +89,7 @@ class FlaxMethod(ModuleLayer):
     def build(self, input_shape: Shape = None) -> None:
         """Has nothing to create: the weights are those of `layer`."""
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, PyTree]:
         """Returns the configuration: the layer that holds the weights, and the method."""
         method = self._runner.method.method
         return {
@@ -142,7 +142,7 @@ class FlaxMethod(ModuleLayer):
         return
 
 
-def _layer_config(layer: ModuleLayer) -> dict[str, Any]:
+def _layer_config(layer: ModuleLayer) -> dict[str, PyTree]:
     name = keras.saving.get_registered_name(type(layer))
     build = layer.get_build_config()
     return {"registered_name": name, "config": layer.get_config(), "build_config": build}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,17 +45,17 @@ class _Setting:
         plain: What a file may hold in its place, None where it is no plain value.
     """
 
-    default: Any
+    default: object
     about: str
-    take: Callable[[Any], Any]
+    take: Function
     plain: JsonKind | None
 
 
 def _setting(
-    default: Any,
+    default: object,
     about: str,
     *,
-    take: Callable[[Any], Any] = lambda value: value,
+    take: Function = lambda value: value,
     plain: JsonKind | None = None,
 ) -> Any:
     declared = _Setting(default, about, take, plain)
@@ -66,7 +66,7 @@ def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def _rng_args(rng_args: Any) -> dict[str, str]:
+def _rng_args(rng_args: object) -> dict[str, str]:
     if rng_args is None:
         return {}
     if isinstance(rng_args, Mapping) and all(
@@ -82,7 +82,7 @@ def _rng_args(rng_args: Any) -> dict[str, str]:
     )
 
 
-def _state_updates(value: Any) -> Any:
+def _state_updates(value: str) -> str:
     if value in _STATE_UPDATES:
         return value
     raise CallArgumentError(

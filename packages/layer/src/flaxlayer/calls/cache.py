@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -61,7 +60,7 @@ class CallCache:
         self.latest: ModuleSpec | None = None
         self.calls: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
         self.eager: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
-        self.sown: dict[str, Any] = {}
+        self.sown: dict[str, bool | None] = {}
         self.inputs: BuildInputs | None = None
         self.mask_plans: RecentlyUsed[Hashable, MaskPlan] = RecentlyUsed()
         self.open_inputs: list[keras.layers.InputLayer] = []

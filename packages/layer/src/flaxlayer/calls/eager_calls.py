@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from flaxlayer.calls.cache import CompiledCall
 from flaxlayer.calls.runner import Runner
 from flaxlayer.compat import private_keras
-from flaxlayer.typing import Args, Array, Kwargs
+from flaxlayer.typing import Args, Array, Kwargs, PyTree
 from flaxlayer_core import holds_numbers, partition, prng_impl, unwrap_statics
 
 __all__ = ["NOT_TAKEN", "EagerCalls"]
@@ -28,7 +28,7 @@ class EagerCalls:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def run(self, args: Args, kwargs: Kwargs) -> Any:
+    def run(self, args: Args, kwargs: Kwargs) -> PyTree:
         """Runs a call; returns `NOT_TAKEN` where Keras has something to do for it.
 
         Args:
@@ -39,7 +39,7 @@ class EagerCalls:
         hosted, cache = runner.hosted, runner.cache
         if not args or not cache.settled or hosted.losses:
             return NOT_TAKEN
-        values: tuple[Any, ...] = args
+        values: Args = args
         training = False
         if kwargs:
             if "mask" in kwargs:
@@ -81,7 +81,7 @@ class EagerCalls:
             runner.cache.eager[key] = call
         return call
 
-    def _arrays_of(self, values: tuple[Any, ...]) -> list[Any] | None:
+    def _arrays_of(self, values: Args) -> list[Array] | None:
         # None where there is anything else than arrays of numbers, None and floats.
         backend = self._runner.backend
         arrays: list[Array] = []

@@ -51,7 +51,7 @@ class MaskRecord:
     carried: list[int | None] | None = None
     first: list[int] = field(default_factory=list)
 
-    def output_masks(self, previous_mask: PyTree) -> list[Any]:
+    def output_masks(self, previous_mask: PyTree) -> list[Array]:
         """Returns the mask of each output.
 
         Args:
@@ -116,7 +116,7 @@ class MaskRouter:
 
     # Into the method.
 
-    def given_mask(self, args: Args, kwargs: Kwargs) -> dict[str, Any]:
+    def given_mask(self, args: Args, kwargs: Kwargs) -> dict[str, PyTree]:
         """Returns the keyword arguments with a mask of the caller where the method takes it.
 
         Raises:
@@ -259,7 +259,7 @@ class MaskRouter:
         takes = any(use.argument == name and use.form is MaskForm.LEADING for use in plan.uses)
         return ({place: given}, plan.kept) if takes else None
 
-    def output_masks(self, inputs: PyTree, previous_mask: PyTree) -> list[Any] | None:
+    def output_masks(self, inputs: PyTree, previous_mask: PyTree) -> list[Array] | None:
         """Returns the masks of the outputs; None where they are those of the inputs.
 
         Args:
@@ -284,7 +284,7 @@ def _without_symbols(spec: ArraySpec) -> ArraySpec:
     return ArraySpec(tuple(dims), spec.dtype)
 
 
-def _in_form(mask: Array, form: MaskForm) -> Any:
+def _in_form(mask: Array, form: MaskForm) -> PyTree:
     if isinstance(mask, keras.KerasTensor):
         return keras.KerasTensor(form.shape(mask.shape), "bool")
     if keras.backend.standardize_dtype(mask.dtype) != "bool":

@@ -126,7 +126,7 @@ class ModuleLayer(keras.layers.Layer):
     # Calls.
 
     @unconverted
-    def __call__(self, /, *args: PyTree, **kwargs: PyTree) -> Any:
+    def __call__(self, /, *args: PyTree, **kwargs: PyTree) -> PyTree:
         """Calls the method; arguments reach it unchanged (A1).
 
         Args:
@@ -158,10 +158,10 @@ class ModuleLayer(keras.layers.Layer):
         self,
         args: Args,
         kwargs: Kwargs,
-        own: dict[str, Any],
+        own: dict[str, bool | None],
         arrays: list[Array],
         structure: ArgumentStructure,
-    ) -> Any:
+    ) -> PyTree:
         masks, training = masks_of(arrays), own["training"]
         symbolic = any(isinstance(array, keras.KerasTensor) for array in arrays)
         if symbolic:
@@ -181,7 +181,7 @@ class ModuleLayer(keras.layers.Layer):
             args, kwargs = jax.tree_util.tree_map(constant, (args, kwargs))
         return super().__call__(*args, **kwargs, **own)
 
-    def _call_recorded(self, args: Args, kwargs: Kwargs, own: dict[str, Any]) -> Any:
+    def _call_recorded(self, args: Args, kwargs: Kwargs, own: dict[str, bool | None]) -> PyTree:
         # A functional model calls with what it recorded.
         with self._masks.recording(args):
             if not self._settler.settled:  # as in clone_model
@@ -189,7 +189,7 @@ class ModuleLayer(keras.layers.Layer):
                 self._settler.settle(*self._masks.with_masks(args, structure, masks_of(args)))
             return super().__call__(*args, **kwargs, **own)
 
-    def _call_as_keras(self, args: Args, kwargs: Kwargs, own: dict[str, Any]) -> Any:
+    def _call_as_keras(self, args: Args, kwargs: Kwargs, own: dict[str, bool | None]) -> PyTree:
         # W5: a subclass has a `call` of its own, and gets what Keras passes to such a one.
         arrays, structure = partition(*build_arguments(self._runner.method, args, kwargs))
         mask = kwargs.get("mask")
@@ -230,7 +230,7 @@ class ModuleLayer(keras.layers.Layer):
         mask: Array = None,
         flax_arguments: PackedArguments | None = None,
         **kwargs: PyTree,
-    ) -> Any:
+    ) -> PyTree:
         """Runs the method on arrays; Keras calls this.
 
         Args:
@@ -257,7 +257,7 @@ class ModuleLayer(keras.layers.Layer):
 
     def _execute_in_scope(
         self, arrays: list[Array], structure: ArgumentStructure, training: bool
-    ) -> Any:
+    ) -> PyTree:
         execute = self._runner.execute
         if not private_keras.in_symbolic_scope():
             return execute(arrays, structure, training)
@@ -274,7 +274,7 @@ class ModuleLayer(keras.layers.Layer):
         mask: Array = None,
         flax_arguments: PackedArguments | None = None,
         **kwargs: PyTree,
-    ) -> Any:
+    ) -> PyTree:
         """Returns the outputs of a symbolic call as Keras tensors, with no array made."""
         if not self._masks.calls_method:
             given = {"training": training, "mask": mask, **kwargs}
@@ -290,7 +290,7 @@ class ModuleLayer(keras.layers.Layer):
         self._masks.carry(arrays, structure, masks, tensors, outputs)
         return outputs
 
-    def compute_mask(self, inputs: PyTree, previous_mask: PyTree = None) -> Any:
+    def compute_mask(self, inputs: PyTree, previous_mask: PyTree = None) -> PyTree:
         """Returns the masks of the outputs: of those that keep the masked dimensions (A4).
 
         Args:
@@ -321,7 +321,7 @@ class ModuleLayer(keras.layers.Layer):
     # What a caller can look at.
 
     @property
-    def sown(self) -> dict[str, Any]:
+    def sown(self) -> dict[str, PyTree]:
         """The transient collections of the last eager call (C7)."""
         return self._runner.cache.sown
 

@@ -10,6 +10,7 @@ import jax
 import keras
 
 from flaxlayer.inputs import arrays_of
+from flaxlayer.typing import Array
 from flaxlayer_core import ArraySpec, Outline, has_sealed, infer_output_specs, outline_outputs
 
 __all__ = ["OutputForm"]
@@ -39,9 +40,9 @@ class OutputForm:
             inputs: The arrays of the arguments, with unknown dimensions.
             run: Returns the outputs for abstract arrays, as `wrap_statics` gives them.
         """
-        wrapped: list[Any] = []
+        wrapped: list[Array] = []
 
-        def arrays(abstract: Sequence[jax.ShapeDtypeStruct]) -> list[Any]:
+        def arrays(abstract: Sequence[jax.ShapeDtypeStruct]) -> list[Array]:
             wrapped.append(run(abstract))
             return arrays_of(wrapped[-1])
 

@@ -53,7 +53,7 @@ def fits(call: Function, args: Args, kwargs: Kwargs) -> bool:
     return True
 
 
-def first_shape(inputs: BuildInputs) -> Any:
+def first_shape(inputs: BuildInputs) -> PyTree:
     """Returns what Keras passes to `build`: the shape of the first argument, or its shapes.
 
     Args:
@@ -62,7 +62,7 @@ def first_shape(inputs: BuildInputs) -> Any:
     Returns:
         A shape, or a structure of shapes; None without arrays.
     """
-    shapes: list[Any] = []
+    shapes: list[Array] = []
 
     def trace(arrays: list[Array]) -> None:
         # A5: classes of the user are made of what they are made of in a trace, and not of shapes.
@@ -109,7 +109,7 @@ def _are_same(shape: Shape, other: Any) -> bool:
     return bool(_plain(shape) == _plain(other)) or flat[0] == flat[1]
 
 
-def _plain(shape: Shape) -> Any:
+def _plain(shape: Shape) -> PyTree:
     if isinstance(shape, Mapping):
         return {name: _plain(part) for name, part in shape.items()}
     return tuple(map(_plain, shape)) if isinstance(shape, list | tuple) else shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from flaxlayer.explained_errors import JAX_ERRORS, raise_explained
 from flaxlayer.hosted import HostedModule
 from flaxlayer.inputs import BuildInputs, array_specs
 from flaxlayer.program import CallResult, PureCall
-from flaxlayer.typing import Array, Write
+from flaxlayer.typing import Array, PyTree, Write
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
@@ -147,7 +147,7 @@ class Runner:
 
     # Calls.
 
-    def execute(self, arrays: list[Array], structure: ArgumentStructure, training: bool) -> Any:
+    def execute(self, arrays: list[Array], structure: ArgumentStructure, training: bool) -> PyTree:
         """Runs a call; returns its outputs as `wrap_statics` gives them."""
         try:
             clean = self.backend.is_outermost()
@@ -157,7 +157,7 @@ class Runner:
         except Exception as error:
             self._refuse(error, arrays)
 
-    def execute_compiled(self, call: CompiledCall, arrays: Sequence[Array]) -> Any:
+    def execute_compiled(self, call: CompiledCall, arrays: Sequence[Array]) -> PyTree:
         """Runs an outermost eager call that is compiled already; returns as `execute`."""
         self.cache.latest = call.spec
         try:
@@ -196,7 +196,7 @@ class Runner:
 
     def evaluate(
         self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool
-    ) -> Any:
+    ) -> PyTree:
         """Returns the outputs of a call with abstract arrays, as `execute` returns them."""
         plan = self.latest_spec(structure, arrays).plan(training)
         pure = self.pure_call(structure, plan, self.hosted.spec.layout)
@@ -204,7 +204,7 @@ class Runner:
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
         return self.with_sown(jax.eval_shape(pure, values, seed, arrays))
 
-    def _finish(self, result: CallResult, *, clean: bool) -> Any:
+    def _finish(self, result: CallResult, *, clean: bool) -> PyTree:
         if clean:
             self.cache.sown = result.transient
         if result.loss is not None:
@@ -223,7 +223,7 @@ class Runner:
             self._refuse_tracers(writes)
         self.hosted.built_weights.assign(writes)
 
-    def with_sown(self, result: CallResult) -> Any:
+    def with_sown(self, result: CallResult) -> PyTree:
         """Returns outputs with the collections that the layer returns, if it returns any (C7)."""
         names = self.hosted.settings.return_sown
         if not names:

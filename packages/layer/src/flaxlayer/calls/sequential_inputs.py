@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
 
 import keras
 from keras.backend import standardize_dtype
 
 from flaxlayer.compat import private_keras
+from flaxlayer.typing import Array
 
 __all__ = ["is_asking", "open_inputs"]
 
 _ASKING: ContextVar[bool] = ContextVar("asking", default=False)
 
 
-def open_inputs() -> list[Any]:
+def open_inputs() -> list[Array]:
     """Gives Sequential models that are being built the dtypes of what they were called on.
 
     Keras takes the compute dtype of the first layer for that of the inputs, and casts them.
@@ -23,7 +23,7 @@ def open_inputs() -> list[Any]:
     Returns:
         The input layers of those that got only a shape: the first call says their dtypes.
     """
-    left_open: list[Any] = []
+    left_open: list[Array] = []
     if is_asking():
         return left_open
     for build in private_keras.sequential_builds():

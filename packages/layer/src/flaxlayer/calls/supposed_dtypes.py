@@ -21,7 +21,7 @@ _DTYPES = ("int32", "bool", "complex64", "uint32")
 _TRIES = 16
 
 
-def other_dtypes(specs: Sequence[ArraySpec]) -> Iterator[list[Any]]:
+def other_dtypes(specs: Sequence[ArraySpec]) -> Iterator[list[Array]]:
     """Yields dtypes to try in turn where Keras's default one is only supposed.
 
     Args:
@@ -88,7 +88,7 @@ def first_that_runs(
 
 def cast_arrays(
     arrays: Sequence[Array], specs: Sequence[ArraySpec], dtypes: Sequence[DType] | None
-) -> list[Any]:
+) -> list[Array]:
     """Returns arrays with other dtypes, where those differ; None leaves all as they are."""
     if dtypes is None:
         return list(arrays)

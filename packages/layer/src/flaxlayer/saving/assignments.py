@@ -13,7 +13,7 @@ import numpy as np
 
 from flaxlayer.backends import current_backend
 from flaxlayer.saving.checkpoints.registry import read_fitting, state_variables
-from flaxlayer.typing import Array, PyTree, Variables, Write
+from flaxlayer.typing import Array, Json, PyTree, Variables, Write
 from flaxlayer.weights.value_kinds import cast_value, find_loss
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
@@ -119,7 +119,7 @@ def _refuse_lost(given: Variables, ignored: Collection[str], title: str) -> None
         )
 
 
-def _collections(tree: PyTree, check: Callable[[Any], int]) -> Any:
+def _collections(tree: PyTree, check: Callable[[Any], int]) -> Json:
     if isinstance(tree, str | os.PathLike):
         return read_fitting(tree, check)
     if isinstance(tree, Mapping) or not hasattr(tree, "params"):
@@ -129,7 +129,7 @@ def _collections(tree: PyTree, check: Callable[[Any], int]) -> Any:
     return state_variables({"opt_state": None, **fields, "params": tree.params})
 
 
-def _wrap_keys(given: Variables, layout: VariableLayout) -> dict[str, Any]:
+def _wrap_keys(given: Variables, layout: VariableLayout) -> dict[str, Json]:
     # C6: files have no typed PRNG keys, only their key data.
     keys = {spec.path: spec for spec in layout.specs if spec.key_impl}
     if not keys:
@@ -139,7 +139,7 @@ def _wrap_keys(given: Variables, layout: VariableLayout) -> dict[str, Any]:
         _wrap_key(keys[path], leaf) if path in keys and _is_key_data(keys[path], leaf) else leaf
         for path, leaf in pairs
     ]
-    wrapped: dict[str, Any] = jax.tree_util.tree_unflatten(treedef, leaves)
+    wrapped: dict[str, Json] = jax.tree_util.tree_unflatten(treedef, leaves)
     return wrapped
 
 
@@ -150,7 +150,7 @@ def _is_key_data(spec: VariableSpec, leaf: Array) -> bool:
     return unsigned and not find_loss(leaf, replace(spec, key_impl=None))
 
 
-def _wrap_key(spec: VariableSpec, leaf: Array) -> Any:
+def _wrap_key(spec: VariableSpec, leaf: Array) -> Json:
     if is_form(leaf):
         return jax.eval_shape(spec.restore, leaf)
     return spec.restore(jnp.asarray(cast_value(leaf, spec.dtype)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 
@@ -27,7 +26,7 @@ __all__ = [
 ]
 
 
-def encode_inputs(inputs: BuildInputs | None) -> dict[str, Any] | None:
+def encode_inputs(inputs: BuildInputs | None) -> dict[str, Json] | None:
     """Returns the inputs of a build as JSON, None for a layer that is not built."""
     if inputs is None:
         return None
@@ -36,7 +35,7 @@ def encode_inputs(inputs: BuildInputs | None) -> dict[str, Any] | None:
     return encoded if inputs.given is None else {**encoded, "given": encode_given(inputs.given)}
 
 
-def encode_given(form: Variables) -> dict[str, Any] | None:
+def encode_given(form: Variables) -> dict[str, Json] | None:
     """Returns the form of given variables as JSON.
 
     Args:
@@ -50,7 +49,7 @@ def encode_given(form: Variables) -> dict[str, Any] | None:
     return encode_inputs(BuildInputs(specs, structure, None))
 
 
-def decode_given(config: Json) -> dict[str, Any]:
+def decode_given(config: Json) -> dict[str, Json]:
     """Returns what `encode_given` stored.
 
     Raises:
@@ -72,7 +71,7 @@ def decode_given(config: Json) -> dict[str, Any]:
     return {name: check_mapping(part, f"given.{name}") for name, part in tree.items()}
 
 
-def _checked_names(config: Json) -> dict[str, Any]:
+def _checked_names(config: Json) -> dict[str, Json]:
     stored = check_mapping(config, "given")
     if set(stored) == {"arguments", "arrays"}:
         return stored

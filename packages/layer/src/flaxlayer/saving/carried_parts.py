@@ -29,7 +29,7 @@ _TYPE = "flaxlayer.carried"
 class _Part:
     """A part of a layer that is being copied."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
@@ -38,7 +38,7 @@ _copied: weakref.WeakValueDictionary[str, _Part] = weakref.WeakValueDictionary()
 _held: weakref.WeakKeyDictionary[Any, dict[str, _Part]] = weakref.WeakKeyDictionary()
 
 
-def carry(layer: Any, part: str, value: Any, encode: Callable[[], Any]) -> Any:
+def carry(layer: Any, part: str, value: Any, encode: Callable[[], Json]) -> Json:
     """Returns a part of a layer as JSON, in a copy or a pickle whatever it is.
 
     Args:
@@ -73,7 +73,7 @@ def _pickled(value: Any, error: EncodeModuleError) -> str:
         raise error from None
 
 
-def bring(config: Json, part: str, decode: Callable[[Any], Any]) -> Any:
+def bring(config: Json, part: str, decode: Callable[[Json], Json]) -> Json:
     """Returns what `carry` was given.
 
     Args:
@@ -96,6 +96,6 @@ def bring(config: Json, part: str, decode: Callable[[Any], Any]) -> Any:
     raise refuse(part, expected="what a file can hold", found=sorted(config))
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> Json:
     # A module of linen never changes, and functions are what they are.
     return copy.deepcopy(value) if isinstance(value, nnx.Module) else value

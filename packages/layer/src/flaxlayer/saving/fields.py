@@ -31,7 +31,7 @@ _FIELDS: Mapping[str, JsonKind] = MappingProxyType(
 )
 
 
-def check_fields(config: Json) -> dict[str, Any]:
+def check_fields(config: Json) -> dict[str, Json]:
     """Returns a copy of a layer's configuration whose plain fields have the right types.
 
     Args:
@@ -83,7 +83,7 @@ def _own_arguments(cls: type, base: type) -> set[str]:
     return {name for function in made for name in inspect.signature(function).parameters}
 
 
-def check_mapping(config: Json, path: str) -> dict[str, Any]:
+def check_mapping(config: Json, path: str) -> dict[str, Json]:
     """Returns a copy of a mapping with string keys.
 
     Raises:
@@ -125,11 +125,11 @@ def count_values(content: bytes) -> int:
     return sum(map(content.count, (b",", b"[", b"{")))
 
 
-def _keys(value: Any) -> Iterable[Any]:
+def _keys(value: object) -> Iterable[Any]:
     return value if isinstance(value, Mapping) else ()
 
 
-def _is_huge(value: Any) -> bool:
+def _is_huge(value: object) -> bool:
     return isinstance(value, int) and value.bit_length() > _LIMITS.integer_bits
 
 

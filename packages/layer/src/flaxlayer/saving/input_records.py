@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.build_config import decode_inputs, encode_inputs
 from flaxlayer.saving.fields import check_mapping, count_values, refuse
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
-from flaxlayer.typing import KerasStore
+from flaxlayer.typing import Json, KerasStore
 from flaxlayer_core import EncodeModuleError
 
 __all__ = ["RECORD", "encode_record", "read_record"]
@@ -22,12 +21,12 @@ _MAX_BYTES, _MAX_VALUES = 1 << 24, 1 << 20
 _EXPANSION = 100
 
 
-def encode_record(inputs: BuildInputs | None) -> Any:
+def encode_record(inputs: BuildInputs | None) -> Json:
     """Returns the inputs of a build as the array of a file, None for a layer that is not built."""
     return np.frombuffer(json.dumps(_record(inputs)).encode(), np.uint8)
 
 
-def _record(inputs: BuildInputs | None) -> Any:
+def _record(inputs: BuildInputs | None) -> Json:
     try:
         return encode_inputs(inputs)
     except EncodeModuleError as error:  # the weights can be stored all the same

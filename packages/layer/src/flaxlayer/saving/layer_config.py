@@ -54,7 +54,7 @@ _KEYS = (
 )
 
 
-def encode_method(method: Any, resolved: Any, *, path: str) -> Any:
+def encode_method(method: Any, resolved: Any, *, path: str) -> Json:
     """Returns a method as JSON: its name, or a registered function.
 
     Args:
@@ -87,7 +87,7 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and name != "__call__"
 
 
-def decode_method(config: Json, *, path: str) -> Any:
+def decode_method(config: Json, *, path: str) -> Json:
     """Returns what `encode_method` stored; the layer checks that a name is a public method."""
     if isinstance(config, str) and (_is_private(config) or len(config) > _LONGEST_NAME):
         raise InspectMethodError(
@@ -122,7 +122,7 @@ class StoredSettings:
 
 def encode_layer(
     layer: keras.layers.Layer, hosted: HostedModule, given_form: Variables | None
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Returns what a `FlaxLayer` adds to the configuration of a Keras layer.
 
     Args:
@@ -153,12 +153,12 @@ def encode_layer(
 
 def _carried_method(
     layer: keras.layers.Layer, part: str, given: Any, signature: MethodSignature
-) -> Any:
+) -> Json:
     resolved = signature.method
     return carry(layer, part, resolved, lambda: encode_method(given, resolved, path=part))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Json:
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
@@ -166,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 def layer_from_config(
     config: Mapping[str, Json],
-    make: Callable[[dict[str, Any], StoredSettings], Layer],
+    make: Callable[[dict[str, Json], StoredSettings], Layer],
     cls: type[Layer],
     base: type[Layer],
 ) -> Layer:
@@ -188,7 +188,7 @@ def layer_from_config(
         return revive_shared(token, lambda: make(*_decode_layer(known)))
 
 
-def _decode_layer(config: Mapping[str, Json]) -> tuple[dict[str, Any], StoredSettings]:
+def _decode_layer(config: Mapping[str, Json]) -> tuple[dict[str, Json], StoredSettings]:
     known = decode_base(config)
     frozen, explicit = known.pop("frozen", ()), known.pop("explicit_dtype", False)
     given = known.pop("given", None)
@@ -218,7 +218,7 @@ def _decode_policy(config: Json) -> CollectionPolicy | None:
     return CollectionPolicy(**{name: tuple(names[f"collections.{name}"]) for name in _POLICY})
 
 
-def decode_base(config: Mapping[str, Json]) -> dict[str, Any]:
+def decode_base(config: Mapping[str, Json]) -> dict[str, Json]:
     """Returns a configuration with the objects decoded that every Keras layer may have (S2).
 
     Raises:
@@ -231,13 +231,13 @@ def decode_base(config: Mapping[str, Json]) -> dict[str, Any]:
     return known
 
 
-def _decode_regularizer(config: Json) -> Any:
+def _decode_regularizer(config: Json) -> Json:
     if isinstance(config, str):  # Keras would make anything that is registered under the name
         config = {"class_name": config, "registered_name": config, "config": {}}
     return _decode_object(config, "activity_regularizer", keras.Regularizer)
 
 
-def _decode_object(config: Json, path: str, base: type) -> Any:
+def _decode_object(config: Json, path: str, base: type) -> Json:
     # Keras itself would make any object that the configuration names.
     if config is None or isinstance(config, base):
         return config

@@ -51,7 +51,7 @@ register(KeyData, package="flaxlayer", name="KeyData")
 register_rngs()
 
 
-def encode_structure(structure: ArgumentStructure) -> Any:
+def encode_structure(structure: ArgumentStructure) -> Json:
     """Returns the static side of a call as JSON.
 
     Args:
@@ -67,7 +67,7 @@ def encode_structure(structure: ArgumentStructure) -> Any:
     return encode_value(stored, path="arguments", namer=name_in_keras, resolve=resolve_name)
 
 
-def _with_slots(structure: ArgumentStructure) -> Any:
+def _with_slots(structure: ArgumentStructure) -> Json:
     count = structure.treedef.num_leaves - len(structure.statics)
     slots = [Slot(index) for index in range(count)]
     # A class of the user's may look at what it is made of: arrays.
@@ -137,18 +137,18 @@ class PackedArguments:
         self.flat_outputs = flat_outputs
         self._form: Any = None
 
-    def flatten(self, outputs: PyTree) -> list[Any]:
+    def flatten(self, outputs: PyTree) -> list[Json]:
         """Returns the arrays of outputs as `wrap_statics` gives them, and keeps their form."""
         leaves, self._form = jax.tree_util.tree_flatten(outputs)
         return leaves
 
-    def assemble(self, outputs: PyTree) -> Any:
+    def assemble(self, outputs: PyTree) -> Json:
         """Undoes `flatten` after Keras has seen the arrays."""
         if not self.flat_outputs:
             return outputs
         return unwrap_statics(jax.tree_util.tree_unflatten(self._form, outputs))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Json]:
         """Returns the configuration, which a functional model stores for each call."""
         arguments = encode_structure(self.structure)
         return {"arguments": arguments, "flat_outputs": self.flat_outputs}
@@ -175,7 +175,7 @@ def needs_packing(args: Args, kwargs: Kwargs, structure: ArgumentStructure) -> b
     return not all(map(_is_kept, (*args, *kwargs.values())))
 
 
-def _is_kept(value: Any) -> bool:
+def _is_kept(value: PyTree) -> bool:
     # What a file of Keras gives back as it was.
     kind = type(value)
     if kind in (list, tuple):

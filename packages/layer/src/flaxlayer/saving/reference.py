@@ -25,8 +25,8 @@ _OWN = {"module": "flaxlayer.layer", "registered_name": "flaxlayer>FlaxLayer"}
 
 
 def load_reference_model(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
-) -> Any:
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Json] | None = None
+) -> Json:
     """Opens a `.keras` file that holds `keras.layers.FlaxLayer` layers, with `FlaxLayer` instead.
 
     The file stays as it is. Classes of modules are resolved by Keras's registry,
@@ -69,7 +69,7 @@ def _edit(content: bytes) -> bytes:
     config = json.loads(content.decode())
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError("a configuration of no model")
-    left: list[Any] = [config]
+    left: list[Json] = [config]
     while left:  # of any depth
         node = left.pop()
         if isinstance(node, dict):
@@ -87,7 +87,7 @@ def is_reference_config(config: Mapping[str, Json]) -> bool:
     return isinstance(module, Mapping) and "class_name" in module
 
 
-def reference_arguments(config: Mapping[str, Json]) -> dict[str, Any]:
+def reference_arguments(config: Mapping[str, Json]) -> dict[str, Json]:
     """Returns the module and the method that `keras.layers.FlaxLayer` stored (S2).
 
     Raises:
@@ -96,7 +96,7 @@ def reference_arguments(config: Mapping[str, Json]) -> dict[str, Any]:
     return {"module": _module(config["module"]), "method": _method(config.get("method"))}
 
 
-def _module(config: Json) -> Any:
+def _module(config: Json) -> Json:
     stored = check_mapping(config, "module")
     check_size(stored, "module")
     cls = find_known(*_names(stored, stored.get("class_name")))
@@ -109,7 +109,7 @@ def _module(config: Json) -> Any:
     return module
 
 
-def _method(config: Json) -> Any:
+def _method(config: Json) -> Json:
     if config is None or (isinstance(config, str) and len(config) <= _LONGEST_NAME):
         return config
     stored = check_mapping(config, "method")
@@ -120,7 +120,7 @@ def _method(config: Json) -> Any:
     return function
 
 
-def _names(stored: Mapping[str, Json], name: Any) -> tuple[Any, ...]:
+def _names(stored: Mapping[str, Json], name: object) -> tuple[Any, ...]:
     if not isinstance(name, str):
         return ()
     return (
@@ -131,7 +131,7 @@ def _names(stored: Mapping[str, Json], name: Any) -> tuple[Any, ...]:
     )
 
 
-def _unknown(path: str, expected: str, name: Any) -> DecodeModuleError:
+def _unknown(path: str, expected: str, name: object) -> DecodeModuleError:
     return DecodeModuleError(
         f"Cannot load the {path} that keras.layers.FlaxLayer stored.",
         expected=f"{expected} known to this process",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flaxlayer.compat import keras_loads
-from flaxlayer.typing import Function, PyTree
+from flaxlayer.typing import Function, Json, PyTree
 from flaxlayer_core import DecodeModuleError, FlaxLayerError, explain
 
 __all__ = ["refusing", "refusing_in_load"]
@@ -46,7 +46,7 @@ def refusing_in_load(method: Function) -> Function:
     """Lets a method of a layer raise what `refusing` makes of its errors, where Keras loads."""
 
     @functools.wraps(method)
-    def run(layer: Any, *args: PyTree, **kwargs: PyTree) -> Any:
+    def run(layer: Any, *args: PyTree, **kwargs: PyTree) -> Json:
         try:
             return method(layer, *args, **kwargs)
         except Exception:

@@ -6,14 +6,13 @@ import math
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import h5py
 import jax
 import numpy as np
 
 from flaxlayer.compat import private_keras
-from flaxlayer.typing import KerasStore
+from flaxlayer.typing import Json, KerasStore
 
 __all__ = ["ArrayHeader", "find_problems", "read_array"]
 
@@ -36,7 +35,7 @@ class ArrayHeader:
     """
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     stored: int | None = None
 
     @property
@@ -74,7 +73,7 @@ def find_problems(
     return {key: _problem_in_memory(store, key, misfit) for key in left if key in store}
 
 
-def read_array(store: KerasStore, key: str) -> Any:
+def read_array(store: KerasStore, key: str) -> Json:
     """Returns an array of a file, or the error that came instead."""
     try:
         entry = store[key]
@@ -94,7 +93,7 @@ def _problem_in_memory(
     return misfit(key, ArrayHeader(value.shape, value.dtype))
 
 
-def _problem_in_file(group: Any, key: str, misfit: Callable[[str, ArrayHeader], str]) -> str:
+def _problem_in_file(group: h5py.Group, key: str, misfit: Callable[[str, ArrayHeader], str]) -> str:
     try:
         link, dataset = group.get(key, getlink=True), None
         if isinstance(link, h5py.HardLink):
@@ -112,7 +111,7 @@ def _unreadable(key: str, reason: object) -> str:
     return f"{key} cannot be read: {str(reason)[:200]}" if str(reason) else ""
 
 
-def _is_bfloat16(dataset: Any) -> bool:
+def _is_bfloat16(dataset: h5py.Dataset) -> bool:
     # Keras's mark: HDF5 has no such dtype.
     if "dtype" not in dataset.attrs:
         return False
@@ -120,7 +119,7 @@ def _is_bfloat16(dataset: Any) -> bool:
     return mark.shape == () and bool(dataset.attrs["dtype"] == "bfloat16")
 
 
-def _odd_storage(dataset: Any) -> str:
+def _odd_storage(dataset: h5py.Dataset) -> str:
     """Tells what no program that stores weights does, and what makes reading them dear."""
     if dataset.is_virtual or dataset.external:
         return "its values are not in the file"
@@ -141,9 +140,9 @@ def _odd_storage(dataset: Any) -> str:
     return _odd_chunks(dataset, filters, size)
 
 
-def _odd_chunks(dataset: Any, filters: list[int], size: int) -> str:
+def _odd_chunks(dataset: h5py.Dataset, filters: list[int], size: int) -> str:
     # HDF5 lets what it inflates grow without bound, whatever the size of the chunk.
-    chunks: list[Any] = []
+    chunks: list[Json] = []
     dataset.id.chunk_iter(chunks.append)
     for chunk in chunks:
         if chunk.size > size + (size >> 6) + 1024:

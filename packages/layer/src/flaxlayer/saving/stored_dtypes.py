@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -12,13 +10,13 @@ __all__ = ["is_numeric", "named_dtype"]
 _LONGEST = 32
 
 
-def is_numeric(dtype: np.dtype[Any]) -> bool:
+def is_numeric(dtype: np.dtype[np.generic]) -> bool:
     """Tells whether a dtype is one of numbers or booleans, those that JAX adds included."""
     number = jax.numpy.issubdtype(dtype, np.number) and dtype.kind != "m"  # a span of time is one
     return bool(dtype == np.bool_ or number)
 
 
-def named_dtype(name: Any) -> np.dtype[Any] | None:
+def named_dtype(name: object) -> np.dtype[np.generic] | None:
     """Returns the dtype of numbers that has a name, None where none has.
 
     Example:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from flaxlayer.typing import Array
+from flaxlayer.typing import Array, Json
 from flaxlayer_core import GraphPart, KeyData, merge_graph, register, split_graph
 
 __all__ = ["register_rngs"]
@@ -19,7 +17,7 @@ def register_rngs() -> None:
     register(GraphPart, package="flaxlayer", name="Rngs", encode=_encode, decode=_decode)
 
 
-def _encode(part: GraphPart) -> dict[str, Any]:
+def _encode(part: GraphPart) -> dict[str, Json]:
     if part.form is None:
         return {"index": part.index}
     objects = merge_graph(part.form, list(map(_stand_in, part.leaves)))
@@ -30,11 +28,11 @@ def _encode(part: GraphPart) -> dict[str, Any]:
     return {"index": part.index, "streams": streams, "leaves": list(part.leaves)}
 
 
-def _stand_in(leaf: Array) -> Any:
+def _stand_in(leaf: Array) -> Json:
     return jax.random.key(0, impl=leaf.impl) if isinstance(leaf, KeyData) else jnp.uint32(0)
 
 
-def _decode(stored: dict[str, Any]) -> GraphPart:
+def _decode(stored: dict[str, Json]) -> GraphPart:
     if "streams" not in stored:
         return GraphPart(stored["index"])
     objects = [nnx.Rngs(**dict.fromkeys(names, 0)) for names in stored["streams"]]

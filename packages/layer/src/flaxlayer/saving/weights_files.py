@@ -16,7 +16,7 @@ from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.input_records import RECORD, encode_record, read_record
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
-from flaxlayer.typing import Array, DType, KerasStore, Write
+from flaxlayer.typing import Array, DType, Json, KerasStore, Write
 from flaxlayer.weights.value_kinds import cast_value, find_overflow
 from flaxlayer.weights.variables import FlaxWeights, replace_values
 from flaxlayer_core import MatchWeightsFileError, VariableLayout, explain, list_some
@@ -154,7 +154,7 @@ class StoredWeights:
         pairs = variables.items()
         replace((variable, self.read(key, variable.dtype)) for key, variable in pairs)
 
-    def read(self, key: str, dtype: DType) -> Any:
+    def read(self, key: str, dtype: DType) -> Json:
         """Returns an array, integers in the dtype of the variable.
 
         Raises:
@@ -168,7 +168,7 @@ class StoredWeights:
             raise self._refusal(["values that the variable holds"], [f"{key} has {problem}"])
         return cast_value(value, dtype) if jnp.issubdtype(value.dtype, np.integer) else value
 
-    def _check(self, expected: Mapping[str, Any], keys: Sequence[str]) -> None:
+    def _check(self, expected: Mapping[str, Json], keys: Sequence[str]) -> None:
         # S3: shapes and dtypes before anything is read.
         def misfit(key: str, header: ArrayHeader) -> str:
             return _misfit(key, expected[key], header)
@@ -201,7 +201,7 @@ class _StoredValues(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._specs)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Json:
         spec = self._specs[index]
         return spec.restore(jnp.asarray(self._file.read(store_key(spec.path), spec.dtype)))
 
@@ -229,7 +229,7 @@ def open_weights(store: KerasStore, *, title: str) -> StoredWeights:
     )
 
 
-def weakly(store: KerasStore) -> Callable[[], Any]:
+def weakly(store: KerasStore) -> Callable[[], Json]:
     """Returns what returns a store as long as it lives; one that cannot be referred to is gone."""
     try:
         return weakref.ref(store)
