@@ -10,12 +10,34 @@ import jax.numpy as jnp
 
 from flaxlayer.typing import Array
 
-__all__ = ["FlatFunction"]
+__all__ = ["FlatFunction", "Flattening"]
 
 Result = TypeVar("Result")
 
 
-class FlatFunction(Generic[Result]):
+class Flattening(Generic[Result]):
+    """Makes results flat, and flat ones results again of the structure that the last one had."""
+
+    def __init__(self) -> None:
+        self._structure: jax.tree_util.PyTreeDef | None = None
+
+    def flatten(self, result: Result) -> list[Array]:
+        """Returns the leaves of a result, and remembers its structure."""
+        leaves, self._structure = jax.tree_util.tree_flatten(result)
+        return leaves
+
+    def assemble(self, leaves: Sequence[Array]) -> Result:
+        """Returns a result of the structure of the last one.
+
+        Args:
+            leaves: What stands for its leaves, in their order.
+        """
+        assert self._structure is not None, "nothing was made flat"
+        result: Result = jax.tree_util.tree_unflatten(self._structure, leaves)
+        return result
+
+
+class FlatFunction(Flattening[Result]):
     """A function whose results are arrays one by one, and can be put together again.
 
     Args:
@@ -34,20 +56,9 @@ class FlatFunction(Generic[Result]):
     """
 
     def __init__(self, function: Callable[..., Result]) -> None:
+        super().__init__()
         self._function = function
-        self._structure: jax.tree_util.PyTreeDef | None = None
 
     def __call__(self, *arrays: Array) -> list[jax.Array]:
         """Returns the leaves of the result, and remembers its structure."""
-        leaves, self._structure = jax.tree_util.tree_flatten(self._function(*arrays))
-        return [jnp.asarray(leaf) for leaf in leaves]
-
-    def assemble(self, leaves: Sequence[Array]) -> Result:
-        """Returns a result of the structure of the last call.
-
-        Args:
-            leaves: What stands for the arrays that the call returned, in their order.
-        """
-        assert self._structure is not None, "it was not called"
-        result: Result = jax.tree_util.tree_unflatten(self._structure, leaves)
-        return result
+        return list(map(jnp.asarray, self.flatten(self._function(*arrays))))

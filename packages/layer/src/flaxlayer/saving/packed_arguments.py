@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from flaxlayer.backends.flat_functions import Flattening
 from flaxlayer.saving.fields import check_mapping, refuse
 from flaxlayer.saving.names import name_in_keras, resolve_name
 from flaxlayer.saving.refusals import refusing
@@ -135,18 +136,17 @@ class PackedArguments:
     def __init__(self, structure: ArgumentStructure, flat_outputs: bool = False) -> None:
         self.structure = structure
         self.flat_outputs = flat_outputs
-        self._form: Any = None
+        self._flattening: Flattening[PyTree] = Flattening()
 
     def flatten(self, outputs: PyTree) -> list[Json]:
         """Returns the arrays of outputs as `wrap_statics` gives them, and keeps their form."""
-        leaves, self._form = jax.tree_util.tree_flatten(outputs)
-        return leaves
+        return self._flattening.flatten(outputs)
 
     def assemble(self, outputs: PyTree) -> Json:
         """Undoes `flatten` after Keras has seen the arrays."""
         if not self.flat_outputs:
             return outputs
-        return unwrap_statics(jax.tree_util.tree_unflatten(self._form, outputs))
+        return unwrap_statics(self._flattening.assemble(outputs))
 
     def get_config(self) -> dict[str, Json]:
         """Returns the configuration, which a functional model stores for each call."""
