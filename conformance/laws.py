@@ -73,7 +73,7 @@ in the module's place or around the layer, a mistake, or a file."""
 _LAYER = "packages/layer/tests/"
 # What runs on the TensorFlow backend (`./dev laws-tensorflow` and the suite of conformance).
 _ON_TENSORFLOW = (_LAYER, "conformance/tensorflow/")
-_ON_JAX = (f"{_LAYER}devices/", f"{_LAYER}test_onnx.py")
+_ON_JAX = (f"{_LAYER}weights/test_sharding.py", f"{_LAYER}exports/onnx/test_comparison.py")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,17 @@ import os
 
 import keras
 
-collect_ignore = ["tests/test_tensorflow.py", "tests/test_devices.py", "tests/devices"]
-if keras.backend.backend() != "tensorflow":
-    collect_ignore = ["tests/tensorflow", "src/flaxlayer/backends/tensorflow"]
-    several = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    collect_ignore += ["tests/test_devices.py"] if several else ["tests/devices"]
+# What starts such a process, what runs in it, and whether this is one.
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+ON_DEVICES = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+OF_TENSORFLOW = [
+    "tests/backends/tensorflow",
+    "tests/exports/onnx/test_from_tensorflow.py",
+    "src/flaxlayer/backends/tensorflow",
+]
+
+collect_ignore = ["tests/backends/test_tensorflow.py"] if ON_TENSORFLOW else OF_TENSORFLOW
+if ON_TENSORFLOW or ON_DEVICES:
+    collect_ignore = [*collect_ignore, "tests/weights/test_devices.py"]
+if ON_TENSORFLOW or not ON_DEVICES:
+    collect_ignore = [*collect_ignore, "tests/weights/test_sharding.py"]

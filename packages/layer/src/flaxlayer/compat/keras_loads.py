@@ -1,6 +1,6 @@
 """What Keras is loading, copying or pickling in this thread, told by the functions that run.
 
-Keras has no public word for it (tests/test_compat_loads.py); checked with the versions of
+Keras has no public word for it (tests/compat/test_keras_loads.py); checked with the versions of
 docs/versions.md.
 
 - `keras.src.saving.keras_saveable.KerasSaveable`: Keras copies and pickles by archives, and only

@@ -1,6 +1,6 @@
-"""The private APIs of Keras that the layer needs, each with its reason (tests/test_compat.py).
+"""The private APIs of Keras that the layer needs, each with its reason.
 
-Checked with the versions of docs/versions.md.
+Checked with the versions of docs/versions.md (tests/compat/test_private_keras.py).
 
 - `keras.src.backend.in_stateless_scope`, `get_keras_mask`: Keras has no public question for "is a
   StatelessScope open?" nor for the mask that travels on a tensor; a layer needs both (A4, A6).

@@ -1,7 +1,5 @@
 """Exports on the JAX backend serve any batch and any unknown size, or are refused by name (S4)."""
 
-import sys
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from flaxlayer import ExportArchive, FlaxLayer, export
-from flaxlayer_core import BuildModuleError, ExportModelError, ImportExtraError, LowerModuleError
+from flaxlayer import FlaxLayer, export
+from flaxlayer_core import ExportModelError, LowerModuleError
 
 tensorflow = pytest.importorskip("tensorflow")
 pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
@@ -145,83 +143,6 @@ def test_a_module_that_needs_sizes_is_exported_for_known_sizes_alone(tmp_path):
     expected = Applies(divide).apply(model.layers[0].flax_variables(), x)
     loaded = tensorflow.saved_model.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.serve(x), expected, rtol=1e-6)
-
-
-def test_an_archive_lists_its_variables_and_takes_built_layers_alone():
-    layer, archive = FlaxLayer(Images()), ExportArchive()
-    with pytest.raises(BuildModuleError, match="before it is built"):
-        archive.track(layer)
-    layer.build((None, 6, 6, 1))
-    archive.track(layer)
-    archive.track(layer)
-    named_by_path = keras.backend.backend() == "jax"
-    names = [v.path if named_by_path else v.name for v in layer.trainable_variables]
-    assert [v.name.removesuffix(":0") for v in archive.trainable_variables] == names
-    assert len(archive.variables) == len(layer.variables)
-    assert len(archive.non_trainable_variables) == len(layer.variables) - len(names)
-
-
-def test_a_collection_of_variables_is_served(tmp_path):
-    layer, archive = FlaxLayer(Images()), ExportArchive()
-    layer.build((None, 6, 6, 1))
-    archive.track_and_add_endpoint("serve", layer, [images(1, 6, 6)])
-    archive.add_variable_collection("weights", layer.trainable_variables)
-    archive.write_out(tmp_path / "model", verbose=False)
-    loaded = tensorflow.saved_model.load(tmp_path / "model")
-    for found, variable in zip(loaded.weights, layer.trainable_variables, strict=True):
-        np.testing.assert_array_equal(found, variable.numpy())
-
-
-def test_a_function_of_tensorflow_is_an_endpoint_as_it_is(tmp_path):
-    archive = ExportArchive()
-    function = tensorflow.function(lambda x: 2 * x)
-    function(tensorflow.ones(2))
-    archive.add_endpoint("double", function)
-    archive.write_out(tmp_path / "model", verbose=False)
-    loaded = tensorflow.saved_model.load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.double(tensorflow.ones(2)), [2.0, 2.0])
-
-
-@pytest.mark.jax_only("on TensorFlow platforms are an argument of the layer")
-def test_an_endpoint_is_lowered_for_the_platforms_that_it_is_given():
-    layer, archive = FlaxLayer(nn.Dense(2)), ExportArchive()
-    x = np.ones((3, 2), np.float32)
-    layer(x)
-    archive.track(layer)
-    platforms = ("cpu", "cuda")
-    endpoint = archive.add_endpoint("serve", layer, [x], native_serialization_platforms=platforms)
-    calls = endpoint.get_concrete_function().graph.get_operations()
-    (call,) = [operation for operation in calls if operation.type == "XlaCallModule"]
-    assert call.get_attr("platforms") == [b"CPU", b"CUDA"]
-    expected = nn.Dense(2).apply(layer.flax_variables(), x)
-    np.testing.assert_allclose(endpoint(x), expected, rtol=1e-6)
-
-
-def test_a_signature_without_a_shape_is_refused():
-    layer, archive = FlaxLayer(Images()), ExportArchive()
-    with pytest.raises(ExportModelError, match="signature"):
-        archive.add_endpoint("serve", layer, [keras.InputSpec(ndim=4)])
-
-
-def test_what_litert_does_not_have_is_named(tmp_path):
-    model = keras.Sequential([keras.Input((2,)), FlaxLayer(Applies(lambda x: jnp.argmax(x, -1)))])
-    with pytest.raises(ExportModelError, match=r"LiteRT(.|\n)*mhlo\.reduce"):
-        export(model, tmp_path / "model.tflite", format="litert")
-    assert not list(tmp_path.iterdir())
-
-
-def test_another_option_or_ending_of_a_litert_file_is_refused(tmp_path):
-    model = keras.Sequential([keras.Input((2,)), FlaxLayer(nn.Dense(2))])
-    with pytest.raises(ExportModelError, match=r"ends with \.tflite"):
-        export(model, tmp_path / "model.lite", format="litert")
-    with pytest.raises(ExportModelError, match="optimisation"):
-        export(model, tmp_path / "model.tflite", format="litert", optimisation=1)
-
-
-def test_a_missing_tensorflow_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ImportExtraError, match=r"flaxlayer\[tensorflow\]"):
-        ExportArchive()
 
 
 @pytest.mark.parametrize(("verbose", "lines"), [(None, 1), (True, 1), (False, 0)])

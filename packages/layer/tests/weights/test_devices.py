@@ -1,6 +1,6 @@
-"""The tests in `tests/devices`, in a process that has eight devices.
+"""The tests of sharding, in a process that has eight devices.
 
-`XLA_FLAGS=--xla_force_host_platform_device_count=8 pytest packages/layer/tests/devices` runs them
+`XLA_FLAGS=--xla_force_host_platform_device_count=8 pytest packages/layer/tests/weights` runs them
 directly.
 """
 
@@ -11,7 +11,7 @@ from flax import nnx
 
 pytestmark = pytest.mark.slow
 
-DEVICES = Path(__file__).parent / "devices"
+DEVICES = Path(__file__).with_name("test_sharding.py")
 
 
 @pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")

@@ -1,6 +1,6 @@
 """Exported models are served where there is TensorFlow and nothing else of this (S4).
 
-On the JAX backend, and on TensorFlow by `test_tensorflow.py`.
+On the JAX backend, and on TensorFlow by `backends/test_tensorflow.py`.
 """
 
 import functools
