@@ -16,7 +16,7 @@ LOOKS_INSIDE = {
     "conformance/faults": "a faulty part stands in the place of a sound one",
     "conformance/hostile/bystanders.py": "a refused file must leave the tables of names alone",
     "packages/layer/tests/test_failed_loads.py": "the same",
-    "packages/layer/tests/test_hostile_sizes.py": "counts what is compiled",
+    "packages/layer/tests/test_building_sizes.py": "counts what is compiled",
 }
 """What imports from elsewhere than the root of a package, and why."""
 

@@ -464,9 +464,7 @@ def test_a_frozen_layer_keeps_its_params_in_fit_as_in_the_reference():
         close(layer.params, before, rtol=0, atol=0)
 
 
-@pytest.mark.jax_only(
-    "of jax.grad through stateless_call; backends/tensorflow has those of a tape"
-)
+@pytest.mark.jax_only("of jax.grad through stateless_call; backends/tensorflow has those of a tape")
 def test_gradients_of_a_training_step_are_those_of_raw_apply():
     layer = FlaxLayer(Trained())
     layer(X)
