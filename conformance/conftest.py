@@ -26,7 +26,7 @@ _ELSEWHERE: tuple[str, ...] = (
     ".backends.tensorflow",
     ".exports.endpoints",
     ".exports.litert",
-    ".private_jax2tf",
+    ".tensorflow_operations",
     ".from_tensorflow",
     ".keras_suite",
 )
