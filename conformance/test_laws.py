@@ -19,7 +19,7 @@ def test_markers_name_laws_that_exist():
 def test_marks_of_a_module_count_for_each_of_its_tests():
     tests = {law: [test.name for test in found] for law, found in enforcing_tests().items()}
     assert (
-        "packages/core/tests/trees/test_matching.py::test_complete_variables_are_taken_as_they_are"
+        "packages/core/tests/discovery/test_given_variables.py::test_complete_variables_are_taken_as_they_are"
         in tests["B4"]
     )
     assert "conformance/tensorflow/test_checks.py" in {t.partition("::")[0] for t in tests["K1"]}

@@ -15,8 +15,6 @@ from flaxlayer_core import (
     CallArgumentError,
     is_array,
     partition,
-    unwrap_statics,
-    wrap_statics,
 )
 
 
@@ -54,7 +52,11 @@ def identical(left, right):
 
 
 arrays = st.builds(lambda n: np.zeros(n), st.integers(0, 2))
+
+
 statics = st.sampled_from([None, True, 1, 0.0, -0.0, math.nan, "relu", Color.RED, math.sqrt, 2j])
+
+
 trees = st.recursive(
     arrays | statics,
     lambda inner: st.one_of(
@@ -174,54 +176,3 @@ def test_a_dataclass_field_that_is_no_child_need_not_be_hashable():
     listed, again, other = (structure(Batch(np.ones(2), kind=[n])) for n in (1, 1, 2))
     assert hash(listed) == hash(again)
     assert listed == again != other
-
-
-@pytest.mark.law("A1")
-@pytest.mark.parametrize(
-    "value",
-    [np.ones(1), np.float32(1), jnp.ones(1), jax.ShapeDtypeStruct((1,), "int32")],
-    ids=lambda value: type(value).__name__,
-)
-def test_what_has_a_shape_and_a_dtype_is_an_array(value):
-    assert is_array(value)
-
-
-@pytest.mark.law("A1")
-def test_a_traced_value_is_an_array():
-    seen = []
-    jax.eval_shape(lambda x: seen.append(is_array(x)), 1.0)
-    assert seen == [True]
-
-
-@pytest.mark.law("A1")
-def test_a_typed_key_is_an_array():
-    assert is_array(jax.random.key(0))
-
-
-@pytest.mark.law("A1")
-@pytest.mark.parametrize(
-    "value", [1, 1.0, True, None, "x", np.float32, np.dtype("int8"), Color.RED]
-)
-def test_numbers_names_and_dtypes_are_no_arrays(value):
-    assert not is_array(value)
-
-
-@pytest.mark.law("A5")
-@settings(deadline=None)
-@given(trees)
-def test_unwrap_undoes_wrap(tree):
-    assert identical(unwrap_statics(wrap_statics(tree)), tree)
-
-
-@pytest.mark.law("A5")
-def test_outputs_that_are_no_arrays_come_through_a_compiled_function():
-    def run(x):
-        return wrap_statics({"x": x, "name": "relu", "n": 3, "none": None})
-
-    outputs = unwrap_statics(jax.jit(run)(jnp.ones(2)))
-    assert {name: outputs[name] for name in ("name", "n", "none")} == {
-        "name": "relu",
-        "n": 3,
-        "none": None,
-    }
-    assert outputs["x"].tolist() == [1, 1]

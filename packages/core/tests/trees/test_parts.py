@@ -108,63 +108,12 @@ def test_equal_forms_have_equal_structures_whatever_the_values():
 
 
 @pytest.mark.law("A1")
-def test_objects_of_nnx_that_share_a_variable_share_it_again():
-    shared = nnx.Param(jnp.ones(2))
-    (first, second), _ = split_and_merge((shared, [shared]))
-    assert first is second[0]
-    assert first is not shared
-    linear = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
-    (module, kernel), _ = split_and_merge((linear, linear.kernel))
-    assert module.kernel is kernel
-
-
-def split_and_merge(args):
-    arrays, structure = partition(args, {})
-    assert all(is_array(array) for array in arrays)
-    return structure.combine(arrays)
-
-
-@pytest.mark.law("A1")
 def test_keys_and_objects_whose_arrays_are_placeholders_stay_apart():
     taken = take_apart((jax.random.key(0), nnx.Rngs(0)))
     leaves, treedef = jax.tree.flatten(taken)
     again = put_together(jax.tree.unflatten(treedef, [object() for _ in leaves]))
     assert isinstance(again[0], KeyData)
     assert jax.tree.structure(again[0]) == jax.tree.structure(take_apart(jax.random.key(0)))
-
-
-@pytest.mark.law("A1")
-@pytest.mark.parametrize(
-    "value",
-    [
-        nnx.Rngs(0),
-        Setting("shape"),
-        types.SimpleNamespace(shape=(2,), dtype=np.dtype("float32")),
-        jnp.float32,
-        np.float32,
-        np.dtype("float32"),
-        0.5,
-        np.array(["a"]),
-        np.array([None]),
-        np.datetime64("2020-01-01"),
-    ],
-    ids=repr,
-)
-def test_what_has_a_shape_and_a_dtype_need_not_be_an_array(value):
-    assert not is_array(value)
-
-
-@pytest.mark.law("A1")
-@pytest.mark.parametrize(
-    "value",
-    [np.float64(1), np.bool_(True), np.float16(1)],
-    ids=repr,
-)
-def test_numbers_of_numpy_are_arrays(value):
-    assert is_array(value)
-    assert is_array(jnp.zeros((), jnp.bfloat16))
-    assert is_array(np.asarray(jnp.zeros((), jnp.bfloat16)))
-    assert is_array(jax.ShapeDtypeStruct((), np.float32))
 
 
 @pytest.mark.law("A1")

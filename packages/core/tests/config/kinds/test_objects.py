@@ -238,57 +238,6 @@ def test_an_object_without_a_protocol_is_refused_with_the_fix():
         register(Plain)
 
 
-def test_a_registered_pair_stores_any_object():
-    register(
-        Plain, encode=lambda p: (" ".join(p.rows), jnp.arange(2)), decode=lambda t: Plain(t[0])
-    )
-    assert trip({"grid": Plain("a b")})["grid"].rows == ["a", "b"]
-
-
-@pytest.mark.law("S2")
-def test_what_a_registered_pair_stored_asks_for_the_pair(monkeypatch):
-    register(Plain, encode=lambda p: " ".join(p.rows), decode=Plain)
-    stored = encode_module(Holder(Plain("a b")))
-    monkeypatch.setattr(protocols, "_codecs", {})
-    for unknown in (True, False):
-        if unknown:
-            monkeypatch.setattr(world, "_registered", {})
-            monkeypatch.setattr(world, "_remembered", {"x": Holder})
-        with pytest.raises(DecodeModuleError) as caught:
-            decode_module(
-                stored, resolve=None if unknown else {"Plain": Plain, "Holder": Holder}.get
-            )
-        assert "flaxlayer.register(Plain" in caught.value.fix
-        assert "encode=..., decode=...)" in caught.value.fix
-
-
-def test_a_registered_pair_comes_before_every_protocol():
-    register(Config, encode=lambda c: c.width, decode=lambda w: Config(w, double))
-    assert trip(Config(3, double)).act is double
-    register(nn.Dropout, name="Drop", encode=lambda m: m.rate, decode=nn.Dropout)
-    stored = encode_module(nn.Dropout(0.5))
-    assert stored["root"]["protocol"] == "registered"
-    assert decode_module(stored) == nn.Dropout(0.5)
-
-
-def test_a_registered_pair_is_for_exactly_its_class():
-    class Wider(Plain):
-        pass
-
-    register(Plain, encode=lambda p: " ".join(p.rows), decode=Plain)
-    with pytest.raises(EncodeModuleError):
-        trip(Wider("a b"))
-
-
-@pytest.mark.parametrize(
-    ("encode", "decode", "kind"),
-    [(str, None, Plain), (None, Plain, Plain), (dict, dict, dict), (str, str, double)],
-)
-def test_half_a_pair_or_one_for_what_is_no_own_class_is_refused(encode, decode, kind):
-    with pytest.raises(AcceptModuleError):
-        register(kind, encode=encode, decode=decode)
-
-
 class Renamed(Config):
     def get_config(self):
         return {"size": self.width}
@@ -340,44 +289,6 @@ def test_a_configuration_that_contains_itself_is_refused():
     value.width = [value]
     with pytest.raises(EncodeModuleError, match="contains itself"):
         encode_module(Holder(value))
-
-
-@dataclasses.dataclass
-class Lossy:
-    """Its own protocol loses what its fields tell: tuples become lists, dataclasses dicts."""
-
-    point: object
-
-    def to_dict(self):
-        return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    @classmethod
-    def from_dict(cls, config):
-        return cls(**config)
-
-
-@dataclasses.dataclass
-class Keeping:
-    width: int
-
-    def __post_init__(self):
-        self.note = None
-
-    def get_config(self):
-        return {"width": self.width, "note": self.note}
-
-    @classmethod
-    def from_config(cls, config):
-        made = cls(config["width"])
-        made.note = config["note"]
-        return made
-
-
-def test_of_several_protocols_the_first_that_loses_nothing_is_used():
-    assert trip(Lossy((1, Lossy(2)))) == Lossy((1, Lossy(2)))
-    value = Keeping(3)
-    value.note = "beyond its fields"
-    assert trip(value).note == "beyond its fields"
 
 
 @dataclasses.dataclass
@@ -474,15 +385,3 @@ def test_a_stored_object_that_was_tampered_with_is_refused(change):
     assert decode_value(stored, path="value").width == 1
     with pytest.raises(DecodeModuleError):
         decode_value({**stored, **change}, path="value")
-
-
-@pytest.mark.law("S2")
-def test_no_object_is_made_that_a_configuration_names_in_the_way_of_keras():
-    nested = {"class_name": "system", "module": "os", "config": {}, "registered_name": None}
-    with pytest.raises(EncodeModuleError, match="stored objects of Keras"):
-        encode_module(Holder(Config([nested])))
-    known = {**nested, "registered_name": "mine>Config"}
-    stored = encode_value(Config([known]), path="v", resolve={"mine>Config": Config}.get)
-    with pytest.raises(DecodeModuleError, match="stored objects of Keras"):
-        decode_value(stored, path="v")
-    assert decode_value(stored, path="v", resolve={"mine>Config": Config}.get).width == [known]

@@ -1,0 +1,39 @@
+"""Objects of nnx among the arguments of a call (A1)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from flaxlayer_core import is_array, partition
+
+
+class Strict:
+    """A registered class whose constructor takes arrays only."""
+
+    def __init__(self, x):
+        assert isinstance(x, jax.Array | np.ndarray), type(x)
+        self.x = x
+
+
+jax.tree_util.register_pytree_node(
+    Strict, lambda value: ((value.x,), None), lambda aux, children: Strict(*children)
+)
+
+
+@pytest.mark.law("A1")
+def test_objects_of_nnx_that_share_a_variable_share_it_again():
+    shared = nnx.Param(jnp.ones(2))
+    (first, second), _ = split_and_merge((shared, [shared]))
+    assert first is second[0]
+    assert first is not shared
+    linear = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    (module, kernel), _ = split_and_merge((linear, linear.kernel))
+    assert module.kernel is kernel
+
+
+def split_and_merge(args):
+    arrays, structure = partition(args, {})
+    assert all(is_array(array) for array in arrays)
+    return structure.combine(arrays)
