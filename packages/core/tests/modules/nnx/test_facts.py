@@ -1,5 +1,6 @@
 """What is known of an nnx module before it runs."""
 
+import jax
 import pytest
 from flax import nnx
 
@@ -12,6 +13,8 @@ from flaxlayer_core import (
 from packages.core.tests.modules.nnx.examples import (
     Moded,
     Net,
+    X,
+    init,
     make,
 )
 
@@ -30,6 +33,27 @@ def test_kinds_of_params_are_trainable_and_other_types_ask_their_calls():
     module = NnxModule(nnx.LoRA(3, 2, 4, rngs=nnx.Rngs(0)))
     assert module.default_role("LoRAParam") is Role.TRAINABLE
     assert NnxModule(make()).default_role("Count") is None
+
+
+class KeepsDrawn(nnx.Module):
+    """Draws arrays that stand in no variable: as an attribute, and in a dict of one."""
+
+    def __init__(self, rngs):
+        drawn = jax.random.normal(rngs.params(), (3,))
+        self.plain = drawn
+        self.by_name = nnx.data({"drawn": 2 * drawn})
+
+    def __call__(self, x):
+        return x * self.plain + self.by_name["drawn"]
+
+
+@pytest.mark.law("B2")
+def test_arrays_in_no_variable_are_known_before_a_module_is_made():
+    module = NnxModule(KeepsDrawn)
+    variables = init(module)[0]
+    outputs, _ = module.apply(variables, (X,), {}, method="__call__", rngs={}, mutable=False)
+    drawn = variables["arrays"]["plain"]
+    assert (outputs == X * drawn + 2 * drawn).all()
 
 
 @pytest.mark.law("A3")

@@ -13,7 +13,12 @@ from flaxlayer_core.modules.methods import PublicMethods
 from flaxlayer_core.modules.nnx.graph import GraphForm, role_of
 from flaxlayer_core.modules.nnx.graph_forms import GraphForms
 from flaxlayer_core.modules.nnx.mode_attributes import has_mode
-from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, init_streams
+from flaxlayer_core.modules.nnx.nnx_factories import (
+    abstract_module,
+    class_of,
+    describe_made,
+    init_streams,
+)
 from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.trees.matching import is_form
 from flaxlayer_core.typing import Array, Leaf, MeshAxes, Method, Path, Variables
@@ -51,8 +56,10 @@ class NnxFacts:
 
     @functools.cached_property
     def _forms(self) -> GraphForms:
-        # Of a module that does not exist yet, as it is made, whatever it is made with.
-        return GraphForms((GraphForm.from_module(self._described)[0],), self.class_name)
+        # Of a module that does not exist yet, as it is made, whatever it is made with. In an
+        # abstract object Flax finds only those arrays that stand in variables.
+        form = describe_made(self._module, lambda module: GraphForm.from_module(module)[0])
+        return GraphForms((form,), self.class_name)
 
     @property
     def module(self) -> Leaf:

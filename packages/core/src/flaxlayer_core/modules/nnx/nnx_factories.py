@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import jax
 from flax import nnx
@@ -24,10 +25,13 @@ __all__ = [
     "abstract_module",
     "call_factory",
     "class_of",
+    "describe_made",
     "init_streams",
     "is_nnx_factory",
     "to_factory",
 ]
+
+Result = TypeVar("Result")
 
 # Flax's own layers ask for the last two; whatever else a module asks for falls back to the first.
 _INIT_STREAMS = ("default", "dropout", "params")
@@ -232,6 +236,22 @@ def abstract_module(factory: Function) -> nnx.Module:
     keys = dict.fromkeys(init_streams(factory), 0)
     module: nnx.Module = nnx.eval_shape(lambda: call_factory(factory, keys))
     return module
+
+
+def describe_made(factory: Function, describe: Callable[[nnx.Module], Result]) -> Result:
+    """Returns what is to be found in a module while it is made, without arrays.
+
+    Args:
+        factory: A class, a function, or a `functools.partial`.
+        describe: Looks at the module, and keeps no array of it.
+
+    Raises:
+        AcceptModuleError: If the call fails or gives something else.
+    """
+    keys = dict.fromkeys(init_streams(factory), 0)
+    found: list[Result] = []
+    jax.eval_shape(lambda: found.append(describe(call_factory(factory, keys))))
+    return found[0]
 
 
 def class_of(factory: Function) -> type:
