@@ -1,8 +1,44 @@
-"""Variable-collection semantics for Flax modules, with no dependency on Keras.
+"""Semantics of Flax modules for a layer, with no dependency on Keras.
 
 The package says what a Flax module's variables are to a layer (collections and their roles), finds
 it out by abstract evaluation, derives random keys, completes the arguments of calls, and turns a
 module's configuration into JSON and back. Laws are those of the specification: C, R, A, B, S.
+
+Its words:
+
+collection
+    A named part of a module's variables, such as `"params"`: of an nnx module, all of one type.
+role
+    What a collection is to a layer: trainable, state, or transient, which passes by (C2).
+path
+    The names from a collection down to a variable, which is its name in files too (W1).
+layout
+    Which variables are stored, with shape, dtype and role: `VariableLayout`.
+given
+    Of variables: what the user hands over in the place of initial values (B4).
+stream
+    A named source of random keys that a module draws from (R1).
+mode
+    Training or inference. A `ModePlan` says how a module is applied in one.
+facts
+    What is known of a module before it runs, beside `FlaxModule`, which runs it.
+late state
+    State that a module makes when it is applied, and not at init: it gets a place beforehand.
+call
+    A `ModuleCall` is a module with its method and the static side of the arguments.
+spec
+    An `ArraySpec` describes an input, a `ModuleSpec` what a module stores and how it runs, a
+    `BuildSpec` both for a build.
+abstract
+    With shapes and dtypes and no values; sizes that are unknown are symbols (B1).
+static
+    What is no array among arguments and outputs: `partition` tells the two apart, and `combine`
+    puts them together (A1).
+factory
+    What makes a module when it is called, in the place of the module (S5).
+kind, codec, world
+    How one sort of values of a configuration is stored; how objects of one class are; the classes
+    and functions that a file may name (S2).
 """
 
 from flaxlayer_core.compat.private_jax import prng_impl, trace_state_clean
