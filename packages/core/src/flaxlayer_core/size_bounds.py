@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from flaxlayer_core.errors import BuildModuleError
-from flaxlayer_core.typing import Array
+from flaxlayer_core.typing import Array, Shaped
 
 __all__ = ["SizeBound", "count_bytes", "refuse_unaddressable"]
 
@@ -23,7 +23,7 @@ _BEYOND = 16
 _DIGITS = 30
 
 
-def count_bytes(array: Array) -> int:
+def count_bytes(array: Shaped) -> int:
     """Returns the bytes of an array or its description; an unknown dimension counts as 1.
 
     Example:
@@ -38,7 +38,7 @@ def count_bytes(array: Array) -> int:
     return _count(array) * int(getattr(array.dtype, "itemsize", 8))
 
 
-def _count(array: Array) -> int:
+def _count(array: Shaped) -> int:
     return math.prod(dim for dim in array.shape if type(dim) is int)
 
 
@@ -77,7 +77,7 @@ class SizeBound:
     total: Callable[[], int]
     free: Callable[[], int]
 
-    def check_described(self, arrays: Iterable[Array]) -> None:
+    def check_described(self, arrays: Iterable[Shaped]) -> None:
         """Refuses arrays that are only described for now, and do not fit into the machine.
 
         Raises:
@@ -107,7 +107,7 @@ class SizeBound:
         needed = sum(map(count_bytes, arrays)) + (_DRAWN if drawn else _READ) * largest
         self._compare(needed, self.free(), "that are free")
 
-    def check_program(self, arrays: Iterable[Array]) -> None:
+    def check_program(self, arrays: Iterable[Shaped]) -> None:
         """Refuses what a traced program makes on its way, where it is far beyond the machine.
 
         Raises:

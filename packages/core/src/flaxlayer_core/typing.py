@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import jax
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "Path",
     "PyTree",
     "Rngs",
+    "Shaped",
     "Size",
     "Variables",
 ]
@@ -35,6 +36,19 @@ PyTree: TypeAlias = Any
 
 Leaf: TypeAlias = Any
 """An object of the user's or of a library, which may be anything and is used as what it is."""
+
+
+class Shaped(Protocol):
+    """An array or the description of one, of which no more than this is asked."""
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """Its dimensions."""
+
+    @property
+    def dtype(self) -> DType:
+        """Its dtype."""
+
 
 Array: TypeAlias = Any
 """An array of JAX, NumPy or the backend of Keras, or an abstract one: with a shape and a dtype."""

@@ -63,7 +63,7 @@ def is_threefry(dtype: object) -> bool:
     """Tells whether a dtype is that of keys of JAX's default implementation.
 
     Args:
-        dtype: DType dtype.
+        dtype: Any dtype.
 
     Returns:
         True for the dtype of `jax.random.key(0, impl="threefry2x32")`.
@@ -117,7 +117,7 @@ def _show(program: Callable[[], object]) -> None:
 
 
 def _looking_first(run: Function) -> Function:
-    def looking(trace: Leaf, primitive: Leaf, args: Leaf, params: Leaf) -> Leaf:
+    def looking(trace: object, primitive: Leaf, args: Leaf, params: Leaf) -> object:
         _show(lambda: jax.make_jaxpr(lambda *arrays: primitive.bind(*arrays, **params))(*args))
         return run(trace, primitive, args, params)
 
@@ -125,7 +125,7 @@ def _looking_first(run: Function) -> Function:
 
 
 def _looking_at_programs(run: Function) -> Function:
-    def looking(*args: object, **params: object) -> Leaf:
+    def looking(*args: object, **params: object) -> object:
         _show(lambda: params["jaxpr"])
         return run(*args, **params)
 

@@ -47,7 +47,7 @@ def interceptors_active() -> bool:
     return bool(linen_module._global_interceptor_stack)
 
 
-def wrapped_descriptor(attribute: object) -> Leaf:
+def wrapped_descriptor(attribute: object) -> object:
     """Returns the descriptor that a class was written with, and anything else as it is."""
     is_linen = type(attribute).__module__ == linen_module.__name__
     return getattr(attribute, "wrapped", attribute) if is_linen else attribute
@@ -110,7 +110,7 @@ def _recording(has_rng: Leaf, make_rng: Leaf) -> tuple[Function, Function]:
             current.asked.add(name)
         return bool(has_rng(scope, name))
 
-    def recording_make_rng(scope: Scope, name: str = "params") -> Leaf:
+    def recording_make_rng(scope: Scope, name: str = "params") -> object:
         current: StreamRecord | None = getattr(_recorders, "record", None)
         if current is not None:
             _note_draw(scope, name, current)

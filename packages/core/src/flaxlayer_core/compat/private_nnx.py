@@ -56,7 +56,7 @@ def is_bound_by_hand(method: functools.partial[object], base: type) -> bool:
     return any(inspect.getattr_static(owner, name) is method.func for name in dir(owner))
 
 
-def variable_value(variable: Leaf) -> Leaf:
+def variable_value(variable: Leaf) -> object:
     """Returns what an nnx variable holds."""
     # Flax 0.12 has get_value, and deprecates `value`.
     return variable.get_value() if hasattr(variable, "get_value") else variable.value
@@ -65,7 +65,7 @@ def variable_value(variable: Leaf) -> Leaf:
 class _Count(nnx.RngCount):
     """A count that takes a new value as a whole, whatever device the old one lies on."""
 
-    def __setitem__(self, key: Leaf, value: Leaf) -> None:
+    def __setitem__(self, key: object, value: Leaf) -> None:
         if key is Ellipsis:
             self.set_value(value)
         else:

@@ -122,7 +122,7 @@ def decode_module(
     *,
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
-) -> Leaf:
+) -> object:
     """The linen module, or what makes the module, that `encode_module` stored (S2, S3).
 
     Names are resolved by dictionary look-up alone: nothing is imported, evaluated or unpickled, and
@@ -161,7 +161,7 @@ def decode_module(
 
 def _decode_envelope(
     config: Mapping[str, object], resolve: Resolver | None, limits: Limits
-) -> Leaf:
+) -> object:
     root, streams = _open_envelope(config)
     module = decode_value(root, path="module", resolve=resolve, limits=limits)
     if not isinstance(module, nn.Module):
@@ -214,7 +214,7 @@ def encode_value(
     namer: Callable[[object], str | None] | None = None,
     resolve: Resolver | None = None,
     limits: Limits = _LIMITS,
-) -> Leaf:
+) -> object:
     """The JSON form of a single value, such as a static argument of a call.
 
     Args:
@@ -255,7 +255,7 @@ def _too_large(path: str, expected: str) -> EncodeModuleError:
 
 def decode_value(
     config: object, *, path: str, resolve: Resolver | None = None, limits: Limits = _LIMITS
-) -> Leaf:
+) -> object:
     """The value that `encode_value` stored.
 
     Args:

@@ -32,7 +32,6 @@ from flax import nnx
 from flaxlayer_core.compat.private_closures import closure_variables
 from flaxlayer_core.compat.private_linen import MODULE_ATTRIBUTES
 from flaxlayer_core.modules.method_names import is_public_name, may_name_method
-from flaxlayer_core.typing import Leaf
 
 
 def is_module_class(value: object) -> bool:
@@ -104,7 +103,7 @@ def _in_its_module(value: object) -> object:
     return found
 
 
-def latest(value: object) -> Leaf:
+def latest(value: object) -> object:
     """What a class or function became: a module is reloaded, the cell of a notebook runs again."""
     found = _in_its_module(value)
     is_class = isinstance(value, type)

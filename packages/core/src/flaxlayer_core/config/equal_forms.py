@@ -100,11 +100,11 @@ def _is_setting(name: str, value: object) -> bool:
     return not (private or name in _MODES or isinstance(value, _NODES))
 
 
-def _described(value: object) -> Leaf:
+def _described(value: object) -> object:
     return jax.tree_util.tree_map(_describe_leaf, value, is_leaf=lambda leaf: leaf is None)
 
 
-def _describe_leaf(leaf: object) -> Leaf:
+def _describe_leaf(leaf: object) -> object:
     if isinstance(leaf, _NODES):
         return type(leaf)
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and not isinstance(leaf, type):

@@ -173,7 +173,7 @@ class Decoder:
             return self.items(node, path)
         return self._decode_object(node, path) if isinstance(node, dict) else node
 
-    def _decode_object(self, node: Node, path: str) -> Leaf:
+    def _decode_object(self, node: Node, path: str) -> object:
         if node.get("$type") == _REFERENCE:
             return self._follow(node, path)
         kind, before = self._kind(node, path), self.size
@@ -187,7 +187,7 @@ class Decoder:
             raise refuse(path, expected="a reference number of its own", found=shorten(number))
         self._shared[number] = (value, size)
 
-    def _follow(self, node: Node, path: str) -> Leaf:
+    def _follow(self, node: Node, path: str) -> object:
         number = node.get("id")
         if type(number) is not int or number not in self._shared or len(node) != 2:
             # A value is shared only once it is whole, so a value can never refer to itself.
@@ -221,7 +221,7 @@ class Decoder:
 
     def find(
         self, name: object, path: str, accepts: Callable[[object], bool], expected: str
-    ) -> Leaf:
+    ) -> object:
         """What `name` stands for, checked for its kind before any use (S2)."""
         if not isinstance(name, str):
             raise refuse(path, expected=f"the name of {expected}", found=shorten(name))

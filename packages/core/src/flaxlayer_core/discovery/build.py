@@ -26,7 +26,7 @@ from flaxlayer_core.shapes import (
 )
 from flaxlayer_core.size_bounds import SizeBound
 from flaxlayer_core.trees.collections import VariableLayout
-from flaxlayer_core.typing import Array
+from flaxlayer_core.typing import Shaped
 
 __all__ = ["BuildSpec", "infer_build_spec", "ones"]
 
@@ -50,7 +50,7 @@ def infer_build_spec(
     call: ModuleCall,
     specs: Sequence[ArraySpec],
     *,
-    values: Sequence[Array] | None = None,
+    values: Sequence[Shaped] | None = None,
     applied: bool = True,
     prepare: bool = True,
 ) -> tuple[BuildSpec, InitTrace | None]:
@@ -122,7 +122,7 @@ def _names_symbol(shapes: str, inputs: AbstractInputs) -> bool:
 def _infer_for(
     call: ModuleCall,
     inputs: AbstractInputs,
-    values: Sequence[Array] | None,
+    values: Sequence[Shaped] | None,
     applied: bool,
     prepare: bool,
 ) -> tuple[BuildSpec, InitTrace | None]:
@@ -146,7 +146,7 @@ def _infer_for(
 
 
 def _infer(
-    call: ModuleCall, arrays: Sequence[Array], **options: bool
+    call: ModuleCall, arrays: Sequence[Shaped], **options: bool
 ) -> tuple[ModuleCall, ModuleSpec, InitTrace | None]:
     spec, trace = infer_module_spec(call, arrays, **options)
     if spec.late:

@@ -9,7 +9,7 @@ from flaxlayer_core.discovery.module_spec import ModePlan
 from flaxlayer_core.jaxprs.traced import TracedFunction
 from flaxlayer_core.trees.matching import replace_leaves
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.typing import Array, Path, PyTree, Variables
+from flaxlayer_core.typing import Array, Path, PyTree, Shaped, Variables
 
 __all__ = ["find_touched"]
 
@@ -19,7 +19,7 @@ def find_touched(
     plan: ModePlan,
     variables: Variables,
     paths: Iterable[Path],
-    arrays: Sequence[Array],
+    arrays: Sequence[Shaped],
     *,
     apart: frozenset[str] = frozenset(),
 ) -> set[Path]:
@@ -60,7 +60,7 @@ def find_touched(
     asked, leaves = list(paths), dict(flatten_with_paths(dict(variables))[0])
     replaced: set[Path] = set()
 
-    def apply(arrays: Array, rngs: PyTree, variables: PyTree, *values: object) -> PyTree:
+    def apply(arrays: Sequence[Array], rngs: PyTree, variables: PyTree, *values: object) -> PyTree:
         inputs = dict(zip(asked, values, strict=True))
         tree = replace_leaves(variables, inputs)
         outputs, updates = call.apply(

@@ -25,7 +25,7 @@ from flaxlayer_core.trees.matching import (
     replace_leaves,
 )
 from flaxlayer_core.trees.paths import flatten_with_paths, format_path
-from flaxlayer_core.typing import Array, Path, PyTree, Variables
+from flaxlayer_core.typing import Path, PyTree, Shaped, Variables
 
 __all__ = ["Completion", "holds_tuples"]
 
@@ -174,5 +174,5 @@ def holds_tuples(tree: PyTree) -> bool:
     return type(tree) is tuple
 
 
-def _with_values(leaf: Array) -> Array:
+def _with_values(leaf: Shaped) -> Shaped:
     return jax.numpy.zeros(leaf.shape, leaf.dtype) if is_form(leaf) else leaf

@@ -39,7 +39,7 @@ from flaxlayer_core.trees.matching import (
     replace_leaves,
 )
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.typing import Array, MeshAxes, Path, PyTree
+from flaxlayer_core.typing import Array, MeshAxes, Path, PyTree, Shaped
 
 __all__ = ["initial_variables", "partition_axes"]
 
@@ -49,8 +49,8 @@ def initial_variables(
     seed: int,
     *,
     trace: InitTrace | None = None,
-    values: Sequence[Array] | None = None,
-    shardings: Mapping[Path, Array] = MappingProxyType({}),
+    values: Sequence[Shaped] | None = None,
+    shardings: Mapping[Path, jax.sharding.Sharding] = MappingProxyType({}),
 ) -> dict[str, PyTree]:
     """Returns exactly the values of `Module.init` with keys derived from a seed (B2).
 
@@ -100,7 +100,9 @@ def initial_variables(
     return replace_leaves(spec.variables, {**given, **filled})
 
 
-def _given_values(build_spec: BuildSpec, shardings: Mapping[Path, Array]) -> dict[Path, Array]:
+def _given_values(
+    build_spec: BuildSpec, shardings: Mapping[Path, jax.sharding.Sharding]
+) -> dict[Path, Array]:
     spec = build_spec.spec
     fitted, _ = match_given(spec.variables, build_spec.call.given_tree())
     # Copied once: Keras's trainer donates what a variable holds, and the user's arrays live on.
@@ -111,7 +113,7 @@ def _given_values(build_spec: BuildSpec, shardings: Mapping[Path, Array]) -> dic
     }
 
 
-def _copied(leaf: Array, sharding: PyTree) -> jax.Array:
+def _copied(leaf: Shaped, sharding: jax.sharding.Sharding | None) -> jax.Array:
     if sharding is None or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jnp.array(leaf)
     # B5: no device holds the whole of it on the way.
@@ -149,7 +151,7 @@ class _Request:
     seed: int
     trace: InitTrace | None
     values: Sequence[Array] | None
-    shardings: Mapping[Path, Array]
+    shardings: Mapping[Path, jax.sharding.Sharding]
 
 
 def _made(request: _Request) -> dict[Path, Array]:
@@ -209,7 +211,7 @@ def _cut(traced: TracedFunction, missing: frozenset[Path]) -> tuple[TracedFuncti
 
 
 def _places(
-    leaves: Sequence[Array], paths: Sequence[Path], shardings: Mapping[Path, Array]
+    leaves: Sequence[Shaped], paths: Sequence[Path], shardings: Mapping[Path, jax.sharding.Sharding]
 ) -> list[PyTree]:
     keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
     # What is stored of a key has a dimension more.

@@ -131,7 +131,7 @@ def _plan_by_need(
     offered: tuple[str, ...],
     asked: set[str],
 ) -> ModePlan:
-    def apply(variables: PyTree, arrays: Array, *keys: PyTree) -> PyTree:
+    def apply(variables: PyTree, arrays: Sequence[Array], *keys: PyTree) -> PyTree:
         return trial.call.apply(
             variables,
             dict(zip(offered, keys, strict=True)),

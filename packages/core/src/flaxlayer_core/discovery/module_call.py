@@ -20,7 +20,7 @@ from flaxlayer_core.trees.arguments import ArgumentStructure
 from flaxlayer_core.trees.collections import CollectionPolicy
 from flaxlayer_core.trees.matching import as_arrays
 from flaxlayer_core.trees.outputs import wrap_statics
-from flaxlayer_core.typing import Args, Array, Mutable, PyTree, Rngs, Variables
+from flaxlayer_core.typing import Args, Array, Mutable, PyTree, Rngs, Shaped, Variables
 
 __all__ = ["InitTrace", "ModuleCall", "abstract_keys", "trace_init"]
 
@@ -76,7 +76,7 @@ class ModuleCall:
     def arguments(
         self,
         method: MethodSignature,
-        arrays: Sequence[Array],
+        arrays: Sequence[Shaped],
         training: bool,
         keys: Rngs = MappingProxyType({}),
     ) -> tuple[Args, dict[str, PyTree]]:
@@ -92,7 +92,7 @@ class ModuleCall:
         return masks and name not in method.signature.parameters
 
     def init(
-        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Array], *, training: bool
+        self, rngs: Mapping[str, jax.Array], arrays: Sequence[Shaped], *, training: bool
     ) -> dict[str, PyTree]:
         """Initialises the module."""
         keys = make_keys(self.init_method.keys, rngs, optional=True)
@@ -109,7 +109,7 @@ class ModuleCall:
         self,
         variables: Variables,
         rngs: Mapping[str, jax.Array],
-        arrays: Sequence[Array],
+        arrays: Sequence[Shaped],
         *,
         training: bool,
         mutable: Mutable,
@@ -131,7 +131,7 @@ class ModuleCall:
 
 
 def trace_init(
-    call: ModuleCall, streams: Sequence[str], arrays: Sequence[Array], *, training: bool
+    call: ModuleCall, streams: Sequence[str], arrays: Sequence[Shaped], *, training: bool
 ) -> InitTrace:
     """Traces an init of the module.
 
@@ -145,7 +145,7 @@ def trace_init(
         The traced function of the keys by stream and of the arrays.
     """
 
-    def init(rngs: PyTree, arrays: Array) -> PyTree:
+    def init(rngs: PyTree, arrays: Sequence[Array]) -> PyTree:
         return call.init(rngs, arrays, training=training)
 
     return TracedFunction(init, abstract_keys(streams), list(arrays), bound=call.bound)

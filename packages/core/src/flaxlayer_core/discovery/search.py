@@ -19,7 +19,7 @@ from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.size_bounds import refuse_unaddressable
 from flaxlayer_core.trees.collections import Role, VariableLayout, decide_role
 from flaxlayer_core.trees.matching import fill_missing, holds_forms
-from flaxlayer_core.typing import Array, PyTree, Variables
+from flaxlayer_core.typing import PyTree, Shaped, Variables
 
 __all__ = ["infer_call_spec", "infer_init_form", "infer_module_spec"]
 
@@ -176,7 +176,7 @@ class _Search:
 
 def infer_module_spec(
     call: ModuleCall,
-    arrays: Sequence[Array],
+    arrays: Sequence[Shaped],
     *,
     abstract: bool = True,
     applied: bool = True,
@@ -221,7 +221,7 @@ def infer_module_spec(
 
 
 def infer_call_spec(
-    call: ModuleCall, arrays: Sequence[Array], variables: Variables, *, abstract: bool = True
+    call: ModuleCall, arrays: Sequence[Shaped], variables: Variables, *, abstract: bool = True
 ) -> ModuleSpec:
     """Finds how a further call is made on what a layer stores, such as that of another method.
 
@@ -241,6 +241,6 @@ def infer_call_spec(
     return _Search(ModeSearch(Trial(call, tuple(arrays), abstract))).run_stored(variables)
 
 
-def infer_init_form(call: ModuleCall, arrays: Sequence[Array]) -> Variables:
+def infer_init_form(call: ModuleCall, arrays: Sequence[Shaped]) -> Variables:
     """Returns the variables that init makes for abstract arrays, abstract."""
     return _Search(ModeSearch(Trial(call, tuple(arrays), abstract=True))).init(training=True)[0]

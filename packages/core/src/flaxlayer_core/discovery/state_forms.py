@@ -10,7 +10,7 @@ from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.modules.lazy_state import subtract_tree
 from flaxlayer_core.trees.collections import Role, same_structure
 from flaxlayer_core.trees.matching import fill_missing
-from flaxlayer_core.typing import Array, PyTree
+from flaxlayer_core.typing import PyTree, Shaped
 
 __all__ = ["find_late", "refuse_late"]
 
@@ -42,7 +42,7 @@ def find_late(call: ModuleCall, found: ModuleSpec) -> dict[str, PyTree]:
     return structs
 
 
-def _struct(leaf: Array) -> jax.ShapeDtypeStruct:
+def _struct(leaf: Shaped) -> jax.ShapeDtypeStruct:
     struct: jax.ShapeDtypeStruct = jax.eval_shape(jax.numpy.asarray, leaf)
     return struct
 

@@ -56,7 +56,7 @@ class Trial:
     ) -> tuple[PyTree, dict[str, PyTree]]:
         """Applies the module; collections that are denied may not change (C3)."""
 
-        def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> PyTree:
+        def apply(variables: PyTree, rngs: PyTree, arrays: Sequence[Array]) -> PyTree:
             return self.call.apply(
                 variables,
                 rngs,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from flaxlayer_core.compat.private_jaxprs import plain_operation
-from flaxlayer_core.typing import Array, Function, JaxprEqn
+from flaxlayer_core.typing import Array, Function, JaxprEqn, Shaped
 
 __all__ = ["run_in_numpy"]
 
@@ -60,7 +60,7 @@ def run_in_numpy(equation: JaxprEqn, inputs: Sequence[Array]) -> np.ndarray | No
     return _on_floats(name, arrays, made) if made.dtype in _IEEE else None
 
 
-def _on_floats(name: str, arrays: Sequence[np.ndarray], made: Array) -> np.ndarray | None:
+def _on_floats(name: str, arrays: Sequence[np.ndarray], made: Shaped) -> np.ndarray | None:
     if name == "div" and any(array.shape != made.shape for array in arrays):
         return None  # XLA multiplies by the reciprocal of a divisor that it broadcasts
     with np.errstate(all="ignore"):

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 from jax.extend import core
 
-from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn
+from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, Shaped
 
 __all__ = ["eval_jaxpr"]
 
 
 def eval_jaxpr(
     jaxpr: Jaxpr,
-    consts: Sequence[Array],
+    consts: Sequence[Shaped],
     arrays: Sequence[Array],
     run: Callable[[JaxprEqn, Sequence[Array]], Sequence[Array]],
 ) -> list[Array]:
@@ -41,7 +41,7 @@ def eval_jaxpr(
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values.update(zip(jaxpr.invars, arrays, strict=True))
 
-    def read(atom: core.Var | core.Literal) -> Array:
+    def read(atom: core.Var | core.Literal) -> Shaped:
         return atom.val if isinstance(atom, core.Literal) else values[atom]
 
     for equation in jaxpr.eqns:

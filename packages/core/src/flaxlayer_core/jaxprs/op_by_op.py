@@ -24,7 +24,7 @@ from flaxlayer_core.compat.private_jaxprs import folds_into_key, jaxpr_of_equati
 from flaxlayer_core.jaxprs.in_numpy import run_in_numpy
 from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
 from flaxlayer_core.random.threefry import fold_in
-from flaxlayer_core.typing import Array, ClosedJaxpr, JaxprEqn, PyTree
+from flaxlayer_core.typing import Array, ClosedJaxpr, JaxprEqn, PyTree, Shaped
 
 __all__ = ["OpByOpJaxpr"]
 
@@ -60,7 +60,9 @@ class OpByOpJaxpr:
         self._compiled |= {key: _COMPILED.compile(_lower(key), pool) for key in todo}
         pool.shutdown(wait=False)
 
-    def compile(self, shardings: Sequence[object]) -> Callable[..., list[jax.Array]]:
+    def compile(
+        self, shardings: Sequence[jax.sharding.Sharding | None]
+    ) -> Callable[..., list[jax.Array]]:
         """Returns the program compiled as a whole, with a sharding for each leaf of its result."""
         run = core.jaxpr_as_fun(self._traced)
         compiled: Callable[..., list[jax.Array]] = jax.jit(run, out_shardings=list(shardings))
@@ -93,7 +95,7 @@ class OpByOpJaxpr:
         array = run_in_numpy(equation, inputs) if jax.default_backend() == "cpu" else None
         return self._bind(equation, inputs) if array is None else [array]
 
-    def _bind(self, equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Array]:
+    def _bind(self, equation: JaxprEqn, inputs: Sequence[Shaped]) -> Sequence[Array]:
         # As a program of this one operation: JAX restores the context that it was traced in.
         held = {
             atom: value
@@ -148,7 +150,7 @@ def _lower(function: PyTree) -> jax.stages.Lowered:
     return jax.jit(core.jaxpr_as_fun(function)).lower(*specs)
 
 
-def _to_jax(value: PyTree, aval: PyTree) -> jax.Array:
+def _to_jax(value: object, aval: PyTree) -> jax.Array:
     if isinstance(value, jax.Array):
         return value
     # A copy: what NumPy holds could not be donated. `jnp.array` would compile one for each shape.

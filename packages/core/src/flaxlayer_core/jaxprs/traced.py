@@ -53,7 +53,7 @@ class TracedFunction:
     ```
     """
 
-    def __init__(self, function: PyTree, *args: PyTree, bound: SizeBound | None = None) -> None:
+    def __init__(self, function: PyTree, *args: object, bound: SizeBound | None = None) -> None:
         closed, self.result = jax.make_jaxpr(function, return_shape=True)(*args)
         if bound is not None:
             bound.check_program(made_arrays(closed.jaxpr))
@@ -118,7 +118,9 @@ class TracedFunction:
         """Starts to compile what the result needs, in other threads."""
         self._program.prepare()
 
-    def evaluate(self, *args: object, shardings: Sequence[object] | None = None) -> PyTree:
+    def evaluate(
+        self, *args: object, shardings: Sequence[jax.sharding.Sharding | None] | None = None
+    ) -> PyTree:
         """Runs what the result needs; arguments that it does not need may be abstract.
 
         Args:

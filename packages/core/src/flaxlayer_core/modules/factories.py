@@ -17,7 +17,7 @@ from flaxlayer_core.typing import Leaf
 __all__ = ["innermost", "is_factory", "make_from_factory"]
 
 
-def innermost(factory: object) -> Leaf:
+def innermost(factory: object) -> object:
     """Returns what a `functools.partial` calls in the end, anything else as it is.
 
     Args:

@@ -16,7 +16,7 @@ from flax import nnx
 
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.modules.nnx.supplied_rngs import note_key, supplied_rngs
-from flaxlayer_core.typing import Leaf, PyTree
+from flaxlayer_core.typing import PyTree
 
 __all__ = ["KeyArgument", "find_key_arguments", "make_keys"]
 
@@ -126,7 +126,7 @@ def make_keys(
     }
 
 
-def _make(argument: KeyArgument, rngs: Mapping[str, jax.Array]) -> Leaf:
+def _make(argument: KeyArgument, rngs: Mapping[str, jax.Array]) -> object:
     if argument.kind == _RNGS:
         return supplied_rngs(rngs)
     assert argument.stream is not None

@@ -23,7 +23,7 @@ from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleF
 from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.matching import fill_missing
 from flaxlayer_core.trees.outputs import wrap_statics
-from flaxlayer_core.typing import Args, Kwargs, Leaf, Method, Mutable, PyTree, Rngs, Variables
+from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, PyTree, Rngs, Variables
 
 __all__ = ["MADE", "LazyStateModule", "subtract_tree"]
 
@@ -226,7 +226,7 @@ class LazyStateModule:
         ended: list[set[str]] = []
 
         def branch(made: set[str]) -> Callable[[], PyTree]:
-            def call() -> Leaf:
+            def call() -> object:
                 result = run(made)
                 ended.append(made)
                 return result

@@ -81,7 +81,7 @@ class LinenModule:
         return self._module
 
     @property
-    def origin(self) -> Leaf:
+    def origin(self) -> object:
         """The user's module object, or what makes it."""
         return self._origin
 
@@ -221,7 +221,7 @@ def _keep_apart(method: Method, kwargs: Kwargs) -> tuple[Method, Kwargs]:
     if not _TAKEN & kwargs.keys():
         return method, kwargs
 
-    def call(module: nn.Module, /, *args: object) -> Leaf:
+    def call(module: nn.Module, /, *args: object) -> object:
         if isinstance(method, str):
             return getattr(module, method)(*args, **kwargs)
         return method(module, *args, **kwargs)
@@ -249,7 +249,7 @@ def _accept(module: object) -> None:
     )
 
 
-def _find_attribute(module: nn.Module, name: str) -> Leaf:
+def _find_attribute(module: nn.Module, name: str) -> object:
     if name in module.__dataclass_fields__:
         return getattr(module, name)
     if type(module).setup is nn.Module.setup and not hasattr(type(module), name):
@@ -264,7 +264,7 @@ def _find_attribute(module: nn.Module, name: str) -> Leaf:
     return found[0]
 
 
-def _is_box(node: PyTree) -> bool:
+def _is_box(node: object) -> bool:
     return isinstance(node, nn.meta.AxisMetadata)
 
 

@@ -7,7 +7,7 @@ import inspect
 import operator
 
 from flaxlayer_core.compat.private_nnx import is_bound_by_hand
-from flaxlayer_core.typing import Function, Leaf
+from flaxlayer_core.typing import Function
 
 __all__ = [
     "fixed_keywords",
@@ -150,7 +150,7 @@ def through_module(name: str) -> Function:
     ```
     """
 
-    def call(module: object, *args: object, **kwargs: object) -> Leaf:
+    def call(module: object, *args: object, **kwargs: object) -> object:
         return getattr(module, name)(*args, **kwargs)
 
     return call

@@ -18,7 +18,7 @@ from flaxlayer_core.modules.method_forms import (
     without_module,
 )
 from flaxlayer_core.modules.method_names import has_attribute, is_public_name, may_name_method
-from flaxlayer_core.typing import Function, Leaf, Method, PyTree
+from flaxlayer_core.typing import Function, Method, PyTree
 
 __all__ = ["PublicMethods"]
 
@@ -104,7 +104,7 @@ class PublicMethods:
         assert signature is not None
         return signature
 
-    def submodule(self, method: Method) -> Leaf:
+    def submodule(self, method: Method) -> object:
         """Returns the submodule that a name stands for, None for any other method."""
         return self._submodules.get(method) if isinstance(method, str) else None
 
@@ -112,7 +112,7 @@ class PublicMethods:
         """Returns the keyword arguments that a partial method has a value for already."""
         return fixed_keywords(self._static(method) if isinstance(method, str) else method)
 
-    def _static(self, name: str) -> Leaf:
+    def _static(self, name: str) -> object:
         for cls in self._cls.__mro__:  # `inspect.getattr_static` would go on to the metaclass
             if name in vars(cls):
                 return wrapped_descriptor(vars(cls)[name])

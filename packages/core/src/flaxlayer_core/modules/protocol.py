@@ -20,7 +20,6 @@ from flaxlayer_core.trees.collections import Role
 from flaxlayer_core.typing import (
     Args,
     Kwargs,
-    Leaf,
     MeshAxes,
     Method,
     Mutable,
@@ -42,11 +41,11 @@ class ModuleFacts(Protocol):
     """What a module is."""
 
     @property
-    def module(self) -> Leaf:
+    def module(self) -> object:
         """The user's module object."""
 
     @property
-    def origin(self) -> Leaf:
+    def origin(self) -> object:
         """What the user gave: the module, or what makes it, which a file holds then (S5)."""
 
     @property

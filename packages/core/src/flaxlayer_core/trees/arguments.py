@@ -12,7 +12,7 @@ import numpy as np
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.parts import has_parts, is_hashable, put_together, take_apart
-from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree
+from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree, Shaped
 
 __all__ = ["ArgumentStructure", "partition"]
 
@@ -100,7 +100,7 @@ class ArgumentStructure:
         args, kwargs = put_together(call) if self.apart else call
         return args, kwargs
 
-    def unflatten(self, arrays: Sequence[Array]) -> PyTree:
+    def unflatten(self, arrays: Sequence[Shaped]) -> PyTree:
         """Puts arrays back into their places; what was taken apart stays so."""
         leaves = list(arrays)
         for index, value in self.statics:
@@ -112,7 +112,7 @@ class ArgumentStructure:
         before = [index for index, _ in self.statics]
         return tuple(index - bisect_left(before, index) for index, _ in self.numbers)
 
-    def trace_numbers(self, arrays: Sequence[Array]) -> tuple[list[Array], ArgumentStructure]:
+    def trace_numbers(self, arrays: Sequence[Shaped]) -> tuple[list[Array], ArgumentStructure]:
         """Puts numbers of Python among the arrays, so that one program serves all of them (A1).
 
         Args:
@@ -142,7 +142,7 @@ class ArgumentStructure:
         fixed = {index for index, _ in statics}
         return [leaf for i, leaf in enumerate(leaves) if i not in fixed], structure
 
-    def fix_numbers(self, arrays: Sequence[Array]) -> tuple[list[Array], ArgumentStructure]:
+    def fix_numbers(self, arrays: Sequence[Shaped]) -> tuple[list[Array], ArgumentStructure]:
         """Undoes `trace_numbers`.
 
         Args:

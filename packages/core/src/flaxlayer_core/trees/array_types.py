@@ -24,7 +24,7 @@ def is_array(value: object) -> bool:
     """Tells whether a leaf is an array: concrete, traced, or abstract.
 
     Args:
-        value: Leaf leaf of a call's arguments.
+        value: Any leaf of a call's arguments.
 
     Returns:
         True for arrays of numbers or keys: those of JAX and NumPy, NumPy's scalars, tracers,

@@ -13,7 +13,7 @@ from flax.core import FrozenDict
 from flaxlayer_core.compat.private_jax import key_impl
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.typing import Array, DType, Path, PyTree, Size, Variables
+from flaxlayer_core.typing import Array, DType, Path, PyTree, Shaped, Size, Variables
 
 __all__ = [
     "CollectionPolicy",
@@ -97,7 +97,7 @@ class VariableSpec:
     key_impl: str | None = None
 
     @classmethod
-    def from_leaf(cls, path: Path, leaf: Array) -> VariableSpec:
+    def from_leaf(cls, path: Path, leaf: Shaped) -> VariableSpec:
         """Describes an array or a `ShapeDtypeStruct`."""
         if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             data, impl = _describe_key(leaf)
@@ -114,7 +114,7 @@ class VariableSpec:
         """Whether a gradient with respect to it exists (C6)."""
         return jax.numpy.issubdtype(self.dtype, jax.numpy.inexact)
 
-    def store(self, leaf: Array) -> Array:
+    def store(self, leaf: Array) -> Shaped:
         """Turns a module's value into what is stored."""
         return jax.random.key_data(leaf) if self.key_impl else leaf
 
@@ -126,7 +126,7 @@ class VariableSpec:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
 
-def _describe_key(leaf: Array) -> tuple[jax.ShapeDtypeStruct, str]:
+def _describe_key(leaf: Shaped) -> tuple[jax.ShapeDtypeStruct, str]:
     impls: list[str] = []
 
     def trace(key: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 from flax import nnx
 
-from flaxlayer_core.typing import Array, Leaf, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree, Shaped
 
 __all__ = ["GraphPart", "is_graph_object", "merge_graph", "split_graph"]
 
@@ -49,7 +49,7 @@ class GraphPart:
         return tuple(self.leaves), (self.index, self.form)
 
     @classmethod
-    def tree_unflatten(cls, form: PyTree, leaves: Sequence[Array]) -> GraphPart:
+    def tree_unflatten(cls, form: PyTree, leaves: Sequence[Shaped]) -> GraphPart:
         """Makes the node again."""
         index, graph = form
         return cls(index, graph, tuple(leaves))
@@ -69,7 +69,7 @@ def split_graph(objects: Sequence[object]) -> tuple[PyTree, list[Array]]:
     return (graph, treedef), leaves
 
 
-def merge_graph(form: PyTree, leaves: Sequence[Array]) -> list[Leaf]:
+def merge_graph(form: PyTree, leaves: Sequence[Shaped]) -> list[Leaf]:
     """Makes new objects of what `split_graph` returned.
 
     Args:

@@ -12,7 +12,7 @@ from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.message_lists import list_some
 from flaxlayer_core.trees.array_types import holds_numbers
 from flaxlayer_core.trees.paths import flatten_with_paths, format_path
-from flaxlayer_core.typing import Array, Path, PyTree, Variables
+from flaxlayer_core.typing import Array, Path, PyTree, Shaped, Variables
 
 __all__ = [
     "as_arrays",
@@ -65,7 +65,7 @@ def as_arrays(given: Variables, *, title: str = "variables") -> dict[str, PyTree
     return tree
 
 
-def is_form(leaf: Array) -> bool:
+def is_form(leaf: object) -> bool:
     """Tells whether a leaf has a shape and a dtype, and no value."""
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
@@ -95,13 +95,13 @@ def as_form(tree: PyTree) -> PyTree:
     return jax.tree_util.tree_map(_described, tree)
 
 
-def _described(leaf: Array) -> jax.ShapeDtypeStruct:
+def _described(leaf: Shaped) -> jax.ShapeDtypeStruct:
     if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
-def _as_array(leaf: Array) -> Array:
+def _as_array(leaf: Shaped) -> Shaped:
     if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
         return leaf
     if isinstance(leaf, bool | int | float | complex):  # of the dtype that JAX gives it
@@ -109,7 +109,7 @@ def _as_array(leaf: Array) -> Array:
     return np.asarray(leaf)
 
 
-def _no_numbers(leaf: Array) -> str:
+def _no_numbers(leaf: Shaped) -> str:
     known = isinstance(leaf.dtype, np.dtype)
     return f"{leaf.dtype}, no numbers" if known and not holds_numbers(leaf.dtype) else ""
 
@@ -185,7 +185,7 @@ def match_given(made: Variables, given: Variables) -> tuple[dict[Path, Array], l
     return known, [path for path in found if path not in wanted]
 
 
-def find_misfits(made: Variables, fitted: Mapping[Path, Array]) -> dict[Path, str]:
+def find_misfits(made: Variables, fitted: Mapping[Path, Shaped]) -> dict[Path, str]:
     """Tells in what given arrays differ from those that the module makes.
 
     Args:
@@ -241,16 +241,16 @@ def refuse_given(
     )
 
 
-def _placed(given: Variables, wanted: Mapping[Path, Array]) -> dict[Path, Array]:
+def _placed(given: Variables, wanted: Mapping[Path, Shaped]) -> dict[Path, Array]:
     return {_known(path, wanted): leaf for path, leaf in flatten_with_paths(dict(given))[0]}
 
 
-def _known(path: Path, wanted: Mapping[Path, Array]) -> Path:
+def _known(path: Path, wanted: Mapping[Path, Shaped]) -> Path:
     # Flax's state dicts write a box as {"value": array}.
     return path[:-1] if path not in wanted and path[-1:] == ("value",) else path
 
 
-def _problem(wanted: PyTree, leaf: Array) -> str:
+def _problem(wanted: PyTree, leaf: Shaped) -> str:
     if wanted is None:
         return "unknown"
     if not hasattr(leaf, "shape"):
@@ -260,7 +260,7 @@ def _problem(wanted: PyTree, leaf: Array) -> str:
     return "" if tuple(leaf.shape) == tuple(wanted.shape) else f"shape {_shape(leaf)}"
 
 
-def _kind_problem(wanted: PyTree, leaf: Array) -> str:
+def _kind_problem(wanted: PyTree, leaf: Shaped) -> str:
     kinds = (np.inexact, np.integer, np.bool_, jax.dtypes.prng_key)
     same = all(
         jax.numpy.issubdtype(wanted.dtype, kind) == jax.numpy.issubdtype(leaf.dtype, kind)
@@ -269,11 +269,11 @@ def _kind_problem(wanted: PyTree, leaf: Array) -> str:
     return "" if same else f"dtype {leaf.dtype}, not {wanted.dtype}"
 
 
-def _shape(leaf: Array) -> str:
+def _shape(leaf: Shaped) -> str:
     return str(list(leaf.shape)).replace(" ", "")
 
 
-def describe_variable(path: Path, leaf: Array) -> str:
+def describe_variable(path: Path, leaf: Shaped) -> str:
     """Returns a variable as messages have it: its path and its shape."""
     return f"{format_path(path)} {_shape(leaf)}"
 

@@ -14,7 +14,7 @@ import jax
 from flaxlayer_core.trees.container_parts import Container, is_container
 from flaxlayer_core.trees.outputs import Sealed, Static, unwrap_statics
 from flaxlayer_core.trees.parts import Apart, KeyData, put_together
-from flaxlayer_core.typing import Array, Leaf, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree, Shaped
 
 __all__ = ["Outline", "exchange_leaves", "outline_outputs"]
 
@@ -68,7 +68,7 @@ def outline_outputs(wrapped: object) -> Outline:
     leaves, treedef = jax.tree_util.tree_flatten(wrapped)
     forms: list[Leaf] = []
 
-    def trace(leaves: list[Array]) -> None:
+    def trace(leaves: list[Shaped]) -> None:
         # A class of the user's gets what it gets from the module when that is traced.
         forms.append(_Outlining(leaves).run(jax.tree_util.tree_unflatten(treedef, leaves)))
 
@@ -83,7 +83,7 @@ def exchange_leaves(tree: PyTree, old: Sequence[object], new: Sequence[object]) 
     """Returns a tree with others in the places of some leaves; no constructor of a class runs.
 
     Args:
-        tree: PyTree pytree.
+        tree: Any pytree.
         old: Leaves of it, each another object.
         new: What stands in their places in the result.
 

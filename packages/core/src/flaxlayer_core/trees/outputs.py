@@ -14,7 +14,7 @@ import jax
 
 from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.parts import KeyData, put_outputs_together, take_apart
-from flaxlayer_core.typing import Array, Leaf, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree, Shaped
 
 __all__ = [
     "Sealed",
@@ -74,7 +74,7 @@ class Sealed:
         return tuple(self.leaves), self.treedef
 
     @classmethod
-    def tree_unflatten(cls, treedef: object, leaves: Sequence[Array]) -> Sealed:
+    def tree_unflatten(cls, treedef: object, leaves: Sequence[Shaped]) -> Sealed:
         """Makes the node again; the object stays closed."""
         return cls(treedef, tuple(leaves))
 
@@ -83,7 +83,7 @@ def wrap_statics(outputs: PyTree) -> PyTree:
     """Makes any outputs pass through a JAX transformation (A5).
 
     Args:
-        outputs: PyTree pytree that a module returned.
+        outputs: Any pytree that a module returned.
 
     Returns:
         Plain lists, tuples and dicts of arrays; a leaf that is no array is in a `Static`, an
@@ -117,7 +117,7 @@ def unwrap_statics(outputs: PyTree) -> PyTree:
     """Undoes `wrap_statics`.
 
     Args:
-        outputs: PyTree pytree.
+        outputs: Any pytree.
 
     Returns:
         The pytree with the values of its `Static` leaves, and its sealed objects.

@@ -16,7 +16,7 @@ from flaxlayer_core.trees.array_types import is_array
 from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.container_parts import Container, is_container, plain_container
 from flaxlayer_core.trees.graph_objects import GraphPart, is_graph_object, merge_graph, split_graph
-from flaxlayer_core.typing import Array, Leaf, PyTree
+from flaxlayer_core.typing import Array, Leaf, PyTree, Shaped
 
 __all__ = [
     "Apart",
@@ -70,7 +70,7 @@ class Apart:
         return tuple(self.leaves), self.treedef
 
     @classmethod
-    def tree_unflatten(cls, treedef: object, leaves: Sequence[Array]) -> Apart:
+    def tree_unflatten(cls, treedef: object, leaves: Sequence[Shaped]) -> Apart:
         """Makes the node again; the tree stays apart."""
         return cls(treedef, tuple(leaves))
 
@@ -79,7 +79,7 @@ def take_apart(tree: PyTree, *, held: Callable[[object], bool] = is_array) -> Py
     """Returns a tree whose leaves are arrays without typed keys, and static values.
 
     Args:
-        tree: PyTree pytree, of registered classes and of others that hold arrays.
+        tree: Any pytree, of registered classes and of others that hold arrays.
         held: Tells what counts as an array: an object that holds none is a static value.
 
     Returns:

@@ -69,7 +69,7 @@ def _dtype_name(dtype: object, path: str) -> str:
     )
 
 
-def _decode_array(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_array(node: Node, path: str, walk: Decoder) -> object:
     dtype, shape = _read_dtype(node["dtype"], path), _read_shape(node["shape"], path, walk)
     # NumPy counts what the sizes other than 0 would hold.
     if math.prod(filter(None, shape)) * dtype.itemsize > walk.limits.payload_bytes:
@@ -104,7 +104,7 @@ def _is_dimension(size: object) -> bool:
     return type(size) is int and 0 <= size < 1 << 31
 
 
-def _restore(form: object, values: np.ndarray, path: str) -> Leaf:
+def _restore(form: object, values: np.ndarray, path: str) -> object:
     if form == "numpy":
         return values
     if form == "numpy_scalar" and not values.shape:

@@ -63,7 +63,7 @@ def _encode_named(value: type, path: str, walk: Encoder) -> Node:
     return {"name": encode_class(value, path, walk)}
 
 
-def _decode_named(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_named(node: Node, path: str, walk: Decoder) -> object:
     return walk.find(node["name"], path, _is_known_kind, "a class")
 
 

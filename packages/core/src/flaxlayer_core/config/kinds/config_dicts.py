@@ -51,7 +51,7 @@ def _encode_frozen(value: Leaf, path: str, walk: Encoder) -> Node:
     return {"class": encode_class(type(value), path, walk), "held": held}
 
 
-def _decode_frozen(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_frozen(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, _is_frozen_class, "ml_collections' class")
     held = walk.decode(node["held"], path)
     if not _is_dict_class(type(held)):
@@ -97,7 +97,7 @@ def _encode_config_dict(value: Leaf, path: str, walk: Encoder) -> Node:
     }
 
 
-def _decode_config_dict(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_config_dict(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, _is_dict_class, "ml_collections' class")
     pairs = [
         (walk.decode(key, f"key {index} of {path}"), walk.decode(item, f"{path}[{index}]"))
@@ -119,7 +119,7 @@ def _read_flags(node: Node, path: str, walk: Decoder) -> dict[str, Leaf]:
     raise refuse(path, expected=f"some of {_FLAGS}, true or false", found=shorten([*flags]))
 
 
-def _fill(made: Leaf, pairs: list[tuple[object, object]], is_locked: bool) -> Leaf:
+def _fill(made: Leaf, pairs: list[tuple[object, object]], is_locked: bool) -> object:
     if is_locked:
         # Locking reaches down into what is held, which keeps its own state: so it comes first.
         for key, _ in pairs:
@@ -154,7 +154,7 @@ def _is_required(reference: Leaf) -> bool:
     return False
 
 
-def _encode_type(kind: object, path: str, walk: Encoder) -> Leaf:
+def _encode_type(kind: object, path: str, walk: Encoder) -> object:
     if isinstance(kind, tuple):
         return [_encode_type(each, path, walk) for each in kind]
     if isinstance(kind, type):
@@ -163,7 +163,7 @@ def _encode_type(kind: object, path: str, walk: Encoder) -> Leaf:
     raise cannot_store(path, found=f"a reference to {describe(kind)}", fix="Give it a class.")
 
 
-def _decode_reference(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_reference(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(_REFERENCE, path, walk, _is_reference_class, "ml_collections' class")
     value, kind = walk.decode(node["value"], path), _decode_type(node["of"], path, walk)
     if type(node["required"]) is not bool:
@@ -171,7 +171,7 @@ def _decode_reference(node: Node, path: str, walk: Decoder) -> Leaf:
     return construct(cls, lambda: cls(value, kind, required=node["required"]), path)
 
 
-def _decode_type(node: object, path: str, walk: Decoder) -> Leaf:
+def _decode_type(node: object, path: str, walk: Decoder) -> object:
     if isinstance(node, list):
         return tuple(_decode_type(each, path, walk) for each in node)
     if isinstance(node, str) and node in _TYPES:

@@ -67,7 +67,7 @@ def _holds_the_same(left: FunctionType, right: FunctionType, path: str, walk: En
     return walk.canonical(captured_by(left), path) == walk.canonical(captured_by(right), path)
 
 
-def _decode_closure(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_closure(node: Node, path: str, walk: Decoder) -> object:
     name = node["factory"]
     if not isinstance(name, str) or name not in FACTORIES:
         raise refuse(path, expected=f"one of {sorted(FACTORIES)}", found=shorten(name))
@@ -95,7 +95,7 @@ def _encode_function(value: object, path: str, walk: Encoder) -> Node:
     return {"name": name}
 
 
-def _decode_function(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_function(node: Node, path: str, walk: Decoder) -> object:
     return walk.find(node["name"], path, _is_function, "a function")
 
 
@@ -116,7 +116,7 @@ def _encode_method(value: FunctionType, path: str, walk: Encoder) -> Node:
     return {"class": encode_class(owner, path, walk), "name": value.__name__}
 
 
-def _decode_method(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_method(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, is_module_class, "a module class")
     methods = public_methods(cls)
     if isinstance(node["name"], str) and node["name"] in methods:
@@ -143,7 +143,7 @@ def _encode_partial(value: Leaf, path: str, walk: Encoder) -> Node:
     }
 
 
-def _decode_partial(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_partial(node: Node, path: str, walk: Decoder) -> object:
     func = walk.decode(node["func"], f"{path}.func")
     if not callable(func) or type(node["tree"]) is not bool:
         raise refuse(f"{path}.func", expected="a class or a function", found=describe(func))

@@ -118,7 +118,7 @@ def _encode_bound(value: Leaf, path: str, walk: Encoder) -> Node:
     return {"self": walk.encode(owner, f"{path}.__self__"), "name": name}
 
 
-def _decode_bound(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_bound(node: Node, path: str, walk: Decoder) -> object:
     owner, name = walk.decode(node["self"], f"{path}.__self__"), node["name"]
     cls = _class_of(owner)
     if isinstance(name, str) and name[:1] != "_" and _may_call(owner, cls, name, walk.resolve):

@@ -194,7 +194,7 @@ def _can_encode(codec: Codec | None, value: object, path: str, walk: Encoder) ->
     return True
 
 
-def _decode_object(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_object(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, _is_class, "a class of configurations")
     codec = codec_named(node["protocol"], cls)
     if codec is None:

@@ -39,7 +39,7 @@ def _encode_module(value: nn.Module, path: str, walk: Encoder) -> Node:
     return _encode_fields(value, [*_init_fields(type(value))], path, walk)
 
 
-def _decode_module(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_module(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, _is_concrete, "a linen module class")
     arguments = walk.arguments(node["fields"], path)
     fields = _init_fields(cls)
@@ -117,7 +117,7 @@ def _is_required(field: dataclasses.Field[object]) -> bool:
     return field.default is field.default_factory is dataclasses.MISSING
 
 
-def construct(cls: Callable[..., object], make: Callable[[], object], path: str) -> Leaf:
+def construct(cls: Callable[..., object], make: Callable[[], object], path: str) -> object:
     """What `make` gives, or the error that `cls` does not accept what is stored."""
     try:
         return make()
@@ -134,7 +134,7 @@ def _encode_record(value: Leaf, path: str, walk: Encoder) -> Node:
     return _encode_fields(value, [f for f in dataclasses.fields(value) if f.init], path, walk)
 
 
-def _decode_record(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_record(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, is_record_class, "a dataclass")
     arguments = walk.arguments(node["fields"], path)
     _check_names(cls, arguments, tuple(f for f in dataclasses.fields(cls) if f.init), path)
@@ -154,7 +154,7 @@ def _encode_namedtuple(value: Leaf, path: str, walk: Encoder) -> Node:
     return {"class": encode_class(type(value), path, walk), "fields": pairs}
 
 
-def _decode_namedtuple(node: Node, path: str, walk: Decoder) -> Leaf:
+def _decode_namedtuple(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, is_namedtuple_class, "a named tuple class")
     arguments = walk.arguments(node["fields"], path)
     return construct(cls, lambda: cls(**arguments), path)

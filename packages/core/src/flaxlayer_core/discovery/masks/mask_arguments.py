@@ -11,7 +11,7 @@ import jax
 from flaxlayer_core.modules.signatures import MethodSignature
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
 from flaxlayer_core.trees.array_types import is_array
-from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree, Size
+from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree, Shaped, Size
 
 __all__ = ["MaskForm", "MaskUse", "add_masks", "argument_names", "array_paths"]
 
@@ -83,7 +83,7 @@ def array_paths(structure: ArgumentStructure) -> list[tuple[Leaf, ...]]:
     return [tuple(path) for index, (path, _) in pairs if index not in statics]
 
 
-def _struct_in_form(mask: PyTree, form: MaskForm) -> Array:
+def _struct_in_form(mask: PyTree, form: MaskForm) -> Shaped:
     return jax.ShapeDtypeStruct(form.shape(mask.shape), bool)
 
 
@@ -129,7 +129,7 @@ def _structured(
     first = call.first_of(names)
     places = iter(index for index, name in enumerate(names) if name == first)
 
-    def mask_of(leaf: Array) -> Array:
+    def mask_of(leaf: PyTree) -> Array | None:
         mask = masks.get(next(places, -1)) if is_array(leaf) else None
         return None if mask is None else convert(mask, form)
 

@@ -14,7 +14,7 @@ from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.trees.arguments import partition
 from flaxlayer_core.trees.collections import Role
-from flaxlayer_core.typing import Args, Array, Kwargs, PyTree, Variables
+from flaxlayer_core.typing import Args, Array, Kwargs, PyTree, Shaped, Variables
 
 __all__ = ["outputs_at"]
 
@@ -54,7 +54,7 @@ def outputs_at(
 
 
 def _run_or_refuse(
-    call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]
+    call: ModuleCall, arrays: list[Shaped], variables: PyTree, modes: Sequence[bool]
 ) -> PyTree:
     try:
         return _run(call, arrays, variables, modes)
@@ -62,7 +62,9 @@ def _run_or_refuse(
         return None
 
 
-def _run(call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequence[bool]) -> PyTree:
+def _run(
+    call: ModuleCall, arrays: list[Shaped], variables: PyTree, modes: Sequence[bool]
+) -> PyTree:
     try:
         return _abstract(call, arrays, variables, modes)
     except UNTRACEABLE:
@@ -70,7 +72,7 @@ def _run(call: ModuleCall, arrays: list[Array], variables: PyTree, modes: Sequen
 
 
 def _abstract(
-    call: ModuleCall, arrays: list[Array], variables: Variables | None, modes: Sequence[bool]
+    call: ModuleCall, arrays: list[Shaped], variables: Variables | None, modes: Sequence[bool]
 ) -> PyTree:
     init_keys = abstract_keys(_streams(call, init=True))
 
@@ -80,13 +82,13 @@ def _abstract(
         )
     keys = abstract_keys(_streams(call, init=False))
 
-    def apply(variables: PyTree, rngs: PyTree, arrays: Array) -> PyTree:
+    def apply(variables: PyTree, rngs: PyTree, arrays: Sequence[Array]) -> PyTree:
         return _apply(call, variables, rngs, arrays, modes)
 
     return jax.eval_shape(apply, dict(variables), keys, arrays)
 
 
-def _concrete(call: ModuleCall, arrays: list[Array], modes: Sequence[bool]) -> PyTree:
+def _concrete(call: ModuleCall, arrays: list[Shaped], modes: Sequence[bool]) -> PyTree:
     with jax.ensure_compile_time_eval():
         ones = [jnp.ones(array.shape, array.dtype) for array in arrays]
         keys = dict.fromkeys(_streams(call, init=True), jax.random.key(0))
@@ -96,7 +98,11 @@ def _concrete(call: ModuleCall, arrays: list[Array], modes: Sequence[bool]) -> P
 
 
 def _apply(
-    call: ModuleCall, variables: PyTree, rngs: PyTree, arrays: Array, modes: Sequence[bool]
+    call: ModuleCall,
+    variables: PyTree,
+    rngs: PyTree,
+    arrays: Sequence[Array],
+    modes: Sequence[bool],
 ) -> PyTree:
     denied = {name for name in variables if call.policy.role(name) is Role.TRAINABLE}
     mutable = DenyList(tuple(denied | {"params"}))

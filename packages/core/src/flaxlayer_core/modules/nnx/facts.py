@@ -37,7 +37,7 @@ class NnxFacts:
         AcceptModuleError: If it makes no module, or its variables have no names of their own.
     """
 
-    def __init__(self, module: Leaf, *, origin: Leaf = None) -> None:
+    def __init__(self, module: Leaf, *, origin: object = None) -> None:
         _refuse_old_flax()
         self._module = module
         self._origin = module if origin is None else origin
@@ -62,12 +62,12 @@ class NnxFacts:
         return GraphForms((form,), self.class_name)
 
     @property
-    def module(self) -> Leaf:
+    def module(self) -> object:
         """The user's module object, or what makes one."""
         return self._module
 
     @property
-    def origin(self) -> Leaf:
+    def origin(self) -> object:
         """The user's module object, or what makes it."""
         return self._origin
 
@@ -125,7 +125,7 @@ class NnxFacts:
         """Returns the keyword arguments that a partial method has a value for already (A2)."""
         return self._methods.fixed_keywords(method)
 
-    def _find_attribute(self, name: str) -> Leaf:
+    def _find_attribute(self, name: str) -> object:
         return getattr(self._described, name, None)
 
     def offered_streams(self, *, init: bool) -> tuple[str, ...]:

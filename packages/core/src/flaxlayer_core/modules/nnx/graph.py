@@ -22,7 +22,7 @@ from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.trees.collections import Role, VariableSpec
 from flaxlayer_core.trees.paths import format_path, key_name
-from flaxlayer_core.typing import Array, Leaf, MeshAxes, Path, PyTree
+from flaxlayer_core.typing import Array, Leaf, MeshAxes, Path, PyTree, Shaped
 
 __all__ = [
     "ARRAYS",
@@ -66,7 +66,7 @@ def inner_modules(module: nnx.Module) -> list[nnx.Module]:
     return [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Module)]
 
 
-def rng_streams(node: PyTree) -> list[nnx.RngStream]:
+def rng_streams(node: object) -> list[nnx.RngStream]:
     """Returns the random streams that a module, or `nnx.Rngs`, keeps."""
     return [inner for _, inner in nnx.iter_graph(node) if isinstance(inner, nnx.RngStream)]
 
@@ -204,7 +204,7 @@ class GraphForm:
         return self.merge(dict.fromkeys(self.paths, nothing), {})
 
     def nest(
-        self, values: Mapping[Path, Array], variables: Iterable[GraphVariable]
+        self, values: Mapping[Path, Shaped], variables: Iterable[GraphVariable]
     ) -> dict[str, PyTree]:
         """Returns variables as a nested tree, their values in the structure that they have.
 
@@ -224,7 +224,7 @@ class GraphForm:
             inner[variable.path[-1]] = jax.tree_util.tree_unflatten(variable.treedef, arrays)
         return tree
 
-    def merge(self, values: Mapping[Path, Array], rng_values: Mapping[Path, Array]) -> nnx.Module:
+    def merge(self, values: Mapping[Path, Shaped], rng_values: Mapping[Path, Shaped]) -> nnx.Module:
         """Makes a module of the graph and of arrays.
 
         Args:
@@ -245,7 +245,7 @@ class GraphForm:
         return nnx.merge(self.graphdef, jax.tree_util.tree_unflatten(self.treedef, arrays))
 
 
-def _put_into(parent: Leaf, name: Leaf, node: PyTree) -> None:
+def _put_into(parent: object, name: Leaf, node: object) -> None:
     if isinstance(parent, MutableMapping):
         parent[name] = node
     elif isinstance(parent, MutableSequence):

@@ -35,6 +35,7 @@ from flaxlayer_core.typing import (
     Path,
     PyTree,
     Rngs,
+    Shaped,
     Variables,
 )
 
@@ -129,13 +130,13 @@ class NnxModule(NnxFacts):
         _note_draws(streams.drawn, rngs)
         return _plain(outputs), self._updates(module, graph, values, mutable)
 
-    def _merge(self, values: Mapping[Path, Array]) -> nnx.Module:
+    def _merge(self, values: Mapping[Path, Shaped]) -> nnx.Module:
         form = self._forms.fitting(frozenset(values))
         own = {path: value for path, value in self._values.items() if not is_form(value)}
         return form.merge(values, own)
 
     def _updates(
-        self, module: Leaf, graph: Leaf, before: Mapping[Path, Array], mutable: Mutable
+        self, module: Leaf, graph: object, before: Mapping[Path, Shaped], mutable: Mutable
     ) -> dict[str, PyTree]:
         form, after = GraphForm.from_module(module)
         if form.paths == frozenset(before) and form.graphdef != graph:
@@ -153,7 +154,7 @@ class NnxModule(NnxFacts):
         return form.nest(after, kept)
 
     def _changes(
-        self, variable: GraphVariable, before: Mapping[Path, Array], after: Mapping[Path, Array]
+        self, variable: GraphVariable, before: Mapping[Path, Shaped], after: Mapping[Path, Shaped]
     ) -> bool:
         if variable.is_param and variable.paths[0] in before:
             return False
@@ -222,7 +223,7 @@ def _note_draws(drawn: set[str], rngs: Rngs) -> None:
 
 def _plain(outputs: PyTree) -> PyTree:
     # A method may return a variable of the module, which lives no longer than the call.
-    def value(leaf: Leaf) -> Array:
+    def value(leaf: object) -> Array:
         return variable_value(leaf) if isinstance(leaf, nnx.Variable) else leaf
 
     return jax.tree_util.tree_map(value, outputs, is_leaf=lambda v: isinstance(v, nnx.Variable))

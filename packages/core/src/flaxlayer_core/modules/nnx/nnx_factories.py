@@ -121,7 +121,7 @@ def _has_rngs(factory: object) -> bool:
     return isinstance(factory, functools.partial) and "rngs" in factory.keywords
 
 
-def to_factory(module: object) -> Leaf:
+def to_factory(module: object) -> object:
     """Returns what makes a module like this one, which is what a file can hold (S1).
 
     Args:

@@ -10,7 +10,7 @@ from flax import nnx
 from flaxlayer_core.compat.private_nnx import variable_value
 from flaxlayer_core.modules.nnx.graph import ARRAYS, GraphForm, collection_of
 from flaxlayer_core.trees.paths import key_name
-from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Variables
+from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Shaped, Variables
 
 __all__ = ["by_collection"]
 
@@ -78,7 +78,7 @@ def _names(keys: Leaf) -> Path:
 
 
 def _nested(
-    leaves: Mapping[Path, Array], collection: Callable[[Path, object], str]
+    leaves: Mapping[Path, Shaped], collection: Callable[[Path, object], str]
 ) -> dict[str, PyTree]:
     tree: dict[str, PyTree] = {}
     for path, leaf in leaves.items():
@@ -91,7 +91,7 @@ def _nested(
     return tree
 
 
-def _with_text_keys(tree: PyTree) -> Leaf:
+def _with_text_keys(tree: PyTree) -> object:
     if not isinstance(tree, Mapping):
         return tree
     return {str(name): _with_text_keys(part) for name, part in tree.items()}

@@ -92,18 +92,18 @@ class _NoStreamError(AttributeError, KeyError, InvalidRngError):
 class _RecordingRngs(nnx.Rngs):
     """Streams that note what they are asked for; it passes through transforms as its class does."""
 
-    def __getattribute__(self, name: str) -> Leaf:
+    def __getattribute__(self, name: str) -> object:
         found = super().__getattribute__(name)
         if isinstance(found, nnx.RngStream):
             _ask(self, name)
         return found
 
-    def __getattr__(self, name: str) -> Leaf:
+    def __getattr__(self, name: str) -> object:
         if name[:1] != "_" and name not in ASKED_OF_ANY:
             _ask(self, name)
         return super().__getattr__(name)
 
-    def __getitem__(self, name: str) -> Leaf:
+    def __getitem__(self, name: str) -> object:
         _ask(self, name)
         return super().__getitem__(name)
 
@@ -112,7 +112,7 @@ class _RecordingRngs(nnx.Rngs):
             _ask(self, name)
         return super().__contains__(name)
 
-    def fork(self, *args: Leaf, **kwargs: Leaf) -> nnx.Rngs:
+    def fork(self, *args: object, **kwargs: Leaf) -> nnx.Rngs:
         return self._recording(super().fork(*args, **kwargs))
 
     def split(self, *args: Leaf, **kwargs: Leaf) -> nnx.Rngs:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxlayer_core.typing import Array
+from flaxlayer_core.typing import Shaped
 
 __all__ = ["hides_traced_arrays", "mark_traced_arrays"]
 
@@ -120,5 +120,5 @@ def _holds_tracers(value: object) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
-def _known_array(leaf: Array) -> Array:
+def _known_array(leaf: Shaped) -> Shaped:
     return np.zeros(()) if isinstance(leaf, jax.core.Tracer) else leaf
