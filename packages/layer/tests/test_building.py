@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from flaxlayer import FlaxLayer
-from flaxlayer_core import BuildModuleError, MatchVariablesError
+from flaxlayer_core import (
+    BuildModuleError,
+    MatchVariablesError,
+)
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
@@ -125,18 +128,6 @@ def test_no_array_is_made_before_it_is_known_that_the_module_fits():
 
 
 @pytest.mark.law("B1")
-def test_unknown_dimensions_stay_unknown_in_the_outputs():
-    class Image(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            return nn.Conv(3, (3, 3), strides=2)(x), x.mean((1, 2))
-
-    maps, mean = FlaxLayer(Image())(keras.Input((None, 8, 1)))
-    assert maps.shape == (None, None, 4, 3)
-    assert mean.shape == (None, 1)
-
-
-@pytest.mark.law("B1")
 def test_a_param_that_depends_on_an_unknown_dimension_is_refused_by_its_name():
     class Flat(nn.Module):
         @nn.compact
@@ -221,7 +212,11 @@ def test_to_module_is_the_module_with_the_current_values():
     np.testing.assert_allclose(layer.to_module()(jnp.asarray(X)), layer(X), rtol=1e-6)
 
 
-@pytest.mark.law("B1")
-def test_what_needs_weights_says_that_there_are_none():
-    with pytest.raises(BuildModuleError, match="is not built"):
-        FlaxLayer(Net()).flax_variables()
+def test_inputs_that_the_module_refuses_at_build_are_explained():
+    layer = FlaxLayer(nn.Conv(3, (3, 3)), name="conv")
+    with pytest.raises(ValueError) as caught:
+        layer(np.ones((5,), np.float32))
+    assert "Layer 'conv' (module Conv) cannot be evaluated" in str(caught.value)
+    assert not layer.built
+    assert layer.weights == []
+    assert layer(np.ones((1, 8, 8, 1), np.float32)).shape == (1, 8, 8, 3)

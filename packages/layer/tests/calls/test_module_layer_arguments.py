@@ -19,7 +19,11 @@ from flaxlayer import FlaxLayer
 from flaxlayer_core import CallArgumentError
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
+
+
 Y = np.asarray([[2.0, 4.0, 8.0]] * 2, np.float32)
+
+
 NAMES = ("inputs", "args", "kwargs", "flax_arguments", "name", "call", "rngs", "method", "mutable")
 
 
@@ -243,6 +247,8 @@ class Encoding(collections.UserDict):
 
 
 Point = collections.namedtuple("Point", "x y")
+
+
 CLASSES = (
     Ragged,
     Plain,
@@ -327,21 +333,6 @@ class Sums(nn.Module):
 
 
 @pytest.mark.law("A1")
-def test_the_lists_and_dicts_that_keras_tracks_are_plain_ones():
-    class Holds(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.layer = FlaxLayer(Sums())
-            self.values = [X, Y]
-            self.named = {"x": X, "y": [Y, Y]}
-
-        def call(self, x):
-            return self.layer(self.values) + self.layer(self.named) + self.layer([x, x])
-
-    np.testing.assert_allclose(Holds()(X), 4 * X + 3 * Y)
-
-
-@pytest.mark.law("A1")
 @pytest.mark.parametrize(
     "value", [np.array([1, None]), np.array(["a", "b"])], ids=["objects", "text"]
 )
@@ -366,23 +357,3 @@ def test_no_argument_none_and_numbers_of_numpy_are_arguments():
     np.testing.assert_array_equal(layer(X, scale=np.float64(2)), layer(X))
     np.testing.assert_array_equal(layer(X, scale=np.int64(2)), layer(X))
     np.testing.assert_array_equal(FlaxLayer(Sums())([X, 1, 2]), X + 3)
-
-
-@pytest.mark.law("S1")
-@pytest.mark.parametrize("make", [WithRngs, WithRngsNnx], ids=["linen", "nnx"])
-def test_a_model_whose_layer_was_called_with_streams_is_saved(make, tmp_path, close):
-    x = keras.Input((3,))
-    streams = nnx.Rngs(noise=5, default=jax.random.key(1, impl="rbg"))
-    module = make() if make is WithRngs else functools.partial(_no_rngs, make)
-    model = keras.Model(x, FlaxLayer(module)(x, streams=streams))
-    rngs = nnx.Rngs(noise=5)
-    expected = X * np.asarray(jax.random.uniform(rngs.noise()))
-    expected = expected + np.asarray(jax.random.uniform(rngs.noise()))
-    close(np.asarray(model(X)), expected, rtol=1e-6, atol=1e-6)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    close(np.asarray(again(X)), expected, rtol=1e-6, atol=1e-6)
-
-
-def _no_rngs(make, rngs):
-    return make()

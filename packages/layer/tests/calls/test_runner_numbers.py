@@ -1,7 +1,4 @@
-"""Numbers of Python are traced, weakly typed; what was compiled is kept within a bound (A1)."""
-
-import gc
-import weakref
+"""Numbers of Python are traced, weakly typed (A1)."""
 
 import flax.linen as nn
 import jax
@@ -12,9 +9,10 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
-from flaxlayer.recently_used import RECENT_CALLS, RecentlyUsed
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
+
+
 TRACES = []
 
 
@@ -182,40 +180,3 @@ def test_a_layer_built_with_a_number_trains_is_saved_and_loaded(tmp_path):
     again(X)
     again.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(again.layer(X, 0.75), expected)
-
-
-class Repeats(nn.Module):
-    @nn.compact
-    def __call__(self, x, count=1):
-        return x * count
-
-
-@pytest.mark.law("A1")
-def test_what_was_compiled_is_kept_within_a_bound_and_then_freed():
-    layer = FlaxLayer(Repeats())
-    layer(X, count=-1)
-    state = layer._runner.cache
-    state.calls, state.specs = RecentlyUsed(3), RecentlyUsed(3)
-    layer(X, count=0)
-    freed = [weakref.ref(call) for call in state.calls._new.values()]
-    assert freed
-    for count in range(1, 9):
-        np.testing.assert_allclose(layer(X, count=count), X * count)
-        assert len(state.calls) <= 6
-        assert len(state.specs) <= 6
-    gc.collect()
-    assert [reference() for reference in freed] == [None] * len(freed)
-    np.testing.assert_allclose(layer(X, count=0), X * 0)
-
-
-@pytest.mark.law("A1")
-def test_the_bound_leaves_room_for_ordinary_use_and_keeps_what_is_used():
-    table = RecentlyUsed()
-    for key in range(RECENT_CALLS):
-        table[key] = key
-    assert all(table.get(key) == key for key in range(RECENT_CALLS))
-    for key in range(RECENT_CALLS, 20 * RECENT_CALLS):
-        table[key] = key
-        assert table.get(0) == 0
-    assert len(table) <= 2 * RECENT_CALLS
-    assert table.get(1) is None

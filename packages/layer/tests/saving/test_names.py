@@ -1,6 +1,5 @@
 """What is known to a process that loads: saved by one process, loaded by another (S1, S2)."""
 
-import enum
 import importlib
 import json
 import os
@@ -13,13 +12,13 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flax import struct
 
 import flaxlayer
 from flaxlayer import FlaxLayer
-from flaxlayer_core import DecodeModuleError, decode_value
+from flaxlayer_core import DecodeModuleError
 
 pytestmark = pytest.mark.slow
+
 
 NET = """
     import dataclasses, enum, typing
@@ -97,6 +96,8 @@ NET = """
         def __init__(self, text):
             self.rows = text.split()
 """
+
+
 CASES = """
     import functools, sys
     import flax.linen as nn, keras, numpy as np
@@ -127,6 +128,8 @@ CASES = """
     }
     pair = {"encode": lambda plain: " ".join(plain.rows), "decode": net.Plain}
 """
+
+
 SAVE = """
     class InMain(nn.Module):
         @nn.compact
@@ -142,6 +145,8 @@ SAVE = """
         model.save(f"{name}.keras")
         np.save(f"{name}.npy", model.predict(X, verbose=0))
 """
+
+
 LOAD = """
     import json
     outcomes = {}
@@ -187,6 +192,8 @@ LOAD = """
     attempt("main", "main")
     print(json.dumps(outcomes))
 """
+
+
 KINDS = [
     *("linen", "fields", "method", "function", "nested", "local", "nnx", "custom", "keras"),
     *("keras config", "keras own", "config dict", "plain", "main", "by objects"),
@@ -270,6 +277,8 @@ RELOADED = """
     def build():
         return Net(Options(Mode.ONE, act), Config(3))
 """
+
+
 X = np.linspace(-1, 1, 8, dtype="float32").reshape(2, 4)
 
 
@@ -369,41 +378,6 @@ def test_objects_of_keras_stand_in_fields(tmp_path):
     assert again.held[1].get_config() == {"max_value": 2, "axis": 0}
     assert again.held[2] is keras.activations.silu
     assert again.filled.get_config() == {"value": 2.0}
-
-
-@pytest.mark.law("S1")
-def test_lists_that_keras_tracks_are_stored_as_plain_ones():
-    model = keras.Sequential()
-    model.sizes, model.table = [1, [2]], {"a": [3]}
-    config = FlaxLayer(Holder((model.sizes, model.table))).get_config()
-    assert "keras" not in json.dumps(config["module"])
-    assert FlaxLayer.from_config(config).module.held == ([1, [2]], {"a": [3]})
-
-
-@pytest.mark.law("S2")
-def test_classes_and_functions_in_the_arguments_of_a_call_become_known():
-    class Mode(enum.Enum):
-        FAST = 1
-
-    def shift(x):
-        return x + 1
-
-    @struct.dataclass
-    class Pair:
-        first: object
-        second: object
-
-    class Takes(nn.Module):
-        @nn.compact
-        def __call__(self, pair, mode, act):
-            return act(pair.first) * nn.Dense(4)(pair.second) * mode.value
-
-    FlaxLayer(Takes())(Pair(X, X), mode=Mode.FAST, act=shift)
-    names = [f"{each.__module__}:{each.__qualname__}" for each in (Mode, shift, Pair)]
-    member = decode_value({"$type": "enum", "class": names[0], "member": "FAST"}, path="mode")
-    assert member is Mode.FAST
-    assert decode_value({"$type": "function", "name": names[1]}, path="act") is shift
-    assert decode_value({"$type": "class", "name": names[2]}, path="pair") is Pair
 
 
 @pytest.mark.law("S2")
