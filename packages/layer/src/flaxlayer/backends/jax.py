@@ -56,11 +56,11 @@ class JaxBackend:
         return ArraySpec(tuple(shape), canonical_dtype(array.dtype))
 
     def compile(self, pure: PureCall) -> Run:
-        """Returns the program under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
+        """Returns the call under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
         return jax.jit(pure)
 
     def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
-        """Returns the program itself."""
+        """Returns the call itself."""
         del traceable
         return _for_tensorflow(pure) if in_jax2tf() else pure
 

@@ -62,10 +62,10 @@ class Backend(Protocol):
         """Returns the shape and the dtype that the module will see for an array."""
 
     def compile(self, pure: PureCall) -> Run:
-        """Returns a program as a function of the backend's arrays, compiled once."""
+        """Returns a call as a function of the backend's arrays, compiled once."""
 
     def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
-        """Returns a program as a function for one call: within the current trace, or op by op.
+        """Returns a call as a function that runs once: within the current trace, or op by op.
 
         Args:
             pure: The call.

@@ -1,7 +1,5 @@
 """Calls on TensorFlow: values, state, keys and gradients are those of raw Flax (K1, K2)."""
 
-from typing import ClassVar
-
 import flax.linen as nn
 import flax.struct
 import jax
@@ -12,7 +10,6 @@ import pytest
 import tensorflow as tf
 
 from flaxlayer import FlaxLayer
-from flaxlayer_core import CallArgumentError
 
 pytestmark = pytest.mark.law("K2")
 
@@ -302,22 +299,6 @@ def test_a_mixed_policy_casts_inputs_and_params_and_never_state(close):
     assert np.abs(np.asarray(stats["mean"])).max() > 0
 
 
-def test_a_module_that_branches_on_values_runs_eagerly_and_is_refused_in_a_function(close):
-    class Branches(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            scale = self.param("scale", nn.initializers.constant(3.0), ())
-            return x * scale if x.sum() > 0 else x - scale
-
-    layer, x = FlaxLayer(Branches()), tf.ones((2, 2))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer(x))
-    close(tape.gradient(loss, layer.trainable_weights[0].value).numpy(), np.float32(4.0))
-    close(layer(-x).numpy(), np.full((2, 2), -4.0, np.float32))
-    with pytest.raises(Exception, match=r"cannot run in a tf\.function"):
-        tf.function(lambda x: layer(x))(x)
-
-
 def test_two_sequences_may_have_different_unknown_lengths(close):
     class Cross(nn.Module):
         @nn.compact
@@ -341,47 +322,3 @@ def test_the_matmul_precision_is_part_of_what_is_lowered():
     with jax.default_matmul_precision("highest"):
         layer(x)
     assert len(program._lowered) == before + 1
-
-
-class Seen(nn.Module):
-    kinds: ClassVar = []
-
-    @nn.compact
-    def __call__(self, x):
-        self.kinds.append(isinstance(x, jax.core.Tracer))
-        return nn.Dense(2)(x)
-
-
-@pytest.mark.law("A6")
-def test_disable_jit_runs_a_module_op_by_op_with_its_gradient(close):
-    x = inputs(3, 4)
-    layer = FlaxLayer(Seen())
-    expected = layer(x)
-    Seen.kinds.clear()
-    with jax.disable_jit(), tf.GradientTape() as tape:
-        found = layer(x)
-        total = tf.reduce_sum(found)
-    assert Seen.kinds == [False]
-    close(found.numpy(), expected.numpy())
-    gradient = tape.gradient(total, layer.params["params"]["Dense_0"]["kernel"].value)
-    np.testing.assert_allclose(gradient, np.repeat(x.sum(0)[:, None], 2, 1), rtol=1e-5)
-
-
-@pytest.mark.law("A1")
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (tf.ragged.constant([[1.0], [2.0, 3.0]]), "not dense"),
-        (tf.sparse.from_dense([[1.0, 0.0]]), "not dense"),
-        (tf.constant(["a", "b"]), "of no numbers"),
-    ],
-    ids=["ragged", "sparse", "text"],
-)
-def test_tensors_that_are_no_dense_numbers_are_refused_by_name(value, message):
-    layer = FlaxLayer(nn.Dense(2))
-    for _ in range(2):
-        with pytest.raises(CallArgumentError, match=message):
-            layer(value)
-    layer(tf.ones((1, 2)))
-    with pytest.raises(CallArgumentError, match=message):
-        layer(value)

@@ -190,15 +190,6 @@ def test_a_file_that_holds_no_tree_of_arrays_is_refused_within_little_memory(nam
         assert text.count("\nFix: ") <= 1
 
 
-@pytest.mark.law("S3")
-def test_names_of_paths_are_only_names(tmp_path):
-    names = {"params/../../x": np.ones(1), "params//etc/passwd": np.ones(1), "/": np.ones(1)}
-    save_file(names, tmp_path / "m.safetensors")
-    tree = read_variables(tmp_path / "m.safetensors")
-    assert sorted(tree) == ["", "params"]
-    assert sorted(tree["params"]) == ["", ".."]
-
-
 ODD = {
     "float": 1.5,
     "int": 3,

@@ -64,11 +64,11 @@ class TensorFlowBackend:
         return describe(array)
 
     def compile(self, pure: PureCall) -> Run:
-        """Returns the program as StableHLO, made once for each form of its inputs."""
+        """Returns the call as StableHLO, made once for each form of its inputs."""
         return LoweredCall(pure)
 
     def run_inline(self, pure: PureCall, *, traceable: bool) -> Run:
-        """Returns the same for one call alone; a module that branches on values runs op by op."""
+        """Returns the same, to run once; a module that branches on values runs op by op."""
         return LoweredCall(pure) if traceable else OpByOpCall(pure)
 
     def preflight(

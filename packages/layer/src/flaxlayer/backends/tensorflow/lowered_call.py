@@ -1,4 +1,4 @@
-"""A layer's program as a function of tensors: lowered once for each form of its inputs (K2)."""
+"""A layer's call as a function of tensors: lowered once for each form of its inputs (K2)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEED = ArraySpec((2,), np.dtype("uint32"))
 
 
 class LoweredCall:
-    """A program that runs in TensorFlow, eagerly and in any `tf.function`.
+    """A call that runs in TensorFlow, eagerly and in any `tf.function`.
 
     Eagerly under `jax.disable_jit` it runs op by op in JAX.
 
@@ -39,12 +39,12 @@ class LoweredCall:
 
     def __init__(self, pure: PureCall) -> None:
         self._pure = pure
-        self._lowered: RecentlyUsed[_Form, _LoweredProgram] = RecentlyUsed()
+        self._lowered: RecentlyUsed[_Form, _LoweredForm] = RecentlyUsed()
 
     def __call__(
         self, values: Sequence[BackendArray], seed: BackendArray, arrays: Sequence[BackendArray]
     ) -> CallResult:
-        """Runs the program; see `PureCall.__call__`.
+        """Runs the call; see `PureCall.__call__`.
 
         Raises:
             LowerModuleError: If an operation cannot run in TensorFlow, or none of the ways to read
@@ -65,7 +65,7 @@ class LoweredCall:
     def preflight(
         self, values: Sequence[ArraySpec], arrays: Sequence[ArraySpec], *, gradient: bool
     ) -> None:
-        """Lowers the program for such inputs, or for some sizes of their unknown dimensions (K4).
+        """Lowers the call for such inputs, or for some sizes of their unknown dimensions (K4).
 
         Args:
             values: The stored values.
@@ -84,11 +84,11 @@ class LoweredCall:
                     lowered.function.has_gradient()  # a module without one is for inference
                 return
 
-    def _lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredProgram:
+    def _lower(self, specs: Sequence[ArraySpec], count: int) -> _LoweredForm:
         key = (tuple(specs), trace_context())
         lowered = self._lowered.get(key)
         if lowered is None:
-            lowered = first_form(specs, lambda form: _LoweredProgram(self._pure, form, count))
+            lowered = first_form(specs, lambda form: _LoweredForm(self._pure, form, count))
             self._lowered[key] = lowered
         return lowered
 
@@ -105,7 +105,7 @@ class LoweredCall:
         )
 
 
-class _LoweredProgram:
+class _LoweredForm:
     def __init__(self, pure: PureCall, form: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
         self._title, self._tied, self._count = pure.module_call.title, tied_axes(form), count
         seeded = bool(pure.plan.streams)

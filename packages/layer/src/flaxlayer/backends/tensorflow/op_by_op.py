@@ -22,7 +22,7 @@ __all__ = ["OpByOpCall", "with_seed_of"]
 
 
 class OpByOpCall:
-    """A program that needs the values of its inputs.
+    """A call that needs the values of its inputs.
 
     Args:
         pure: The call as a pure function of arrays of JAX.
@@ -45,7 +45,7 @@ class OpByOpCall:
     def __call__(
         self, values: Sequence[BackendArray], seed: BackendArray, arrays: Sequence[BackendArray]
     ) -> CallResult:
-        """Runs the program; see `PureCall.__call__`."""
+        """Runs the call; see `PureCall.__call__`."""
         count = len(values)
         seeded = None if seed is None else to_jax(seed).astype(jnp.uint32)
 
