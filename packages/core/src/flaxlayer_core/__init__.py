@@ -116,32 +116,23 @@ from flaxlayer_core.size_bounds import SizeBound, count_bytes
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
 from flaxlayer_core.trees.array_types import holds_numbers, is_array
 from flaxlayer_core.trees.collections import (
-    CollectionPolicy,
-    Role,
-    VariableLayout,
-    VariableSpec,
-    decide_role,
     merge_collections,
     normalize_variables,
-    same_structure,
     split_collections,
 )
 from flaxlayer_core.trees.container_parts import register_plain_container
+from flaxlayer_core.trees.forms import as_form, is_form
 from flaxlayer_core.trees.graph_objects import GraphPart, merge_graph, split_graph
-from flaxlayer_core.trees.matching import (
-    as_arrays,
-    as_form,
-    fill_missing,
-    is_form,
-    match_variables,
-    refuse_given,
-    replace_leaves,
-)
+from flaxlayer_core.trees.matching import as_arrays, match_variables, refuse_given
 from flaxlayer_core.trees.outlines import Outline, exchange_leaves, outline_outputs
 from flaxlayer_core.trees.outputs import Static, has_sealed, unwrap_statics, wrap_statics
+from flaxlayer_core.trees.overlays import fill_missing, replace_leaves
 from flaxlayer_core.trees.parts import KeyData, has_parts, take_apart
 from flaxlayer_core.trees.path_patterns import match_paths
 from flaxlayer_core.trees.paths import escape_part, flatten_with_paths, format_path, parse_path
+from flaxlayer_core.trees.roles import CollectionPolicy, Role, decide_role
+from flaxlayer_core.trees.structures import same_structure
+from flaxlayer_core.trees.variable_layout import VariableLayout, VariableSpec
 from flaxlayer_core.typing import Array, Path, PyTree, Rngs, Variables
 
 __all__ = [

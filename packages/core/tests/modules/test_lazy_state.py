@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flaxlayer_core import BuildModuleError, LinenModule, MatchVariablesError
-from flaxlayer_core.modules.lazy_state import LazyStateModule, subtract_tree
+from flaxlayer_core.modules.lazy_state import LazyStateModule
 
 pytestmark = pytest.mark.law("C2")
 
@@ -106,9 +106,3 @@ def test_an_error_of_the_module_stays_its_own():
     stored = {"calls": {"n": jnp.zeros((), jnp.int32), "__made__": jnp.asarray(False)}}
     with pytest.raises(TypeError, match="its own words"):
         jax.jit(lambda stored: module.apply(stored, (1.0,), {}, **CALL))(stored)
-
-
-def test_the_difference_of_trees_is_what_only_the_first_has():
-    tree = {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
-    assert subtract_tree(tree, {"a": {"b": 0}}) == {"a": {"c": {"d": 2}}, "e": 3}
-    assert subtract_tree(tree, tree) == {}

@@ -1,14 +1,11 @@
 """Trees of variables compared with what is expected, put into it, and filled up (B4)."""
 
-import flax.linen as nn
 import numpy as np
 import pytest
 
 from flaxlayer_core import (
     MatchVariablesError,
-    fill_missing,
     match_variables,
-    replace_leaves,
 )
 
 pytestmark = pytest.mark.law("B4")
@@ -42,16 +39,3 @@ def test_fitting_returns_the_very_arrays():
 
 def test_an_ignored_collection_may_hold_anything():
     assert match_variables({"c": {}}, {"x": {"y": object()}}, ignored=frozenset({"x"})) == {}
-
-
-def test_overriding_keeps_boxes_and_the_tree_that_was_given():
-    tree = {"params": {"a": nn.Partitioned(1, ("x",)), "b": 2}}
-    result = replace_leaves(tree, {("params", "a"): 3})
-    assert result == {"params": {"a": nn.Partitioned(3, ("x",)), "b": 2}}
-    assert tree["params"]["a"].value == 1
-
-
-def test_merging_keeps_what_is_there_and_adds_what_is_missing():
-    left, right = {"a": {"x": 1}, "b": 2}, {"a": {"x": 3, "y": 4}, "b": {"z": 5}, "c": {"w": 6}}
-    assert fill_missing(left, right) == {"a": {"x": 1, "y": 4}, "b": 2, "c": {"w": 6}}
-    assert left == {"a": {"x": 1}, "b": 2}

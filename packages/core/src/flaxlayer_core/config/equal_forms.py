@@ -18,7 +18,7 @@ from flaxlayer_core.errors import EncodeModuleError
 from flaxlayer_core.modules.nnx.graph import role_of
 from flaxlayer_core.modules.nnx.nnx_factories import ModuleFactory, abstract_module
 from flaxlayer_core.modules.signatures import NEGATED_FLAGS, TRAINING_FLAGS
-from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Leaf
 
 _NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Variable)

@@ -25,7 +25,7 @@ from flaxlayer_core.shapes import (
     is_symbolic,
 )
 from flaxlayer_core.size_bounds import SizeBound
-from flaxlayer_core.trees.collections import VariableLayout
+from flaxlayer_core.trees.variable_layout import VariableLayout
 from flaxlayer_core.typing import Shaped
 
 __all__ = ["BuildSpec", "infer_build_spec", "ones"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.discovery.module_spec import ModePlan
 from flaxlayer_core.jaxprs.traced import TracedFunction
-from flaxlayer_core.trees.matching import replace_leaves
+from flaxlayer_core.trees.overlays import replace_leaves
 from flaxlayer_core.trees.paths import flatten_with_paths
 from flaxlayer_core.typing import Array, Path, PyTree, Shaped, Variables
 

@@ -12,19 +12,11 @@ from flaxlayer_core.discovery.modes import ModeSearch
 from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.discovery.state_forms import find_late
 from flaxlayer_core.errors import MatchVariablesError
-from flaxlayer_core.modules.lazy_state import subtract_tree
-from flaxlayer_core.trees.collections import Role
-from flaxlayer_core.trees.matching import (
-    as_form,
-    describe_variable,
-    fill_missing,
-    find_misfits,
-    is_form,
-    match_given,
-    refuse_given,
-    replace_leaves,
-)
+from flaxlayer_core.trees.forms import as_form, is_form
+from flaxlayer_core.trees.matching import describe_variable, find_misfits, match_given, refuse_given
+from flaxlayer_core.trees.overlays import fill_missing, replace_leaves, subtract_tree
 from flaxlayer_core.trees.paths import flatten_with_paths, format_path
+from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Path, PyTree, Shaped, Variables
 
 __all__ = ["Completion", "holds_tuples"]

@@ -29,16 +29,11 @@ from flaxlayer_core.shapes import (
     drop_symbols,
     is_symbolic,
 )
-from flaxlayer_core.trees.collections import VariableSpec
-from flaxlayer_core.trees.matching import (
-    describe_variable,
-    holds_forms,
-    is_form,
-    match_given,
-    refuse_given,
-    replace_leaves,
-)
+from flaxlayer_core.trees.forms import holds_forms, is_form
+from flaxlayer_core.trees.matching import describe_variable, match_given, refuse_given
+from flaxlayer_core.trees.overlays import replace_leaves
 from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.trees.variable_layout import VariableSpec
 from flaxlayer_core.typing import Array, MeshAxes, Path, PyTree, Shaped
 
 __all__ = ["initial_variables", "partition_axes"]

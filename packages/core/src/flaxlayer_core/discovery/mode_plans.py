@@ -15,7 +15,7 @@ from flaxlayer_core.discovery.trials import Trial
 from flaxlayer_core.jaxprs.traced import TracedFunction
 from flaxlayer_core.modules.key_arguments import KeyArgument
 from flaxlayer_core.modules.nnx.supplied_rngs import noted_keys
-from flaxlayer_core.trees.collections import same_structure
+from flaxlayer_core.trees.structures import same_structure
 from flaxlayer_core.typing import Array, PyTree, Variables
 
 __all__ = ["find_plan"]

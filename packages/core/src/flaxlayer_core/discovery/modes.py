@@ -8,13 +8,9 @@ from dataclasses import dataclass, replace
 from flaxlayer_core.discovery.mode_plans import find_plan
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
 from flaxlayer_core.discovery.trials import Trial
-from flaxlayer_core.trees.collections import (
-    Role,
-    VariableLayout,
-    decide_role,
-    same_structure,
-    wider_dtypes,
-)
+from flaxlayer_core.trees.roles import Role, decide_role
+from flaxlayer_core.trees.structures import same_structure, wider_dtypes
+from flaxlayer_core.trees.variable_layout import VariableLayout
 from flaxlayer_core.typing import PyTree, Variables
 
 __all__ = ["ModeSearch"]

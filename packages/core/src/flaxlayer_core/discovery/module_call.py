@@ -17,9 +17,9 @@ from flaxlayer_core.modules.protocol import FlaxModule
 from flaxlayer_core.modules.signatures import MethodSignature
 from flaxlayer_core.size_bounds import SizeBound
 from flaxlayer_core.trees.arguments import ArgumentStructure
-from flaxlayer_core.trees.collections import CollectionPolicy
 from flaxlayer_core.trees.matching import as_arrays
 from flaxlayer_core.trees.outputs import wrap_statics
+from flaxlayer_core.trees.roles import CollectionPolicy
 from flaxlayer_core.typing import Args, Array, Mutable, PyTree, Rngs, Shaped, Variables
 
 __all__ = ["InitTrace", "ModuleCall", "abstract_keys", "trace_init"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flax.core import DenyList
 
 from flaxlayer_core.modules.protocol import FlaxModule
-from flaxlayer_core.trees.collections import VariableLayout
+from flaxlayer_core.trees.variable_layout import VariableLayout
 from flaxlayer_core.typing import PyTree, Variables
 
 __all__ = ["ModePlan", "ModuleSpec"]

@@ -17,8 +17,10 @@ from flaxlayer_core.discovery.streams import find_streams
 from flaxlayer_core.discovery.trials import Trial
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.size_bounds import refuse_unaddressable
-from flaxlayer_core.trees.collections import Role, VariableLayout, decide_role
-from flaxlayer_core.trees.matching import fill_missing, holds_forms
+from flaxlayer_core.trees.forms import holds_forms
+from flaxlayer_core.trees.overlays import fill_missing
+from flaxlayer_core.trees.roles import Role, decide_role
+from flaxlayer_core.trees.variable_layout import VariableLayout
 from flaxlayer_core.typing import PyTree, Shaped, Variables
 
 __all__ = ["infer_call_spec", "infer_init_form", "infer_module_spec"]

@@ -7,9 +7,9 @@ import jax
 from flaxlayer_core.discovery.module_call import ModuleCall
 from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.errors import BuildModuleError
-from flaxlayer_core.modules.lazy_state import subtract_tree
-from flaxlayer_core.trees.collections import Role, same_structure
-from flaxlayer_core.trees.matching import fill_missing
+from flaxlayer_core.trees.overlays import fill_missing, subtract_tree
+from flaxlayer_core.trees.roles import Role
+from flaxlayer_core.trees.structures import same_structure
 from flaxlayer_core.typing import PyTree, Shaped
 
 __all__ = ["find_late", "refuse_late"]

@@ -20,44 +20,16 @@ from flax import nnx
 from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
 from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleFacts
-from flaxlayer_core.trees.collections import VariableSpec
-from flaxlayer_core.trees.matching import fill_missing
 from flaxlayer_core.trees.outputs import wrap_statics
+from flaxlayer_core.trees.overlays import fill_missing, subtract_tree
+from flaxlayer_core.trees.variable_layout import VariableSpec
 from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, PyTree, Rngs, Variables
 
-__all__ = ["MADE", "LazyStateModule", "subtract_tree"]
+__all__ = ["MADE", "LazyStateModule"]
 
 MADE = "__made__"
 
 Result = TypeVar("Result")
-
-
-def subtract_tree(tree: Variables, known: Variables) -> dict[str, PyTree]:
-    """Returns what a nested tree has and another has not.
-
-    Args:
-        tree: A tree of nested mappings.
-        known: Another.
-
-    Returns:
-        The part of the tree whose leaves do not stand in `known`, without empty branches.
-
-    Example:
-
-    ```python
-    >>> subtract_tree({"cache": {"key": 1, "index": 2}}, {"cache": {"index": 3}})
-    {'cache': {'key': 1}}
-
-    ```
-    """
-    rest: dict[str, PyTree] = {}
-    for name, value in tree.items():
-        if name not in known:
-            rest[name] = value
-        elif isinstance(value, Mapping) and isinstance(known[name], Mapping):
-            part = subtract_tree(value, known[name])
-            rest |= {name: part} if part else {}
-    return rest
 
 
 class LazyStateModule:

@@ -20,8 +20,9 @@ from flaxlayer_core.compat.private_linen import (
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.methods import PublicMethods
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
-from flaxlayer_core.trees.collections import Role, normalize_variables
+from flaxlayer_core.trees.collections import normalize_variables
 from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import (
     Args,
     Kwargs,

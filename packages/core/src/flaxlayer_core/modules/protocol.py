@@ -16,7 +16,7 @@ import flax.linen as nn
 from flax import nnx
 
 from flaxlayer_core.compat.private_linen import StreamRecord
-from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import (
     Args,
     Kwargs,

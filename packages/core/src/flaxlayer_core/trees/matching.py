@@ -12,20 +12,15 @@ from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.message_lists import list_some
 from flaxlayer_core.trees.array_types import holds_numbers
 from flaxlayer_core.trees.paths import flatten_with_paths, format_path
-from flaxlayer_core.typing import Array, Path, PyTree, Shaped, Variables
+from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Shaped, Variables
 
 __all__ = [
     "as_arrays",
-    "as_form",
     "describe_variable",
-    "fill_missing",
     "find_misfits",
-    "holds_forms",
-    "is_form",
     "match_given",
     "match_variables",
     "refuse_given",
-    "replace_leaves",
 ]
 
 _LISTED, _LONGEST = 20, 300
@@ -65,43 +60,7 @@ def as_arrays(given: Variables, *, title: str = "variables") -> dict[str, PyTree
     return tree
 
 
-def is_form(leaf: object) -> bool:
-    """Tells whether a leaf has a shape and a dtype, and no value."""
-    return isinstance(leaf, jax.ShapeDtypeStruct)
-
-
-def holds_forms(tree: PyTree) -> bool:
-    """Tells whether a leaf of a tree has no value."""
-    return any(map(is_form, jax.tree_util.tree_leaves(tree)))
-
-
-def as_form(tree: PyTree) -> PyTree:
-    """Returns a tree of arrays without their values.
-
-    Args:
-        tree: A tree of arrays or of `ShapeDtypeStruct`.
-
-    Returns:
-        The same tree of `ShapeDtypeStruct`, in dtypes that JAX has.
-
-    Example:
-
-    ```python
-    >>> as_form({"params": {"bias": np.ones(2)}})
-    {'params': {'bias': ShapeDtypeStruct(shape=(2,), dtype=float32)}}
-
-    ```
-    """
-    return jax.tree_util.tree_map(_described, tree)
-
-
-def _described(leaf: Shaped) -> jax.ShapeDtypeStruct:
-    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
-
-
-def _as_array(leaf: Shaped) -> Shaped:
+def _as_array(leaf: Leaf) -> Shaped:
     if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
         return leaf
     if isinstance(leaf, bool | int | float | complex):  # of the dtype that JAX gives it
@@ -250,7 +209,7 @@ def _known(path: Path, wanted: Mapping[Path, Shaped]) -> Path:
     return path[:-1] if path not in wanted and path[-1:] == ("value",) else path
 
 
-def _problem(wanted: PyTree, leaf: Shaped) -> str:
+def _problem(wanted: PyTree, leaf: Leaf) -> str:
     if wanted is None:
         return "unknown"
     if not hasattr(leaf, "shape"):
@@ -276,54 +235,3 @@ def _shape(leaf: Shaped) -> str:
 def describe_variable(path: Path, leaf: Shaped) -> str:
     """Returns a variable as messages have it: its path and its shape."""
     return f"{format_path(path)} {_shape(leaf)}"
-
-
-def replace_leaves(tree: Variables, leaves: Mapping[Path, Array]) -> dict[str, PyTree]:
-    """Replaces leaves of a tree by path.
-
-    Args:
-        tree: A tree of variables; its boxes stay.
-        leaves: Leaves by path, as `match_variables` returns them.
-
-    Returns:
-        A new tree of the same structure.
-
-    Example:
-
-    ```python
-    >>> replace_leaves({"params": {"a": 1, "b": 2}}, {("params", "b"): 3})
-    {'params': {'a': 1, 'b': 3}}
-
-    ```
-    """
-    pairs, treedef = flatten_with_paths(dict(tree))
-    replaced = [leaves.get(path, leaf) for path, leaf in pairs]
-    overridden: dict[str, PyTree] = jax.tree_util.tree_unflatten(treedef, replaced)
-    return overridden
-
-
-def fill_missing(variables: Variables, extra: Variables) -> dict[str, PyTree]:
-    """Adds what only `extra` has to a nested tree.
-
-    Args:
-        variables: A tree of nested mappings, which wins.
-        extra: Another.
-
-    Returns:
-        A new tree; leaves are not copied.
-
-    Example:
-
-    ```python
-    >>> fill_missing({"params": {"a": 1}}, {"params": {"a": 2, "b": 3}})
-    {'params': {'a': 1, 'b': 3}}
-
-    ```
-    """
-    merged = dict(variables)
-    for name, value in extra.items():
-        if name not in merged:
-            merged[name] = value
-        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
-            merged[name] = fill_missing(merged[name], value)
-    return merged

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from flaxlayer_core.trees.array_types import is_array
-from flaxlayer_core.trees.collections import VariableSpec
 from flaxlayer_core.trees.container_parts import Container, is_container, plain_container
 from flaxlayer_core.trees.graph_objects import GraphPart, is_graph_object, merge_graph, split_graph
+from flaxlayer_core.trees.variable_layout import VariableSpec
 from flaxlayer_core.typing import Array, Leaf, PyTree, Shaped
 
 __all__ = [

@@ -13,7 +13,7 @@ from flax.core import DenyList
 from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.trees.arguments import partition
-from flaxlayer_core.trees.collections import Role
+from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Args, Array, Kwargs, PyTree, Shaped, Variables
 
 __all__ = ["outputs_at"]

@@ -19,8 +19,8 @@ from flaxlayer_core.modules.nnx.nnx_factories import (
     describe_made,
     init_streams,
 )
-from flaxlayer_core.trees.collections import Role
-from flaxlayer_core.trees.matching import is_form
+from flaxlayer_core.trees.forms import is_form
+from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Array, Leaf, MeshAxes, Method, Path, Variables
 
 __all__ = ["NnxFacts"]

@@ -20,8 +20,9 @@ from flax import nnx
 
 from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
-from flaxlayer_core.trees.collections import Role, VariableSpec
 from flaxlayer_core.trees.paths import format_path, key_name
+from flaxlayer_core.trees.roles import Role
+from flaxlayer_core.trees.variable_layout import VariableSpec
 from flaxlayer_core.typing import Array, Leaf, MeshAxes, Path, PyTree, Shaped
 
 __all__ = [

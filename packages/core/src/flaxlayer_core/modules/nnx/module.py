@@ -23,7 +23,7 @@ from flaxlayer_core.modules.nnx.mode_attributes import set_modes
 from flaxlayer_core.modules.nnx.nnx_factories import call_factory
 from flaxlayer_core.modules.nnx.state_trees import by_collection
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
-from flaxlayer_core.trees.matching import is_form
+from flaxlayer_core.trees.forms import is_form
 from flaxlayer_core.trees.paths import flatten_with_paths
 from flaxlayer_core.typing import (
     Args,
