@@ -9,7 +9,7 @@ import keras
 
 from flaxlayer.building import LayerBuilder
 from flaxlayer.calls.runner import Runner
-from flaxlayer.compat import private_keras
+from flaxlayer.compat.keras_stores import reopen
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.weights_files import StoredWeights, open_weights, weakly, write_weights
 from flaxlayer.typing import KerasStore
@@ -38,7 +38,7 @@ class LayerFiles:
         try:
             self._read(open_weights(store, title=self._hosted.title))
         except Exception as error:
-            private_keras.reopen(store)
+            reopen(store)
             self._refusal = weakly(store), error
             raise
 

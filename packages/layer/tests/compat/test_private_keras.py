@@ -134,48 +134,6 @@ def test_a_symbolic_scope_is_seen():
         assert compat.in_symbolic_scope()
 
 
-@pytest.mark.law("A10")
-def test_a_sequential_model_says_what_it_is_called_on_while_it_is_built():
-    seen = []
-
-    class Look(keras.layers.Layer):
-        def call(self, x):
-            return x
-
-        def compute_output_spec(self, x):
-            seen.extend(compat.sequential_builds())
-            return keras.KerasTensor(x.shape, x.dtype)
-
-    look = Look()
-    model = keras.Sequential([keras.layers.Flatten(), look])
-    model(jnp.ones((2, 3), jnp.int32))
-    (build,) = seen
-    assert (build.model, build.layer, build.given.dtype) == (model, look, jnp.int32)
-    assert (build.tensor.dtype, build.passed_on("int32")) == ("float32", "int32")
-    build.retype("int32")
-    assert model.inputs[0].dtype == model.input_dtype == "int32"
-
-
-@pytest.mark.law("A10")
-def test_an_input_that_is_left_open_casts_nothing_until_it_is_closed():
-    class Open(keras.layers.Layer):
-        def call(self, x):
-            return x
-
-        def compute_output_spec(self, x):
-            opened.extend(build.leave_open() for build in compat.sequential_builds())
-            return keras.KerasTensor(x.shape, x.dtype)
-
-    opened = []
-    model = keras.Sequential([Open()])
-    model.build((None, 3))
-    assert model.inputs[0].dtype == "float32"
-    assert keras.backend.standardize_dtype(model(jnp.ones((2, 3), jnp.int32)).dtype) == "int32"
-    compat.close_input(opened[0], ["uint8"])
-    assert type(model.inputs[0]) is keras.KerasTensor
-    assert keras.backend.standardize_dtype(model(jnp.ones((2, 3), jnp.int32)).dtype) == "uint8"
-
-
 def test_a_locked_layer_takes_other_variables():
     layer = keras.layers.Layer()
     layer.old, new = keras.Variable(1.0), keras.Variable(2.0)
@@ -193,34 +151,6 @@ def test_variables_get_their_paths_in_the_scope_of_a_layer():
         assert keras.Variable(1.0, name="kernel").path == "dense/kernel"
 
 
-@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
-def test_what_keras_has_of_a_file_shows_the_groups_of_hdf5(shards, tmp_path):
-    if shards and KERAS < (3, 10):
-        pytest.skip("Keras 3.10 writes shards")
-    seen = []
-
-    class Looking(keras.layers.Dense):
-        def load_own_variables(self, store):
-            for group in compat.h5_groups(store):
-                seen.append({key: group[key].shape for key in group})
-            super().load_own_variables(store)
-
-    model = keras.Sequential([keras.Input((300,)), Looking(500)])
-    if shards:
-        model.save_weights(tmp_path / "m.weights.json", max_shard_size=0.00056)
-        model.load_weights(tmp_path / "m.weights.json")
-    else:
-        model.save_weights(tmp_path / "m.weights.h5")
-        model.load_weights(tmp_path / "m.weights.h5")
-    found = {key: shape for group in seen for key, shape in group.items()}
-    assert found == {"0": (300, 500), "1": (500,)}
-    assert len(list(tmp_path.iterdir())) == (3 if shards else 1)
-
-
-def test_what_is_no_file_has_no_groups_of_hdf5():
-    assert list(compat.h5_groups({"a": np.ones(1)})) == []
-
-
 def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
     layer = FlaxLayer(nn.Dense(3))
     attributes, hosted = set(vars(layer)), layer._hosted
@@ -234,28 +164,6 @@ def test_a_layer_is_put_back_with_what_keras_tracks_of_it():
     layer.extra = layer.add_weight(shape=(1,))
     layer(X)
     assert len(layer.weights) == 3
-
-
-def test_what_keras_has_of_shards_is_opened_again_where_one_is_missing(tmp_path):
-    if KERAS < (3, 10):
-        pytest.skip("Keras 3.10 writes shards")
-    seen = []
-
-    class Looking(keras.layers.Dense):
-        def load_own_variables(self, store):
-            with pytest.raises(FileNotFoundError):
-                store._switch_h5_file("absent.h5", mode="r")
-            seen.append(bool(store))
-            compat.reopen(store)
-            seen.append(bool(store))
-            compat.reopen(store)
-            compat.reopen({})
-            super().load_own_variables(store.get(store._h5_entry_path))
-
-    model = keras.Sequential([keras.Input((3,)), Looking(5)])
-    model.save_weights(tmp_path / "m.weights.json", max_shard_size=1)
-    model.load_weights(tmp_path / "m.weights.json")
-    assert seen == [False, True]
 
 
 def test_what_keras_tracks_of_a_layer_is_put_back_in_both_its_forms():

@@ -10,7 +10,7 @@ import numpy as np
 
 from flaxlayer.backends import Run
 from flaxlayer.calls.output_forms import OutputForm
-from flaxlayer.compat import private_keras
+from flaxlayer.compat.keras_sequential import close_input
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.program import PureCall
 from flaxlayer.recently_used import RecentlyUsed
@@ -72,7 +72,7 @@ class CallCache:
         self.settled = not inputs.guessed
         if self.settled:
             for layer in self.open_inputs:
-                private_keras.close_input(layer, inputs.dtypes[:1])
+                close_input(layer, inputs.dtypes[:1])
             self.open_inputs.clear()
 
     def open_to(self, layers: Sequence[keras.layers.InputLayer]) -> bool:

@@ -8,6 +8,7 @@ import keras
 from keras.backend import standardize_dtype
 
 from flaxlayer.compat import private_keras
+from flaxlayer.compat.keras_sequential import SequentialBuild, sequential_builds
 from flaxlayer.typing import Array
 
 __all__ = ["is_asking", "open_inputs"]
@@ -26,7 +27,7 @@ def open_inputs() -> list[Array]:
     left_open: list[Array] = []
     if is_asking():
         return left_open
-    for build in private_keras.sequential_builds():
+    for build in sequential_builds():
         if not _passes_on(build, "int32"):
             continue
         supposed = bool(left_open) or private_keras.in_symbolic_scope()
@@ -46,7 +47,7 @@ def is_asking() -> bool:
     return _ASKING.get()
 
 
-def _passes_on(build: private_keras.SequentialBuild, dtype: str) -> bool:
+def _passes_on(build: SequentialBuild, dtype: str) -> bool:
     token = _ASKING.set(True)
     try:
         return build.passed_on(dtype) == dtype

@@ -11,7 +11,7 @@ import h5py
 import jax
 import numpy as np
 
-from flaxlayer.compat import private_keras
+from flaxlayer.compat.keras_stores import h5_groups, is_elsewhere
 from flaxlayer.typing import Json, KerasStore
 
 __all__ = ["ArrayHeader", "find_problems", "read_array"]
@@ -59,11 +59,9 @@ def find_problems(
     """
     left, problems = dict.fromkeys(keys), {}
     grouped = False
-    for group in private_keras.h5_groups(store):
+    for group in h5_groups(store):
         grouped = True
-        if private_keras.is_elsewhere(
-            store, group
-        ):  # Keras before 3.14 follows links to other files
+        if is_elsewhere(store, group):  # Keras before 3.14 follows links to other files
             return {key: _unreadable(key, "it stands in another file") for key in left}
         for key in [key for key in left if key in group]:
             problems[key] = _problem_in_file(group, key, misfit)
