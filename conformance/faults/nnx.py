@@ -42,7 +42,7 @@ class FollowsTheGivenMode(NnxModule):
 @_fault("check_object_kept", "KeepLawError", "changes the object that it was given")
 class SwitchesTheGivenObject(FaultyRunner):
     def execute(self, arrays, structure, training):
-        module = self.hosted.flax_module.module
+        module = self.hosted.flax_module.facts.module
         if isinstance(module, nnx.Module) and trace_state_clean():
             module.eval()
         return super().execute(arrays, structure, training)
@@ -51,7 +51,7 @@ class SwitchesTheGivenObject(FaultyRunner):
 @_fault("check_object_kept", "ParityError", "values of the given object")
 class DrawsFromTheGivenObject(FaultyRunner):
     def execute(self, arrays, structure, training):
-        module = self.hosted.flax_module.module
+        module = self.hosted.flax_module.facts.module
         if isinstance(module, nnx.Module) and trace_state_clean():
             for _, node in nnx.iter_graph(module):
                 if isinstance(node, nnx.RngStream):

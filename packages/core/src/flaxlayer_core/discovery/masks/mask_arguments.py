@@ -27,7 +27,7 @@ class MaskForm(enum.Enum):
     LEADING = "leading"
     KEYS = "keys"
 
-    def shape(self, shape: Sequence[object]) -> tuple[Size, ...]:
+    def shape(self, shape: Sequence[Size]) -> tuple[Size, ...]:
         """Returns the shape in this form of a mask of a shape.
 
         Example:
@@ -92,7 +92,7 @@ def add_masks(
     args: Args,
     kwargs: Kwargs,
     uses: Sequence[MaskUse],
-    masks: Mapping[int, object],
+    masks: Mapping[int, Array],
     convert: Callable[[Array, MaskForm], Array] = _struct_in_form,
 ) -> dict[str, PyTree]:
     """Completes the keyword arguments of a call with masks.
@@ -122,7 +122,7 @@ def _structured(
     args: Args,
     kwargs: Kwargs,
     form: MaskForm,
-    masks: Mapping[int, object],
+    masks: Mapping[int, Array],
     convert: Callable[[Array, MaskForm], Array],
 ) -> PyTree:
     names = argument_names(call, partition(args, kwargs)[1])

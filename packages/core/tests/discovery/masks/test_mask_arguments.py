@@ -1,0 +1,57 @@
+"""Masks reach the arguments that take them, in the form that they take (A4)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flaxlayer_core import LinenModule, MaskForm, MaskUse, MethodSignature, add_masks, partition
+from flaxlayer_core.discovery.masks.mask_arguments import argument_names
+
+pytestmark = pytest.mark.law("A4")
+
+X = np.ones((2, 5, 3), np.float32)
+MASK = jnp.ones((2, 5), bool)
+
+
+class Net(nn.Module):
+    def __call__(self, queries, keys=None, *, mask=None, keys_mask=None, rate=0.5):
+        return queries
+
+
+CALL = MethodSignature.from_method(LinenModule(Net()), None)
+
+
+def shapes(masks):
+    return jax.tree_util.tree_map(lambda mask: mask.shape, masks)
+
+
+def test_a_form_says_where_the_time_stands():
+    assert MaskForm.LEADING.shape((2, 5)) == (2, 5)
+    assert MaskForm.KEYS.shape((2, 5)) == (2, 1, 1, 5)
+
+
+def test_each_array_belongs_to_an_argument():
+    args, kwargs = ([X, X], X), {"rate": 0.25}
+    assert argument_names(CALL, partition(args, kwargs)[1]) == ["queries", "queries", "keys"]
+
+
+def test_a_mask_is_added_to_the_keywords_in_its_form():
+    uses = [MaskUse("mask", MaskForm.KEYS, 0), MaskUse("keys_mask", MaskForm.LEADING, 1)]
+    other = jnp.ones((2, 7), bool)
+    added = add_masks(CALL, (X, X), {"rate": 0.25}, uses, {0: MASK, 1: other})
+    assert added.pop("rate") == 0.25
+    assert shapes(added) == {"mask": (2, 1, 1, 5), "keys_mask": (2, 7)}
+
+
+def test_masks_of_the_first_argument_have_its_structure():
+    uses = [MaskUse("mask", MaskForm.LEADING, None)]
+    added = add_masks(CALL, ({"a": X, "b": X},), {}, uses, {1: MASK})
+    assert shapes(added["mask"]) == {"a": None, "b": (2, 5)}
+
+
+def test_a_mask_is_brought_into_its_form_by_who_calls():
+    uses = [MaskUse("mask", MaskForm.KEYS, 0)]
+    added = add_masks(CALL, (X,), {}, uses, {0: "mask"}, lambda mask, form: (mask, form.value))
+    assert added["mask"] == ("mask", "keys")

@@ -1,0 +1,51 @@
+"""A traced program run operation by operation gives what JAX gives (B2)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flaxlayer_core import eval_jaxpr
+
+pytestmark = pytest.mark.law("B2")
+
+X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+
+
+def by_jax(equation, inputs):
+    outputs = equation.primitive.bind(*inputs, **equation.params)
+    return outputs if equation.primitive.multiple_results else [outputs]
+
+
+def run(function, *args, by=by_jax):
+    traced = jax.make_jaxpr(function)(*args)
+    return eval_jaxpr(traced.jaxpr, traced.consts, args, by)
+
+
+def test_operations_run_in_order_on_arguments_constants_and_literals():
+    table = jnp.arange(3.0)
+    [found] = run(lambda x: jnp.sin(x) * 2.0 + table, X)
+    np.testing.assert_array_equal(found, jnp.sin(X) * 2.0 + table)
+
+
+def test_each_operation_is_run_once_with_its_own_inputs():
+    seen = []
+
+    def note(equation, inputs):
+        seen.append((equation.primitive.name, [np.shape(value) for value in inputs]))
+        return by_jax(equation, inputs)
+
+    run(lambda x, y: jnp.sum(jax.lax.mul(x, y)), X, X, by=note)
+    assert seen == [("mul", [(2, 3), (2, 3)]), ("reduce_sum", [(2, 3)])]
+
+
+def test_results_may_be_arguments_and_literals():
+    assert run(lambda x, y: (y, 3.0, x), 1.0, 2.0) == [2.0, 3.0, 1.0]
+
+
+def test_what_an_operation_raises_ends_the_run():
+    def fail(equation, inputs):
+        raise KeyError(equation.primitive.name)
+
+    with pytest.raises(KeyError, match="sin"):
+        run(jnp.sin, X, by=fail)
