@@ -15,8 +15,9 @@ from flax import nnx
 from flaxlayer_core.compat.private_nnx import variable_value
 from flaxlayer_core.config.definitions import qualified_name, same_definition
 from flaxlayer_core.errors import EncodeModuleError
-from flaxlayer_core.modules.nnx.graph import role_of
-from flaxlayer_core.modules.nnx.nnx_factories import ModuleFactory, abstract_module
+from flaxlayer_core.modules.nnx.graph_variables import role_of
+from flaxlayer_core.modules.nnx.module_factory import ModuleFactory
+from flaxlayer_core.modules.nnx.nnx_factories import abstract_module
 from flaxlayer_core.modules.signatures import NEGATED_FLAGS, TRAINING_FLAGS
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Leaf

@@ -72,48 +72,56 @@ def _plan_denied(trial: Trial, variables: Variables, training: bool, denied: set
 
 
 def _plan_keyed(
-    trial: Trial,
-    variables: Variables,
-    training: bool,
-    denied: set[str],
-    *,
-    optional_keys: bool,
+    trial: Trial, variables: Variables, training: bool, denied: set[str], *, optional_keys: bool
 ) -> ModePlan:
-    supplied: set[str] = set()
+    plan = ModePlan(training, (), tuple(sorted(denied)), None, {}, optional_keys)
     keys = [key for key in trial.call.keys if optional_keys or key.required]
     offered = trial.call.flax_module.facts.offered_streams(init=False)
-    by_need = offered is not None and trial.call.rngs is None and trial.abstract
+    if offered is None or not _is_free(trial):
+        return _plan_by_search(trial, plan, variables, keys)
+    found, supplied = _searched(trial, plan, variables, keys) if keys else (plan, set[str]())
+    names = tuple(dict.fromkeys((*offered, *found.streams)))
+    return _plan_by_need(trial, plan, variables, names, _asked(supplied, keys))
+
+
+def _is_free(trial: Trial) -> bool:
+    # Streams that the user listed are all used, and what runs op by op tells no need.
+    return trial.call.rngs is None and trial.abstract
+
+
+def _plan_by_search(
+    trial: Trial, plan: ModePlan, variables: Variables, keys: Sequence[KeyArgument]
+) -> ModePlan:
+    plan, supplied = _searched(trial, plan, variables, keys)
+    spare = supplied - _asked(supplied, keys)
+    if not spare or not _is_free(trial):
+        return plan
+    needed = _plan_by_need(trial, plan, variables, plan.streams, set()).streams
+    return replace(plan, streams=tuple(n for n in plan.streams if n in needed or n not in spare))
+
+
+def _searched(
+    trial: Trial, plan: ModePlan, variables: Variables, keys: Sequence[KeyArgument]
+) -> tuple[ModePlan, set[str]]:
+    """Returns the plan with streams and results, and the streams that arguments were given."""
+    supplied: set[str] = set()
 
     def run(streams: tuple[str, ...]) -> tuple[PyTree, dict[str, PyTree]]:
-        result = trial.apply(variables, streams, training, denied, optional_keys)
+        result = trial.apply(variables, streams, plan.training, plan.denied, plan.optional_keys)
         supplied.clear()
         supplied.update(noted_keys())
         return result
 
-    def search() -> tuple[tuple[PyTree, dict[str, PyTree]], tuple[str, ...]]:
-        return find_streams(
-            trial.call.flax_module,
-            run,
-            start=tuple(key.stream for key in keys if key.stream is not None),
-            listed=trial.call.rngs,
-            # R1: at inference a stream is offered only to a module that cannot do without.
-            optimistic=training,
-            supplies=bool(keys),
-        )
-
-    plan = ModePlan(training, (), tuple(sorted(denied)), None, {}, optional_keys)
-    if by_need:
-        found = search()[1] if keys else ()
-        assert offered is not None
-        names = tuple(dict.fromkeys((*offered, *found)))
-        return _plan_by_need(trial, plan, variables, names, _asked(supplied, keys))
-    (output, updates), streams = search()
-    plan = replace(plan, streams=streams, output=output, updates=updates)
-    spare = supplied - _asked(supplied, keys)
-    if spare and trial.call.rngs is None and trial.abstract:
-        needed = _plan_by_need(trial, plan, variables, streams, set()).streams
-        return replace(plan, streams=tuple(n for n in streams if n in needed or n not in spare))
-    return plan
+    (output, updates), streams = find_streams(
+        trial.call.flax_module,
+        run,
+        start=tuple(key.stream for key in keys if key.stream is not None),
+        listed=trial.call.rngs,
+        # R1: at inference a stream is offered only to a module that cannot do without.
+        optimistic=plan.training,
+        supplies=bool(keys),
+    )
+    return replace(plan, streams=streams, output=output, updates=updates), supplied
 
 
 def _asked(supplied: set[str], keys: Sequence[KeyArgument]) -> set[str]:

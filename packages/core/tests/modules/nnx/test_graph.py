@@ -18,14 +18,6 @@ pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules as
 
 
 @pytest.mark.law("C1")
-def test_types_of_variables_are_collections_and_random_state_is_none():
-    variables, _ = init(NnxModule(make()))
-    assert set(variables) == {"params", "batch_stats", "arrays", "Count"}
-    assert set(variables["params"]) == {"dense", "norm", "layers"}
-    assert set(variables["params"]["layers"]) == {"0", "1"}
-
-
-@pytest.mark.law("C1")
 def test_a_shared_layer_is_one_weight():
     variables, _ = init(NnxModule(make()))
     assert "tied" not in variables["params"]

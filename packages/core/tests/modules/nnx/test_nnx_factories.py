@@ -11,9 +11,8 @@ from flaxlayer_core import (
     NnxModule,
 )
 from flaxlayer_core.compat.private_nnx import variable_value
-from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, to_factory
+from flaxlayer_core.modules.nnx.nnx_factories import abstract_module
 from packages.core.tests.modules.nnx.examples import (
-    Moded,
     Net,
 )
 
@@ -39,17 +38,3 @@ def test_a_factory_that_fails_or_makes_something_else_is_explained():
 
     with pytest.raises(AcceptModuleError, match=r"Found: dict, which is no nnx\.Module"):
         NnxModule(makes_a_dict)
-
-
-@pytest.mark.law("S1")
-def test_a_module_that_tells_its_arguments_is_stored_as_what_makes_it():
-    class Told(Moded):
-        def __init__(self, width=1, *, rngs=None):
-            super().__init__()
-            self.width = width
-
-        def get_config(self):
-            return {"width": self.width}
-
-    made = to_factory(Told(3))
-    assert (made.func, made.args, made.keywords) == (Told, (), {"width": 3})

@@ -10,15 +10,12 @@ from flax import nnx
 
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.methods import PublicMethods
-from flaxlayer_core.modules.nnx.graph import GraphForm, role_of
+from flaxlayer_core.modules.nnx.graph import GraphForm
 from flaxlayer_core.modules.nnx.graph_forms import GraphForms
+from flaxlayer_core.modules.nnx.graph_variables import role_of
 from flaxlayer_core.modules.nnx.mode_attributes import has_mode
-from flaxlayer_core.modules.nnx.nnx_factories import (
-    abstract_module,
-    class_of,
-    describe_made,
-    init_streams,
-)
+from flaxlayer_core.modules.nnx.module_factory import init_streams
+from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, describe_made
 from flaxlayer_core.trees.forms import is_form
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Array, Leaf, MeshAxes, Method, Path, Variables

@@ -6,7 +6,6 @@ import functools
 from collections.abc import (
     Container,
     Iterable,
-    Iterator,
     Mapping,
     MutableMapping,
     MutableSequence,
@@ -18,48 +17,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from flaxlayer_core.compat.private_nnx import variable_axes, variable_value
 from flaxlayer_core.errors import AcceptModuleError
-from flaxlayer_core.trees.paths import format_path, key_name
-from flaxlayer_core.trees.roles import Role
+from flaxlayer_core.modules.nnx.graph_variables import GraphVariable, collection_of, state_variables
+from flaxlayer_core.trees.paths import format_path
 from flaxlayer_core.trees.variable_layout import VariableSpec
-from flaxlayer_core.typing import Array, Leaf, MeshAxes, Path, PyTree, Shaped
+from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Shaped
 
-__all__ = [
-    "ARRAYS",
-    "GraphForm",
-    "GraphVariable",
-    "collection_of",
-    "inner_modules",
-    "placeholder",
-    "rng_streams",
-    "role_of",
-]
-
-ARRAYS = "arrays"
-
-
-def collection_of(variable_type: type) -> str:
-    """Returns the collection of a type of variable: the name that Flax has for it, else its own.
-
-    Args:
-        variable_type: A subclass of `nnx.Variable`.
-
-    Returns:
-        Such as `"params"` for `nnx.Param`.
-
-    Example:
-
-    ```python
-    >>> collection_of(nnx.BatchStat), collection_of(nnx.LoRAParam)
-    ('batch_stats', 'LoRAParam')
-
-    ```
-    """
-    try:
-        return nnx.variable_name_from_type(variable_type)
-    except ValueError:  # not registered
-        return variable_type.__name__
+__all__ = ["GraphForm", "inner_modules", "placeholder", "rng_streams"]
 
 
 def inner_modules(module: nnx.Module) -> list[nnx.Module]:
@@ -70,45 +34,6 @@ def inner_modules(module: nnx.Module) -> list[nnx.Module]:
 def rng_streams(node: object) -> list[nnx.RngStream]:
     """Returns the random streams that a module, or `nnx.Rngs`, keeps."""
     return [inner for _, inner in nnx.iter_graph(node) if isinstance(inner, nnx.RngStream)]
-
-
-def role_of(variable_type: type) -> Role | None:
-    """Returns the role that a type of variable has by itself, None where calls must tell (C2)."""
-    if issubclass(variable_type, nnx.Param):
-        return Role.TRAINABLE
-    passing = (nnx.Intermediate, nnx.Perturbation)
-    return Role.TRANSIENT if issubclass(variable_type, passing) else None
-
-
-@dataclass(frozen=True)
-class GraphVariable:
-    """One variable of a module, or one array that is in none.
-
-    Attributes:
-        path: Its collection, and its names in the module.
-        variable_type: Its type; None for an array that is in no variable.
-        stream: The name of its random stream, where it belongs to one.
-        treedef: The structure of its value, which is an array mostly.
-        paths: The paths of the arrays of its value.
-        axes: The mesh axis of each dimension by its metadata, if it has some.
-    """
-
-    path: Path
-    variable_type: type | None
-    stream: str | None
-    treedef: jax.tree_util.PyTreeDef
-    paths: tuple[Path, ...]
-    axes: MeshAxes | None = None
-
-    @property
-    def is_rng(self) -> bool:
-        """Whether it belongs to a random stream, which is neither weight nor saved."""
-        return self.variable_type is not None and issubclass(self.variable_type, nnx.RngState)
-
-    @property
-    def is_param(self) -> bool:
-        """Whether it is a `Param` of any kind."""
-        return self.variable_type is not None and issubclass(self.variable_type, nnx.Param)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +67,7 @@ class GraphForm:
         """
         graphdef, state = nnx.split(module)
         values, treedef = jax.tree_util.tree_flatten(state)
-        variables = tuple(_variables(state))
+        variables = tuple(state_variables(state))
         paths = [path for variable in variables for path in variable.paths]
         found = dict(zip(paths, values, strict=True))
         if len(found) < len(paths):
@@ -253,30 +178,6 @@ def _put_into(parent: object, name: Leaf, node: object) -> None:
         parent.append(node)
     else:
         setattr(parent, name, node)
-
-
-def _is_variable(value: object) -> bool:
-    return isinstance(value, nnx.Variable)
-
-
-def _variables(state: object) -> Iterator[GraphVariable]:
-    nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_variable)[0]
-    for entries, node in nodes:
-        path = tuple(part for entry in entries for part in _parts(entry))
-        kind, stream, value, axes = None, None, node, None
-        if _is_variable(node):
-            kind, value, axes = type(node), variable_value(node), variable_axes(node)
-            stream = node.tag if isinstance(node, nnx.RngState) else None
-        path = (ARRAYS if kind is None else collection_of(kind), *path)
-        inside, treedef = jax.tree_util.tree_flatten_with_path(value)
-        paths = tuple((*path, *map(key_name, inner)) for inner, _ in inside)
-        yield GraphVariable(path, kind, stream, treedef, paths, axes)
-
-
-def _parts(entry: object) -> Sequence[str]:
-    # SpectralNorm keeps its statistics by paths, which are tuples.
-    key = getattr(entry, "key", None)
-    return [str(part) for part in key] if isinstance(key, tuple) else [key_name(entry)]
 
 
 def placeholder(described: jax.ShapeDtypeStruct) -> jax.Array:

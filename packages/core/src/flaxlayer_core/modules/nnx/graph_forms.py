@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.message_lists import list_some
-from flaxlayer_core.modules.nnx.graph import GraphForm, GraphVariable
+from flaxlayer_core.modules.nnx.graph import GraphForm
+from flaxlayer_core.modules.nnx.graph_variables import GraphVariable
 from flaxlayer_core.trees.paths import format_path
 from flaxlayer_core.typing import Path
 

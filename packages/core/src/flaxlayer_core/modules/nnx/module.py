@@ -17,8 +17,9 @@ from flaxlayer_core.compat.private_nnx import quiet_sow, use_fast_counts, variab
 from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.modules.nnx.call_streams import CallStreams
 from flaxlayer_core.modules.nnx.facts import NnxFacts
-from flaxlayer_core.modules.nnx.graph import GraphForm, GraphVariable, placeholder, rng_streams
+from flaxlayer_core.modules.nnx.graph import GraphForm, placeholder, rng_streams
 from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms
+from flaxlayer_core.modules.nnx.graph_variables import GraphVariable
 from flaxlayer_core.modules.nnx.mode_attributes import set_modes
 from flaxlayer_core.modules.nnx.nnx_factories import call_factory
 from flaxlayer_core.modules.nnx.state_trees import by_collection

@@ -8,7 +8,8 @@ import jax
 from flax import nnx
 
 from flaxlayer_core.compat.private_nnx import variable_value
-from flaxlayer_core.modules.nnx.graph import ARRAYS, GraphForm, collection_of
+from flaxlayer_core.modules.nnx.graph import GraphForm
+from flaxlayer_core.modules.nnx.graph_variables import ARRAYS, collection_of
 from flaxlayer_core.trees.paths import key_name
 from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Shaped, Variables
 
