@@ -64,7 +64,8 @@ def modules_in(graph):
 
 
 def converted(function, shape):
-    convert = jax2tf.convert(function, polymorphic_shapes=["batch, ..."])
+    shapes = ["batch, ..."] if shape[0] is None else None
+    convert = jax2tf.convert(function, polymorphic_shapes=shapes)
     return tensorflow.function(convert, [tensorflow.TensorSpec(shape)], autograph=False)
 
 
@@ -91,11 +92,13 @@ def test_an_artifact_of_keras_is_served_with_its_gradient(tmp_path):
     np.testing.assert_allclose(tape.gradient(total, tensor), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_each_conversion_of_a_layer_is_written_for_tensorflow():
-    model = model_of(Strided(), (8, 1))
-    for _ in range(2):
-        graph = converted(model, (None, 8, 1)).get_concrete_function().graph
-        (module,) = modules_in(graph)
+@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("wrap", [lambda model: model, jax.jit], ids=["plain", "jit"])
+def test_each_conversion_of_a_layer_is_written_for_tensorflow(batch, wrap):
+    function, graphs = wrap(model_of(Strided(), (8, 1)).__call__), []
+    for _ in range(3):
+        graphs.append(converted(function, (batch, 8, 1)).get_concrete_function().graph)
+        (module,) = modules_in(graphs[-1])
         assert VERSION in module
         assert _export._module_to_bytecode is WRITER
 

@@ -47,6 +47,9 @@ def rewrite_conversion(rewrite: Rewrite) -> None:
     run, gradient = conversion.run_fun_tf, conversion.get_vjp_fun
 
     def run_rewritten(tensors: Any) -> Any:
+        # Else JAX would take what it traced for the next conversion of the same function, too, and
+        # nothing that rewrites would run in that.
+        conversion.fun_jax.clear_cache()
         exported = conversion.exported
         module = rewrite(exported.mlir_module_serialized)
         conversion.exported = dataclasses.replace(exported, mlir_module_serialized=module)
@@ -61,7 +64,7 @@ def rewrite_conversion(rewrite: Rewrite) -> None:
 
 
 def _rewrite_traced(function: Any, rewrite: Rewrite) -> None:
-    # JAX has the layer's part of it from before, so that no code of the layer runs again.
+    # JAX may have the layer's part of it from before, so that no code of the layer runs again.
     trace = function.trace
 
     def trace_rewritten(*args: Any, **kwargs: Any) -> Any:
