@@ -5,8 +5,8 @@ versions of docs/versions.md (tests/compat/test_jax_primitives.py).
 
 - `reduce_window_max` and `reduce_window_sum`: windows of ONNX have fewer dimensions than theirs, so
   that they are run over fewer (S4).
-- `jit` (`pjit` in JAX 0.4), `remat2` of `jax.checkpoint`, `closed_call` and the custom derivatives:
-  pooling may stand in a function that they call (S4).
+- `jit`, `remat2` of `jax.checkpoint`, `closed_call` and the custom derivatives, in JAX 0.4 `pjit`
+  and `custom_vjp_call_jaxpr`: pooling may stand in a function that they call (S4).
 - `debug_print` and those with `callback` in their names: they call Python, which an
   exported program cannot (K4).
 """
@@ -29,6 +29,7 @@ _CALLS: Mapping[str, str] = {
     "closed_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "remat2": "jaxpr",
