@@ -11,15 +11,14 @@ Checked with the versions of docs/versions.md (tests/compat/test_keras_stores.py
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
-__all__ = ["Store", "h5_groups", "is_elsewhere", "reopen"]
+from flaxlayer.typing import KerasStore
 
-Store: TypeAlias = Any
-"""What `load_own_variables` gets: of Keras's classes, or a mapping of arrays."""
+__all__ = ["h5_groups", "is_elsewhere", "reopen"]
 
 
-def h5_groups(store: Store) -> Iterator[Any]:
+def h5_groups(store: KerasStore) -> Iterator[Any]:
     """Yields the groups of HDF5 behind what Keras has of a file for a layer, one a file.
 
     Args:
@@ -39,7 +38,7 @@ def h5_groups(store: Store) -> Iterator[Any]:
             store._restore_h5_file()
 
 
-def is_elsewhere(store: Store, group: Any) -> bool:
+def is_elsewhere(store: KerasStore, group: Any) -> bool:
     """Tells whether a group of HDF5 is of another file than what Keras has opened."""
     return getattr(getattr(group, "file", None), "filename", None) not in (
         None,
@@ -47,7 +46,7 @@ def is_elsewhere(store: Store, group: Any) -> bool:
     )
 
 
-def reopen(store: Store) -> None:
+def reopen(store: KerasStore) -> None:
     """Opens what Keras has of a file again, where it could not go on to a further shard.
 
     A store with no open file is false, and Keras takes the next layer from it for loaded.
@@ -56,5 +55,5 @@ def reopen(store: Store) -> None:
         store.h5_file = store._get_h5_file(store.current_shard_path)
 
 
-def _open_shard(store: Store) -> str:
+def _open_shard(store: KerasStore) -> str:
     return str(store.current_shard_path.name)
