@@ -33,7 +33,9 @@ def test_a_kind_of_module_has_the_members_of_a_protocol(cls, protocol):
     for name in members(protocol):
         asked, has = vars(protocol)[name], inspect.getattr_static(cls, name)
         assert isinstance(has, property) == isinstance(asked, property)
-        if not isinstance(asked, property):
+        if isinstance(has, staticmethod):
+            assert parameters(has.__func__) == parameters(asked)[1:]
+        elif not isinstance(asked, property):
             assert parameters(inspect.unwrap(has)) == parameters(asked)
 
 

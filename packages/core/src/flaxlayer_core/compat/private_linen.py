@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import flax.linen as nn
 from flax.core.scope import Scope, in_filter
 from flax.linen import module as linen_module
 from flax.linen.spmd import logical_to_mesh_axes
@@ -32,8 +33,8 @@ from flaxlayer_core.typing import Function, Leaf
 __all__ = [
     "MODULE_ATTRIBUTES",
     "StreamRecord",
+    "call_context",
     "in_filter",
-    "interceptors_active",
     "logical_to_mesh_axes",
     "record_streams",
     "wrapped_descriptor",
@@ -42,9 +43,12 @@ __all__ = [
 MODULE_ATTRIBUTES = frozenset({"parent", "scope", "_state", "_parent_ref"})
 
 
-def interceptors_active() -> bool:
-    """Tells whether a `flax.linen.intercept_methods` context is open in this thread."""
-    return bool(linen_module._global_interceptor_stack)
+def call_context() -> tuple[tuple[object, ...], ...] | None:
+    """Returns the logical axis rules, which change what a call does; None under interceptors."""
+    if linen_module._global_interceptor_stack:
+        return None
+    rules = nn.get_logical_axis_rules()
+    return tuple(map(tuple, rules)) if rules else ()
 
 
 def wrapped_descriptor(attribute: object) -> object:

@@ -13,7 +13,7 @@ import jax
 
 from flaxlayer_core.compat.private_linen import (
     StreamRecord,
-    interceptors_active,
+    call_context,
     logical_to_mesh_axes,
     record_streams,
 )
@@ -206,12 +206,8 @@ class LinenModule:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return record_streams()
 
-    def call_context(self) -> tuple[object, ...] | None:
-        """Returns the logical axis rules; None under method interceptors (A6)."""
-        if interceptors_active():
-            return None
-        rules = nn.get_logical_axis_rules()
-        return tuple(map(tuple, rules)) if rules else ()
+    # Asked in each eager call, so without a step between.
+    call_context = staticmethod(call_context)
 
 
 # Arguments of `Module.init` and `Module.apply` themselves.
