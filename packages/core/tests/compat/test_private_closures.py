@@ -37,7 +37,7 @@ def test_what_a_factory_made_tells_the_factory_and_its_arguments(name):
         return
     assert private_closures.factory_of(made) == name
     held = [*private_closures.captured_by(made).values()]
-    values = [held, *(value for value in held if isinstance(value, tuple | frozenset))]
+    values = [held, *(value for value in held if isinstance(value, tuple | set | frozenset))]
     for argument in _ARGUMENTS[name]:
         assert any(argument in group for group in values)
 

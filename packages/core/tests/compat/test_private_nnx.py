@@ -9,6 +9,8 @@ from flax import nnx
 
 from flaxlayer_core.compat import private_nnx
 
+pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+
 
 @pytest.mark.law("C3")
 @pytest.mark.parametrize("jit", [nnx.jit, functools.partial(nnx.jit, static_argnums=0)])
