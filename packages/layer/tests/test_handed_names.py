@@ -88,8 +88,6 @@ def loads(configs):
 
 
 ROUTES = list(loads([{"config": {}}, {"config": {}}]))
-
-
 FAILURES = {"an error": ValueError("no"), "an interrupt": KeyboardInterrupt()}
 
 

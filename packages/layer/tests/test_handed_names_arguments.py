@@ -12,7 +12,6 @@ from flaxlayer_core import decode_value
 
 pytestmark = pytest.mark.slow
 
-
 X = np.linspace(-1, 1, 8, dtype="float32").reshape(2, 4)
 
 

@@ -31,6 +31,11 @@ class Two(nn.Module):
         return x
 
 
+class Flagged(nn.Module):
+    def __call__(self, x, train):
+        return x
+
+
 def method(module):
     return MethodSignature.from_method(LinenModule(module), None)
 
@@ -57,6 +62,7 @@ def shapes(arguments):
         (Two(), [(2, 3), (4,)], ((2, 3), (4,))),
         (Two(), [(2, 3)], ([(2, 3)],)),
         (Two(), (None, 3), ((None, 3),)),
+        (Flagged(), [(2, 3), (4,)], ([(2, 3), (4,)],)),
     ],
     ids=str,
 )

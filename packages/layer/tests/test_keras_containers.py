@@ -32,8 +32,6 @@ def test_lists_that_keras_tracks_are_stored_as_plain_ones():
 
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
-
-
 Y = np.asarray([[2.0, 4.0, 8.0]] * 2, np.float32)
 
 

@@ -14,10 +14,7 @@ from flaxlayer_core import MatchWeightsFileError
 # Keras says so of any subclassed model within another, of its own layers too.
 pytestmark = pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
 
-
 TOKENS = np.array([[1, 2, 3], [4, 5, 6]], np.int32)
-
-
 FLOATS = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
 
 

@@ -167,8 +167,6 @@ for module in (nn.Dense(1), functools.partial(nnx.Linear, 3, 1)):
     np.testing.assert_allclose(model.predict(x, verbose=0), raw, rtol=1e-5, atol=1e-6)
 assert isinstance(layer, nnx.Module)
 """
-
-
 OLD_KERAS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 11)
 
 

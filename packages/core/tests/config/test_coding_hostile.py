@@ -80,11 +80,7 @@ NAMES = [
     ":",
     "\0",
 ]
-
-
 B64 = base64.b64encode(bytes(8)).decode()
-
-
 HOSTILE = {
     "function": {"$type": "function", "name": "os:system"},
     "class as function": {"$type": "function", "name": "flax.linen:Dense"},
@@ -260,20 +256,10 @@ HOSTILE = {
     "tuple": (1, 2),
     "object": object(),
 }
-
-
 HOSTILE |= {f"class named {name!r}": dense(cls=name) for name in NAMES}
-
-
 HOSTILE |= {f"function named {name!r}": {"$type": "function", "name": name} for name in NAMES}
-
-
 HOSTILE |= {f"value class named {name!r}": {"$type": "class", "name": name} for name in NAMES}
-
-
 _events = []
-
-
 _watching = []
 
 
@@ -413,8 +399,6 @@ def rich():
 
 
 VALID = json.dumps(encode_module(rich()))
-
-
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -489,14 +473,10 @@ TAGS = sorted(
     {pick(json.loads(VALID), p) for p in PLACES if p[-1] == "$type"}
     | {"partial", "enum", "method", "ref"}
 )
-
-
 KEYS = sorted(
     {key for path in PLACES for key in path if isinstance(key, str)}
     | {"func", "args", "keywords", "member"}
 )
-
-
 nodes = st.recursive(
     json_values,
     lambda inner: st.builds(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from ml_collections.config_dict import config_dict
 
 from flaxlayer_core.config.optional_packages import optional_class, optional_name
 
@@ -37,3 +38,10 @@ def test_other_names_and_values_are_none_of_these():
     assert optional_class("os:system") is None
     assert optional_class("ml_collections:placeholder") is None
     assert [*map(optional_name, (dict, "ConfigDict", None))] == [None] * 3
+
+
+@pytest.mark.law("S2")
+def test_what_took_the_place_of_a_class_is_none(monkeypatch):
+    monkeypatch.setattr(config_dict, "ConfigDict", print)
+    assert optional_class("ml_collections:ConfigDict") is None
+    assert optional_name(print) is None

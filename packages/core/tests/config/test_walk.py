@@ -74,13 +74,9 @@ leaves = st.one_of(
     st.builds(slice, st.none() | st.integers(), st.integers(), st.none() | st.integers(1, 5)),
     st.builds(short_range, st.integers(), st.integers(-5, 50), st.integers(1, 5)),
 )
-
-
 keys = st.one_of(
     st.text(), st.integers(), st.booleans(), st.none(), st.tuples(st.integers(), st.text())
 )
-
-
 values = st.recursive(
     leaves,
     lambda inner: st.one_of(

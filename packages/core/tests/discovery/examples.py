@@ -6,8 +6,6 @@ import jax.numpy as jnp
 from flax.core import DenyList
 
 X = jax.ShapeDtypeStruct((2, 4), jnp.float32)
-
-
 ONES = jnp.ones((2, 4))
 
 

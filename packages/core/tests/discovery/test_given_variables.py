@@ -18,10 +18,7 @@ from flaxlayer_core import (
 
 pytestmark = pytest.mark.law("B4")
 
-
 X = jax.ShapeDtypeStruct((2, 3), jnp.float32)
-
-
 ONES = jnp.ones((2, 3))
 
 

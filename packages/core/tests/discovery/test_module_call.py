@@ -97,3 +97,47 @@ def test_a_traced_init_needs_keys_and_no_inputs():
     traced = trace_init(call, ["params"], [jax.ShapeDtypeStruct((2, 3), "float32")], training=True)
     assert (traced.needs(0), traced.needs(1)) == (True, False)
     assert traced.result["params"]["Dense_0"]["kernel"].shape == (3, 2)
+
+
+INPUT = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+VALUES = np.ones((2, 3), np.float32)
+
+
+class Auto(nn.Module):
+    """Its init sees all of it; its methods take masks of different names."""
+
+    def setup(self):
+        self.inner = nn.Dense(4)
+        self.drop = nn.Dropout(0.5)
+
+    def __call__(self, x, mask=None, train=True):
+        y = self.inner(x)
+        return self.drop(y, deterministic=not train)
+
+    def encode(self, x, scale=1.0, key_mask=None, rngs=None):
+        return self.inner(x) * scale
+
+
+def call_of(module_call, **kwargs):
+    settings = {"method": "encode", "init_method": "__call__"}
+    return module_call(Auto(), INPUT, kwargs=kwargs, **settings)[0]
+
+
+@pytest.mark.law("A4")
+def test_a_mask_that_only_the_method_takes_is_not_handed_to_init(module_call):
+    call = call_of(module_call, key_mask=VALUES[:, 0])
+    args, kwargs = call.arguments(call.method, [VALUES, VALUES[:, 0]], False)
+    assert kwargs["key_mask"].shape == (2,)
+    args, kwargs = call.arguments(call.init_method, [VALUES, VALUES[:, 0]], True)
+    assert (len(args), kwargs) == (1, {"train": True})
+    both = module_call(Auto(), INPUT, kwargs={"mask": VALUES[:, 0]}, init_method="__call__")[0]
+    assert "mask" in both.arguments(both.init_method, [VALUES, VALUES[:, 0]], True)[1]
+
+
+@pytest.mark.law("B2")
+def test_a_traced_init_has_the_values_of_raw_init(module_call):
+    call = call_of(module_call)
+    keys = {name: jax.random.key(seed) for seed, name in enumerate(("params", "dropout"))}
+    traced = trace_init(call, ("params", "dropout"), [INPUT], training=True)
+    raw = Auto().init(keys, VALUES)
+    assert jax.tree.all(jax.tree.map(np.array_equal, traced.evaluate(keys, [INPUT]), dict(raw)))

@@ -67,3 +67,45 @@ SUBNORMAL = np.full(3, 1e-40, np.float32)
 )
 def test_what_numpy_may_give_other_bits_for_is_left_to_jax(function, args):
     assert run(function, *args) is None
+
+
+lax = jax.lax
+SPECIAL = np.array([0.0, -0.0, 1.5, -3.25, 1e30, np.inf, -np.inf, np.nan], np.float32)
+WHOLE = np.array([0, 1, 2**31, 2**32 - 1], np.uint32)
+
+
+def run_one(function, *inputs):
+    (equation,) = jax.make_jaxpr(function)(*inputs).jaxpr.eqns
+    return run_in_numpy(equation, inputs)
+
+
+def test_the_smallest_normal_number_is_none_of_them():
+    tiny = np.finfo(np.float32).tiny
+    assert run_one(lax.mul, np.float32(tiny), np.float32(-1)) == -tiny
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (lax.add, (jnp.ones(2, jnp.bfloat16), jnp.ones(2, jnp.bfloat16))),
+        (lax.div, (WHOLE, WHOLE + 1)),
+        (lax.exp, (SPECIAL,)),
+        (lambda x: lax.broadcast_in_dim(x, (2, 8), (1,)), (SPECIAL,)),
+        (lambda x: lax.convert_element_type(x, jnp.int32), (SPECIAL,)),
+        (lambda key: jax.random.wrap_key_data(key), (np.zeros(2, np.uint32),)),
+    ],
+    ids=["half", "integer division", "transcendental", "broadcast", "conversion", "key"],
+)
+def test_what_numpy_cannot_be_relied_on_for_is_left_to_jax(function, inputs):
+    assert run_one(function, *inputs) is None
+
+
+def test_a_divisor_that_is_broadcast_is_left_to_jax():
+    # XLA multiplies by its reciprocal, which rounds otherwise.
+    (equation,) = jax.make_jaxpr(lax.div)(SPECIAL, SPECIAL).jaxpr.eqns
+    assert run_in_numpy(equation, (SPECIAL, np.float32(3))) is None
+
+
+def test_inputs_of_another_dtype_than_the_result_are_left_to_jax():
+    (equation,) = jax.make_jaxpr(lax.add)(SPECIAL, SPECIAL).jaxpr.eqns
+    assert run_in_numpy(equation, (SPECIAL, SPECIAL.astype(np.float64))) is None

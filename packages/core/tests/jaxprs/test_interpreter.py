@@ -49,3 +49,14 @@ def test_what_an_operation_raises_ends_the_run():
 
     with pytest.raises(KeyError, match="sin"):
         run(jnp.sin, X, by=fail)
+
+
+def bind(equation, inputs):
+    outputs = equation.primitive.bind(*inputs, **equation.params)
+    return outputs if equation.primitive.multiple_results else [outputs]
+
+
+def test_a_program_takes_as_many_arrays_as_it_has_arguments():
+    traced = jax.make_jaxpr(lambda x, y: x + y)(1.0, 2.0)
+    with pytest.raises(ValueError):
+        eval_jaxpr(traced.jaxpr, traced.consts, [1.0], bind)

@@ -80,3 +80,51 @@ def test_a_partial_method_is_known_in_what_an_instance_gives():
 
 def test_a_name_is_looked_up_on_the_module_at_the_call():
     assert through_module("scaled")(Halved(), 3, by=2, shift=1) == 7
+
+
+class Module:
+    """Stands for the class of Flax that modules derive from."""
+
+
+class Coder(Module):
+    def encode(self, x, scale=1.0, *, shift=0.0):
+        return "encode", self, x, scale, shift
+
+    twice = functools.partialmethod(encode, scale=2.0)
+
+
+class Other:
+    def encode(self, x):
+        return x
+
+
+def test_what_is_bound_to_something_else_stays_as_it_is():
+    bound = Other().encode
+    assert unbound(bound, Module) is bound
+    assert unbound(Coder.encode, Module) is Coder.encode
+    partial = functools.partial(Coder.encode, scale=2.0)
+    assert unbound(partial, Module) is partial
+
+
+def test_what_a_partialmethod_gives_an_instance_is_told_by_identity():
+    static = vars(Coder)["twice"]
+    module = Coder()
+    assert same_partial(
+        static, functools.partial(module.encode, scale=static.keywords["scale"]), Module
+    )
+    assert not same_partial(static, functools.partial(module.encode, scale=3.0), Module)
+    assert not same_partial(static, functools.partial(module.encode, shift=2.0), Module)
+    assert not same_partial(static, functools.partial(Other().encode, scale=2.0), Module)
+    assert not same_partial(static, functools.partial(Coder.encode, scale=2.0), Module)
+    assert not same_partial(static, module.encode, Module)
+    assert not same_partial(Coder.encode, functools.partial(module.encode, scale=2.0), Module)
+
+    class Held:
+        def __eq__(self, other):
+            raise ValueError("an array has no truth")
+
+    value = Held()
+    static = functools.partialmethod(Coder.encode, value)
+    assert same_partial(static, functools.partial(module.encode, value), Module)
+    assert not same_partial(static, functools.partial(module.encode, Held()), Module)
+    assert not same_partial(static, functools.partial(module.encode, value, value), Module)

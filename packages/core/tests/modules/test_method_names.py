@@ -61,3 +61,47 @@ def test_an_underscore_hides_a_name_but_that_of_the_call():
         False,
         False,
     ]
+
+
+class Named(nn.Module):
+    act: object = nn.relu
+
+    def setup(self):
+        pass
+
+    def __call__(self, x):
+        return x
+
+    def encode(self, x):
+        return x
+
+    def _hidden(self, x):
+        return x
+
+    def __getitem__(self, x):
+        return x
+
+
+class Derived(Named):
+    pass
+
+
+@pytest.mark.parametrize("cls", [Named, Derived])
+@pytest.mark.parametrize(
+    ("name", "may"),
+    [
+        ("__call__", True),
+        ("encode", True),
+        ("_hidden", True),
+        ("act", False),
+        ("setup", False),
+        ("apply", False),
+        ("init", False),
+        ("name", False),
+        ("parent", False),
+        ("__getitem__", False),
+        ("__init__", False),
+    ],
+)
+def test_a_method_is_neither_a_field_nor_what_flax_defines(cls, name, may):
+    assert may_name_method(cls, nn.Module, name) is may

@@ -52,11 +52,7 @@ def identical(left, right):
 
 
 arrays = st.builds(lambda n: np.zeros(n), st.integers(0, 2))
-
-
 statics = st.sampled_from([None, True, 1, 0.0, -0.0, math.nan, "relu", Color.RED, math.sqrt, 2j])
-
-
 trees = st.recursive(
     arrays | statics,
     lambda inner: st.one_of(

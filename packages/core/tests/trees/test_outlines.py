@@ -13,8 +13,6 @@ from flaxlayer_core import outline_outputs, wrap_statics
 from flaxlayer_core.trees.outlines import exchange_leaves
 
 SEEN = []
-
-
 KEPT = {}
 
 
@@ -52,7 +50,6 @@ class Hides:
 jax.tree_util.register_pytree_node(
     Hides, lambda value: ((value.x,), None), lambda aux, children: Hides(*children)
 )
-
 
 Point = collections.namedtuple("Point", "x y")
 

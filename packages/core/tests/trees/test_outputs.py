@@ -22,8 +22,6 @@ from flaxlayer_core import (
 )
 
 SEEN = []
-
-
 KEPT = {}
 
 
@@ -61,7 +59,6 @@ class Hides:
 jax.tree_util.register_pytree_node(
     Hides, lambda value: ((value.x,), None), lambda aux, children: Hides(*children)
 )
-
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -120,11 +117,7 @@ def identical(left, right):
 
 
 arrays = st.builds(lambda n: np.zeros(n), st.integers(0, 2))
-
-
 statics = st.sampled_from([None, True, 1, 0.0, -0.0, math.nan, "relu", Color.RED, math.sqrt, 2j])
-
-
 trees = st.recursive(
     arrays | statics,
     lambda inner: st.one_of(

@@ -45,7 +45,6 @@ jax.tree_util.register_pytree_node(
     Strict, lambda value: ((value.x,), None), lambda aux, children: Strict(*children)
 )
 
-
 VALUES = {
     "dataclass": lambda: Fields(np.arange(2), "text"),
     "nested": lambda: {"a": [Fields(Fields(np.arange(2)))], "b": None},

@@ -19,11 +19,7 @@ from flaxlayer import FlaxLayer
 from flaxlayer_core import CallArgumentError
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
-
-
 Y = np.asarray([[2.0, 4.0, 8.0]] * 2, np.float32)
-
-
 NAMES = ("inputs", "args", "kwargs", "flax_arguments", "name", "call", "rngs", "method", "mutable")
 
 
@@ -247,8 +243,6 @@ class Encoding(collections.UserDict):
 
 
 Point = collections.namedtuple("Point", "x y")
-
-
 CLASSES = (
     Ragged,
     Plain,

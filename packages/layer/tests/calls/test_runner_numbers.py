@@ -11,8 +11,6 @@ from flax import nnx
 from flaxlayer import FlaxLayer
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
-
-
 TRACES = []
 
 

@@ -11,8 +11,6 @@ from flaxlayer_core import BuildModuleError
 
 # A float32 has no place for 2**24 + 1.
 TOKENS = np.array([[2**24 + 1, 5, 6], [1, 2, 3]], np.int32)
-
-
 VALUES = {
     "int32": TOKENS,
     "complex64": (TOKENS * 1j).astype(np.complex64),

@@ -20,8 +20,6 @@ from flaxlayer_core import (
 )
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
-
-
 EXECUTED = []
 
 

@@ -118,7 +118,9 @@ def test_a_part_within_all_bounds_passes():
     check_size([0] * (LIMITS.nodes - 1), "a part")
 
 
-@pytest.mark.parametrize("value", [[], [1, 2], {"a": [[]] * 5}, [{}] * 3, "text"], ids=str)
+@pytest.mark.parametrize(
+    "value", [[], [1, 2], {"a": [[]] * 5}, [{}] * 3, {"a": {"b": {}}}, ""], ids=str
+)
 def test_a_text_has_at_least_as_many_marks_as_parts(value):
     def parts(value):
         inner = value.values() if isinstance(value, dict) else value

@@ -12,7 +12,6 @@ from flaxlayer_core import DecodeModuleError, FlaxLayerError, MatchWeightsFileEr
 # Keras says so of any subclassed model within another, of its own layers too.
 pytestmark = pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
 
-
 FLOATS = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
 
 

@@ -127,8 +127,6 @@ def place(config, path, value):
 
 
 MODULE = ("config", "module", "root")
-
-
 CLASSES = [
     "os:system",
     "os.system",
@@ -432,8 +430,6 @@ def paths(node, prefix=()):
 
 
 BASE = stored()
-
-
 BASE_METHOD = stored_method()
 
 

@@ -19,7 +19,6 @@ from flaxlayer_core import DecodeModuleError
 
 pytestmark = pytest.mark.slow
 
-
 NET = """
     import dataclasses, enum, typing
     import flax.linen as nn, jax.numpy as jnp, keras
@@ -96,8 +95,6 @@ NET = """
         def __init__(self, text):
             self.rows = text.split()
 """
-
-
 CASES = """
     import functools, sys
     import flax.linen as nn, keras, numpy as np
@@ -128,8 +125,6 @@ CASES = """
     }
     pair = {"encode": lambda plain: " ".join(plain.rows), "decode": net.Plain}
 """
-
-
 SAVE = """
     class InMain(nn.Module):
         @nn.compact
@@ -145,8 +140,6 @@ SAVE = """
         model.save(f"{name}.keras")
         np.save(f"{name}.npy", model.predict(X, verbose=0))
 """
-
-
 LOAD = """
     import json
     outcomes = {}
@@ -192,8 +185,6 @@ LOAD = """
     attempt("main", "main")
     print(json.dumps(outcomes))
 """
-
-
 KINDS = [
     *("linen", "fields", "method", "function", "nested", "local", "nnx", "custom", "keras"),
     *("keras config", "keras own", "config dict", "plain", "main", "by objects"),
@@ -277,8 +268,6 @@ RELOADED = """
     def build():
         return Net(Options(Mode.ONE, act), Config(3))
 """
-
-
 X = np.linspace(-1, 1, 8, dtype="float32").reshape(2, 4)
 
 

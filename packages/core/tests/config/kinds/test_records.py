@@ -20,8 +20,6 @@ from flaxlayer_core.config import (
 )
 
 he = nn.initializers.he_normal
-
-
 ATTENTION = {
     "num_heads": 4,
     "dtype": jnp.bfloat16,
@@ -32,8 +30,6 @@ ATTENTION = {
     "decode": True,
     "normalize_qk": True,
 }
-
-
 CONV = {
     "features": 8,
     "kernel_size": (3, 3),
@@ -41,24 +37,14 @@ CONV = {
     "padding": ((0, 1), (2, 3)),
     "kernel_init": nn.with_partitioning(he(), (None, "data")),
 }
-
-
 CELL = {"features": 5, "param_dtype": jnp.float16, "kernel_init": he()}
-
-
 FP8 = {"amax_history_length": 16}
 
 
 # Since Flax 0.10.4.
 EINSUM = {"preferred_element_type": jnp.float32}
-
-
 EINSUM = {k: v for k, v in EINSUM.items() if hasattr(nn.Einsum, k)}
-
-
 NORM = {"epsilon": 1e-3, "dtype": "float16", "scale_init": nn.initializers.constant(0.5)}
-
-
 CASES = {
     "BatchNorm": lambda: nn.BatchNorm(
         **NORM, use_running_average=True, axis=(-1, -2), axis_name="i"

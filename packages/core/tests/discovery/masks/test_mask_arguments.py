@@ -55,3 +55,37 @@ def test_a_mask_is_brought_into_its_form_by_who_calls():
     uses = [MaskUse("mask", MaskForm.KEYS, 0)]
     added = add_masks(CALL, (X,), {}, uses, {0: "mask"}, lambda mask, form: (mask, form.value))
     assert added["mask"] == ("mask", "keys")
+
+
+class TakesMore(nn.Module):
+    def __call__(self, first, second=None, *rest, mask=None, **more):
+        return first
+
+
+TAKES = MethodSignature.from_method(LinenModule(TakesMore()), None)
+
+
+def test_a_mask_of_one_array_goes_into_its_argument_in_its_form():
+    mask = jax.ShapeDtypeStruct((2, 5), bool)
+    uses = [MaskUse("mask", MaskForm.KEYS, 0), MaskUse("other", MaskForm.LEADING, 0)]
+    given = {"extra": X}
+    added = add_masks(TAKES, (X,), given, uses, {0: mask})
+    assert {name: value.shape for name, value in added.items()} == {
+        "extra": X.shape,
+        "mask": (2, 1, 1, 5),
+        "other": (2, 5),
+    }
+    assert added["mask"].dtype == bool
+    assert given == {"extra": X}
+
+
+def test_masks_of_the_first_argument_keep_its_structure_as_in_keras():
+    first = {"a": X, "b": [X, "text", X]}
+    use = MaskUse("mask", MaskForm.LEADING, None)
+    masks = {0: "mask of a", 2: "mask of the last"}
+    added = add_masks(TAKES, (first, X), {}, [use], masks, lambda mask, form: (form, mask))
+    leading = MaskForm.LEADING
+    assert added["mask"] == {
+        "a": (leading, "mask of a"),
+        "b": [None, None, (leading, "mask of the last")],
+    }

@@ -55,3 +55,23 @@ def test_arrays_without_a_mask_keep_their_known_dimensions():
 
 def test_the_search_ends():
     assert len(all_sizes([spec(None, None)] * 4, dict.fromkeys(range(4), 2))) < 200
+
+
+def specs(*shapes):
+    return [ArraySpec(shape, np.dtype("float32")) for shape in shapes]
+
+
+def choices(shapes, ranks, taken=()):
+    return list(different_sizes(specs(*shapes), ranks, taken))
+
+
+def test_then_sizes_are_smaller_where_a_module_may_have_a_greatest_one():
+    found = choices([(2, 12, 5)], {0: 2})
+    assert any(max(each.first[0][1], each.second[0][1]) < 12 for each in found)
+
+
+def test_a_module_that_takes_its_batch_alone_keeps_it_in_some_choice():
+    found = choices([(4, 6, 3)], {0: 2})
+    kept = [each for each in found if each.first[0][0] == 4 and each.time_varies]
+    assert kept
+    assert found.index(kept[0]) > 0

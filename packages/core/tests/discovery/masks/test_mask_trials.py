@@ -64,3 +64,28 @@ def test_a_warning_is_no_refusal_where_warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert shapes("warning", 2, 4, 3) == [(2, 4, 2)]
+
+
+X = jax.ShapeDtypeStruct((2, 5, 4), jnp.float32)
+OTHER = jax.ShapeDtypeStruct((3, 7, 4), jnp.float32)
+
+
+class Warns(nn.Module):
+    refuses: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        warnings.warn("look out", UserWarning, stacklevel=1)
+        if self.refuses:
+            raise ValueError("no")
+        return x.mean(1)
+
+
+@pytest.mark.parametrize("action", ["error", "ignore"])
+def test_a_warning_is_no_refusal(action, module_call):
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        call, _ = module_call(Warns(), X)
+        assert outputs_at(call, (OTHER,), {}, None, [False])[0].shape == (3, 4)
+        call, _ = module_call(Warns(refuses=True), X)
+        assert outputs_at(call, (OTHER,), {}, None, [False]) is None

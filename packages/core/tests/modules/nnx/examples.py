@@ -15,8 +15,6 @@ from flaxlayer_core import (
 
 # Flax 0.12 has a list of its own.
 as_list = getattr(nnx, "List", list)
-
-
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 
 
