@@ -10,7 +10,14 @@ import jax
 import numpy as np
 import pytest
 
-from flaxlayer_core.config import decode_module, decode_value, encode_module, encode_value
+from flaxlayer_core.config import (
+    decode_module,
+    decode_value,
+    encode_module,
+    encode_value,
+    object_codecs,
+    world,
+)
 
 
 def trip(module):
@@ -70,3 +77,11 @@ def _trip_value():
 @pytest.fixture(name="same", scope="session")
 def _same():
     return same
+
+
+@pytest.fixture
+def own_world(monkeypatch):
+    """Nothing is known but what the test itself makes known."""
+    monkeypatch.setattr(world, "_registered", {})
+    monkeypatch.setattr(world, "_remembered", {})
+    monkeypatch.setattr(object_codecs, "_codecs", {})

@@ -17,14 +17,7 @@ from flaxlayer_core.config import (
 )
 from flaxlayer_core.config import object_codecs as protocols
 
-pytestmark = pytest.mark.law("S1")
-
-
-@pytest.fixture(autouse=True)
-def _own_world(monkeypatch):
-    monkeypatch.setattr(world, "_registered", {})
-    monkeypatch.setattr(world, "_remembered", {})
-    monkeypatch.setattr(protocols, "_codecs", {})
+pytestmark = [pytest.mark.law("S1"), pytest.mark.usefixtures("own_world")]
 
 
 class Holder(nn.Module):

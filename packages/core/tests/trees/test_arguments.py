@@ -3,7 +3,6 @@
 import enum
 import math
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,53 +15,11 @@ from flaxlayer_core import (
     is_array,
     partition,
 )
-
-
-class Color(enum.Enum):
-    RED = 1
+from packages.core.tests.trees.odd_values import TREES, Batch, identical
 
 
 class Level(enum.IntEnum):
     ONE = 1
-
-
-@flax.struct.dataclass
-class Batch:
-    tokens: object
-    weight: object = None
-    kind: object = flax.struct.field(pytree_node=False, default="text")
-
-
-def identical(left, right):
-    """Same types and structure, the very same arrays, equal statics."""
-    if is_array(left) or left is None:
-        return left is right
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, Batch):
-        return all(
-            identical(getattr(left, name), getattr(right, name))
-            for name in ("tokens", "weight", "kind")
-        )
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(identical(left[k], right[k]) for k in left)
-    if isinstance(left, (tuple, list)):
-        return len(left) == len(right) and all(map(identical, left, right))
-    return repr(left) == repr(right)
-
-
-arrays = st.builds(lambda n: np.zeros(n), st.integers(0, 2))
-statics = st.sampled_from([None, True, 1, 0.0, -0.0, math.nan, "relu", Color.RED, math.sqrt, 2j])
-trees = st.recursive(
-    arrays | statics,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.lists(inner, max_size=3).map(tuple),
-        st.dictionaries(st.text(max_size=3), inner, max_size=3),
-        st.builds(Batch, inner, inner, st.sampled_from(["text", "image"])),
-    ),
-    max_leaves=8,
-)
 
 
 def structure(*args, **kwargs):
@@ -72,8 +29,8 @@ def structure(*args, **kwargs):
 @pytest.mark.law("A1")
 @settings(deadline=None)
 @given(
-    st.lists(trees, max_size=3).map(tuple),
-    st.dictionaries(st.sampled_from(["mask", "scale", "mode"]), trees, max_size=2),
+    st.lists(TREES, max_size=3).map(tuple),
+    st.dictionaries(st.sampled_from(["mask", "scale", "mode"]), TREES, max_size=2),
 )
 def test_merge_undoes_split(args, kwargs):
     found, rest = partition(args, kwargs)
@@ -83,7 +40,7 @@ def test_merge_undoes_split(args, kwargs):
 
 @pytest.mark.law("A1")
 @settings(deadline=None)
-@given(trees)
+@given(TREES)
 def test_a_structure_equals_and_hashes_like_that_of_the_same_call(tree):
     first, again = structure(tree), structure(jax.tree_util.tree_map(lambda leaf: leaf, tree))
     assert first == again

@@ -54,19 +54,6 @@ class Setting:
     name: str
 
 
-class Strict:
-    """A registered class whose constructor takes arrays only."""
-
-    def __init__(self, x):
-        assert isinstance(x, jax.Array | np.ndarray), type(x)
-        self.x = x
-
-
-jax.tree_util.register_pytree_node(
-    Strict, lambda value: ((value.x,), None), lambda aux, children: Strict(*children)
-)
-
-
 @pytest.mark.law("A1")
 @pytest.mark.parametrize(
     "value",

@@ -1,25 +1,10 @@
 """Objects of nnx among the arguments of a call (A1)."""
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from flax import nnx
 
 from flaxlayer_core import is_array, partition
-
-
-class Strict:
-    """A registered class whose constructor takes arrays only."""
-
-    def __init__(self, x):
-        assert isinstance(x, jax.Array | np.ndarray), type(x)
-        self.x = x
-
-
-jax.tree_util.register_pytree_node(
-    Strict, lambda value: ((value.x,), None), lambda aux, children: Strict(*children)
-)
 
 
 @pytest.mark.law("A1")

@@ -1,9 +1,5 @@
 """Forms of trees that are filled with something else (A5)."""
 
-import collections
-import dataclasses
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,57 +7,13 @@ import pytest
 
 from flaxlayer_core import outline_outputs, wrap_statics
 from flaxlayer_core.trees.outlines import exchange_leaves
-
-SEEN = []
-KEPT = {}
-
-
-@jax.tree_util.register_pytree_node_class
-@dataclasses.dataclass
-class Looks:
-    x: Any
-    y: Any
-
-    def __post_init__(self):
-        SEEN.append(isinstance(self.x, jax.Array))
-        assert isinstance(self.x, jax.Array)
-
-    def tree_flatten(self):
-        return (self.x, self.y), None
-
-    @classmethod
-    def tree_unflatten(cls, aux, children):
-        return cls(*children)
-
-
-class Hides:
-    """Holds nothing of what it is made of where it can be found."""
-
-    __slots__ = ()
-
-    def __init__(self, x):
-        KEPT[id(self)] = x
-
-    @property
-    def x(self):
-        return KEPT[id(self)]
-
-
-jax.tree_util.register_pytree_node(
-    Hides, lambda value: ((value.x,), None), lambda aux, children: Hides(*children)
-)
-
-Point = collections.namedtuple("Point", "x y")
-
-
-def _outputs(x):
-    return {"a": Looks(x, [x + 1, "text"]), "b": (x, None, 3, Point(x, "p")), "k": 0.5}
+from packages.core.tests.trees.odd_values import SEEN, Hides, Looks, Point, looking_outputs
 
 
 @pytest.mark.law("A5")
 def test_a_form_is_filled_with_anything_and_no_constructor_sees_it():
     SEEN.clear()
-    wrapped = jax.eval_shape(lambda x: wrap_statics(_outputs(x)), np.ones(2))
+    wrapped = jax.eval_shape(lambda x: wrap_statics(looking_outputs(x)), np.ones(2))
     outline = outline_outputs(wrapped)
     assert SEEN
     assert all(SEEN)

@@ -14,6 +14,7 @@ from flax import nnx
 
 from flaxlayer_core import KeyData, has_parts, is_array, partition, take_apart
 from flaxlayer_core.trees.parts import put_together
+from packages.core.tests.trees.odd_values import Strict
 
 
 @dataclasses.dataclass
@@ -32,18 +33,6 @@ class Named(dict):
         super().__init__(**items)
         self.must = must
 
-
-class Strict:
-    """A registered class whose constructor takes arrays only."""
-
-    def __init__(self, x):
-        assert isinstance(x, jax.Array | np.ndarray), type(x)
-        self.x = x
-
-
-jax.tree_util.register_pytree_node(
-    Strict, lambda value: ((value.x,), None), lambda aux, children: Strict(*children)
-)
 
 VALUES = {
     "dataclass": lambda: Fields(np.arange(2), "text"),

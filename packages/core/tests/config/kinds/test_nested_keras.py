@@ -8,18 +8,9 @@ from flaxlayer_core.config import (
     decode_value,
     encode_module,
     encode_value,
-    world,
 )
-from flaxlayer_core.config import object_codecs as protocols
 
-pytestmark = pytest.mark.law("S1")
-
-
-@pytest.fixture(autouse=True)
-def _own_world(monkeypatch):
-    monkeypatch.setattr(world, "_registered", {})
-    monkeypatch.setattr(world, "_remembered", {})
-    monkeypatch.setattr(protocols, "_codecs", {})
+pytestmark = [pytest.mark.law("S1"), pytest.mark.usefixtures("own_world")]
 
 
 class Holder(nn.Module):
