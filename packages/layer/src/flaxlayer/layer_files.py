@@ -9,7 +9,7 @@ import keras
 
 from flaxlayer.building import LayerBuilder
 from flaxlayer.calls.runner import Runner
-from flaxlayer.compat.keras_stores import reopen
+from flaxlayer.compat.keras_stores import reopen, shared_part
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.weights_files import StoredWeights, open_weights, weakly, write_weights
 from flaxlayer.typing import KerasStore
@@ -39,13 +39,14 @@ class LayerFiles:
             self._read(open_weights(store, title=self._hosted.title))
         except Exception as error:
             reopen(store)
-            self._refusal = weakly(store), error
+            self._refusal = weakly(shared_part(store)), error
             raise
 
     def _read(self, file: StoredWeights) -> None:
         # Keras looks for a layer that failed at further places, and forgets it if one is empty.
-        if file.empty and self._refusal is not None and self._refusal[0]() is file.store:
-            raise self._refusal[1]
+        refusal, place = self._refusal, shared_part(file.store)
+        if file.empty and refusal is not None and refusal[0]() is place:
+            raise refusal[1]
         known = self._runner.cache.inputs
         if file.inputs is not None and (known is None or known.guessed):
             with self._builder.restored():

@@ -100,6 +100,8 @@ def test_an_unbuilt_sequential_model_keeps_every_dtype(dtype):
     model = keras.Sequential([FlaxLayer(Same())])
     same(model(VALUES[dtype]), VALUES[dtype])
     assert model.inputs[0].dtype == dtype
+    by_name = keras.Sequential([FlaxLayer(Same())])
+    same(by_name(inputs=VALUES[dtype]), VALUES[dtype])
 
 
 @pytest.mark.law("A10")

@@ -34,6 +34,21 @@ def test_what_keras_has_of_a_file_shows_the_groups_of_hdf5(shards, tmp_path):
     assert len(list(tmp_path.iterdir())) == (3 if shards else 1)
 
 
+def test_all_places_of_a_file_share_a_part(tmp_path):
+    seen = []
+
+    class Looking(keras.layers.Dense):
+        def load_own_variables(self, store):
+            seen.append(compat.shared_part(store))
+            super().load_own_variables(store)
+
+    model = keras.Sequential([keras.Input((3,)), Looking(5), Looking(5)])
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.load_weights(tmp_path / "m.weights.h5")
+    model.load_weights(tmp_path / "m.weights.h5")
+    assert seen[0] is seen[1] is not seen[2] is seen[3]
+
+
 def test_what_is_no_file_has_no_groups_of_hdf5():
     assert list(compat.h5_groups({"a": np.ones(1)})) == []
 

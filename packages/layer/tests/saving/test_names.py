@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from flax import nnx
 
 import flaxlayer
 from flaxlayer import FlaxLayer
@@ -99,6 +100,7 @@ CASES = """
     import functools, sys
     import flax.linen as nn, keras, numpy as np
     import flaxlayer, net
+    from flax import nnx
     from flaxlayer import FlaxLayer
     from ml_collections import ConfigDict
 
@@ -123,6 +125,8 @@ CASES = """
         "config dict": lambda: FlaxLayer(net.Net(held=ConfigDict({"m": net.Mode.FAST}).lock())),
         "plain": lambda: FlaxLayer(net.Net(held=net.Plain("a b"))),
     }
+    if not hasattr(nnx, "data"):
+        del CASES["nnx"]
     pair = {"encode": lambda plain: " ".join(plain.rows), "decode": net.Plain}
 """
 SAVE = """
@@ -185,8 +189,10 @@ LOAD = """
     attempt("main", "main")
     print(json.dumps(outcomes))
 """
+needs_nnx = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules need flax 0.11")
 KINDS = [
-    *("linen", "fields", "method", "function", "nested", "local", "nnx", "custom", "keras"),
+    *("linen", "fields", "method", "function", "nested", "local", "custom", "keras"),
+    pytest.param("nnx", marks=needs_nnx),
     *("keras config", "keras own", "config dict", "plain", "main", "by objects"),
 ]
 
@@ -353,7 +359,7 @@ class Holder(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        return x * self.param("scale", lambda key: jnp.asarray(self.filled((4,), jnp.float32)))
+        return x * self.param("scale", lambda key: jnp.asarray(self.filled((4,), "float32")))
 
 
 @pytest.mark.law("S1")

@@ -6,6 +6,8 @@ Checked with the versions of docs/versions.md (tests/compat/test_keras_sequentia
   `Sequential._layers`, `KerasTensor._dtype` and `InputLayer._dtype`: a Sequential model that is
   built by its first call takes the dtype of a layer for that of its inputs, casts all inputs to it,
   and tells no layer what it was called with (A10).
+- `original_args` and `original_kwargs` of `Layer.__call__`, which casts its own; Keras 3.6 has
+  neither, and the wrapper around it, `error_handler`, has what it was given (A10).
 """
 
 from __future__ import annotations
@@ -95,8 +97,17 @@ def sequential_builds() -> list[SequentialBuild]:
                 found = SequentialBuild(owner, known["layer"], known["x"], None)
                 builds.insert(0, found)
             elif found is not None and owner is found.model and name == "__call__":
-                args = known.get("original_args", known["args"])  # Keras has cast its `args`
-                builds[0] = replace(found, given=[*args, *known["kwargs"].values()][0])
+                builds[0] = replace(found, given=_first_given(frame))
                 found = None
         frame = frame.f_back
     return builds
+
+
+def _first_given(call: FrameType) -> PyTree:
+    known, caller = call.f_locals, call.f_back
+    args, kwargs = known["args"], known["kwargs"]
+    if "original_args" in known:
+        args, kwargs = known["original_args"], known["original_kwargs"]
+    elif caller is not None and caller.f_code.co_name == "error_handler":
+        (_, *args), kwargs = caller.f_locals["args"], caller.f_locals["kwargs"]
+    return [*args, *kwargs.values()][0]

@@ -2,7 +2,7 @@
 
 Checked with the versions of docs/versions.md (tests/compat/test_keras_stores.py).
 
-- `H5IOStore._h5_entry_group` (`H5Entry.group` before Keras 3.10), and of `ShardedH5IOStore`
+- `H5IOStore._h5_entry_group` (before Keras 3.10 `group` and `h5_file` of `H5Entry`), and of `ShardedH5IOStore`
   `current_shard_filenames`, `current_shard_path`, `h5_file`, `_get_h5_file`, `_switch_h5_file` and
   `_restore_h5_file`: what Keras hands to `load_own_variables` reads a whole array, and not what the
   file says of it (S3); and where a shard cannot be opened it is left without a file (W4).
@@ -15,7 +15,7 @@ from typing import Any
 
 from flaxlayer.typing import KerasStore
 
-__all__ = ["h5_groups", "is_elsewhere", "reopen"]
+__all__ = ["h5_groups", "is_elsewhere", "reopen", "shared_part"]
 
 
 def h5_groups(store: KerasStore) -> Iterator[Any]:
@@ -36,6 +36,15 @@ def h5_groups(store: KerasStore) -> Iterator[Any]:
     finally:
         if others:
             store._restore_h5_file()
+
+
+def shared_part(store: KerasStore) -> Any:
+    """Returns what is one object in all places of a file where Keras looks for a layer.
+
+    Args:
+        store: What `load_own_variables` gets; Keras 3.10 and later give the same for all places.
+    """
+    return store.h5_file if hasattr(store, "group") else store
 
 
 def is_elsewhere(store: KerasStore, group: Any) -> bool:

@@ -156,7 +156,9 @@ def _encode_partition_spec(value: PartitionSpec, path: str, walk: Encoder) -> No
 def _decode_partition_spec(node: Node, path: str, walk: Decoder) -> PartitionSpec:
     items = walk.items(node["items"], path)
     try:
-        return PartitionSpec(*items)
+        spec = PartitionSpec(*items)
+        hash(spec)  # JAX 0.4 takes anything for an axis
+        return spec
     except (TypeError, ValueError) as error:
         raise refuse(path, expected="axis names", found=explain(error)) from error
 
