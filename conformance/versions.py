@@ -145,8 +145,11 @@ The lower bounds in the `pyproject.toml` files are the versions of the first row
 - **TensorFlow** (the `tensorflow` extra, for `export`) asks for a later JAX, too.
 - **nnx modules** need Flax 0.11; with an older one they are refused by an error that says so.
 - Keras 3.6 hides the message of a call with missing arguments inside a `Sequential` model behind an
-  error of its own, stores a registered function without its package, and does not divide an
-  activity regulariser by the batch size.
+  error of its own, stores a registered function without its package, does not divide an activity
+  regulariser by the batch size, carries on no mask that the caller gave, and reads no file in which
+  a layer of its own has settings of a later Keras. A layer that it first meets inside of another
+  layer's symbolic call is built, and stored, with sizes that Keras made up for those left open.
+- `"REFLECT"` as the padding of a convolution needs a later Flax.
 
 ## Why not older
 

@@ -5,11 +5,13 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 from flax import nnx
 
 pytestmark = pytest.mark.slow
 
+CURRENT = hasattr(nnx, "data") and tuple(map(int, keras.version().split(".")[:2])) >= (3, 14)
 OLDER = pathlib.Path(__file__).parent / "older"
 
 
@@ -23,7 +25,10 @@ def run(script):
 
 @pytest.mark.law("W3")
 def test_older_files_load_in_a_process_that_registers_their_modules():
-    assert run(OLDER / "read.py").count("read ") == len(list(OLDER.glob("*.keras"))) == 8
+    lines = run(OLDER / "read.py").splitlines()
+    read = [line for line in lines if line.startswith("read ")]
+    assert len(list(OLDER.glob("*.keras"))) == 8
+    assert len(read) == (8 if CURRENT else 5)
 
 
 @pytest.mark.law("W3")

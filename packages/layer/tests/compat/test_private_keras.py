@@ -102,6 +102,27 @@ def test_the_mask_of_a_tensor_is_found():
     assert compat.get_mask(jnp.ones(2)) is None
 
 
+@pytest.mark.law("W5")
+def test_a_functional_model_fills_in_the_mask_of_each_call():
+    seen = []
+
+    class Sees(keras.layers.Layer):
+        def call(self, x, mask=None):
+            seen.append((mask, compat.get_mask(x)))
+            return x
+
+    sees, inputs = Sees(), keras.Input((2,))
+    sees.supports_masking = True
+    outputs = sees(keras.layers.Embedding(3, 2, mask_zero=True)(inputs))
+    compat.forget_filled_mask(sees)
+    keras.Model(inputs, outputs)(np.array([[1, 0]]))
+    mask, travelling = seen[-1]
+    assert mask is travelling is not None
+    given = sees(keras.Input((2, 2)), mask=keras.Input((2,), dtype="bool"))
+    assert given is not None
+    assert sees._inbound_nodes[-1].arguments.kwargs["mask"] is not None
+
+
 @pytest.mark.jax_only("variables of TensorFlow hold tensors")
 def test_raw_values_are_the_arrays_of_the_variables(layer):
     for array, variable in zip(compat.raw_values(layer.weights), layer.weights, strict=True):

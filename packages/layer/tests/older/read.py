@@ -6,6 +6,7 @@ import jax
 import keras
 import net_old  # noqa: F401
 import numpy as np
+from flax import nnx
 
 HERE = pathlib.Path(__file__).parent
 RANDOM = np.random.RandomState(0)
@@ -27,7 +28,14 @@ def predicts(model, name):
     return inputs, jax.tree.map(np.zeros_like, found)
 
 
+left_out = () if hasattr(nnx, "data") else ("nnx",)
+# Keras's own layers beside ours have settings that an older Keras does not know.
+if tuple(map(int, keras.version().split(".")[:2])) < (3, 14):
+    left_out += ("mask_taken", "mask_passed_on")
 for file in sorted(HERE.glob("*.keras")):
+    if file.stem in left_out:
+        print("left out", file.stem)
+        continue
     model = keras.models.load_model(file)
     inputs, targets = predicts(model, file.stem)
     model.fit(inputs, targets, verbose=0)

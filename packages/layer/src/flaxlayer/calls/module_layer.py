@@ -198,7 +198,10 @@ class ModuleLayer(keras.layers.Layer):
                 record.masks = {0: mask}
             if not self._settler.settled and fits(self.call, args, kwargs):
                 self._settler.settle(arrays, structure)
-            return super().__call__(*args, **kwargs, **own)
+            outputs = super().__call__(*args, **kwargs, **own)
+        if mask is None and any(isinstance(array, keras.KerasTensor) for array in arrays):
+            private_keras.forget_filled_mask(self)
+        return outputs
 
     def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
         # Keras would take an object of a user's class for a tensor, and write its mask on it.

@@ -2,10 +2,11 @@
 
 Checked with the versions of docs/versions.md (tests/compat/test_keras_stores.py).
 
-- `H5IOStore._h5_entry_group` (before Keras 3.10 `group` and `h5_file` of `H5Entry`), and of `ShardedH5IOStore`
+- `H5IOStore._h5_entry_group` (`H5Entry.group` before Keras 3.10), and of `ShardedH5IOStore`
   `current_shard_filenames`, `current_shard_path`, `h5_file`, `_get_h5_file`, `_switch_h5_file` and
   `_restore_h5_file`: what Keras hands to `load_own_variables` reads a whole array, and not what the
   file says of it (S3); and where a shard cannot be opened it is left without a file (W4).
+- `H5Entry.h5_file`, before Keras 3.10: each place of a file has an entry of its own (W4).
 """
 
 from __future__ import annotations

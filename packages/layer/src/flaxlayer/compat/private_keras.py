@@ -11,6 +11,8 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_keras.p
   plain one, which may then skip what `Layer.__call__` does for the others (A6).
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
   variables of a transformer takes longer than the compiled call itself.
+- `Layer._inbound_nodes` and `Node.arguments`: Keras 3.6 records in a functional model the mask that
+  it fills in for a `call`, which would then be one that the caller gave (W5).
 - `Layer._build_shapes_dict`: Keras keeps there what `build` got, for `model.summary()`; with the
   data of the first call in it, that batch would live as long as the layer.
 - `keras.src.backend.common.symbolic_scope.in_symbolic_scope`: in one nothing is computed, and a
@@ -37,6 +39,7 @@ from flaxlayer.typing import BackendArray, PyTree
 
 __all__ = [
     "announce_mask",
+    "forget_filled_mask",
     "get_mask",
     "in_stateless_scope",
     "in_symbolic_scope",
@@ -140,6 +143,17 @@ def get_mask(tensor: BackendArray) -> BackendArray | None:
 def announce_mask(layer: keras.layers.Layer, *, takes: bool) -> None:
     """Tells Keras's containers whether a layer takes a mask."""
     layer._call_has_mask_arg = takes
+
+
+def forget_filled_mask(layer: keras.layers.Layer) -> None:
+    """Lets a functional model fill in the mask of a layer anew at each call.
+
+    Args:
+        layer: A layer that was called on Keras tensors just now, without a mask.
+    """
+    arguments = layer._inbound_nodes[-1].arguments
+    if arguments.kwargs.get("mask") is not None:
+        arguments.kwargs = {**arguments.kwargs, "mask": None}
 
 
 def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
