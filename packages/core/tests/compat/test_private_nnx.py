@@ -13,7 +13,6 @@ pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules as
 
 
 @pytest.mark.law("C3")
-@pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules need flax 0.11")
 @pytest.mark.parametrize("jit", [nnx.jit, functools.partial(nnx.jit, static_argnums=0)])
 def test_what_nnx_jit_made_tells_its_function(jit):
     def function(module):
