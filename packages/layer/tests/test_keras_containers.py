@@ -1,6 +1,7 @@
 """Lists and dicts that Keras tracks are the plain ones (A1, S1)."""
 
 import json
+from pathlib import Path
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -27,7 +28,8 @@ def test_lists_that_keras_tracks_are_stored_as_plain_ones():
     model = keras.Sequential()
     model.sizes, model.table = [1, [2]], {"a": [3]}
     config = FlaxLayer(Holder((model.sizes, model.table))).get_config()
-    assert "keras" not in json.dumps(config["module"])
+    stored = json.dumps(config["module"]).replace(Path(__file__).stem, "")
+    assert "keras" not in stored
     assert FlaxLayer.from_config(config).module.held == ([1, [2]], {"a": [3]})
 
 
