@@ -31,6 +31,7 @@ def as_form(tree: PyTree) -> PyTree:
     Example:
 
     ```python
+    >>> import numpy as np
     >>> as_form({"params": {"bias": np.ones(2)}})
     {'params': {'bias': ShapeDtypeStruct(shape=(2,), dtype=float32)}}
 

@@ -92,8 +92,9 @@ class NnxModule(NnxFacts):
     ) -> dict[str, PyTree]:
         """Returns the variables of the module, or of one made with these keys (B2)."""
         del args, kwargs, method, modes  # an nnx module knows its shapes by itself
-        form, values = self._forms.first, self._values
-        if not self._exists:
+        if self._exists:
+            form, values = self._forms.first, self._values
+        else:  # S3: by these keys alone, which are abstract before its sizes are checked
             form, values = GraphForm.from_module(call_factory(self._module, rngs))
         # An abstract object has forms in the places of values.
         values = {path: placeholder(v) if is_form(v) else v for path, v in values.items()}

@@ -35,8 +35,7 @@ def supplied_rngs(keys: Mapping[str, jax.Array]) -> nnx.Rngs:
     Example:
 
     ```python
-    >>> from flaxlayer_core.compat.private_jax import ASKED_OF_ANY
-    from flaxlayer_core.compat.private_linen import StreamRecord
+    >>> from flaxlayer_core.compat.private_linen import StreamRecord
     >>> with recording_supplied(StreamRecord()) as record:
     ...     hasattr(supplied_rngs({}), "noise")
     False
