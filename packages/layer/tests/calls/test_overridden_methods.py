@@ -8,7 +8,7 @@ import pytest
 from flaxlayer import FlaxLayer
 
 KERAS = tuple(map(int, keras.version().split(".")[:2]))
-IDS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 4], [1, 0, 0, 0]])
+IDS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 4], [1, 0, 0, 0]], "int32")
 X = np.random.default_rng(0).normal(size=(4, 4, 4)).astype("float32")
 TARGET = np.ones((4, 4, 4), "float32")
 
