@@ -5,7 +5,6 @@ import contextlib
 import copy
 import importlib
 import json
-import os
 import zipfile
 
 import flax.linen as nn
@@ -21,23 +20,15 @@ from flaxlayer_core import (
     FlaxLayerError,
     InspectMethodError,
 )
-
-EXECUTED = []
-
-
-class HostileNet(nn.Module):
-    features: int = 2
-
-    @nn.compact
-    def __call__(self, x):
-        return nn.Dense(self.features)(x)
-
-    def encode(self, x):
-        return self(x)
-
-    def _private(self, x):
-        EXECUTED.append("_private")
-        return x
+from packages.layer.tests.saving.hostile_configs import (
+    EXECUTED,
+    JSON,
+    HostileNet,
+    assert_explained,
+    paths,
+    place,
+    stored,
+)
 
 
 @keras.saving.register_keras_serializable("hostile")
@@ -59,13 +50,6 @@ class NoModule:
 @keras.saving.register_keras_serializable("hostile")
 def no_module(*args, **kwargs):
     EXECUTED.append("no_module")
-
-
-@pytest.fixture(autouse=True)
-def nothing_executed():
-    EXECUTED.clear()
-    yield
-    assert EXECUTED == []
 
 
 @contextlib.contextmanager
@@ -102,28 +86,11 @@ def test_the_record_of_imports_would_show_one():
     assert "colorsys" in seen
 
 
-def stored():
-    """The configuration of a built layer as a model file has it."""
-    layer = FlaxLayer(HostileNet(), name="net", seed=1)
-    layer.build((None, 4))
-    return json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-
-
 def stored_method():
     layer = FlaxLayer(HostileNet(), name="net")
     layer.build((None, 4))
     method = layer.method("encode", name="encode")
     return json.loads(json.dumps(keras.saving.serialize_keras_object(method)))
-
-
-def place(config, path, value):
-    """The configuration with one value replaced."""
-    changed = copy.deepcopy(config)
-    node = changed
-    for part in path[:-1]:
-        node = node[part]
-    node[path[-1]] = value
-    return changed
 
 
 MODULE = ("config", "module", "root")
@@ -396,39 +363,6 @@ def test_a_hostile_file_is_refused_in_safe_mode_and_out_of_it(tmp_path):
     assert not marker.exists()
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**20), 10**20)
-    | st.floats(allow_nan=False)
-    | st.sampled_from(
-        ["", "os:system", "__class__", "flax.linen:Dense", "float32", "a/b", "x" * 300]
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["$type", "class", "fields", "class_name", "config", "items", "name"]),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=6,
-)
-
-
-def paths(node, prefix=()):
-    yield from ([prefix] if prefix else [])
-    items = (
-        node.items()
-        if isinstance(node, dict)
-        else enumerate(node)
-        if isinstance(node, list)
-        else ()
-    )
-    for key, value in items:
-        yield from paths(value, (*prefix, key))
-
-
 BASE = stored()
 BASE_METHOD = stored_method()
 
@@ -441,7 +375,7 @@ def test_any_value_at_any_place_is_taken_or_refused_with_an_explanation(path, va
         try:
             layer = FlaxLayer.from_config(place(BASE["config"], path, value))
         except (FlaxLayerError, ValueError, TypeError) as error:
-            _assert_explained(error)
+            assert_explained(error)
         else:
             assert isinstance(layer.module, nn.Module)
     assert "os" not in seen
@@ -454,17 +388,7 @@ def test_any_value_at_any_place_of_a_method_layer_is_taken_or_refused(path, valu
     try:
         FlaxMethod.from_config(place(BASE_METHOD["config"], path, value))
     except (FlaxLayerError, ValueError, TypeError) as error:
-        _assert_explained(error)
-
-
-def _assert_explained(error):
-    """The error is this project's, or Keras raised it itself about one of its own arguments."""
-    if isinstance(error, FlaxLayerError):
-        return
-    traceback = error.__traceback__
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    assert f"{os.sep}keras{os.sep}" in traceback.tb_frame.f_code.co_filename, repr(error)
+        assert_explained(error)
 
 
 @pytest.mark.law("S2")
