@@ -191,12 +191,6 @@ class _Comparison:
             return False
 
 
-def _field_names(cls: type) -> list[str]:
-    return (
-        [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-    )
-
-
 def _field_defaults(cls: type) -> dict[str, object]:
     # They count, since a configuration leaves out the fields that have them.
     if not dataclasses.is_dataclass(cls):
@@ -206,7 +200,7 @@ def _field_defaults(cls: type) -> dict[str, object]:
 
 def _own_attributes(cls: type) -> Iterator[tuple[str, object]]:
     # Without field defaults, which are compared apart, and what dataclass makes.
-    skipped = {*MODULE_ATTRIBUTES, *_field_names(cls)}
+    skipped = {*MODULE_ATTRIBUTES, *_field_defaults(cls)}
     for name, value in vars(cls).items():
         plain = inspect.unwrap(value) if isinstance(value, FunctionType) else value
         generated = isinstance(plain, FunctionType) and plain.__code__.co_filename == "<string>"

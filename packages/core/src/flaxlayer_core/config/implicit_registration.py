@@ -12,6 +12,7 @@ from types import FunctionType, MethodType, SimpleNamespace
 from flaxlayer_core.compat.private_lifts import is_lifted_class, lift_arguments
 from flaxlayer_core.config.kinds.config_dicts import config_dict_items
 from flaxlayer_core.config.kinds.functions import factory_arguments
+from flaxlayer_core.config.kinds.records import init_fields
 from flaxlayer_core.config.limits import Limits
 from flaxlayer_core.config.object_codecs import codecs_of
 from flaxlayer_core.config.stock import stock_name
@@ -78,10 +79,7 @@ def _attributes(value: object) -> Iterable[object]:
     if not dataclasses.is_dataclass(value):
         is_namespace = type(value) is SimpleNamespace
         return own_attributes(value).values() if is_namespace else _told(value)
-    names = [
-        field.name for field in dataclasses.fields(value) if field.init and field.name != "parent"
-    ]
-    return [getattr(value, name, None) for name in names]
+    return [getattr(value, field.name, None) for field in init_fields(type(value))]
 
 
 def _told(value: object) -> Iterable[object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Decoder", "Encoder", "Kind", "Node"]
+__all__ = ["Decoder", "Encoder", "Kind", "Node", "exactly"]
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +49,11 @@ class Kind:
     encode: Callable[[Leaf, str, Encoder], Node]
     decode: Callable[[Node, str, Decoder], object]
     shared: bool = False
+
+
+def exactly(kind: type) -> Callable[[object], bool]:
+    """Returns what matches values of a type and not those of its subclasses."""
+    return lambda value: type(value) is kind
 
 
 @dataclass
@@ -99,6 +104,15 @@ class Encoder:
                     self._shared[id(value)] = node
                 return node
         raise cannot_store(path, found=describe(value), fix=how_to_store(value))
+
+    def arguments(
+        self, held: Mapping[str, Leaf], path: str, place: str = "{path}.{name}"
+    ) -> list[object]:
+        """The JSON forms of named arguments; a path is made by `place`, as for `Decoder`."""
+        return [
+            [name, self.encode(value, place.format(path=path, name=name))]
+            for name, value in held.items()
+        ]
 
     def items(self, values: Sequence[object], path: str) -> list[object]:
         """The JSON forms of `values`, which stand at `path[0]`, `path[1]`, ..."""

@@ -33,7 +33,7 @@ from flaxlayer_core.trees.forms import holds_forms, is_form
 from flaxlayer_core.trees.matching import describe_variable, match_given, refuse_given
 from flaxlayer_core.trees.overlays import replace_leaves
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.trees.variable_layout import VariableSpec
+from flaxlayer_core.trees.variable_layout import placeholder
 from flaxlayer_core.typing import Array, MeshAxes, Path, PyTree, Shaped
 
 __all__ = ["initial_variables", "partition_axes"]
@@ -133,8 +133,7 @@ def _formed(made: PyTree, wanted: PyTree) -> Array:
     # Of another shape, or unknown to init: only the form of what was given once is known.
     if made is not None and made.shape == wanted.shape:
         return made
-    spec = VariableSpec.from_leaf((), wanted)
-    return spec.restore(jnp.zeros(spec.shape, spec.dtype))
+    return placeholder(wanted)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 from flax.core import DenyList
 
-from flaxlayer_core.discovery.module_call import ModuleCall
+from flaxlayer_core.discovery.module_call import ModuleCall, abstract_keys
 from flaxlayer_core.jaxprs.traced import made_arrays
 from flaxlayer_core.typing import Array, Function, PyTree, Variables
 
@@ -43,8 +43,9 @@ class Trial:
 
     def keys(self, streams: Sequence[str]) -> dict[str, PyTree]:
         """Returns a key for each stream, abstract or not."""
-        key: Array = self.evaluate(jax.random.key, 0)
-        return dict.fromkeys(streams, key)
+        if self.abstract:
+            return abstract_keys(streams)
+        return dict.fromkeys(streams, jax.random.key(0))
 
     def apply(
         self,

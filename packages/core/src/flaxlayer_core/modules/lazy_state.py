@@ -22,7 +22,7 @@ from flaxlayer_core.errors import BuildModuleError, MatchVariablesError
 from flaxlayer_core.modules.protocol import NO_MODES, FlaxModule, Modes, ModuleFacts
 from flaxlayer_core.trees.outputs import wrap_statics
 from flaxlayer_core.trees.overlays import fill_missing, subtract_tree
-from flaxlayer_core.trees.variable_layout import VariableSpec
+from flaxlayer_core.trees.variable_layout import placeholder
 from flaxlayer_core.typing import Args, Kwargs, Method, Mutable, PyTree, Rngs, Variables
 
 __all__ = ["MADE", "LazyStateModule"]
@@ -139,7 +139,7 @@ class LazyStateModule:
     ) -> dict[str, PyTree]:
         """Returns initial variables, with zeros in the places of late state."""
         variables = self._inner.init(rngs, args, kwargs, method=method, modes=modes)
-        places = jax.tree_util.tree_map(_placeholder, self._late)
+        places = jax.tree_util.tree_map(placeholder, self._late)
         for tree in places.values():
             tree[MADE] = jnp.zeros((), bool)
         return fill_missing(variables, places)
@@ -232,9 +232,3 @@ class LazyStateModule:
             fix="Create these variables at init, or put them into a collection of their own.",
             law="C2",
         )
-
-
-def _placeholder(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-    spec = VariableSpec.from_leaf((), leaf)
-    zeros: jax.Array = spec.restore(jnp.zeros(spec.shape, spec.dtype))
-    return zeros

@@ -111,7 +111,7 @@ class MethodSignature:
             and (argument.required or argument.name in rng_args or not facts.draws_itself)
         )
         if training_arg is None:
-            flags = _customary_flags(facts, signature, resolved)
+            flags = _customary_flags(facts, signature, resolved, fixed)
             return make(flags, mask_arg, title, keys=keys)
         flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))
         if flag[0] not in signature.parameters and facts.is_mode(flag[0]):
@@ -233,13 +233,12 @@ class MethodSignature:
 
 
 def _customary_flags(
-    facts: ModuleFacts, signature: inspect.Signature, method: Method
+    facts: ModuleFacts, signature: inspect.Signature, method: Method, fixed: frozenset[str]
 ) -> tuple[tuple[str, bool], ...]:
     found = []
-    decided = facts.fixed_keywords(method)
     for name in (*TRAINING_FLAGS, *NEGATED_FLAGS):
         parameter = signature.parameters.get(name)
-        if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY or name in decided:
+        if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY or name in fixed:
             continue
         if parameter.default is None and facts.decides_argument(name, method):
             continue

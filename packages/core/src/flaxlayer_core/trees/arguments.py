@@ -102,10 +102,14 @@ class ArgumentStructure:
 
     def unflatten(self, arrays: Sequence[Shaped]) -> PyTree:
         """Puts arrays back into their places; what was taken apart stays so."""
+        return jax.tree_util.tree_unflatten(self.treedef, self._leaves(arrays))
+
+    def _leaves(self, arrays: Sequence[Shaped]) -> list[Leaf]:
+        # In the order of the tree.
         leaves = list(arrays)
         for index, value in self.statics:
             leaves.insert(index, value)
-        return jax.tree_util.tree_unflatten(self.treedef, leaves)
+        return leaves
 
     def number_positions(self) -> tuple[int, ...]:
         """Returns where the traced numbers stand among the arrays."""
@@ -133,9 +137,7 @@ class ArgumentStructure:
         numbers = [(i, value) for i, value in self.statics if type(value) in _NUMBERS]
         if not numbers:
             return list(arrays), self
-        leaves = list(arrays)
-        for index, value in self.statics:
-            leaves.insert(index, value)
+        leaves = self._leaves(arrays)
         statics = tuple((i, value) for i, value in self.statics if type(value) not in _NUMBERS)
         kinds = tuple((index, type(value)) for index, value in numbers)
         structure = replace(self, statics=statics, numbers=kinds)

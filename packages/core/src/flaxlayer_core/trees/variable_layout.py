@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flaxlayer_core.compat.private_jax import key_impl
@@ -13,7 +14,7 @@ from flaxlayer_core.trees.paths import flatten_with_paths
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Array, DType, Path, PyTree, Shaped, Size, Variables
 
-__all__ = ["VariableLayout", "VariableSpec"]
+__all__ = ["VariableLayout", "VariableSpec", "placeholder"]
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,13 @@ class VariableLayout:
         leaves = [spec.restore(value) for spec, value in zip(self.specs, values, strict=True)]
         tree: dict[str, PyTree] = jax.tree_util.tree_unflatten(self.treedef, leaves)
         return tree
+
+
+def placeholder(described: Shaped) -> Array:
+    """Returns zeros, or a key of zeros, in the place of a value that is not known.
+
+    Args:
+        described: Shape and dtype of the value.
+    """
+    spec = VariableSpec.from_leaf((), described)
+    return spec.restore(jnp.zeros(spec.shape, spec.dtype))

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 from flaxlayer_core.config.kinds.leaves import read_bytes
 from flaxlayer_core.config.reports import cannot_store, describe, explain, refuse, shorten
 from flaxlayer_core.config.stock import DTYPES
-from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node, exactly
 from flaxlayer_core.typing import Leaf
 
 
@@ -143,10 +143,6 @@ def _decode_dtype(node: Node, path: str, walk: Decoder) -> np.dtype[np.generic]:
     return _read_dtype(node["name"], path)
 
 
-def _is_partition_spec(value: object) -> bool:
-    return type(value) is PartitionSpec
-
-
 def _encode_partition_spec(value: PartitionSpec, path: str, walk: Encoder) -> Node:
     if PartitionSpec(*value) != value:
         raise cannot_store(path, found=repr(value), fix="Hold a PartitionSpec of axis names alone.")
@@ -175,7 +171,7 @@ ARRAY_KINDS = (
     Kind(
         "partition_spec",
         frozenset({"items"}),
-        _is_partition_spec,
+        exactly(PartitionSpec),
         _encode_partition_spec,
         _decode_partition_spec,
     ),

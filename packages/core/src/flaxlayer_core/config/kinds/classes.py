@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from flaxlayer_core.compat.private_lifts import (
     TRANSFORMS,
-    LiftedMethod,
     is_lifted_class,
     lifted_methods,
     make_lifted,
@@ -93,7 +92,10 @@ def _encode_lifted(value: type, path: str, walk: Encoder) -> Node:
     node: Node = {
         "transform": name,
         "class": encode_class(base, path, walk),
-        "methods": [[key, _encode_arguments(methods[key], path, walk)] for key in methods],
+        "methods": [
+            [key, walk.arguments(methods[key].arguments, path, "{path}({name}=)")]
+            for key in methods
+        ],
     }
     _made.setdefault(base, WeakValueDictionary())[_digest(node)] = value
     return node
@@ -103,11 +105,6 @@ def _digest(node: Node) -> bytes:
     """What tells one lifted class from others of its base, of a fixed size."""
     text = json.dumps([node["transform"], node["methods"]])
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def _encode_arguments(method: LiftedMethod, path: str, walk: Encoder) -> list[object]:
-    arguments = method.arguments.items()
-    return [[name, walk.encode(value, f"{path}({name}=)")] for name, value in arguments]
 
 
 def _decode_lifted(node: Node, path: str, walk: Decoder) -> type:

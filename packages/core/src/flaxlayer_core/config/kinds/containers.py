@@ -5,20 +5,16 @@ from __future__ import annotations
 __all__ = ["CONTAINER_KINDS", "check_distinct"]
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flax.core import FrozenDict
 
 from flaxlayer_core.config.reports import explain, refuse, shorten
-from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node, exactly
 from flaxlayer_core.typing import Leaf
 
 # Honest ones: -1 and -2 have one hash, so 64 offsets in six dimensions may.
 _MOST_OF_A_HASH = 64
-
-
-def _exactly(kind: type) -> Callable[[object], bool]:
-    return lambda value: type(value) is kind
 
 
 def _encode_tuple(value: tuple[object, ...], path: str, walk: Encoder) -> Node:
@@ -100,10 +96,10 @@ def _decode_frozenset(node: Node, path: str, walk: Decoder) -> frozenset[Leaf]:
 _ITEMS = frozenset({"items"})
 
 CONTAINER_KINDS = (
-    Kind("tuple", _ITEMS, _exactly(tuple), _encode_tuple, _decode_tuple),
-    Kind("dict", _ITEMS, _exactly(dict), _encode_mapping, _decode_mapping),
-    Kind("ordered_dict", _ITEMS, _exactly(OrderedDict), _encode_mapping, _decode_ordered_dict),
-    Kind("frozen_dict", _ITEMS, _exactly(FrozenDict), _encode_mapping, _decode_frozen_dict),
-    Kind("set", _ITEMS, _exactly(set), _encode_set, _decode_set),
-    Kind("frozenset", _ITEMS, _exactly(frozenset), _encode_set, _decode_frozenset),
+    Kind("tuple", _ITEMS, exactly(tuple), _encode_tuple, _decode_tuple),
+    Kind("dict", _ITEMS, exactly(dict), _encode_mapping, _decode_mapping),
+    Kind("ordered_dict", _ITEMS, exactly(OrderedDict), _encode_mapping, _decode_ordered_dict),
+    Kind("frozen_dict", _ITEMS, exactly(FrozenDict), _encode_mapping, _decode_frozen_dict),
+    Kind("set", _ITEMS, exactly(set), _encode_set, _decode_set),
+    Kind("frozenset", _ITEMS, exactly(frozenset), _encode_set, _decode_frozenset),
 )

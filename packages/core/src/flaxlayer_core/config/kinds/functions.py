@@ -47,7 +47,7 @@ def _encode_closure(value: FunctionType, path: str, walk: Encoder) -> Node:
     parameters = inspect.signature(FACTORIES[name]).parameters
     held = captured_by(value)
     arguments = {key: held[key] for key in parameters if key in held}
-    nodes = [[key, walk.encode(argument, f"{path}({key}=)")] for key, argument in arguments.items()]
+    nodes = walk.arguments(arguments, path, "{path}({name}=)")
     if not _holds_the_same(value, _make(name, arguments), path, walk):
         raise cannot_store(path, expected=f"what {name} makes", found=describe(value), fix=_FIX)
     return {"factory": name, "arguments": nodes}
@@ -131,15 +131,12 @@ def _is_partial(value: object) -> bool:
 
 
 def _encode_partial(value: Leaf, path: str, walk: Encoder) -> Node:
-    keywords = value.keywords.items()
     check_storable(value.func, value.args, value.keywords, path)
     return {
         "tree": type(value) is jax.tree_util.Partial,
         "func": walk.encode(value.func, f"{path}.func"),
         "args": walk.items(value.args, f"{path}.args"),
-        "keywords": [
-            [name, walk.encode(item, f"{path}.keywords[{name!r}]")] for name, item in keywords
-        ],
+        "keywords": walk.arguments(value.keywords, path, "{path}.keywords[{name!r}]"),
     }
 
 

@@ -11,8 +11,7 @@ import math
 from flaxlayer_core.config.limits import range_length, read_integer
 from flaxlayer_core.config.reports import refuse, shorten
 from flaxlayer_core.config.stock import CONSTANTS, stock_name
-from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
-from flaxlayer_core.typing import Leaf
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node, exactly
 
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -107,20 +106,16 @@ def _decode_constant(node: Node, path: str, walk: Decoder) -> object:
     raise refuse(path, expected=f"one of {sorted(CONSTANTS)}", found=shorten(name))
 
 
-def _exactly(kind: type) -> Leaf:
-    return lambda value: type(value) is kind
-
-
 _BOUNDS = frozenset({"start", "stop", "step"})
 
 LEAF_KINDS = (
     Kind("constant", frozenset({"name"}), _is_constant, _encode_constant, _decode_constant),
-    Kind("int", frozenset({"hex"}), _exactly(int), _encode_int, _decode_int),
-    Kind("float", frozenset({"value"}), _exactly(float), _encode_float, _decode_float),
+    Kind("int", frozenset({"hex"}), exactly(int), _encode_int, _decode_int),
+    Kind("float", frozenset({"value"}), exactly(float), _encode_float, _decode_float),
     Kind(
-        "complex", frozenset({"real", "imag"}), _exactly(complex), _encode_complex, _decode_complex
+        "complex", frozenset({"real", "imag"}), exactly(complex), _encode_complex, _decode_complex
     ),
-    Kind("bytes", frozenset({"data"}), _exactly(bytes), _encode_bytes, _decode_bytes),
-    Kind("slice", _BOUNDS, _exactly(slice), _encode_bounds, _decode_slice),
-    Kind("range", _BOUNDS, _exactly(range), _encode_bounds, _decode_range),
+    Kind("bytes", frozenset({"data"}), exactly(bytes), _encode_bytes, _decode_bytes),
+    Kind("slice", _BOUNDS, exactly(slice), _encode_bounds, _decode_slice),
+    Kind("range", _BOUNDS, exactly(range), _encode_bounds, _decode_range),
 )

@@ -30,7 +30,7 @@ from flaxlayer_core.config.reports import (
     refuse,
     shorten,
 )
-from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
+from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node, exactly
 from flaxlayer_core.errors import DecodeModuleError, EncodeModuleError
 from flaxlayer_core.typing import Leaf
 
@@ -213,13 +213,8 @@ def _decode_object(node: Node, path: str, walk: Decoder) -> object:
     raise refuse(path, expected=f"an object of {cls.__qualname__}", found=describe(made))
 
 
-def _is_namespace(value: object) -> bool:
-    return type(value) is SimpleNamespace
-
-
 def _encode_namespace(value: SimpleNamespace, path: str, walk: Encoder) -> Node:
-    held = vars(value).items()
-    return {"items": [[name, walk.encode(item, f"{path}.{name}")] for name, item in held]}
+    return {"items": walk.arguments(vars(value), path)}
 
 
 def _decode_namespace(node: Node, path: str, walk: Decoder) -> SimpleNamespace:
@@ -234,7 +229,7 @@ OBJECT_KINDS = (
     Kind(
         "namespace",
         frozenset({"items"}),
-        _is_namespace,
+        exactly(SimpleNamespace),
         _encode_namespace,
         _decode_namespace,
         shared=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DATACLASS", "MODULE", "RECORD_KINDS", "construct"]
+__all__ = ["DATACLASS", "MODULE", "RECORD_KINDS", "construct", "init_fields"]
 
 import dataclasses
 import enum
@@ -36,13 +36,13 @@ def _is_module(value: object) -> bool:
 def _encode_module(value: nn.Module, path: str, walk: Encoder) -> Node:
     if value.scope is not None:
         raise cannot_store(path, found="a module bound to variables", fix="Use module.unbind()[0].")
-    return _encode_fields(value, [*_init_fields(type(value))], path, walk)
+    return _encode_fields(value, [*init_fields(type(value))], path, walk)
 
 
 def _decode_module(node: Node, path: str, walk: Decoder) -> object:
     cls = decode_class(node["class"], path, walk, _is_concrete, "a linen module class")
     arguments = walk.arguments(node["fields"], path)
-    fields = _init_fields(cls)
+    fields = init_fields(cls)
     _check_names(cls, arguments, fields, path)
     check_integers(cls, (), arguments, path)
     # parent=None: else Flax would make it a child of a module whose method happens to be running.
@@ -54,7 +54,8 @@ def _is_concrete(value: object) -> bool:
     return is_module_class(value) and dataclasses.is_dataclass(value)
 
 
-def _init_fields(cls: type) -> _Fields:
+def init_fields(cls: type) -> _Fields:
+    """Returns the fields of a dataclass that its constructor takes, without linen's `parent`."""
     return tuple(
         field for field in dataclasses.fields(cls) if field.init and field.name != "parent"
     )
@@ -147,10 +148,7 @@ def _is_namedtuple(value: object) -> bool:
 
 
 def _encode_namedtuple(value: Leaf, path: str, walk: Encoder) -> Node:
-    pairs = [
-        [name, walk.encode(item, f"{path}.{name}")]
-        for name, item in zip(value._fields, value, strict=True)
-    ]
+    pairs = walk.arguments(dict(zip(value._fields, value, strict=True)), path)
     return {"class": encode_class(type(value), path, walk), "fields": pairs}
 
 

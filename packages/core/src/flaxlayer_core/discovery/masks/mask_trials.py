@@ -74,9 +74,8 @@ def _run(
 def _abstract(
     call: ModuleCall, arrays: list[Shaped], variables: Variables | None, modes: Sequence[bool]
 ) -> PyTree:
-    init_keys = abstract_keys(_streams(call, init=True))
-
     if variables is None:
+        init_keys = abstract_keys(_streams(call, init=True))
         variables = jax.eval_shape(
             lambda rngs, arrays: call.init(rngs, arrays, training=True), init_keys, arrays
         )

@@ -20,10 +20,10 @@ from flax import nnx
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.nnx.graph_variables import GraphVariable, collection_of, state_variables
 from flaxlayer_core.trees.paths import format_path
-from flaxlayer_core.trees.variable_layout import VariableSpec
+from flaxlayer_core.trees.variable_layout import placeholder
 from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Shaped
 
-__all__ = ["GraphForm", "inner_modules", "placeholder", "rng_streams"]
+__all__ = ["GraphForm", "inner_modules", "rng_streams"]
 
 
 def inner_modules(module: nnx.Module) -> list[nnx.Module]:
@@ -178,10 +178,3 @@ def _put_into(parent: object, name: Leaf, node: object) -> None:
         parent.append(node)
     else:
         setattr(parent, name, node)
-
-
-def placeholder(described: jax.ShapeDtypeStruct) -> jax.Array:
-    """Returns zeros, or a key of zeros, in the place of a value that is not known."""
-    spec = VariableSpec.from_leaf((), described)
-    zeros: jax.Array = spec.restore(jnp.zeros(spec.shape, spec.dtype))
-    return zeros

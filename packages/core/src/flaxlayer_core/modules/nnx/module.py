@@ -17,7 +17,7 @@ from flaxlayer_core.compat.private_nnx import quiet_sow, use_fast_counts, variab
 from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.modules.nnx.call_streams import CallStreams
 from flaxlayer_core.modules.nnx.facts import NnxFacts
-from flaxlayer_core.modules.nnx.graph import GraphForm, placeholder, rng_streams
+from flaxlayer_core.modules.nnx.graph import GraphForm, rng_streams
 from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms
 from flaxlayer_core.modules.nnx.graph_variables import GraphVariable
 from flaxlayer_core.modules.nnx.mode_attributes import set_modes
@@ -26,6 +26,7 @@ from flaxlayer_core.modules.nnx.state_trees import by_collection
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.forms import is_form
 from flaxlayer_core.trees.paths import flatten_with_paths
+from flaxlayer_core.trees.variable_layout import placeholder
 from flaxlayer_core.typing import (
     Args,
     Array,
