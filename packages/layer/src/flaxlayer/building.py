@@ -13,7 +13,7 @@ from flaxlayer.calls.sequential_inputs import open_inputs
 from flaxlayer.calls.supposed_dtypes import first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form
 from flaxlayer.compat import private_keras
-from flaxlayer.inputs import BuildInputs, arguments_from_shapes, array_specs, keras_tensor
+from flaxlayer.inputs import BuildInputs, inputs_from_shapes, keras_tensor
 from flaxlayer.memory import current_account, size_bound
 from flaxlayer.saving.weights_files import StoredWeights
 from flaxlayer.typing import Array, Shape, Variables
@@ -29,7 +29,6 @@ from flaxlayer_core import (
     count_bytes,
     infer_build_spec,
     initial_variables,
-    partition,
 )
 
 __all__ = ["LayerBuilder"]
@@ -67,16 +66,11 @@ class LayerBuilder:
         if self._hosted.weights is not None and not cache.guessed:
             return
         cache.open_to(open_inputs())
-        supposed = self._from_shapes(input_shape)
+        supposed = inputs_from_shapes(input_shape, self._runner.method)
         first_that_runs(
             supposed.specs,
             lambda dtypes: self._create(supposed.with_dtypes(dtypes)),
         )
-
-    def _from_shapes(self, input_shape: Shape) -> BuildInputs:
-        arguments = arguments_from_shapes(input_shape, self._runner.method)
-        arrays, structure = partition(arguments, {})
-        return BuildInputs(array_specs(arrays), structure, None, guessed=True)
 
     def output_shape(self, input_shape: Shape) -> Any:
         """Returns the shapes of the outputs; see `FlaxLayer.compute_output_shape`."""
@@ -85,7 +79,7 @@ class LayerBuilder:
         with self._hosted.locks.build:  # A8
             if self._hosted.weights is None:
                 self._layer.build(input_shape)
-        supposed = self._from_shapes(input_shape)
+        supposed = inputs_from_shapes(input_shape, self._runner.method)
         return first_that_runs(
             supposed.specs,
             lambda dtypes: self._output_shapes(supposed.with_dtypes(dtypes)),

@@ -19,6 +19,7 @@ from flaxlayer_core import (
     BuildModuleError,
     MethodSignature,
     is_array,
+    partition,
     shorten,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "array_specs",
     "arrays_of",
     "constant",
+    "inputs_from_shapes",
     "is_shape",
     "keras_tensor",
 ]
@@ -90,6 +92,20 @@ class BuildInputs:
     def without_values(self) -> BuildInputs:
         """Returns the inputs without their arrays."""
         return replace(self, values=None, called=False)
+
+
+def inputs_from_shapes(input_shape: Shape, call: MethodSignature) -> BuildInputs:
+    """Returns the inputs of a build from shapes alone: their dtypes are supposed (A10).
+
+    Args:
+        input_shape: A shape, or a structure of shapes.
+        call: The method of the layer.
+
+    Raises:
+        BuildModuleError: If it is no structure of shapes.
+    """
+    arrays, structure = partition(arguments_from_shapes(input_shape, call), {})
+    return BuildInputs(array_specs(arrays), structure, None, guessed=True)
 
 
 def arguments_from_shapes(input_shape: Shape, call: MethodSignature) -> Args:

@@ -54,17 +54,11 @@ class CallCache:
     """
 
     def __init__(self) -> None:
-        self.specs: RecentlyUsed[ArgumentStructure, ModuleSpec] = RecentlyUsed()
-        self.fixed: RecentlyUsed[ArgumentStructure, bool] = RecentlyUsed()
-        self.output_forms: RecentlyUsed[Hashable, OutputForm] = RecentlyUsed()
-        self.latest: ModuleSpec | None = None
-        self.calls: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
-        self.eager: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
         self.sown: dict[str, bool | None] = {}
         self.inputs: BuildInputs | None = None
-        self.mask_plans: RecentlyUsed[Hashable, MaskPlan] = RecentlyUsed()
         self.open_inputs: list[keras.layers.InputLayer] = []
         self.settled = False
+        self.forget()
 
     def take(self, inputs: BuildInputs) -> None:
         """Keeps the inputs that the layer was built with, without their values."""
@@ -98,10 +92,10 @@ class CallCache:
 
     def forget(self) -> None:
         """Forgets what was found for the calls of a layer that is built anew."""
-        self.specs = RecentlyUsed()
-        self.fixed = RecentlyUsed()
-        self.output_forms = RecentlyUsed()
-        self.calls = RecentlyUsed()
-        self.eager = RecentlyUsed()
-        self.mask_plans = RecentlyUsed()
-        self.latest = None
+        self.specs: RecentlyUsed[ArgumentStructure, ModuleSpec] = RecentlyUsed()
+        self.fixed: RecentlyUsed[ArgumentStructure, bool] = RecentlyUsed()
+        self.output_forms: RecentlyUsed[Hashable, OutputForm] = RecentlyUsed()
+        self.calls: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
+        self.eager: RecentlyUsed[Hashable, CompiledCall] = RecentlyUsed()
+        self.mask_plans: RecentlyUsed[Hashable, MaskPlan] = RecentlyUsed()
+        self.latest: ModuleSpec | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import keras
 
-from flaxlayer.inputs import arrays_of
+from flaxlayer.inputs import arrays_of, keras_tensor
 from flaxlayer.typing import Array
 from flaxlayer_core import ArraySpec, Outline, has_sealed, infer_output_specs, outline_outputs
 
@@ -48,15 +48,11 @@ class OutputForm:
 
         specs = tuple(infer_output_specs(inputs, arrays))
         outline = outline_outputs(wrapped[-1])
-        tensors = [_tensor(spec) for spec in specs]
+        tensors = list(map(keras_tensor, specs))
         seen = keras.tree.flatten(outline.fill(tensors))
         same = len(seen) == len(tensors) and all(map(lambda a, b: a is b, seen, tensors))
         return cls(specs, outline, is_plain=same and not has_sealed(wrapped[-1]))
 
     def tensors(self) -> list[keras.KerasTensor]:
         """Returns a new Keras tensor for each array."""
-        return [_tensor(spec) for spec in self.specs]
-
-
-def _tensor(spec: ArraySpec) -> keras.KerasTensor:
-    return keras.KerasTensor(spec.shape, spec.dtype)
+        return list(map(keras_tensor, self.specs))

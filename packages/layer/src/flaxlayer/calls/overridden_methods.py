@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from flaxlayer.inputs import BuildInputs, arguments_from_shapes, array_specs
+from flaxlayer.inputs import BuildInputs, inputs_from_shapes
 from flaxlayer.typing import Args, Array, Function, Kwargs, PyTree, Shape
 from flaxlayer_core import (
     ArraySpec,
@@ -17,7 +17,6 @@ from flaxlayer_core import (
     MethodSignature,
     exchange_leaves,
     is_array,
-    partition,
 )
 
 __all__ = ["build_arguments", "first_shape", "fits", "reshaped"]
@@ -94,11 +93,10 @@ def reshaped(inputs: BuildInputs, input_shape: Shape, call: MethodSignature) -> 
     """
     if input_shape is None or _are_same(first_shape(inputs), input_shape):
         return inputs
-    arrays, structure = partition(arguments_from_shapes(input_shape, call), {})
-    specs = array_specs(arrays)
-    dtypes = [spec.dtype for spec in inputs.specs[: len(specs)]]
-    known = [replace(spec, dtype=dtype) for spec, dtype in zip(specs, dtypes, strict=False)]
-    return BuildInputs([*known, *specs[len(known) :]], structure, None)
+    supposed = inputs_from_shapes(input_shape, call)
+    known = inputs.dtypes[: len(supposed.specs)]
+    dtypes = [*known, *supposed.dtypes[len(known) :]]
+    return replace(supposed.with_dtypes(dtypes), guessed=False)
 
 
 def _are_same(shape: Shape, other: Any) -> bool:

@@ -22,7 +22,6 @@ from flaxlayer_core import (
     VariableLayout,
     VariableSpec,
     format_path,
-    match_paths,
 )
 
 __all__ = ["FlaxWeights", "create_weights", "replace_values", "restoring_values", "trains"]
@@ -80,12 +79,6 @@ class FlaxWeights:
         """Returns the collections of one role as a tree of Keras variables."""
         tree: dict[str, PyTree] = jax.tree_util.tree_unflatten(self.layout.treedef, self.variables)
         return {name: part for name, part in tree.items() if self.layout.role(name) is role}
-
-    def find(self, patterns: Sequence[str], *, title: str) -> list[keras.Variable]:
-        """Returns the variables that path patterns select."""
-        chosen = match_paths(patterns, self.layout.paths, title=title)
-        by_path = zip(self.layout.paths, self.variables, strict=True)
-        return [variable for path, variable in by_path if path in chosen]
 
     def by_path(self) -> dict[Path, keras.Variable]:
         """Returns the variables by the path of the module's variable."""

@@ -93,10 +93,9 @@ def recording() -> Iterator[Recording]:
     Yields:
         The recording, filled while the context is open.
     """
-    token = _current.set(Recording())
+    record = Recording()
+    token = _current.set(record)
     try:
-        record = _current.get()
-        assert record is not None
         yield record
     finally:
         _current.reset(token)

@@ -12,7 +12,12 @@ from jax import export
 
 from flaxlayer.backends.tensorflow.conjugates import conjugate
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
-from flaxlayer.backends.vjp import apply_vjp, differentiable_positions, differentiate
+from flaxlayer.backends.vjp import (
+    NO_GRADIENT,
+    apply_vjp,
+    differentiable_positions,
+    differentiate,
+)
 from flaxlayer.typing import Array, FlatCallable
 from flaxlayer_core import LowerModuleError
 
@@ -89,7 +94,7 @@ def linearize(
         # What the function itself does is refused under its own name.
         lower(function, inputs, title=title, platforms=platforms)
         raise
-    except (NotImplementedError, TypeError, ValueError):  # as for a while_loop
+    except NO_GRADIENT:
         return None
     return Linearized(tuple(outputs), forward, tuple(needed), backward)
 
