@@ -10,7 +10,12 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer, FlaxMethod, register
-from flaxlayer_core import BuildModuleError, EncodeModuleError, InspectMethodError
+from flaxlayer_core import (
+    AcceptModuleError,
+    BuildModuleError,
+    EncodeModuleError,
+    InspectMethodError,
+)
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
 
@@ -222,3 +227,10 @@ def test_a_private_method_runs_but_is_in_no_file(raw_apply, same_bits):
     same_bits(half(X), expected)
     with pytest.raises(EncodeModuleError, match="'_halve'"):
         half.get_config()
+
+
+@pytest.mark.law("A3")
+@pytest.mark.parametrize("layer", [keras.layers.Dense(2), nn.Dense(2), None])
+def test_a_method_is_one_of_a_flax_layer(layer):
+    with pytest.raises(AcceptModuleError, match=r"FlaxMethod cannot take .* as its layer"):
+        FlaxMethod(layer, "encode")

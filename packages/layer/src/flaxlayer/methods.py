@@ -18,7 +18,7 @@ from flaxlayer.saving.refusals import refusing
 from flaxlayer.saving.sharing import new_token, revive_shared
 from flaxlayer.saving.weights_files import open_weights
 from flaxlayer.typing import Json, KerasStore, PyTree, Shape
-from flaxlayer_core import AUTO_MASK, MethodSignature
+from flaxlayer_core import AUTO_MASK, AcceptModuleError, MethodSignature, shorten
 
 __all__ = ["FlaxMethod"]
 
@@ -57,6 +57,7 @@ class FlaxMethod(ModuleLayer):
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Raises:
+        AcceptModuleError: If `layer` is no layer of this package.
         InspectMethodError: If the module has no such public method.
     """
 
@@ -69,6 +70,14 @@ class FlaxMethod(ModuleLayer):
         mask_arg: str | None = AUTO_MASK,
         **kwargs: PyTree,
     ) -> None:
+        if not isinstance(layer, ModuleLayer):
+            raise AcceptModuleError(
+                f"FlaxMethod cannot take {shorten(layer)} as its layer.",
+                expected="a FlaxLayer, which holds the module and its weights",
+                found=type(layer).__name__,
+                fix="Call FlaxLayer(module).method('name').",
+                law="A3",
+            )
         hosted = layer._hosted
         signature = MethodSignature.from_method(
             hosted.flax_module.facts,

@@ -25,3 +25,19 @@ def test_inputs_of_another_form_than_built_are_explained(same_bits):
     assert lines[1:3] == ["Expected: float32[2,4]", "Found: float32[2,5]"]
     same_bits(layer.flax_variables(), before)
     assert layer(X).shape == (2, 3)
+
+
+class TakesTwo(nn.Module):
+    @nn.compact
+    def __call__(self, inputs):
+        return nn.Dense(2)(inputs["a"]) + nn.Dense(2)(inputs["b"])
+
+
+@pytest.mark.law("A1")
+@pytest.mark.parametrize("found", [{}, {"a": np.ones((2, 4), np.float32)}, None])
+def test_whatever_the_module_raises_the_form_of_the_inputs_is_named(found):
+    x = np.ones((2, 4), np.float32)
+    layer = FlaxLayer(TakesTwo(), name="two")
+    layer({"a": x, "b": x})
+    with pytest.raises(CallArgumentError, match=r"'two' .* of another form than it was built"):
+        layer(found)

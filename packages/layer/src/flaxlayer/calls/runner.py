@@ -41,6 +41,9 @@ __all__ = ["Runner"]
 
 _NO_LOCK = contextlib.nullcontext()
 
+# What the code of a module raises on inputs of a form that it was not made for.
+_ON_MISFITS = (FlaxError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
 
 class Runner:
     """Runs one method of a hosted module.
@@ -269,7 +272,7 @@ class Runner:
 
     def _refuse(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
         ours = isinstance(error, (FlaxLayerError, *JAX_ERRORS))
-        if isinstance(error, FlaxError | TypeError | ValueError) and not ours:
+        if isinstance(error, _ON_MISFITS) and not ours:
             misfit = self._misfit(arrays, error)
             if misfit is not None:
                 misfit.__cause__ = error
