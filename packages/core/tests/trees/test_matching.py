@@ -39,3 +39,23 @@ def test_fitting_returns_the_very_arrays():
 
 def test_an_ignored_collection_may_hold_anything():
     assert match_variables({"c": {}}, {"x": {"y": object()}}, ignored=frozenset({"x"})) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"c": None}, "c: None, no arrays"),
+        ({"c": {"n": None}}, "c/n: None, no array"),
+        ({"c": {"n": {}}}, "c/n: an empty dict, no array"),
+        ({"c": {"other": None}}, "c/other: unknown"),
+    ],
+    ids=["collection", "array", "empty", "unknown"],
+)
+def test_nothing_where_an_array_is_does_not_match(given, found):
+    with pytest.raises(MatchVariablesError, match=f"Found: {found}"):
+        match_variables({"c": {"n": np.zeros(2)}}, given)
+
+
+def test_none_matches_a_variable_whose_value_is_none():
+    expected = {"c": {"n": None, "m": np.zeros(2)}}
+    assert match_variables(expected, {"c": {"n": None}}) == {}

@@ -13,10 +13,17 @@ from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.discovery.state_forms import find_late
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.trees.forms import as_form, is_form
-from flaxlayer_core.trees.matching import describe_variable, find_misfits, match_given, refuse_given
+from flaxlayer_core.trees.matching import (
+    UNKNOWN,
+    describe_variable,
+    find_misfits,
+    match_given,
+    refuse_given,
+)
 from flaxlayer_core.trees.overlays import fill_missing, replace_leaves, subtract_tree
 from flaxlayer_core.trees.paths import flatten_with_paths, format_path
 from flaxlayer_core.trees.roles import Role
+from flaxlayer_core.trees.vacancies import find_vacancies, without_none
 from flaxlayer_core.typing import Path, PyTree, Shaped, Variables
 
 __all__ = ["Completion", "holds_tuples"]
@@ -47,7 +54,7 @@ class Completion:
         variables = replace_leaves(made, match_given(made, self.given)[0])
         if self.modes.trial.call.flax_module.facts.has_own_variables:
             return variables
-        return fill_missing(variables, subtract_tree(self.given, made))
+        return fill_missing(variables, subtract_tree(without_none(self.given), made))
 
     def plan(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         """Returns how the module is applied to variables, with its late state.
@@ -66,8 +73,13 @@ class Completion:
             found = replace(self.modes, kept=read).run(variables, init_streams)
         return replace(found, late=find_late(self.modes.trial.call, found))
 
-    def unknown(self, found: ModuleSpec, made: Variables) -> list[Path]:
-        """Returns the given variables that neither init nor the call knows."""
+    def unplaced(self, found: ModuleSpec, made: Variables) -> dict[Path, str]:
+        """Returns what was given and has no place in what init and the call know, with a text."""
+        vacancies = find_vacancies(fill_missing(made, found.late), self.given)
+        unknown = [*self._unknown(found, made), *vacancies.unknown]
+        return {**vacancies.emptied, **dict.fromkeys(unknown, UNKNOWN)}
+
+    def _unknown(self, found: ModuleSpec, made: Variables) -> list[Path]:
         late = {path for path, _ in flatten_with_paths(dict(found.late))[0]}
         unknown = [
             path
@@ -91,14 +103,15 @@ class Completion:
         made: Variables,
         *,
         only: Role | None = None,
-        unknown: Sequence[Path] | None = None,
+        unplaced: Mapping[Path, str] | None = None,
     ) -> MatchVariablesError | None:
         """Returns the error for what does not fit, None if nothing differs.
 
         Args:
             made: What init made.
             only: The role whose shapes count, None for all.
-            unknown: What neither init nor the call knows; None for all that init does not.
+            unplaced: What has no place in what init and the call know; None for all that has none
+                in what init made.
         """
         known, others = match_given(made, self.given)
         role = self.modes.named_role
@@ -109,13 +122,15 @@ class Completion:
         }
         wanted = dict(flatten_with_paths(dict(made))[0])
         absent = [p for p in wanted if p not in known and role(p[0]) is not Role.TRANSIENT]
-        if unknown is None:
+        if unplaced is None:
             own = self.modes.trial.call.flax_module.facts.has_own_variables
             unknown = [path for path in others if not self._is_record(path[0])]
-            unknown = unknown if absent or own else []
-        if not (misfits or unknown):
+            vacancies = find_vacancies(made, self.given)
+            unknown = [*unknown, *vacancies.unknown] if absent or own else []
+            unplaced = {**vacancies.emptied, **dict.fromkeys(unknown, UNKNOWN)}
+        problems = {**misfits, **unplaced}
+        if not problems:
             return None
-        problems = {**misfits, **dict.fromkeys(unknown, "unknown")}
         return refuse_given(
             self.modes.trial.call.title,
             expected=[describe_variable(path, wanted[path]) for path in misfits],

@@ -110,10 +110,10 @@ class _Search:
             if refusal is None:
                 raise
             raise refusal from error
-        unknown = completion.unknown(found, made)
-        if (unknown or found.late) and not last:
+        unplaced = completion.unplaced(found, made)
+        if (unplaced or found.late) and not last:
             return None
-        if unknown and (refusal := completion.refuse(made, unknown=unknown)):
+        if unplaced and (refusal := completion.refuse(made, unplaced=unplaced)):
             raise refusal
         return found
 

@@ -12,9 +12,11 @@ from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.message_lists import list_some
 from flaxlayer_core.trees.array_types import holds_numbers
 from flaxlayer_core.trees.paths import flatten_with_paths, format_path
+from flaxlayer_core.trees.vacancies import find_vacancies
 from flaxlayer_core.typing import Array, Leaf, Path, PyTree, Shaped, Variables
 
 __all__ = [
+    "UNKNOWN",
     "as_arrays",
     "describe_variable",
     "find_misfits",
@@ -24,6 +26,8 @@ __all__ = [
 ]
 
 _LISTED, _LONGEST = 20, 300
+UNKNOWN = "unknown"
+"""What messages say of a variable that the module does not have."""
 
 
 def as_arrays(given: Variables, *, title: str = "variables") -> dict[str, PyTree]:
@@ -92,7 +96,8 @@ def match_variables(
         The given arrays by path, as they are.
 
     Raises:
-        MatchVariablesError: If a path is unknown or a shape differs; all of them are listed.
+        MatchVariablesError: If a path is unknown, a shape differs, or None or an empty container
+            stands where an array is; all of them are listed.
 
     Example:
 
@@ -107,14 +112,15 @@ def match_variables(
     wanted = dict(flatten_with_paths(dict(expected))[0])
     kept = {name: tree for name, tree in given.items() if name not in ignored}
     found = _placed(kept, wanted)
-    problems = [
-        f"{format_path(path)}: {problem}"
-        for path, leaf in found.items()
-        if (problem := _problem(wanted.get(path), leaf))
-    ]
-    if problems:
-        expected_there = [describe_variable(path, leaf) for path, leaf in wanted.items()]
-        raise refuse_given(title, expected=expected_there, found=problems)
+    misfits = {path: _problem(wanted.get(path), leaf) for path, leaf in found.items()}
+    vacancies = find_vacancies(expected, kept)
+    problems = {**misfits, **vacancies.emptied, **dict.fromkeys(vacancies.unknown, UNKNOWN)}
+    if any(problems.values()):
+        raise refuse_given(
+            title,
+            expected=[describe_variable(path, leaf) for path, leaf in wanted.items()],
+            found=[f"{format_path(path)}: {text}" for path, text in problems.items() if text],
+        )
     return found
 
 
@@ -211,7 +217,7 @@ def _known(path: Path, wanted: Mapping[Path, Shaped]) -> Path:
 
 def _problem(wanted: PyTree, leaf: Leaf) -> str:
     if wanted is None:
-        return "unknown"
+        return UNKNOWN
     if not hasattr(leaf, "shape"):
         leaf = np.asarray(leaf)
     if problem := _no_numbers(leaf):

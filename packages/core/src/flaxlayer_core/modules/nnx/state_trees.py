@@ -40,7 +40,7 @@ def by_collection(raw: Variables, form: Callable[[], GraphForm]) -> dict[str, Py
 
     ```
     """
-    leaves = jax.tree_util.tree_flatten_with_path(dict(raw), is_leaf=_is_variable)[0]
+    leaves = jax.tree_util.tree_flatten_with_path(dict(raw), is_leaf=_is_leaf)[0]
     if any(_is_variable(leaf) for _, leaf in leaves):
         return _nested({_names(keys): leaf for keys, leaf in leaves}, _collection)
     if all(map(_is_collection, raw)):
@@ -57,6 +57,10 @@ def by_collection(raw: Variables, form: Callable[[], GraphForm]) -> dict[str, Py
 
 def _is_variable(value: object) -> bool:
     return isinstance(value, nnx.Variable)
+
+
+def _is_leaf(value: object) -> bool:
+    return value is None or _is_variable(value)  # JAX counts None as no leaf
 
 
 def _is_collection(name: Leaf) -> bool:
