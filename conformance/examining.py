@@ -5,7 +5,7 @@ import time
 from hypothesis import Phase, given, seed, settings
 
 from flaxlayer_testing import Subject, checks, run_report
-from flaxlayer_testing.checks.base import largest
+from flaxlayer_testing.checks.registry import largest
 
 __all__ = ["CALLS", "FORWARD", "MODELS", "examine"]
 

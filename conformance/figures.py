@@ -6,8 +6,8 @@ import json
 import statistics
 from collections import defaultdict
 
-from flaxlayer_testing.checks.base import largest
-from flaxlayer_testing.running import versions
+from flaxlayer_testing.checks.registry import largest
+from flaxlayer_testing.report.versions import versions
 
 __all__ = ["Figures"]
 

@@ -20,6 +20,7 @@ __all__ = [
     "CORE",
     "LAYER",
     "ROOT",
+    "TESTING",
     "UNTESTED",
     "Package",
     "backend_branches",
@@ -268,6 +269,7 @@ def untested(package: Package, tests: Path) -> list[str]:
 ROOT = Path(__file__).parents[1]
 CORE = Package(ROOT / "packages/core/src/flaxlayer_core")
 LAYER = Package(ROOT / "packages/layer/src/flaxlayer")
+TESTING = Package(ROOT / "packages/testing/src/flaxlayer_testing")
 UNTESTED = Path(__file__).with_name("untested.txt")
 
 

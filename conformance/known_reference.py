@@ -21,7 +21,7 @@ import keras
 
 from conformance.zoo import ENTRIES
 from flaxlayer_testing import ExpectedFailure, Report, Status, run_report
-from flaxlayer_testing.samples import subject_of
+from flaxlayer_testing.run.samples import subject_of
 
 __all__ = ["FEATURES", "PAGE", "Reason", "examine", "known", "page", "reasons", "recorded"]
 

@@ -20,9 +20,9 @@ from hypothesis import Phase, given, seed, settings
 
 from flaxlayer_testing import TOLERANCES, Subject, cases
 from flaxlayer_testing.checks.learning import STEPS, layer_gradients, train_steps
-from flaxlayer_testing.running import versions
-from flaxlayer_testing.training import raw_gradients, raw_steps, split_floats
-from flaxlayer_testing.under_test import call_rngs, variables_of
+from flaxlayer_testing.report.versions import versions
+from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.training import raw_gradients, raw_steps, split_floats
 
 __all__ = ["distances", "is_beyond_precision", "measure"]
 

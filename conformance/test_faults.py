@@ -21,8 +21,8 @@ from flaxlayer_testing import (
     failing_program,
     run_report,
 )
-from flaxlayer_testing.programs import PROGRAMS
-from flaxlayer_testing.searching import find_fault
+from flaxlayer_testing.run.programs import PROGRAMS
+from flaxlayer_testing.run.search import find_fault
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +144,7 @@ def test_the_last_line_of_a_failure_is_the_command_that_replays_it():
     with pytest.raises(AssertionError) as caught:
         report.raise_for_failures()
     line = str(caught.value).splitlines()[-1]
-    assert line.startswith("Replay: python -m flaxlayer_testing.replay")
+    assert line.startswith("Replay: python -m flaxlayer_testing.run.replay")
     done = _run(["sh", "-c", line.removeprefix("Replay: ").replace("python", sys.executable, 1)])
     assert done.returncode == 1
     assert "variables after training" in done.stderr

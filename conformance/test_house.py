@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from conformance import house
-from conformance.house import CORE, LAYER, ROOT, UNTESTED, Package
+from conformance.house import CORE, LAYER, ROOT, TESTING, UNTESTED, Package
 
-PACKAGES = pytest.mark.parametrize("package", [CORE, LAYER], ids=["core", "layer"])
+PACKAGES = pytest.mark.parametrize(
+    "package", [CORE, LAYER, TESTING], ids=["core", "layer", "testing"]
+)
+BOTH = pytest.mark.parametrize("package", [CORE, LAYER], ids=["core", "layer"])
 
 LOOKS_INSIDE = {
     "conformance/faults": "a faulty part stands in the place of a sound one",
@@ -98,7 +101,7 @@ def test_only_backends_ask_which_backend_keras_has(package):
     assert house.backend_branches(package) == []
 
 
-@PACKAGES
+@BOTH
 def test_every_file_is_reached_from_the_root(package):
     assert house.unreached(package) == []
 

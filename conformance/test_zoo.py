@@ -15,8 +15,8 @@ from conformance.zoo.completeness import (
 )
 from conformance.zoo.entry import X
 from flaxlayer_testing import ExpectedFailure, checks, run_report
-from flaxlayer_testing.report import Status
-from flaxlayer_testing.samples import subject_of
+from flaxlayer_testing.report.report import Status
+from flaxlayer_testing.run.samples import subject_of
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from conformance.zoo.completeness import (
 )
 from conformance.zoo.nnx import NNX_ENTRIES
 from flaxlayer_testing import checks, run_report
-from flaxlayer_testing.samples import subject_of
+from flaxlayer_testing.run.samples import subject_of
 
 # Flax's own RoPE reads its tables so.
 pytestmark = [

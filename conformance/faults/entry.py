@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import keras
 
 from conformance.faults.parts import layer_of
-from flaxlayer_testing.samples import Fault
+from flaxlayer_testing.run.samples import Fault
 
 __all__ = ["FAULTS", "Fault", "fault", "rounded"]
 

@@ -25,9 +25,9 @@ from flaxlayer_testing import (
     Subject,
     ValueType,
 )
-from flaxlayer_testing.cli import app
+from flaxlayer_testing.cli.app import app
 from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.searching import Failure
+from flaxlayer_testing.run.search import Failure
 
 __all__ = ["ROUTES", "make_records"]
 

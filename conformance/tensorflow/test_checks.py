@@ -14,9 +14,9 @@ from flax import nnx
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Subject, run_report
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.report import Status
-from flaxlayer_testing.samples import LosesTraining, NegatesOutputs
+from flaxlayer_testing.report.report import Status
+from flaxlayer_testing.run.samples import LosesTraining, NegatesOutputs
+from flaxlayer_testing.subject.parity import compare_runs
 
 X = np.random.default_rng(7).standard_normal((4, 5)).astype(np.float32)
 TOKENS = np.random.default_rng(7).integers(0, 11, (2, 6)).astype(np.int32)

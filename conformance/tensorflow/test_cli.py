@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from flaxlayer_testing.cli import app
+from flaxlayer_testing.cli.app import app
 
-WRONG = "flaxlayer_testing.samples:NegatesOutputs"
+WRONG = "flaxlayer_testing.run.samples:NegatesOutputs"
 
 
 def run(*arguments):

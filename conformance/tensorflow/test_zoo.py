@@ -10,7 +10,7 @@ from conformance.zoo import ENTRIES as LINEN
 from conformance.zoo.nnx import NNX_ENTRIES as NNX
 from flaxlayer_core import LowerModuleError
 from flaxlayer_testing import checks
-from flaxlayer_testing.samples import subject_of
+from flaxlayer_testing.run.samples import subject_of
 
 ENTRIES = {f"linen/{entry.name}": entry for entry in LINEN}
 ENTRIES |= {f"nnx/{entry.name}": entry for entry in NNX}

@@ -12,7 +12,7 @@ import numpy as np
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import ExpectedFailure
-from flaxlayer_testing.roles import TRANSIENT
+from flaxlayer_testing.oracle.roles import TRANSIENT
 
 __all__ = ["TOKENS", "Entry", "X", "feature", "linen", "normal", "tokens", "transform"]
 

@@ -21,7 +21,7 @@ from flaxlayer_core import (
     merge_collections,
     split_collections,
 )
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.compare.trees import compare_trees
 
 __all__ = [
     "Branches",

@@ -12,6 +12,7 @@ import pytest
 
 from flaxlayer_testing import FaultResult, Record
 from flaxlayer_testing.collecting import Collector
+from flaxlayer_testing.plugin import FILES
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +127,8 @@ def test_the_decorator_marks_its_tests(tmp_path):
 
 
 def test_a_worker_writes_nothing(tmp_path):
-    Collector(tmp_path / "out", worker=True).pytest_sessionfinish(SimpleNamespace(exitstatus=0))
+    collector = Collector(tmp_path / "out", FILES, worker=True)
+    collector.pytest_sessionfinish(SimpleNamespace(exitstatus=0))
     assert not (tmp_path / "out").exists()
 
 
@@ -173,7 +175,7 @@ class Reporter(list):
 
 def _finished(folder, *records):
     """What a session with these records says and ends with."""
-    session, collector, said = SimpleNamespace(exitstatus=0), Collector(folder), Reporter()
+    session, collector, said = SimpleNamespace(exitstatus=0), Collector(folder, FILES), Reporter()
     for record in records:
         collector.pytest_runtest_logreport(SimpleNamespace(flaxlayer_record=record))
     collector.pytest_sessionfinish(session)
@@ -224,7 +226,7 @@ def test_a_report_replaces_links_and_pipes_and_does_not_follow_them(tmp_path):
 @pytest.mark.law("T8")
 def test_a_report_stands_where_the_session_began(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    collector = Collector(Path("out"))
+    collector = Collector(Path("out"), FILES)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     collector.pytest_sessionfinish(SimpleNamespace(exitstatus=0))

@@ -23,8 +23,8 @@ from flaxlayer_testing import (
     Subject,
     ValueType,
 )
-from flaxlayer_testing.junit import junit_xml
-from flaxlayer_testing.pages import render_page
+from flaxlayer_testing.report.junit import junit_xml
+from flaxlayer_testing.report.page import render_page
 from flaxlayer_testing.stored import MAX_BYTES, parse, read, text
 
 ENTRY = Entry("check_fit", ("K1",), Status.PASSED, errors={"float32": 2e-7}, seconds=1.5)

@@ -12,15 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flaxlayer_testing.building import (
-        build_module,
-        flag_arguments,
-        init_variables,
-        make_inputs,
-        make_rngs,
-    )
     from flaxlayer_testing.checks import Check, checks
-    from flaxlayer_testing.compare import compare_trees
+    from flaxlayer_testing.compare.tolerances import TOLERANCES, Tolerance, tolerance_for
+    from flaxlayer_testing.compare.trees import compare_trees
     from flaxlayer_testing.errors import (
         FindToleranceError,
         KeepLawError,
@@ -31,24 +25,35 @@ if TYPE_CHECKING:
         ReadSpecError,
         SelectCheckError,
     )
-    from flaxlayer_testing.events import CheckFinished, CheckStarted, ReportFinished, listening
-    from flaxlayer_testing.expected import ExpectedFailure
-    from flaxlayer_testing.features import FEATURES
-    from flaxlayer_testing.fronts import check_module, parametrize_checks, run_check
-    from flaxlayer_testing.graph import output_types, value_types
-    from flaxlayer_testing.nnx_building import build_nnx_module
-    from flaxlayer_testing.nnx_strategies import NNX_FEATURES, nnx_cases, nnx_modules
-    from flaxlayer_testing.program import to_program
-    from flaxlayer_testing.programs import failing_program
-    from flaxlayer_testing.records import FaultResult, Record
-    from flaxlayer_testing.report import Entry, Report, Status
-    from flaxlayer_testing.running import run_checks, run_report
-    from flaxlayer_testing.searching import search
-    from flaxlayer_testing.specs import Case, Flag, ModuleSpec, Node, ValueType
-    from flaxlayer_testing.strategies import cases, inputs, modules, variables
-    from flaxlayer_testing.subject import Subject
-    from flaxlayer_testing.tolerances import TOLERANCES, Tolerance, tolerance_for
-    from flaxlayer_testing.traits import spec_traits
+    from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES, nnx_cases, nnx_modules
+    from flaxlayer_testing.generate.strategies import cases, inputs, modules, variables
+    from flaxlayer_testing.render.building import (
+        build_module,
+        flag_arguments,
+        init_variables,
+        make_inputs,
+        make_rngs,
+    )
+    from flaxlayer_testing.render.nnx_module import build_nnx_module
+    from flaxlayer_testing.render.program import to_program
+    from flaxlayer_testing.report.events import (
+        CheckFinished,
+        CheckStarted,
+        ReportFinished,
+        listening,
+    )
+    from flaxlayer_testing.report.record import FaultResult, Record
+    from flaxlayer_testing.report.report import Entry, Report, Status
+    from flaxlayer_testing.run.expected import ExpectedFailure
+    from flaxlayer_testing.run.fronts import check_module, parametrize_checks, run_check
+    from flaxlayer_testing.run.programs import failing_program
+    from flaxlayer_testing.run.running import run_checks, run_report
+    from flaxlayer_testing.run.search import search
+    from flaxlayer_testing.spec.features import FEATURES
+    from flaxlayer_testing.spec.spec import Case, Flag, ModuleSpec, Node, ValueType
+    from flaxlayer_testing.spec.traits import spec_traits
+    from flaxlayer_testing.spec.typing import output_types, value_types
+    from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "FEATURES",
@@ -109,27 +114,33 @@ __all__ = [
 ]
 
 _HOMES = {
-    "building": ("build_module", "flag_arguments", "init_variables", "make_inputs", "make_rngs"),
+    "render.building": (
+        "build_module",
+        "flag_arguments",
+        "init_variables",
+        "make_inputs",
+        "make_rngs",
+    ),
     "checks": ("Check", "checks"),
-    "compare": ("compare_trees",),
-    "events": ("CheckFinished", "CheckStarted", "ReportFinished", "listening"),
-    "expected": ("ExpectedFailure",),
-    "features": ("FEATURES",),
-    "fronts": ("check_module", "parametrize_checks", "run_check"),
-    "graph": ("output_types", "value_types"),
-    "nnx_building": ("build_nnx_module",),
-    "nnx_strategies": ("NNX_FEATURES", "nnx_cases", "nnx_modules"),
-    "program": ("to_program",),
-    "programs": ("failing_program",),
-    "records": ("FaultResult", "Record"),
-    "report": ("Entry", "Report", "Status"),
-    "running": ("run_checks", "run_report"),
-    "searching": ("search",),
-    "specs": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
-    "strategies": ("cases", "inputs", "modules", "variables"),
-    "subject": ("Subject",),
-    "tolerances": ("TOLERANCES", "Tolerance", "tolerance_for"),
-    "traits": ("spec_traits",),
+    "compare.trees": ("compare_trees",),
+    "report.events": ("CheckFinished", "CheckStarted", "ReportFinished", "listening"),
+    "run.expected": ("ExpectedFailure",),
+    "spec.features": ("FEATURES",),
+    "run.fronts": ("check_module", "parametrize_checks", "run_check"),
+    "spec.typing": ("output_types", "value_types"),
+    "render.nnx_module": ("build_nnx_module",),
+    "generate.nnx_strategies": ("NNX_FEATURES", "nnx_cases", "nnx_modules"),
+    "render.program": ("to_program",),
+    "run.programs": ("failing_program",),
+    "report.record": ("FaultResult", "Record"),
+    "report.report": ("Entry", "Report", "Status"),
+    "run.running": ("run_checks", "run_report"),
+    "run.search": ("search",),
+    "spec.spec": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
+    "generate.strategies": ("cases", "inputs", "modules", "variables"),
+    "subject.subject": ("Subject",),
+    "compare.tolerances": ("TOLERANCES", "Tolerance", "tolerance_for"),
+    "spec.traits": ("spec_traits",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

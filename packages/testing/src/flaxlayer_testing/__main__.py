@@ -18,7 +18,7 @@ def main() -> None:
     except ImportBackendError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from error
-    importlib.import_module("flaxlayer_testing.cli").app()
+    importlib.import_module("flaxlayer_testing.cli.app").app()
 
 
 if __name__ == "__main__":

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flaxlayer_testing.errors import ReadRecordError, in_short
-from flaxlayer_testing.events import listening
-from flaxlayer_testing.pages import write_page
-from flaxlayer_testing.plugin import FILES
-from flaxlayer_testing.records import Record, Recorder
-from flaxlayer_testing.report import Report
+from flaxlayer_testing.report.events import listening
+from flaxlayer_testing.report.page import write_page
+from flaxlayer_testing.report.record import Record, Recorder
+from flaxlayer_testing.report.report import Report
 from flaxlayer_testing.stored import printable
 
 __all__ = ["Collector"]
@@ -33,11 +32,13 @@ class Collector:
 
     Args:
         folder: Where to write.
+        names: What the files are called: that of JSON, and the page.
         worker: Whether this process is a worker of pytest-xdist, which writes nothing.
     """
 
-    def __init__(self, folder: Path, *, worker: bool = False) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], *, worker: bool = False) -> None:
         self.folder = folder
+        self.names = names
         self.place = folder.absolute()  # a test may go elsewhere
         self.worker = worker
         self.records: list[Record] = []
@@ -86,7 +87,7 @@ class Collector:
         # Moved to their place: no link that stands there is followed, and no pipe waited for.
         self.place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.place) as made:
-            parts = [Path(made) / name for name in FILES]
+            parts = [Path(made) / name for name in self.names]
             record.write(parts[0])
             write_page(record, parts[1])
             for part in parts:
@@ -94,7 +95,7 @@ class Collector:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Says where the files are, and what became of what is not in them."""
-        count, page = sum(len(part.reports) for part in self.records), self.folder / "report.html"
+        count, page = sum(len(part.reports) for part in self.records), self.folder / self.names[-1]
         lines = [f"{count} reports in {page}", *self.problems[:MOST_PROBLEMS]]
         left = len(self.problems) - MOST_PROBLEMS
         lines += [f"and {left} more of these"] if left > 0 else []

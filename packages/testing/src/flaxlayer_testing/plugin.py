@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             _make(folder)
         importlib.import_module("flaxlayer_core").prefer_jax()  # Keras comes next
         collecting = importlib.import_module("flaxlayer_testing.collecting")
-        config.pluginmanager.register(collecting.Collector(folder, worker=worker))
+        config.pluginmanager.register(collecting.Collector(folder, FILES, worker=worker))
 
 
 def _make(folder: Path) -> None:

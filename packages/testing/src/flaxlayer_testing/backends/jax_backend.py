@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxlayer_testing.probing import probe_loss
-from flaxlayer_testing.raw import is_array
-from flaxlayer_testing.statics import compile_with_statics
+from flaxlayer_testing.oracle.call import is_array
+from flaxlayer_testing.oracle.probe import probe_loss
+from flaxlayer_testing.oracle.statics import compile_with_statics
 
 __all__ = ["JaxBackend"]
 
@@ -19,6 +19,7 @@ __all__ = ["JaxBackend"]
 class JaxBackend:
     """What the checks ask of JAX; see the protocol for each method."""
 
+    name = "jax"
     shares_programs = True
     environment: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()

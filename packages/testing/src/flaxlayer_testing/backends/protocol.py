@@ -14,12 +14,14 @@ class Backend(Protocol):
     """The border between raw Flax, which is JAX's on every backend, and a layer under test.
 
     Attributes:
+        name: What Keras calls it.
         shares_programs: Whether an eager call of a layer runs the very program that `jax.jit`
             makes of the raw apply, so that every bit must agree (T4).
         environment: What a shell sets to choose the backend, before a command.
         distributions: What takes part in a check beside what takes part on every backend.
     """
 
+    name: str
     shares_programs: bool
     environment: tuple[str, ...]
     distributions: tuple[str, ...]

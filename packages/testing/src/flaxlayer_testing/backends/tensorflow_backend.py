@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import tensorflow as tf
 
-from flaxlayer_testing.raw import is_array
+from flaxlayer_testing.oracle.call import is_array
 
 __all__ = ["TensorFlowBackend"]
 
@@ -18,6 +18,7 @@ __all__ = ["TensorFlowBackend"]
 class TensorFlowBackend:
     """What the checks ask of TensorFlow; see the protocol for each method."""
 
+    name = "tensorflow"
     shares_programs = False
     environment: tuple[str, ...] = ("KERAS_BACKEND=tensorflow",)
     distributions: tuple[str, ...] = ("tensorflow-cpu",)

@@ -22,8 +22,8 @@ from flaxlayer_testing.checks import (
     threads,
     weights,
 )
-from flaxlayer_testing.checks.base import Check, CheckFunction, Errors, select_checks
 from flaxlayer_testing.checks.needs import NEEDS
+from flaxlayer_testing.checks.registry import Check, CheckFunction, Errors, select_checks
 
 __all__ = ["NEEDS", "Check", "CheckFunction", "Errors", "checks"]
 

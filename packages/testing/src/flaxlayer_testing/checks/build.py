@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from flaxlayer_testing.checks.base import Errors
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.raw import is_array
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import MADE, leaf_paths, variables_of, weight_paths
+from flaxlayer_testing.oracle.call import is_array
+from flaxlayer_testing.subject.layer import MADE, leaf_paths, variables_of, weight_paths
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "check_build_dtypes",

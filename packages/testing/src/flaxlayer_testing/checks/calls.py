@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.build import refuse_other_shapes
-from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import as_symbolic, call_rngs, variables_of
+from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.compare.trees import compare_trees
+from flaxlayer_testing.subject.layer import as_symbolic, call_rngs, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "check_inference",

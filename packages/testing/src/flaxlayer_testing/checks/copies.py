@@ -13,13 +13,13 @@ from typing import Any
 import keras
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.calls import run_raw
+from flaxlayer_testing.checks.registry import Errors, largest
 from flaxlayer_testing.checks.weights import distinct
-from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import arrays_of, call_model, call_rngs, variables_of
+from flaxlayer_testing.compare.trees import compare_trees
+from flaxlayer_testing.subject.layer import arrays_of, call_model, call_rngs, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "check_cloned_model",

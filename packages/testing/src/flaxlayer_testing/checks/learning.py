@@ -8,12 +8,13 @@ import jax
 import keras
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.randomness import refuse_equal_keys
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.raw import RawCall
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.training import (
+from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
+from flaxlayer_testing.subject.training import (
     MOMENTUM,
     RATE,
     raw_gradients,
@@ -21,7 +22,6 @@ from flaxlayer_testing.training import (
     split_floats,
     trained_part,
 )
-from flaxlayer_testing.under_test import call_rngs, variables_of
 
 __all__ = [
     "check_fit",

@@ -7,13 +7,13 @@ from typing import Any
 
 from flax import nnx
 
-from flaxlayer_testing.checks.base import Errors, largest
+from flaxlayer_testing.checks.registry import Errors, largest
 from flaxlayer_testing.checks.weights import distinct
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import call_rngs, variables_of
+from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["check_bound_module", "check_method_variables", "check_methods"]
 

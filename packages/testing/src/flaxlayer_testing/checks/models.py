@@ -10,14 +10,20 @@ import keras
 import numpy as np
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.calls import run_raw
+from flaxlayer_testing.checks.registry import Errors, largest
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.raw import RawCall
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import arrays_of, as_inputs, call_model, call_rngs, variables_of
+from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.subject.layer import (
+    arrays_of,
+    as_inputs,
+    call_model,
+    call_rngs,
+    variables_of,
+)
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "check_functional_model",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from flaxlayer_testing.checks.variants import cast_arrays, cast_params, mask_of
-from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["NEEDS"]
 

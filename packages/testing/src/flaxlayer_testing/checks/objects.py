@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flaxlayer_testing.checks.base import Errors
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.nnx_raw import NnxCall
-from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.oracle.nnx import NnxCall
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["check_object_kept"]
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import keras
 
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.build import refuse_other_types
+from flaxlayer_testing.checks.registry import Errors, largest
 from flaxlayer_testing.checks.variants import COMPUTE, cast_arrays, cast_params
 from flaxlayer_testing.checks.weights import distinct
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import call_rngs, variables_of
+from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["check_explicit_dtype", "check_mixed_policy"]
 

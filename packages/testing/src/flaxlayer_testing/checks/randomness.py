@@ -10,14 +10,14 @@ import jax
 import numpy as np
 from flax.errors import InvalidRngError
 
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.calls import run_raw
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.trees import arrays_only
-from flaxlayer_testing.under_test import call_rngs, seed_state, variables_of
+from flaxlayer_testing.oracle.variable_trees import arrays_only
+from flaxlayer_testing.subject.layer import call_rngs, seed_state, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["check_fresh_keys", "check_no_draw", "check_seed", "check_streams", "refuse_equal_keys"]
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.base import Errors
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import Snapshot, variables_of
+from flaxlayer_testing.subject.layer import Snapshot, variables_of
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "check_wrong_arguments",

@@ -7,14 +7,14 @@ from typing import Any
 import keras
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.base import Errors
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.checks.models import GivesMask, SeesMask
+from flaxlayer_testing.checks.registry import Errors
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import arrays_of, call_rngs, variables_of
+from flaxlayer_testing.subject.layer import arrays_of, call_rngs, variables_of
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["check_masked_input", "check_unbuilt_sequential"]
 

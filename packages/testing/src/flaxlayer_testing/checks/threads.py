@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from flaxlayer_testing.checks.base import Errors, largest
-from flaxlayer_testing.compare import compare_trees
+from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import call_rngs, variables_of, weight_paths
+from flaxlayer_testing.subject.layer import call_rngs, variables_of, weight_paths
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["COUNT", "check_threads"]
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxlayer_testing.raw import is_array
-from flaxlayer_testing.subject import Subject
+from flaxlayer_testing.oracle.call import is_array
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["COMPUTE", "cast_arrays", "cast_params", "mask_of"]
 

@@ -12,18 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxlayer_testing.checks.base import Errors, largest
 from flaxlayer_testing.checks.build import refuse_other_types
-from flaxlayer_testing.compare import compare_trees
-from flaxlayer_testing.parity import compare_runs
-from flaxlayer_testing.subject import Subject
-from flaxlayer_testing.under_test import (
+from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.compare.trees import compare_trees
+from flaxlayer_testing.subject.layer import (
     call_rngs,
     leaf_paths,
     stored_value,
     variables_of,
     weight_paths,
 )
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "check_config",

@@ -1,0 +1,1 @@
+"""The command `flaxlayer-conformance` (T2, T8)."""

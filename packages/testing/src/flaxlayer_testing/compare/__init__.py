@@ -1,0 +1,1 @@
+"""How two trees are compared, and how near they must be (T4)."""

@@ -1,0 +1,1 @@
+"""Hypothesis strategies: what is drawn, and how it shrinks (T1)."""

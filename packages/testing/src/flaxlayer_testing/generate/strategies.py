@@ -1,0 +1,184 @@
+"""Hypothesis strategies for modules, inputs, variables and cases (T1)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from flaxlayer_testing.errors import ReadSpecError
+from flaxlayer_testing.generate.draw.candidates import Plan
+from flaxlayer_testing.generate.draw.drawer import Draw
+from flaxlayer_testing.generate.draw.graphs import draw_flag, draw_nodes, draw_style
+from flaxlayer_testing.generate.draw.interfaces import (
+    OF_SIGNATURE,
+    Wish,
+    draw_inputs,
+    draw_methods,
+    draw_outputs,
+)
+from flaxlayer_testing.render.building import make_inputs, make_variables
+from flaxlayer_testing.spec.features import FEATURES
+from flaxlayer_testing.spec.freedom import dimensions, is_free
+from flaxlayer_testing.spec.spec import Case, ModuleSpec
+from flaxlayer_testing.spec.traits import spec_traits
+
+__all__ = ["cases", "inputs", "modules", "variables"]
+
+BATCH_SIZES = (2, 3)
+SEEDS = 2**16
+
+# Features of a whole graph, by the features of nodes that bring them about.
+_BY_NODES = {
+    "state_stream_flag": ("count_steps", "dropout"),
+    "tied_submodule": ("dense", "tied_submodule"),
+}
+
+
+def modules(
+    *, max_nodes: int = 6, features: Collection[str] = (), without: Collection[str] = ()
+) -> st.SearchStrategy[ModuleSpec]:
+    """Draws specs of Flax modules.
+
+    Every spec builds, and initialises and runs in both modes. The simplest is one `Dense`.
+
+    Args:
+        max_nodes: The most operations that are drawn freely; those that `features` asks for come
+            on top.
+        features: Features that every module shows, of `flaxlayer_testing.FEATURES`.
+        without: Features that no module shows.
+
+    Returns:
+        A strategy for specs.
+
+    Raises:
+        ReadSpecError: If a feature is not known, or `max_nodes` is below 1.
+
+    Example:
+
+    ```python
+    >>> from hypothesis import find
+    >>> spec = find(modules(), lambda spec: True)
+    >>> spec.nodes[0].op, spec.inputs
+    ('dense', (ValueType(shape=(3,), dtype='float32'),))
+
+    ```
+    """
+    unknown = sorted({*features, *without} - set(FEATURES))
+    if unknown or max_nodes < 1:
+        raise ReadSpecError(
+            "No modules can be drawn.",
+            expected="names of features, and at least one node; known: " + ", ".join(FEATURES),
+            found=f"max_nodes={max_nodes}, unknown features {unknown}",
+            fix="Correct the name.",
+            law="T1",
+        )
+    return _modules(max_nodes, frozenset(features), frozenset(without))
+
+
+@st.composite
+def _modules(
+    draw: st.DrawFn, max_nodes: int, features: frozenset[str], without: frozenset[str]
+) -> ModuleSpec:
+    drawer = Draw(draw)
+    # In the order of FEATURES, as the order of a set is not the same in every process.
+    needed = tuple(name for name in FEATURES if name in features - OF_SIGNATURE)
+    needed = tuple(part for name in needed for part in _BY_NODES.get(name, (name,)))
+    plan = Plan(max_nodes, needed, without)
+    setup = draw_style(drawer, plan, needed=bool({"setup", "several_methods"} & features))
+    wish, plan = Wish(features, without, setup), Plan(max_nodes, needed, without, setup=setup)
+    input_types = draw_inputs(drawer, needed, wish)
+    nodes, types = draw_nodes(drawer, input_types, plan)
+    spec = ModuleSpec(input_types, nodes, (0,), style="setup" if setup else "compact")
+    spec = draw_outputs(drawer, spec, len(types), wish)
+    spec = draw_methods(drawer, draw_flag(drawer, spec, features, without), wish)
+    shown = spec_traits(spec).features
+    if not features <= shown or shown & without:
+        reject()
+    return spec
+
+
+@st.composite
+def inputs(draw: st.DrawFn, spec: ModuleSpec, *, batch_size: int | None = None) -> tuple[Any, ...]:
+    """Draws inputs for a module, from a seed: finite, token ids in range.
+
+    Args:
+        draw: Given by Hypothesis.
+        spec: The module.
+        batch_size: Size of their first dimension; 2 or 3 if not given.
+
+    Returns:
+        The positional arguments of its method: one array for each input, or a pytree of them.
+    """
+    drawer = Draw(draw)
+    size = drawer.one_of(BATCH_SIZES) if batch_size is None else batch_size
+    return make_inputs(spec, size, drawer.number(SEEDS))
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    *,
+    max_nodes: int = 6,
+    features: Collection[str] = (),
+    without: Collection[str] = (),
+) -> Case:
+    """Draws cases: a module with all that a run of it needs.
+
+    Args:
+        draw: Given by Hypothesis.
+        max_nodes: As for `modules`.
+        features: As for `modules`.
+        without: As for `modules`.
+
+    Returns:
+        A case, which serialises and replays.
+    """
+    spec = draw(modules(max_nodes=max_nodes, features=features, without=without))
+    drawer = Draw(draw)
+    size, seed = drawer.one_of(BATCH_SIZES), drawer.number(SEEDS)
+    unknown = drawer.one_of(((), *dimensions(spec)))
+    return Case(spec, size, seed, unknown if unknown and is_free(spec, unknown) else ())
+
+
+@st.composite
+def variables(
+    draw: st.DrawFn,
+    *,
+    case: Case | None = None,
+    max_nodes: int = 6,
+    features: Collection[str] = (),
+    without: Collection[str] = (),
+) -> tuple[Case, dict[str, Any]]:
+    """Draws variables of a module, as if it had been trained, with the case that they belong to.
+
+    Args:
+        draw: Given by Hypothesis.
+        case: The case; if not given, it is drawn as by `cases`.
+        max_nodes: As for `modules`.
+        features: As for `modules`.
+        without: As for `modules`.
+
+    Returns:
+        The case, and a tree that raw `Module.apply` takes: params and state of the shapes and
+        dtypes that `Module.init` gives them, metadata included. Params are of the size of one,
+        state lies between zero and one, integers between 0 and 2.
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_testing.spec.spec import Node, ValueType
+    >>> node = Node("prelu", (0,), (("param_dtype", "float32"),))
+    >>> prelu = Case(ModuleSpec((ValueType((3,)),), (node,), (1,)))
+    >>> from hypothesis import find
+    >>> case, tree = find(variables(case=prelu), lambda drawn: True)
+    >>> case == prelu, tree["params"]["PReLU_0"]["negative_slope"].shape
+    (True, ())
+
+    ```
+    """
+    if case is None:
+        case = draw(cases(max_nodes=max_nodes, features=features, without=without))
+    return case, make_variables(case, Draw(draw).number(SEEDS))

@@ -1,0 +1,1 @@
+"""What raw Flax says: the expected side of every check (T10)."""

@@ -1,0 +1,210 @@
+"""One call of a raw Flax module: its arguments, `init` and `apply`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxlayer_testing.oracle.flags import mode_arguments
+
+__all__ = ["RawCall", "Rngs", "Variables", "is_array"]
+
+Variables = Mapping[str, Any]
+Rngs = Mapping[str, Any]
+
+
+def is_array(leaf: Any) -> bool:
+    """Tells whether a leaf of the arguments is an array, not a static value."""
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
+
+
+@dataclass(frozen=True, eq=False)
+class RawCall:
+    """A module with the arguments of one call, run by raw Flax.
+
+    Attributes:
+        module: An unbound linen module.
+        inputs: Positional arguments: arrays, pytrees, static values.
+        arguments: Keyword arguments but the training flag.
+        training_arg: The training argument where its name is not customary.
+        method: The name of the method that `apply` calls; `init` always calls the module.
+    """
+
+    module: Any
+    inputs: tuple[Any, ...]
+    arguments: Mapping[str, Any]
+    training_arg: str | None = None
+    method: str = "__call__"
+
+    @cached_property
+    def _split(self) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+        leaves, treedef = jax.tree_util.tree_flatten((self.inputs, dict(self.arguments)))
+        with jax.ensure_compile_time_eval():  # the first to ask may be a trace
+            arrays = [jnp.asarray(leaf) for leaf in leaves if is_array(leaf)]
+
+        def merge(values: list[Any]) -> Any:
+            following = iter(values)
+            merged = [next(following) if is_array(leaf) else leaf for leaf in leaves]
+            return jax.tree_util.tree_unflatten(treedef, merged)
+
+        return arrays, merge
+
+    @property
+    def arrays(self) -> list[Any]:
+        """The arrays of the arguments, in the order of the tree."""
+        return self._split[0]
+
+    def merge(self, arrays: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns positional and keyword arguments with these arrays in their places."""
+        args, kwargs = self._split[1](arrays)
+        return args, kwargs
+
+    def _complete(
+        self, arrays: list[Any], method: str, training: bool
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = self.merge(arrays)
+        flags = mode_arguments(
+            self.target, kwargs, self.training_arg, training=training, method=method
+        )
+        return args, {**kwargs, **flags}
+
+    @property
+    def target(self) -> Any:
+        """The object that has the methods: the module."""
+        return self.module
+
+    @property
+    def base(self) -> type:
+        """The class of Flax that the module derives from."""
+        return nn.Module
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """Names of methods that Flax calls to put the module into a mode."""
+        return frozenset()
+
+    @property
+    def holds_values(self) -> bool:
+        """Whether the module itself has the initial values, so that no key decides about them."""
+        return False
+
+    @property
+    def trainable(self) -> frozenset[str]:
+        """Names of the collections that are trained (C2)."""
+        return frozenset({"params"})
+
+    def drawn_streams(self, variables: Variables, *, training: bool) -> frozenset[str] | None:
+        """Returns the streams that a call draws from, None where Flax does not list them (R1).
+
+        Args:
+            variables: Params and state.
+            training: The mode.
+
+        Returns:
+            None: a linen module tells only by failing without a key.
+        """
+        del variables, training
+        return None
+
+    def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
+        """Takes apart what `to_module` of a layer gave.
+
+        Args:
+            bound: A module with variables.
+
+        Returns:
+            The module, and its variables by collection.
+        """
+        module, variables = bound.unbind()
+        return module, dict(variables)
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """The signature of the method, the module itself included."""
+        return inspect.signature(getattr(type(self.target), self.method))
+
+    @property
+    def takes_any_keyword(self) -> bool:
+        """Whether the method takes keywords that it does not name."""
+        parameters = self.signature.parameters.values()
+        return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the method has an argument `mask`, which gets the mask of Keras (A4)."""
+        return "mask" in self.signature.parameters
+
+    def with_mask(self, mask: Any) -> RawCall:
+        """Returns the same call with a mask, if the method takes one.
+
+        Args:
+            mask: The mask, None for none; it replaces the one that the call has.
+
+        Returns:
+            A call.
+        """
+        if not self.takes_mask:
+            return self
+        names = list(self.signature.parameters)[1:]
+        by_name = self.signature.parameters["mask"].kind is inspect.Parameter.KEYWORD_ONLY
+        at = len(self.inputs) if by_name else names.index("mask")
+        # What came after a positional mask is given by name instead.
+        later = dict(zip(names[at + 1 :], self.inputs[at + 1 :], strict=False))
+        arguments = {**self.arguments, **later}
+        arguments.pop("mask", None)
+        masked = {} if mask is None else {"mask": mask}
+        return replace(self, inputs=self.inputs[:at], arguments={**arguments, **masked})
+
+    def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
+        """Returns the variables of `Module.init` in a mode.
+
+        Args:
+            rngs: A key for each stream.
+            training: The mode.
+
+        Returns:
+            Collections of arrays.
+        """
+        args, kwargs = self._complete(self.arrays, "__call__", training)
+        variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
+        return dict(variables)
+
+    def apply(
+        self,
+        variables: Variables,
+        rngs: Rngs,
+        arrays: list[Any],
+        *,
+        training: bool,
+        denied: frozenset[str],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the result of `Module.apply`.
+
+        Args:
+            variables: Params and state.
+            rngs: A key for each stream.
+            arrays: The arrays of the arguments.
+            training: The mode.
+            denied: Collections that the module may not change.
+
+        Returns:
+            The outputs and every collection that the module may change.
+        """
+        args, kwargs = self._complete(arrays, self.method, training)
+        outputs, updates = self.module.apply(
+            dict(variables),
+            *args,
+            method=self.method,
+            rngs=dict(rngs),
+            mutable=nn.DenyList(tuple(sorted(denied))),
+            **kwargs,
+        )
+        return outputs, dict(updates)

@@ -1,0 +1,272 @@
+"""What raw Flax says about a module: variables, roles, streams, refusals; no layer is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import errors as flax_errors
+from jax import errors as jax_errors
+
+from flaxlayer_testing.oracle.call import RawCall, Variables, is_array
+from flaxlayer_testing.oracle.variable_trees import (
+    arrays_only,
+    common_part,
+    merge_missing,
+    structure_of,
+)
+
+__all__ = ["TRANSIENT", "Roles"]
+
+TRANSIENT = ("intermediates", "perturbations")
+"""Where Flax's `sow` and `perturb` put what belongs to one call (C2)."""
+
+_REFUSED = (
+    flax_errors.ModifyScopeVariableError,
+    flax_errors.ScopeCollectionNotFound,
+    flax_errors.ScopeVariableNotFoundError,
+    flax_errors.ScopeParamNotFoundError,
+)
+_UNTRACEABLE = (
+    jax_errors.ConcretizationTypeError,
+    jax_errors.TracerArrayConversionError,
+    jax_errors.TracerIntegerConversionError,
+    jax_errors.NonConcreteBooleanIndexError,
+)
+
+Evaluate = Callable[..., Any]
+
+
+def _concretely(function: Callable[..., Any], *args: Any) -> Any:
+    # A variable may be a Python number, which has no dtype.
+    return jax.tree_util.tree_map(jnp.asarray, function(*args))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What evaluation found, and how the module was evaluated."""
+
+    stored: dict[str, Any]
+    eventual: dict[str, Any]
+    inference_adds: bool
+    evaluate: Evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class Roles:
+    """What raw Flax says about a call, by abstract evaluation where the module can be traced.
+
+    Attributes:
+        raw: The module and its arguments.
+        transient_names: Collections that belong to one call by their name.
+    """
+
+    raw: RawCall
+    transient_names: tuple[str, ...] = TRANSIENT
+
+    # Variables.
+
+    @cached_property
+    def _found(self) -> _Found:
+        try:
+            return self._find(jax.eval_shape)
+        except _UNTRACEABLE:
+            return self._find(_concretely)
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What a layer has to store: the variables without transient collections (C2).
+
+        They are abstract, except for a module that cannot be traced.
+        """
+        return self._found.stored
+
+    @property
+    def eventual(self) -> dict[str, Any]:
+        """What is stored in the end: with state that only an application makes (C2)."""
+        return self._found.eventual
+
+    @property
+    def inference_adds(self) -> bool:
+        """Whether an init at inference makes variables that one in training does not (B2)."""
+        return self._found.inference_adds
+
+    @property
+    def traceable(self) -> bool:
+        """Whether JAX can trace the module, so that it can be compiled (A6)."""
+        return self._found.evaluate is jax.eval_shape
+
+    def _find(self, evaluate: Evaluate) -> _Found:
+        trained, inferred = (self._init(evaluate, training) for training in (True, False))
+        variables = merge_missing(trained, inferred)
+        eventual, moved = variables, set[str]()
+        for training in (True, False):
+            updates, moving = self._moving(evaluate, variables, training)
+            eventual, moved = merge_missing(eventual, updates), moved | moving
+        stored, eventual = (
+            {name: part for name, part in tree.items() if name not in moved}
+            for tree in (variables, eventual)
+        )
+        adds = bool(structure_of(variables) != structure_of(trained))
+        return _Found(stored, eventual, adds, evaluate)
+
+    def _init(self, evaluate: Evaluate, training: bool) -> dict[str, Any]:
+        # A single key serves every stream: Flax falls back to `params`.
+        init = partial(self.raw.init, training=training)
+        variables: dict[str, Any] = evaluate(init, {"params": jax.random.key(0)})
+        return {n: tree for n, tree in variables.items() if n not in self.transient_names}
+
+    def _moving(
+        self, evaluate: Evaluate, variables: Variables, training: bool
+    ) -> tuple[dict[str, Any], set[str]]:
+        once = self._updates(evaluate, variables, training)
+        if all(structure_of(variables.get(name)) == structure_of(once[name]) for name in once):
+            return once, set()
+        twice = self._updates(evaluate, {**variables, **once}, training)
+        moved = {n for n in twice if structure_of(once.get(n)) != structure_of(twice[n])}
+        return once, moved
+
+    def _updates(
+        self,
+        evaluate: Evaluate,
+        variables: Variables,
+        training: bool,
+        denied: frozenset[str] = frozenset(),
+    ) -> dict[str, Any]:
+        run = partial(self.raw.apply, training=training, denied=denied | {"params"})
+        rngs = {"params": jax.random.key(0)}
+        _, updates = evaluate(
+            lambda v, r, a: arrays_only(run(v, r, a)), dict(variables), rngs, self.raw.arrays
+        )
+        return {n: tree for n, tree in updates.items() if n not in self.transient_names}
+
+    # Roles.
+
+    @property
+    def state_collections(self) -> frozenset[str]:
+        """Names of the collections of state (C2)."""
+        return frozenset(self.eventual) - self.raw.trainable
+
+    @cached_property
+    def denied(self) -> frozenset[str]:
+        """State that the module leaves alone at inference if it may not change it (C3)."""
+        state = self.state_collections
+        if self._bears(state):
+            return state
+        return frozenset(name for name in state if self._bears(frozenset({name})))
+
+    def _bears(self, denied: frozenset[str]) -> bool:
+        try:
+            self._updates(self._found.evaluate, self.stored, False, denied)
+        except _REFUSED:
+            return False
+        return True
+
+    def needs_rng(self, *, training: bool) -> bool:
+        """Tells whether the module cannot run in a mode without a key (R1)."""
+        drawn = self.drawn_streams(training=training)
+        if drawn is not None:
+            return bool(drawn)
+        run = partial(self.raw.apply, training=training, denied=frozenset({"params"}))
+        evaluate = self._found.evaluate
+        try:
+            evaluate(lambda v, a: arrays_only(run(v, {}, a)), self.stored, self.raw.arrays)
+        except flax_errors.InvalidRngError:
+            return True
+        return False
+
+    @cached_property
+    def _drawn(self) -> dict[bool, frozenset[str] | None]:
+        return {mode: self.raw.drawn_streams(self.stored, training=mode) for mode in (True, False)}
+
+    def drawn_streams(self, *, training: bool) -> frozenset[str] | None:
+        """Returns the streams that a mode draws from, None where Flax does not list them (R1)."""
+        return self._drawn[training] if self.traceable else None
+
+    @cached_property
+    def _training_call(self) -> tuple[Any, tuple[str, ...]]:
+        seen = []
+
+        def run(variables: Variables, rngs: Any, arrays: list[Any]) -> Any:
+            denied = frozenset({"params"})
+            outputs, updates = self.raw.apply(variables, rngs, arrays, training=True, denied=denied)
+            seen.append(jax.tree_util.tree_map(is_array, outputs))
+            return arrays_only((outputs, updates))
+
+        rngs = {"params": jax.random.key(0)}
+        _, updates = self._found.evaluate(run, self.stored, rngs, self.raw.arrays)
+        sown = sorted(n for n, tree in updates.items() if n not in self.eventual and tree)
+        return seen[-1], tuple(sown)
+
+    @property
+    def array_outputs(self) -> Any:
+        """The outputs of a call in training, with whether it is an array for each leaf."""
+        return self._training_call[0]
+
+    @property
+    def gives_arrays(self) -> bool:
+        """Whether all leaves of the output are arrays."""
+        return all(jax.tree_util.tree_leaves(self.array_outputs))
+
+    @property
+    def sows(self) -> tuple[str, ...]:
+        """Names of the transient collections that a call in training fills (C7)."""
+        return self._training_call[1]
+
+    # What the module takes and refuses.
+
+    @property
+    def widened_inputs(self) -> tuple[Any, ...]:
+        """The inputs, arrays of them twice as wide in their last dimension but the batch."""
+
+        def widen(leaf: Any) -> Any:
+            wide = is_array(leaf) and np.ndim(leaf) > 1
+            return np.concatenate([leaf, leaf], axis=-1) if wide else leaf
+
+        widened: tuple[Any, ...] = jax.tree_util.tree_map(widen, self.raw.inputs)
+        return widened
+
+    @cached_property
+    def refuses_shapes(self) -> bool:
+        """Whether raw Flax fails on `widened_inputs`."""
+        return not self.accepts(replace(self.raw, inputs=self.widened_inputs))
+
+    @cached_property
+    def takes_any_batch(self) -> bool:
+        """Whether the module takes a batch of another size than it was built with."""
+
+        def double(leaf: Any) -> Any:
+            return np.concatenate([leaf, leaf]) if is_array(leaf) else leaf
+
+        inputs, arguments = jax.tree_util.tree_map(
+            double, (self.raw.inputs, dict(self.raw.arguments))
+        )
+        return self.accepts(replace(self.raw, inputs=inputs, arguments=arguments))
+
+    def accepts(self, raw: RawCall, *, variables: Variables | None = None) -> bool:
+        """Tells whether raw Flax runs another call with the stored variables, in both modes.
+
+        Args:
+            raw: The call.
+            variables: Other variables.
+
+        Returns:
+            True if it runs, and state keeps its form.
+        """
+        given = dict(self.stored if variables is None else variables)
+        other = Roles(raw, self.transient_names)
+        try:
+            for training in (True, False):
+                updates = other._updates(self._found.evaluate, given, training)
+                if structure_of(common_part(updates, given)) != structure_of(
+                    common_part(given, updates)
+                ):
+                    return False
+        except Exception:  # any module may refuse them in any way
+            return False
+        return True

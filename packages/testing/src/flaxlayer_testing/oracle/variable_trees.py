@@ -1,0 +1,44 @@
+"""Trees of variables and outputs: their structure, their parts, what one adds to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flaxlayer_testing.oracle.call import Variables, is_array
+
+__all__ = ["arrays_only", "common_part", "merge_missing", "structure_of"]
+
+
+def structure_of(tree: Any) -> Any:
+    """Returns the structure, shapes and dtypes of a tree, to compare."""
+    leaves, treedef = jax.tree_util.tree_flatten(tree)
+    return treedef, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+
+
+def arrays_only(result: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Returns the result of an apply with a flat list of the arrays among its outputs."""
+    outputs, updates = result
+    leaves = jax.tree_util.tree_leaves(outputs)
+    return [leaf for leaf in leaves if is_array(leaf)], updates
+
+
+def common_part(tree: Any, known: Any) -> Any:
+    """Returns the part of a tree of variables whose names another has, too."""
+    if not isinstance(tree, Mapping) or not isinstance(known, Mapping):
+        return tree
+    return {name: common_part(tree[name], known[name]) for name in tree if name in known}
+
+
+def merge_missing(variables: Variables, extra: Variables) -> dict[str, Any]:
+    """Returns variables with those of another tree that they lack."""
+    merged = dict(variables)
+    for name, value in extra.items():
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = merge_missing(merged[name], value)
+    return merged

@@ -1,0 +1,157 @@
+"""The front ends of the one list of checks: a function and a pytest decorator (T2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing.checks import Check, checks
+from flaxlayer_testing.oracle.roles import TRANSIENT
+from flaxlayer_testing.report.report import Report, Status
+from flaxlayer_testing.run.expected import ExpectedFailure
+from flaxlayer_testing.run.naming import module_name
+from flaxlayer_testing.run.running import run_report
+from flaxlayer_testing.spec.spec import Case, ModuleSpec
+from flaxlayer_testing.subject.layer import LayerFactory
+from flaxlayer_testing.subject.subject import Subject
+
+__all__ = ["check_module", "parametrize_checks", "run_check"]
+
+
+def check_module(
+    module: Any,
+    *inputs: Any,
+    layer: LayerFactory = FlaxLayer,
+    only: Iterable[str] | None = None,
+    expected_failures: Iterable[ExpectedFailure] = (),
+    seed: int = 0,
+    training_arg: str | None = None,
+    transient: Iterable[str] = TRANSIENT,
+    slow: bool = False,
+    **method_kwargs: Any,
+) -> Report:
+    """Checks that a layer runs a Flax module as raw Flax does.
+
+    Args:
+        module: An unbound linen module; an nnx module, or what makes one.
+        *inputs: Positional arguments of its method: arrays, with a batch dimension first, pytrees
+            of them, and static values.
+        layer: Makes the layer under test: `layer(module, seed=seed)`.
+        only: Names of checks; all if not given.
+        expected_failures: Known failures.
+        seed: Seed of the layer.
+        training_arg: The training argument of the method where its name is not customary;
+            `"~name"` where it means inference.
+        transient: Collections that belong to one call by their name (C2).
+        slow: Whether to run the checks that take long, too, such as that of an export.
+        **method_kwargs: Keyword arguments of the method.
+
+    Returns:
+        A report with an entry for each check; `report.raise_for_failures()` makes it an assertion.
+
+    Raises:
+        SelectCheckError: If a check does not exist.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, numpy as np
+    >>> report = check_module(nn.Dense(2), np.ones((4, 3), np.float32))
+    >>> report.ok
+    True
+
+    ```
+    """
+    subject = Subject(
+        module,
+        inputs,
+        method_kwargs,
+        seed=seed,
+        layer=layer,
+        training_arg=training_arg,
+        transient=tuple(transient),
+    )
+    return run_report(subject, only=only, expected_failures=expected_failures, slow=slow)
+
+
+def parametrize_checks(
+    subjects: Sequence[Any],
+    *,
+    layer: LayerFactory = FlaxLayer,
+    only: Iterable[str] | None = None,
+    slow: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Parametrizes a test with `subject` and `check`, for all checks of all subjects.
+
+    Args:
+        subjects: Subjects, `(module, *inputs)` tuples, generated cases or specs.
+        layer: Makes the layer under test.
+        only: Names of checks; all if not given.
+        slow: Whether those that take long are among all.
+
+    Returns:
+        A decorator for a test with the arguments `subject` and `check`, which calls
+        `run_check(subject, check)`.
+
+    Raises:
+        SelectCheckError: If a check does not exist.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, numpy as np
+    >>> @parametrize_checks([(nn.Dense(2), np.ones((4, 3), np.float32))])
+    ... def test_dense(subject, check):
+    ...     run_check(subject, check)
+
+    ```
+    """
+    chosen = checks(only=only, slow=slow)
+    made = [_subject(entry, layer) for entry in subjects]
+    return pytest.mark.parametrize(
+        ("subject", "check"),
+        [
+            pytest.param(
+                subject,
+                check,
+                id=f"{_label(subject, number)}-{check.name}",
+                marks=pytest.mark.flaxlayer,
+            )
+            for number, subject in enumerate(made)
+            for check in chosen
+        ],
+    )
+
+
+def run_check(subject: Subject, check: Check) -> None:
+    """Runs one check inside a test; skips the test where the check does not apply.
+
+    Args:
+        subject: What to check.
+        check: The check.
+
+    Raises:
+        PassChecksError: If it fails; the last line of the message replays it.
+    """
+    report = run_report(subject, only=[check.name])
+    for entry in report.of(Status.SKIPPED):
+        pytest.skip(entry.message)
+    report.raise_for_failures()
+
+
+def _label(subject: Subject, number: int) -> str:
+    return f"{module_name(subject.module)}{number}"
+
+
+def _subject(entry: Any, layer: LayerFactory) -> Subject:
+    if isinstance(entry, Subject):
+        return entry
+    if isinstance(entry, ModuleSpec):
+        entry = Case(entry)
+    if isinstance(entry, Case):
+        return Subject.from_case(entry, layer=layer)
+    module, *inputs = entry
+    return Subject(module, tuple(inputs), layer=layer)

@@ -1,0 +1,77 @@
+"""The end of a program that fails for a layer as a check of an nnx module does (T1)."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.render.nnx_program import call_arguments
+from flaxlayer_testing.spec.spec import Case
+
+__all__ = ["nnx_check_text"]
+
+_SETUP = """\
+import os
+import warnings
+
+os.environ['KERAS_BACKEND'] = 'jax'
+
+import keras
+from {module} import {name} as Layer
+
+warnings.simplefilter('ignore')
+
+
+def close(expected, actual):
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
+        a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))
+        assert a.shape == b.shape and np.allclose(a, b, 1e-3, 1e-3), f'{{a}} != {{b}}'
+
+
+layer = Layer(module, seed={seed})
+layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))
+raw = module if isinstance(module, nnx.Module) else module(rngs=nnx.Rngs(**layer.init_rngs()))
+graph, state = nnx.split(raw)
+raw = nnx.merge(graph, state)
+
+
+def both(training):
+    nnx.reseed(raw, policy='match_shape', **layer.peek_rngs(training=training))
+    (raw.train if training else raw.eval)()
+    expected = raw({trained}) if training else raw({predicted})
+    close(expected, layer(*inputs, training=training))
+"""
+
+_CALLS = {
+    "check_inference": "both(False)",
+    "check_training": "both(True)",
+    "check_fresh_keys": """\
+first = layer.peek_rngs(training=True)
+both(True)
+for name, key in layer.peek_rngs(training=True).items():
+    assert (jax.random.key_data(key) != jax.random.key_data(first[name])).any(), 'same key'
+both(True)""",
+    "check_state_training": "for training in (True, True, True, False):\n    both(training)",
+    "check_state_inference": "for training in (False, False, False):\n    both(training)",
+}
+_VALUES = """\
+ours = layer.to_module()
+close(*(jax.tree.leaves(nnx.state(m, nnx.Not(nnx.RngState))) for m in (raw, ours)))"""
+
+
+def nnx_check_text(case: Case, check: str, path: tuple[str, str]) -> str:
+    """Returns the text of a check of a layer under test, beside the module in plain NNX.
+
+    Args:
+        case: A case of nnx.
+        check: The name of a check that can be printed.
+        path: The module and the name that the layer can be imported by.
+
+    Returns:
+        What to append to the program of the case.
+    """
+    text = _SETUP.format(
+        module=path[0],
+        name=path[1],
+        seed=case.seed,
+        trained=call_arguments(case.spec, training=True),
+        predicted=call_arguments(case.spec, training=False),
+    )
+    return f"{text}\n\n{_CALLS.get(check, _VALUES)}"

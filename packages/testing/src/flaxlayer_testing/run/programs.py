@@ -1,0 +1,120 @@
+"""Standalone programs that fail as a check does (T1): flax, keras and the layer under test only."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.render.program import to_program
+from flaxlayer_testing.run.naming import import_path
+from flaxlayer_testing.run.nnx_programs import nnx_check_text
+from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.subject import Subject
+
+__all__ = ["PROGRAMS", "failing_program"]
+
+_SETUP = """\
+import os
+
+os.environ['KERAS_BACKEND'] = 'jax'
+
+import keras
+from {module} import {name} as Layer
+
+
+def same(expected, actual):
+    assert jax.tree.structure(expected) == jax.tree.structure(actual)
+    for pair in zip(jax.tree.leaves(expected), jax.tree.leaves(actual)):
+        a, b = map(np.asarray, pair)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), (a.dtype, a.shape, b.dtype, b.shape)
+        assert a.tobytes() == b.tobytes(), f'{{a}} != {{b}}'
+
+
+def raw(variables, rngs, inputs):
+    return module.apply(variables, {call}, rngs=rngs, mutable=nn.DenyList({denied}))
+
+
+raw = jax.jit(raw)
+layer = Layer(module, seed={seed})
+layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))
+variables = layer.flax_variables()
+"""
+
+_OUTPUTS = """\
+expected, _ = raw(variables, layer.peek_rngs(training={training}), inputs)
+same(expected, layer(*inputs, training={training}))
+"""
+
+_TWO_CALLS = """\
+for _ in range(2):
+    variables, rngs = layer.flax_variables(), layer.peek_rngs(training=True)
+    expected, _ = raw(variables, rngs, inputs)
+    same(expected, layer(*inputs, training=True))
+    after = layer.peek_rngs(training=True)
+    for name, key in rngs.items():
+        assert (jax.random.key_data(key) != jax.random.key_data(after[name])).any(), 'same key'
+"""
+
+_STATE = """\
+for _ in range({steps}):
+    _, updates = raw(variables, layer.peek_rngs(training={training}), inputs)
+    variables |= {{name: tree for name, tree in updates.items() if name in variables}}
+    layer(*inputs, training={training})
+same(variables, layer.flax_variables())
+"""
+
+_VALUES = """\
+initial = dict(module.init(layer.init_rngs(), {init_call}))
+same({{name: initial[name] for name in variables}}, variables)
+"""
+
+PROGRAMS = {
+    "check_inference": (_OUTPUTS, False),
+    "check_training": (_OUTPUTS, True),
+    "check_fresh_keys": (_TWO_CALLS, True),
+    "check_state_training": (_STATE, True),
+    "check_state_inference": (_STATE, False),
+    "check_build_values": (_VALUES, True),
+    "check_build_dtypes": (_VALUES, True),
+}
+"""The text of a check and the mode of its raw side, for checks that can be printed."""
+
+
+def failing_program(subject: Subject, check: str) -> str:
+    """Prints a generated case with a check of the layer under test as a standalone program.
+
+    Args:
+        subject: The subject of a generated case.
+        check: The name of a check.
+
+    Returns:
+        The program; empty where there is none for this check, for a module that was not generated,
+        for a layer that cannot be imported by its name, or for a backend that has other bits.
+    """
+    path = import_path(subject.layer)
+    if subject.case is None or check not in PROGRAMS or path is None:
+        return ""
+    if not current_backend().shares_programs:
+        return ""
+    if subject.case.framework == "nnx":
+        return to_program(subject.case, check=nnx_check_text(subject.case, check, path))
+    return to_program(subject.case, check=_check_text(subject, subject.case, check, path))
+
+
+def _check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
+    text, training = PROGRAMS[check]
+    denied = ["params", *(() if training else sorted(subject.reference.denied))]
+    fields = {
+        "module": path[0],
+        "name": path[1],
+        "call": _call(case, training=training),
+        "init_call": _call(case, training=True),
+        "denied": repr(denied),
+        "seed": subject.seed,
+        "training": training,
+        "steps": 3 if training else 2,
+    }
+    return (_SETUP + "\n" + text).format(**fields)
+
+
+def _call(case: Case, *, training: bool) -> str:
+    flag = case.spec.flag
+    return ", ".join(["*inputs", *([f"{flag.name}={flag.argument(training)}"] if flag else [])])

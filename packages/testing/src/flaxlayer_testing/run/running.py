@@ -1,0 +1,156 @@
+"""Runs checks on a subject: one stream of events, from which every front end is made (T2, T8)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flaxlayer_testing.checks import Check, Errors, checks
+from flaxlayer_testing.report.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
+from flaxlayer_testing.report.report import Entry, Report, Status
+from flaxlayer_testing.report.versions import versions
+from flaxlayer_testing.run.expected import ExpectedFailure, by_check
+from flaxlayer_testing.run.naming import layer_name, module_name, replay_command
+from flaxlayer_testing.run.programs import failing_program
+from flaxlayer_testing.spec.typing import spec_traits
+from flaxlayer_testing.subject.subject import Subject
+
+__all__ = ["run_checks", "run_report"]
+
+
+@dataclass(frozen=True)
+class _Result:
+    skipped: str = ""
+    error: Exception | None = None
+    errors: Errors | None = None
+
+
+def run_checks(
+    subject: Subject,
+    *,
+    only: Iterable[str] | None = None,
+    expected_failures: Iterable[ExpectedFailure] = (),
+    slow: bool = False,
+) -> Iterator[Event]:
+    """Runs checks one after the other.
+
+    Args:
+        subject: What to check.
+        only: Names of checks; all if not given.
+        expected_failures: Known failures.
+        slow: Whether the checks that take long are among all.
+
+    Yields:
+        The beginning and the end of each check, as they come.
+
+    Raises:
+        SelectCheckError: If a check does not exist.
+    """
+    known = by_check(expected_failures)
+    for check in checks(only=only, slow=slow):
+        yield CheckStarted(check)
+        started = time.perf_counter()
+        result = _run(check, subject)
+        seconds = time.perf_counter() - started
+        yield CheckFinished(_entry(check, subject, result, known.get(check.name), seconds))
+
+
+def _run(check: Check, subject: Subject) -> _Result:
+    try:
+        reason = check.missing(subject)
+        if reason:
+            return _Result(skipped=reason)
+        return _Result(errors=check.function(subject))
+    except Exception as error:  # whatever a layer raises is its failure
+        return _Result(error=error)
+
+
+def _entry(
+    check: Check,
+    subject: Subject,
+    result: _Result,
+    known: ExpectedFailure | None,
+    seconds: float,
+) -> Entry:
+    if known is not None:
+        return _known_entry(check, subject, result, known, seconds)
+    if result.error is not None:
+        return _failed(check, subject, result.error, seconds)
+    if result.skipped:
+        return Entry(check.name, check.laws, Status.SKIPPED, result.skipped, seconds=seconds)
+    errors = dict(result.errors or {})
+    return Entry(check.name, check.laws, Status.PASSED, errors=errors, seconds=seconds)
+
+
+def _known_entry(
+    check: Check, subject: Subject, result: _Result, known: ExpectedFailure, seconds: float
+) -> Entry:
+    if result.error is not None and known.describes(result.error):
+        kind = type(result.error).__name__
+        return Entry(check.name, check.laws, Status.EXPECTED, known.reason, kind, seconds=seconds)
+    found = f"it was skipped: {result.skipped}" if result.skipped else "it passed"
+    if result.error is not None:
+        found = f"it failed with {type(result.error).__name__}: {result.error}"
+    message = (
+        f"The known failure {known.error} with {known.message!r} did not come about: {found}.\n"
+        "Remove or correct its entry (T6)."
+    )
+    replay = replay_command(subject, check.name)
+    return Entry(
+        check.name, check.laws, Status.FAILED, message, "stale", seconds=seconds, replay=replay
+    )
+
+
+def _failed(check: Check, subject: Subject, error: Exception, seconds: float) -> Entry:
+    return Entry(
+        check.name,
+        check.laws,
+        Status.FAILED,
+        str(error),
+        type(error).__name__,
+        seconds=seconds,
+        replay=replay_command(subject, check.name),
+        program=failing_program(subject, check.name),
+    )
+
+
+def run_report(subject: Subject, **options: Any) -> Report:
+    """Runs checks, tells who listens, and gathers what they found.
+
+    Args:
+        subject: What to check.
+        **options: As for `run_checks`.
+
+    Returns:
+        The report.
+    """
+    entries: list[Entry] = []
+    for event in run_checks(subject, **options):
+        tell(event)
+        if isinstance(event, CheckFinished):
+            entries.append(event.entry)
+    report = Report(
+        subject=subject.name or _title(subject),
+        layer=layer_name(subject.layer),
+        entries=tuple(entries),
+        versions=versions(),
+        seed=subject.seed,
+        features=_features(subject),
+    )
+    tell(ReportFinished(report))
+    return report
+
+
+def _features(subject: Subject) -> tuple[str, ...]:
+    drawn = spec_traits(subject.case.spec).features if subject.case else ()
+    return (*subject.features, *sorted(drawn))
+
+
+def _title(subject: Subject) -> str:
+    shapes: Mapping[str, None] = dict.fromkeys(
+        f"{array.dtype}[{','.join(map(str, array.shape))}]"
+        for array in subject.reference.raw.arrays
+    )
+    return f"{module_name(subject.module)}({', '.join(shapes)})"

@@ -1,0 +1,92 @@
+"""Operations over the lifted transforms that branch, loop and differentiate."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.spec.operations.custom import block
+from flaxlayer_testing.spec.operations.linear import float_rank, same_shape
+from flaxlayer_testing.spec.operations.operation import (
+    Choices,
+    Operation,
+    Site,
+    Traits,
+    Types,
+    is_float,
+)
+from flaxlayer_testing.spec.spec import Options, ValueType
+
+__all__ = ["CONTROL"]
+
+
+def _choices(types: Types) -> Choices | None:
+    return {} if float_rank(types, 1, 2) else None
+
+
+def _loop_choices(types: Types) -> Choices | None:
+    return {} if is_float(types[0]) and types[0].shape else None
+
+
+def _results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    # Parameters are float32, and so is what they meet.
+    return same_shape(types, {})
+
+
+def _traits(feature: str, *state: str) -> Traits:
+    return Traits(features=frozenset({feature}), trainable=True, state=frozenset(state))
+
+
+def _fold_text(site: Site) -> str:
+    rate, x = site.options["rate"], site.args[0]
+    return f"fold_streams({x}, rate={rate}, training={site.training})"
+
+
+CONTROL = (
+    Operation(
+        name="loop",
+        choices=_loop_choices,
+        results=lambda types, _: (types[0],),
+        text=block("loop", named=True),
+        compact=True,
+        fixed=lambda _: 0,
+        traits=lambda _: Traits(
+            features=frozenset({"while_loop", "custom_state"}), state=frozenset({"rounds"})
+        ),
+    ),
+    Operation(
+        name="branch",
+        choices=_choices,
+        results=_results,
+        text=block("branch", named=True),
+        compact=True,
+        traits=lambda _: _traits("cond", "branches"),
+    ),
+    Operation(
+        name="choose",
+        choices=_choices,
+        results=_results,
+        text=block("choose"),
+        compact=True,
+        traits=lambda _: _traits("switch"),
+    ),
+    Operation(
+        name="double_gradient",
+        choices=_choices,
+        results=_results,
+        text=lambda site: f"double_gradient({site.args[0]})",
+        compact=True,
+        traits=lambda _: _traits("custom_vjp"),
+    ),
+    Operation(
+        name="fold_streams",
+        linen="fold_rngs",
+        choices=lambda types: {"rate": (0.5,)} if float_rank(types, 1, 2) else None,
+        results=lambda types, _: (types[0],),
+        text=_fold_text,
+        compact=True,
+        fixed=lambda _: 0,
+        traits=lambda _: Traits(
+            features=frozenset({"fold_rngs"}),
+            training_streams=frozenset({"dropout"}),
+            uses_flag=True,
+        ),
+    ),
+)

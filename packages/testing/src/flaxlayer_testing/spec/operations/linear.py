@@ -1,0 +1,191 @@
+"""Linear layers, embeddings, dropout and what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flaxlayer_testing.spec.operations.operation import (
+    VOCABULARY,
+    Choices,
+    Operation,
+    Site,
+    Traits,
+    Types,
+    constructor,
+    integer,
+    is_float,
+    is_token,
+    promote,
+)
+from flaxlayer_testing.spec.spec import Json, Options, ValueType
+
+__all__ = ["LINEAR", "PARAM_DTYPES", "float_rank", "last", "same_shape", "trained"]
+
+FEATURES = (2, 3, 4)
+# Single precision is repeated: it is drawn most often.
+PARAM_DTYPES = ("float32", "float32", "float32", "bfloat16", "float16")
+
+
+def float_rank(types: Types, *ranks: int) -> bool:
+    """Tells whether the first value is floating point and of one of these ranks."""
+    return is_float(types[0]) and len(types[0].shape) in ranks
+
+
+def trained(feature: str, **traits: bool | frozenset[str]) -> Callable[[Options], Traits]:
+    """Returns the traits of a layer with params, by its options."""
+    base = Traits(features=frozenset({feature}), trainable=True)
+
+    def find(options: Options) -> Traits:
+        plain = options.get("param_dtype", "float32") == "float32"
+        more: frozenset[str] = frozenset() if plain else frozenset({"param_dtype"})
+        return replace(base, features=base.features | more, **traits)  # type: ignore[arg-type]
+
+    return find
+
+
+def same_shape(types: Types, options: Options) -> tuple[ValueType, ...]:
+    """Returns the type of a value that met params without changing its shape."""
+    dtype = promote(types[0], options.get("param_dtype", "float32"))
+    return (ValueType(types[0].shape, dtype),)
+
+
+def last(types: Types, options: Options, *features: int, dropped: int = 1) -> tuple[ValueType, ...]:
+    """Returns the type of a value whose trailing dimensions became others."""
+    dtype = promote(types[0], options.get("param_dtype", "float32"))
+    return (ValueType((*types[0].shape[:-dropped], *features), dtype),)
+
+
+def _integers(value: Json) -> tuple[int, ...]:
+    return tuple(map(integer, value)) if isinstance(value, tuple) else (integer(value),)
+
+
+def _features_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    return last(types, options, integer(options["features"]))
+
+
+def _dense_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 1, 2, 3):
+        return None
+    return {"features": FEATURES, "use_bias": (True, False), "param_dtype": PARAM_DTYPES}
+
+
+def _general_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 1, 2):
+        return None
+    axes: tuple[Json, ...] = (-1,) if len(types[0].shape) == 1 else (-1, (-2, -1))
+    return {"features": (3, (2, 2)), "axis": axes}
+
+
+def _general_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    dropped = len(_integers(options["axis"]))
+    return last(types, options, *_integers(options["features"]), dropped=dropped)
+
+
+def _einsum_choices(types: Types) -> Choices | None:
+    return {"heads": (2, 3)} if float_rank(types, 1, 2) else None
+
+
+def _einsum_text(site: Site) -> str:
+    # The kernel's leading sizes are names, filled in where the input is at hand.
+    x, heads = site.args[0], site.options["heads"]
+    return f"nn.Einsum(({x}.shape[-1], {heads}, 2), '...a,ahd->...hd', use_bias=False)({x})"
+
+
+def _embed_choices(types: Types) -> Choices | None:
+    if not is_token(types[0]):
+        return None
+    sizes = (VOCABULARY, VOCABULARY + 2)
+    return {"num_embeddings": sizes, "features": FEATURES, "param_dtype": PARAM_DTYPES}
+
+
+def _embed_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    shape = (*types[0].shape, integer(options["features"]))
+    return (ValueType(shape, str(options["param_dtype"])),)
+
+
+def _dropout_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 1, 2, 3):
+        return None
+    shapes = ((), (1,)) if len(types[0].shape) > 1 else ((),)
+    streams = ("dropout", "drop_path")
+    return {"rate": (0.5, 0.25), "broadcast_dims": shapes, "rng_collection": streams}
+
+
+def _dropout_traits(options: Options) -> Traits:
+    stream = str(options["rng_collection"])
+    named = {"dropout"} if stream == "dropout" else {"dropout", "dropout_stream"}
+    return Traits(features=frozenset(named), training_streams=frozenset({stream}), uses_flag=True)
+
+
+def _prelu_choices(types: Types) -> Choices | None:
+    return {"param_dtype": PARAM_DTYPES} if float_rank(types, 1, 2, 3) else None
+
+
+def _sequential_choices(types: Types) -> Choices | None:
+    return {"features": (2, 3)} if float_rank(types, 1, 2) else None
+
+
+def _sequential_text(site: Site) -> str:
+    return f"nn.Sequential([nn.Dense(3), nn.tanh, nn.Dense({site.options['features']})])"
+
+
+LINEAR = (
+    Operation(
+        name="dense",
+        weight=4,
+        choices=_dense_choices,
+        results=_features_results,
+        layer=constructor("Dense"),
+        traits=trained("dense"),
+    ),
+    Operation(
+        name="dense_general",
+        choices=_general_choices,
+        results=_general_results,
+        layer=constructor("DenseGeneral"),
+        traits=trained("dense_general"),
+        fixed=lambda options: len(_integers(options["axis"])),
+    ),
+    Operation(
+        name="einsum",
+        choices=_einsum_choices,
+        results=lambda types, options: last(types, options, integer(options["heads"]), 2),
+        text=_einsum_text,
+        compact=True,
+        traits=trained("einsum"),
+    ),
+    Operation(
+        name="embed",
+        choices=_embed_choices,
+        results=_embed_results,
+        layer=constructor("Embed"),
+        traits=trained("embed"),
+        fixed=lambda _: 0,
+    ),
+    Operation(
+        name="dropout",
+        weight=7,
+        choices=_dropout_choices,
+        results=lambda types, _: (types[0],),
+        layer=constructor("Dropout"),
+        mode="deterministic",
+        traits=_dropout_traits,
+        fixed=lambda _: 0,
+    ),
+    Operation(
+        name="prelu",
+        choices=_prelu_choices,
+        results=lambda types, _: (types[0],),
+        layer=constructor("PReLU"),
+        traits=trained("prelu"),
+        fixed=lambda _: 0,
+    ),
+    Operation(
+        name="sequential",
+        choices=_sequential_choices,
+        results=_features_results,
+        layer=_sequential_text,
+        traits=trained("sequential"),
+    ),
+)

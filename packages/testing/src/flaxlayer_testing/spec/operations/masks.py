@@ -1,0 +1,123 @@
+"""Operations on a sequence and a mask of its elements."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.spec.operations.norms import EPSILON
+from flaxlayer_testing.spec.operations.operation import (
+    Choices,
+    Operation,
+    Site,
+    Traits,
+    Types,
+    constructor,
+    is_float,
+    shows,
+)
+from flaxlayer_testing.spec.operations.sequences import attention_traits, is_sequence
+from flaxlayer_testing.spec.spec import Options, ValueType
+
+__all__ = ["MASKS", "fits_mask", "is_mask"]
+
+
+def is_mask(value: ValueType) -> bool:
+    """Tells whether a value is a mask: one boolean for each element of a sequence."""
+    return value.dtype == "bool" and len(value.shape) == 1
+
+
+def fits_mask(value: ValueType, mask: ValueType) -> bool:
+    """Tells whether a value is a sequence that a mask is of."""
+    return (
+        is_mask(mask)
+        and is_float(value)
+        and len(value.shape) == 2
+        and value.shape[:1] == mask.shape
+    )
+
+
+def _choices(types: Types) -> Choices | None:
+    return {} if fits_mask(*types) else None
+
+
+def _single_choices(types: Types) -> Choices | None:
+    return {} if fits_mask(*types) and is_sequence(types[0]) else None
+
+
+def _attention_choices(types: Types) -> Choices | None:
+    if _single_choices(types) is None:
+        return None
+    return {"num_heads": (1, 2), "qkv_features": (4,), "dropout_rate": (0.0, 0.5)}
+
+
+def _attention_arguments(site: Site) -> str:
+    x, mask = site.args
+    return f"{x}, mask=nn.make_attention_mask({mask}, {mask})"
+
+
+def _norm_arguments(site: Site) -> str:
+    x, mask = site.args
+    return f"{x}, mask={mask}[..., None]"
+
+
+def _lengths_arguments(site: Site) -> str:
+    x, mask = site.args
+    return f"{x}, seq_lengths=jnp.sum({mask}, axis=-1)"
+
+
+def _same(types: Types, options: Options) -> tuple[ValueType, ...]:
+    return (types[0],)
+
+
+def _function(name: str, feature: str, *, mean: bool = False) -> Operation:
+    return Operation(
+        name=name,
+        arity=2,
+        weight=7,
+        choices=_choices,
+        results=lambda types, _: (ValueType(types[0].shape[mean:], types[0].dtype),),
+        text=lambda site: f"{name}({', '.join(site.args)})",
+        traits=shows("mask", feature),
+        fixed=lambda _: 0,
+    )
+
+
+MASKS = (
+    _function("apply_mask", "apply_mask"),
+    _function("masked_mean", "masked_mean", mean=True),
+    Operation(
+        name="masked_attention",
+        arity=2,
+        weight=6,
+        choices=_attention_choices,
+        results=_same,
+        layer=constructor("MultiHeadDotProductAttention"),
+        arguments=_attention_arguments,
+        mode="deterministic",
+        traits=lambda options: attention_traits("mask", "masked_attention", options=options),
+    ),
+    Operation(
+        name="masked_norm",
+        arity=2,
+        weight=6,
+        choices=_single_choices,
+        results=_same,
+        layer=constructor("BatchNorm", epsilon=EPSILON),
+        arguments=_norm_arguments,
+        mode="use_running_average",
+        traits=lambda _: Traits(
+            features=frozenset({"mask", "masked_norm"}),
+            trainable=True,
+            state=frozenset({"batch_stats"}),
+            uses_flag=True,
+        ),
+    ),
+    Operation(
+        name="masked_recurrent",
+        arity=2,
+        weight=6,
+        choices=_single_choices,
+        results=lambda types, _: (ValueType((types[0].shape[0], 3)),),
+        layer=lambda _: "nn.RNN(nn.GRUCell(3), reverse=True)",
+        arguments=_lengths_arguments,
+        traits=lambda _: Traits(features=frozenset({"mask", "masked_recurrent"}), trainable=True),
+    ),
+)

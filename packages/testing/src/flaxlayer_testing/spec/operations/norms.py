@@ -1,0 +1,125 @@
+"""Normalisation of values and of weights."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.spec.operations.linear import (
+    PARAM_DTYPES,
+    float_rank,
+    last,
+    same_shape,
+    trained,
+)
+from flaxlayer_testing.spec.operations.operation import (
+    Choices,
+    Operation,
+    Site,
+    Types,
+    constructor,
+    integer,
+)
+from flaxlayer_testing.spec.spec import Options, ValueType
+
+__all__ = ["EPSILON", "NORMS"]
+
+# Norms of two or three features are ill-conditioned under linen's epsilon of 1e-6: rounding would
+# be multiplied by up to 1000, and T4 allows no tolerance for that.
+EPSILON = "0.01"
+
+
+def _norm_choices(types: Types) -> Choices | None:
+    return {"param_dtype": PARAM_DTYPES} if float_rank(types, 1, 2, 3) else None
+
+
+def _group_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 1, 2, 3):
+        return None
+    return {"num_groups": tuple(n for n in (1, 2) if types[0].shape[-1] % n == 0)}
+
+
+def _instance_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 2, 3):
+        return None
+    return {"use_bias": (True, False)}
+
+
+def _batch_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 1, 2, 3):
+        return None
+    return {"momentum": (0.5, 0.9), "use_scale": (True, False)}
+
+
+def _plain_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    # Its other params are float32, whether or not it has the one that an option asks for.
+    return same_shape(types, {})
+
+
+def _wrapped_choices(types: Types) -> Choices | None:
+    return {"features": (2, 3)} if float_rank(types, 1, 2) else None
+
+
+def _wrapped_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    return last(types, options, integer(options["features"]))
+
+
+def _weight_text(site: Site) -> str:
+    return f"nn.WeightNorm(nn.Dense({site.options['features']}), epsilon={EPSILON})"
+
+
+def _spectral_text(site: Site) -> str:
+    return f"nn.SpectralNorm(nn.Dense({site.options['features']}), epsilon={EPSILON})"
+
+
+NORMS = (
+    Operation(
+        name="batch_norm",
+        weight=6,
+        choices=_batch_choices,
+        results=_plain_results,
+        layer=constructor("BatchNorm", epsilon=EPSILON),
+        mode="use_running_average",
+        traits=trained("batch_norm", state=frozenset({"batch_stats"}), uses_flag=True),
+    ),
+    Operation(
+        name="layer_norm",
+        choices=_norm_choices,
+        results=same_shape,
+        layer=constructor("LayerNorm", epsilon=EPSILON),
+        traits=trained("layer_norm"),
+    ),
+    Operation(
+        name="rms_norm",
+        choices=_norm_choices,
+        results=same_shape,
+        layer=constructor("RMSNorm", epsilon=EPSILON),
+        traits=trained("rms_norm"),
+    ),
+    Operation(
+        name="group_norm",
+        choices=_group_choices,
+        results=same_shape,
+        layer=constructor("GroupNorm", epsilon=EPSILON),
+        traits=trained("group_norm"),
+    ),
+    Operation(
+        name="instance_norm",
+        choices=_instance_choices,
+        results=_plain_results,
+        layer=constructor("InstanceNorm", epsilon=EPSILON),
+        traits=trained("instance_norm"),
+    ),
+    Operation(
+        name="weight_norm",
+        choices=_wrapped_choices,
+        results=_wrapped_results,
+        layer=_weight_text,
+        traits=trained("weight_norm"),
+    ),
+    Operation(
+        name="spectral_norm",
+        choices=_wrapped_choices,
+        results=_wrapped_results,
+        layer=_spectral_text,
+        mode="update_stats",
+        traits=trained("spectral_norm", state=frozenset({"batch_stats"}), uses_flag=True),
+    ),
+)

@@ -1,0 +1,180 @@
+"""Operations over `blocks` for params: any dtype, metadata, tied, shared, inherited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flaxlayer_testing.spec.operations.linear import float_rank, last, same_shape
+from flaxlayer_testing.spec.operations.operation import (
+    VOCABULARY,
+    Choices,
+    Operation,
+    Site,
+    Traits,
+    Types,
+    integer,
+    is_float,
+    is_token,
+    keywords_text,
+    shows,
+    with_features,
+)
+from flaxlayer_testing.spec.spec import Json, Options, ValueType
+
+__all__ = ["STRUCTURE"]
+
+DTYPES = ("float16", "bfloat16", "float32", "complex64", "int32", "bool")
+
+
+def _trainable(*features: str) -> Callable[[Options], Traits]:
+    return lambda options: Traits(trainable=True) | shows(*features)(options)
+
+
+def _results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    return last(types, options, integer(options["features"]))
+
+
+def _features_choices(types: Types) -> Choices | None:
+    return {"features": (2, 3)} if float_rank(types, 1, 2) else None
+
+
+def _vectors_choices(types: Types) -> Choices | None:
+    return {} if is_float(types[0]) and types[0].shape else None
+
+
+def _function(name: str) -> Callable[[Site], str]:
+    return lambda site: f"{name}({', '.join([*site.args, *keywords_text(site.options)])})"
+
+
+def _class(name: str) -> Callable[[Site], str]:
+    return lambda site: f"{name}({', '.join(keywords_text(site.options))})"
+
+
+def _table_choices(types: Types) -> Choices | None:
+    return None if _vectors_choices(types) is None else {"dtype": DTYPES}
+
+
+def _table_text(site: Site) -> str:
+    x, dtype = site.args[0], site.options["dtype"]
+    return f"table(self, {x}, name='table_{site.index}', dtype={dtype!r})"
+
+
+def _table_traits(options: Options) -> Traits:
+    return Traits(
+        features=frozenset({"table", f"param_{options['dtype']}"}),
+        trainable=True,
+    )
+
+
+def _metadata_choices(types: Types) -> Choices | None:
+    if not float_rank(types, 1, 2):
+        return None
+    return {"features": (2, 3), "partitioning": ("with_partitioning", "with_logical_partitioning")}
+
+
+def _metadata_text(site: Site) -> str:
+    function, features = site.options["partitioning"], site.options["features"]
+    init = f"nn.{function}(nn.initializers.lecun_normal(), (None, 'model'))"
+    return f"nn.Dense({features}, kernel_init={init})"
+
+
+def _metadata_traits(options: Options) -> Traits:
+    return _trainable("partition_metadata", str(options["partitioning"]))(options)
+
+
+def _tied_choices(types: Types) -> Choices | None:
+    if _vectors_choices(types) is None:
+        return None
+    return {"features": (types[0].shape[-1],)}
+
+
+def _tied_embed_choices(types: Types) -> Choices | None:
+    if not is_token(types[0]):
+        return None
+    sizes: tuple[Json, ...] = (VOCABULARY,)
+    return {"num_embeddings": sizes, "features": (2, 3)}
+
+
+def _plain_results(types: Types, options: Options) -> tuple[ValueType, ...]:
+    # Parameters are float32, and so is what they meet.
+    return same_shape(types, {})
+
+
+_TIED = Traits(features=frozenset({"tied"}), trainable=True)
+
+
+def _class_op(name: str, feature: str) -> Operation:
+    return Operation(
+        name=feature,
+        choices=_features_choices,
+        results=_results,
+        layer=_class(name),
+        traits=_trainable(feature),
+    )
+
+
+STRUCTURE = (
+    Operation(
+        name="table",
+        weight=6,
+        choices=_table_choices,
+        results=lambda types, _: (types[0],),
+        text=_table_text,
+        compact=True,
+        traits=_table_traits,
+    ),
+    Operation(
+        name="complex_dense",
+        choices=_features_choices,
+        results=lambda types, options: (
+            ValueType((*types[0].shape[:-1], integer(options["features"]))),
+        ),
+        text=_function("complex_dense"),
+        compact=True,
+        traits=_trainable("complex_dense", "param_complex64"),
+    ),
+    Operation(
+        name="partitioned_dense",
+        weight=2,
+        choices=_metadata_choices,
+        results=_results,
+        layer=_metadata_text,
+        traits=_metadata_traits,
+    ),
+    Operation(
+        name="metadata_axis",
+        choices=_features_choices,
+        results=_results,
+        text=_function("metadata_axis"),
+        compact=True,
+        traits=_trainable("partition_metadata", "add_metadata_axis"),
+    ),
+    Operation(
+        name="tied_dense",
+        choices=_tied_choices,
+        results=_plain_results,
+        text=_function("tied_dense"),
+        compact=True,
+        traits=lambda _: _TIED,
+    ),
+    Operation(
+        name="tied_embed",
+        choices=_tied_embed_choices,
+        results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
+        text=_function("tied_embed"),
+        compact=True,
+        fixed=lambda _: 0,
+        traits=lambda _: with_features(_TIED, "tied_embed"),
+    ),
+    _class_op("Adapted", "share_scope"),
+    _class_op("Helped", "nowrap"),
+    Operation(
+        name="compact_name_scope",
+        choices=_features_choices,
+        results=_results,
+        text=lambda site: f"{_class('Apart')(site)}({site.args[0]})",
+        compact=True,
+        traits=_trainable("compact_name_scope"),
+    ),
+    _class_op("Shifted", "inheritance"),
+)

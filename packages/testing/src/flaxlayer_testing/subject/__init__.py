@@ -1,0 +1,1 @@
+"""What a check is about: a module, its inputs, the layer under test (T3)."""

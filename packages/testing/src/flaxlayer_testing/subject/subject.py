@@ -1,0 +1,226 @@
+"""The subject of a check: a module, its inputs, and the layer that has to run it (T3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import jax.numpy as jnp
+import keras
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.oracle.call import RawCall, is_array
+from flaxlayer_testing.oracle.nnx import NnxCall, is_nnx
+from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.roles import TRANSIENT
+from flaxlayer_testing.render.building import make_inputs, module_of
+from flaxlayer_testing.spec.freedom import grow
+from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.spec.typing import value_types
+from flaxlayer_testing.subject.layer import (
+    LayerFactory,
+    Snapshot,
+    arrays_of,
+    as_inputs,
+    as_symbolic,
+)
+
+__all__ = ["Subject"]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A module with all that a check of it needs.
+
+    Raw functions and one built layer are shared by the checks of a subject, because compiling them
+    is what a check costs; the layer is restored for each.
+
+    Attributes:
+        module: An unbound linen module; an nnx module, or what makes one.
+        inputs: Positional arguments of its method.
+        arguments: Keyword arguments of its method but the training flag.
+        seed: Seed of the layer.
+        layer: Makes the layer under test: `layer(module, seed=seed, **settings)`.
+        training_arg: The training argument where its name is not customary (A2).
+        case: The generated case that the subject comes from, if any.
+        name: A name for reports; made of the module and its inputs if empty.
+        features: What the module stands for in reports.
+        command: The shell command that checks it again, if there is one (T8).
+        transient: Collections that belong to one call by their name (C2).
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, numpy as np
+    >>> subject = Subject(nn.Dense(2), (np.ones((1, 3), np.float32),))
+    >>> sorted(subject.built_layer().flax_variables()["params"])
+    ['bias', 'kernel']
+
+    ```
+    """
+
+    module: Any
+    inputs: tuple[Any, ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    layer: LayerFactory = FlaxLayer
+    training_arg: str | None = None
+    case: Case | None = None
+    name: str = ""
+    features: tuple[str, ...] = ()
+    command: str = ""
+    transient: tuple[str, ...] = TRANSIENT
+
+    @classmethod
+    def from_case(cls, case: Case, *, layer: LayerFactory = FlaxLayer) -> Subject:
+        """Returns the subject of a generated case.
+
+        Args:
+            case: A spec, a batch size and a seed.
+            layer: Makes the layer under test.
+
+        Returns:
+            The module of the spec with its inputs.
+        """
+        value_types(case.spec)  # refuses what is no spec
+        inputs = make_inputs(case.spec, case.batch_size, case.seed)
+        return cls(module_of(case), inputs, seed=case.seed, layer=layer, case=case)
+
+    def with_layer(self, layer: LayerFactory) -> Subject:
+        """Returns the same subject for another layer; what raw Flax compiled is shared.
+
+        Args:
+            layer: Makes the other layer.
+
+        Returns:
+            A subject.
+        """
+        other = replace(self, layer=layer)
+        other.__dict__["reference"] = self.reference
+        return other
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The module, run by raw Flax."""
+        call = NnxCall if is_nnx(self.module) else RawCall
+        raw = call(self.module, self.inputs, self.arguments, self.training_arg)
+        return Reference(raw, self.transient)
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether the arguments hold arrays, all of them with a batch dimension."""
+        arrays = self.reference.raw.arrays
+        return bool(arrays) and all(array.ndim > 0 for array in arrays)
+
+    @property
+    def fits_unbuilt(self) -> bool:
+        """Whether a `keras.Sequential` can hand the arguments over, and gives the outputs."""
+        one = self.takes_arrays and not self.arguments and len(self.inputs) == 1
+        if not one or not is_array(self.inputs[0]):
+            return False
+        # A dataclass is a leaf to Keras.
+        return all(leaf is True for leaf in keras.tree.flatten(self.reference.array_outputs))
+
+    @property
+    def fits_sequential(self) -> bool:
+        """Whether a `keras.Sequential` takes the arguments as they are, and gives the outputs."""
+        if not self.fits_unbuilt:
+            return False
+        dtype = self.reference.raw.arrays[0].dtype
+        return not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
+
+    def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
+        """Returns a new layer that is not built.
+
+        Args:
+            seed: Another seed than that of the subject.
+            **settings: More arguments for the factory.
+
+        Returns:
+            A layer under test.
+        """
+        if self.training_arg is not None:
+            settings["training_arg"] = self.training_arg
+        return self.layer(self.module, seed=self.seed if seed is None else seed, **settings)
+
+    def built_layer(self, **settings: Any) -> Any:
+        """Returns a new layer that is built."""
+        layer = self.new_layer(**settings)
+        self.build(layer)
+        return layer
+
+    def build(self, layer: Any) -> None:
+        """Builds a layer by a symbolic call, which changes no state.
+
+        A module that cannot be traced is built by a call at inference.
+
+        Args:
+            layer: A layer under test.
+        """
+        if self.reference.traceable:
+            layer(*as_symbolic(self.inputs), **as_symbolic(dict(self.arguments)))
+        else:
+            self.call(layer, training=False)
+
+    @cached_property
+    def _shared(self) -> tuple[Any, Snapshot]:
+        layer = self.built_layer()
+        return layer, Snapshot(layer)
+
+    def shared_layer(self) -> Any:
+        """Returns the layer that all checks share, with the values that it was built with."""
+        layer, snapshot = self._shared
+        snapshot.restore()
+        return layer
+
+    def model(self, layer: Any, other: tuple[Any, ...] | None = None) -> keras.Model:
+        """Returns a functional model of a layer alone.
+
+        Its batch size is unknown where the module takes any. Its outputs are the arrays among the
+        layer's outputs, as Keras takes no other.
+
+        Args:
+            layer: A layer under test.
+            other: Positional arguments of other sizes, which become unknown.
+
+        Returns:
+            A model from the list of inputs to the list of outputs.
+        """
+        args, kwargs = self.model_inputs(other)
+        return keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
+
+    def model_inputs(
+        self, other: tuple[Any, ...] | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments with a `keras.Input` for each array.
+
+        Args:
+            other: Positional arguments of other sizes, which become unknown.
+        """
+        kwargs = dict(self.arguments)
+        args, kwargs = as_inputs(
+            (self.inputs, kwargs),
+            any_batch=self.reference.takes_any_batch,
+            other=(self.inputs if other is None else other, kwargs),
+        )
+        return args, kwargs
+
+    @cached_property
+    def grown_inputs(self) -> tuple[Any, ...]:
+        """Inputs of other sizes that the module takes as well; none where it is not known to."""
+        grown = self.case and grow(self.case)
+        return make_inputs(grown.spec, grown.batch_size, grown.seed) if grown else ()
+
+    @property
+    def arrays(self) -> list[Any]:
+        """The arrays of the arguments, in the order in which `model` takes them."""
+        return list(self.reference.raw.arrays)
+
+    def call(self, layer: Any, *, training: bool) -> Any:
+        """Calls a layer on the inputs, and returns its outputs as arrays."""
+        backend = current_backend()
+        args, kwargs = backend.to_backend((self.inputs, dict(self.arguments)))
+        return backend.to_arrays(layer(*args, training=training, **kwargs))

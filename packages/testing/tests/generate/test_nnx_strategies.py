@@ -1,0 +1,164 @@
+"""The strategies of nnx modules, without compiling anything."""
+
+import pickle
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
+
+from flaxlayer_testing import (
+    FEATURES,
+    NNX_FEATURES,
+    Case,
+    Node,
+    ReadSpecError,
+    ValueType,
+    build_nnx_module,
+    flag_arguments,
+    make_inputs,
+    nnx_cases,
+    nnx_modules,
+    output_types,
+    spec_traits,
+)
+from flaxlayer_testing.spec.operations.of_nnx import NNX_OPERATIONS
+from flaxlayer_testing.spec.spec import ModuleSpec
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11"),
+    pytest.mark.filterwarnings("ignore:.*Using 'Module.sow':DeprecationWarning"),
+]
+
+QUIET = settings(suppress_health_check=list(HealthCheck))
+EXAMPLES = 600
+FLOORS = dict.fromkeys(NNX_FEATURES, 0.003) | {
+    "batch_norm": 0.03,
+    "custom_state": 0.05,
+    "custom_stream": 0.03,
+    "dropout": 0.03,
+    "flag": 0.3,
+    "nested": 0.1,
+    "recurrent": 0.02,
+    "setup": 0.1,
+    "sow": 0.05,
+    "tied_submodule": 0.05,
+    "token_input": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def counted():
+    counts = Counter()
+    for number in range(30):
+
+        @seed(number)
+        @settings(QUIET, max_examples=EXAMPLES // 30, derandomize=False, phases=[Phase.generate])
+        @given(nnx_cases())
+        def draw(case):
+            counts.update(spec_traits(case.spec).features)
+            counts.update(f"op {node.op}" for node in case.spec.nodes)
+            counts.update({"op": len(case.spec.nodes), "examples": 1, "object": case.instance})
+
+        draw()
+    return counts
+
+
+@pytest.mark.parametrize("feature", NNX_FEATURES)
+def test_a_feature_is_drawn_often_enough(feature, counted):
+    assert counted[feature] >= FLOORS[feature] * counted["examples"]
+
+
+def test_modules_have_several_nodes_and_are_objects_half_of_the_time(counted):
+    assert counted["op"] >= 3 * counted["examples"]
+    assert 0.3 < counted["object"] / counted["examples"] < 0.7
+
+
+def test_every_operation_is_drawn_and_no_feature_of_linen_alone(counted):
+    assert all(counted[f"op {name}"] for name in (*NNX_OPERATIONS, "again", "nested"))
+    assert [name for name in FEATURES if counted[name] and name not in NNX_FEATURES] == []
+
+
+@pytest.mark.parametrize("feature", NNX_FEATURES)
+def test_a_feature_that_is_asked_for_is_always_shown(feature):
+    @settings(QUIET, max_examples=3)
+    @given(nnx_modules(features=[feature], max_nodes=2))
+    def draw(spec):
+        assert feature in spec_traits(spec).features
+
+    draw()
+
+
+def test_the_simplest_module_is_one_linear_layer():
+    spec = find(nnx_modules(), lambda spec: True)
+    assert [node.op for node in spec.nodes] == ["dense"]
+    assert isinstance(build_nnx_module(spec, seed=0).layer_1, nnx.Linear)
+
+
+@pytest.mark.parametrize("name", ["dropout", "count_calls", "attention"])
+def test_a_module_shrinks_to_the_operation_that_matters(name):
+    def matters(spec):
+        return name in {node.op for node in spec.nodes}
+
+    spec = find(nnx_modules(), matters, settings=settings(QUIET, max_examples=5000))
+    assert [node.op for node in spec.nodes] == [name]
+
+
+@pytest.mark.filterwarnings("ignore:.*sow:DeprecationWarning")
+@settings(QUIET, max_examples=80)
+@given(nnx_cases())
+def test_every_drawn_module_is_made_and_runs_in_both_modes(case):
+    inputs = jax.tree.map(jnp.asarray, make_inputs(case.spec, case.batch_size, case.seed))
+
+    def run(training):
+        module = build_nnx_module(case.spec, batch_size=case.batch_size, seed=case.seed)
+        (module.train if training else module.eval)()
+        outputs = module(*inputs, **flag_arguments(case.spec, training=training))
+        # In the order of the outputs, which is not that of the names `y9` and `y10`.
+        return list(outputs.values()) if isinstance(outputs, dict) else outputs
+
+    for training in (True, False):
+        outputs = jax.tree.leaves(jax.eval_shape(lambda m=training: run(m)))
+        batch = (case.batch_size,)
+        expected = [(batch + value.shape, value.dtype) for value in output_types(case.spec)]
+        assert [(leaf.shape, leaf.dtype.name) for leaf in outputs] == expected
+
+
+def test_what_linen_alone_has_is_refused():
+    for feature in ("conv_local", "recurrent_MGUCell", "scan_time"):
+        with pytest.raises(ReadSpecError, match="No nnx modules"):
+            find(nnx_modules(features=[feature]), lambda spec: True)
+
+
+@pytest.mark.parametrize("instance", [False, True])
+def test_a_case_serialises_and_its_class_pickles(instance):
+    spec = ModuleSpec((ValueType((3,)),), (Node("table", (0,), (("dtype", "float32"),)),), (1,))
+    case = Case(spec, framework="nnx", instance=instance)
+    assert Case.from_json(case.to_json()) == case
+    made = build_nnx_module(spec)
+    assert pickle.loads(pickle.dumps(made)).func is made.func
+
+
+def test_a_framework_that_does_not_exist_is_refused():
+    spec = find(nnx_modules(), lambda spec: True)
+    with pytest.raises(ReadSpecError, match="no framework"):
+        Case.from_json(Case(spec, framework="haiku").to_json())
+
+
+def test_an_object_tells_what_it_was_made_with():
+    spec = find(nnx_modules(), lambda spec: True)
+    module = build_nnx_module(spec, batch_size=3, seed=1)
+    assert module.get_config() == {"spec": spec.to_json(), "batch_size": 3}
+
+
+def test_the_parts_of_a_module_stand_in_attributes_a_list_or_a_dict():
+    found = {}
+    for features in ((), ("setup",), ("several_methods",)):
+        spec = find(nnx_modules(features=features), lambda spec: True)
+        module = build_nnx_module(spec, seed=0)
+        found[features] = getattr(module, "layers", None)
+    kinds = {features: type(layers) for features, layers in found.items()}
+    assert kinds == {(): type(None), ("setup",): nnx.List, ("several_methods",): nnx.Dict}

@@ -1,0 +1,235 @@
+"""The raw side of nnx modules, beside the same objects called by themselves."""
+
+import functools
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from flax.errors import ModifyScopeVariableError
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing import Status, Subject, check_module, run_report
+from flaxlayer_testing.oracle.nnx import NnxCall, is_nnx
+from flaxlayer_testing.oracle.reference import Reference
+
+pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+
+X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
+
+
+class Count(nnx.Variable):
+    pass
+
+
+class Block(nnx.Module):
+    def __init__(self, width=3, *, rngs):
+        self.dense = nnx.Linear(3, width, rngs=rngs)
+        self.norm = nnx.BatchNorm(width, rngs=rngs)
+        self.first, self.second = (nnx.Dropout(0.5, rngs=rngs) for _ in range(2))
+        self.tied = self.dense
+        self.table = nnx.data(jnp.arange(float(width)))
+        self.count = Count(jnp.zeros((), jnp.int32))
+
+    def __call__(self, x):
+        self.count[...] += 1
+        self.sow(nnx.Intermediate, "input", x)
+        x = self.first(self.norm(self.dense(x)))
+        return self.second(self.tied(x)) + self.table
+
+    def encode(self, x):
+        return self.dense(x)
+
+    def get_config(self):
+        return {"width": self.tied.out_features}
+
+
+MADE, GIVEN = functools.partial(Block, 3), Block(rngs=nnx.Rngs(3, dropout=4))
+KEYS = {name: jax.random.key(i) for i, name in enumerate(("default", "dropout", "params"))}
+
+
+def reference(module=MADE):
+    return Reference(NnxCall(module, (X,), {}))
+
+
+def plain(variables, training):
+    """The module by itself: made with the same keys, reseeded, in its mode."""
+    module = Block(3, rngs=nnx.Rngs(**KEYS))
+    module.dense.bias[...] = variables["params"]["dense"]["bias"]
+    nnx.reseed(module, policy="match_shape", dropout=jax.random.key(9))
+    (module.train if training else module.eval)()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return module, module(jnp.asarray(X))
+
+
+@pytest.mark.law("C1")
+def test_variables_stand_by_collection_and_path_and_streams_are_none():
+    tree = reference().init(KEYS)
+    assert sorted(tree) == ["Count", "arrays", "batch_stats", "params"]
+    assert sorted(tree["params"]) == ["dense", "norm"]
+
+
+@pytest.mark.law("B2")
+def test_initial_values_are_those_of_the_constructor():
+    tree, module = reference().init(KEYS), Block(3, rngs=nnx.Rngs(**KEYS))
+    np.testing.assert_array_equal(tree["params"]["dense"]["kernel"], module.dense.kernel[...])
+
+
+@pytest.mark.law("A2")
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("given", [MADE, GIVEN], ids=["class", "object"])
+def test_a_call_is_that_of_the_module_by_itself(given, training):
+    raw, variables = reference(given), dict(reference().init(KEYS))
+    variables["params"]["dense"]["bias"] = jnp.arange(3.0)
+    outputs, updates = raw.apply(variables, {"dropout": jax.random.key(9)}, training=training)
+    module, expected = plain(variables, training)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-6)
+    assert ("batch_stats" in updates) == training
+    if training:
+        np.testing.assert_allclose(updates["batch_stats"]["norm"]["mean"], module.norm.mean[...])
+    assert int(updates["Count"]["count"]) == 1
+    np.testing.assert_array_equal(updates["intermediates"]["input"][0], X)
+    assert "params" not in updates
+
+
+@pytest.mark.law("R1")
+def test_the_streams_are_those_that_a_result_depends_on():
+    class Hands(nnx.Module):
+        """Hands a stream to a transform that does not use it."""
+
+        def __init__(self, *, rngs):
+            make = nnx.split_rngs(splits=2)(nnx.vmap(lambda rngs: nnx.Dropout(0.5, rngs=rngs)))
+            self.layers = make(rngs)
+
+        def __call__(self, x):
+            return nnx.vmap(lambda layer, x: layer(x), in_axes=(0, None))(self.layers, x)
+
+    for module in (MADE, Hands):
+        raw = reference(module)
+        assert raw.drawn_streams(training=True) == {"dropout"}
+        assert raw.drawn_streams(training=False) == frozenset()
+        assert raw.needs_rng(training=True)
+        assert not raw.needs_rng(training=False)
+
+
+@pytest.mark.law("R2")
+def test_a_stream_without_a_key_does_not_fall_back_to_the_object_s_own():
+    module = Block(rngs=nnx.Rngs(0, dropout=nnx.Rngs(dropout=9).dropout.key[...]))
+    raw = reference(module)
+    variables = raw.init({})
+    given, _ = raw.apply(variables, {"dropout": jax.random.key(0)}, training=True)
+    missing, _ = raw.apply(variables, {}, training=True)
+    assert (given != missing).any()
+
+
+@pytest.mark.law("C3")
+def test_state_that_may_not_change_and_does_is_refused():
+    raw = reference()
+    assert raw.denied == {"batch_stats", "arrays"}
+    with pytest.raises(ModifyScopeVariableError, match="Count"):
+        raw.raw.apply(
+            raw.init(KEYS), {}, raw.raw.arrays, training=False, denied=frozenset({"Count"})
+        )
+
+
+@pytest.mark.law("C2")
+def test_what_derives_from_param_is_trained():
+    made = functools.partial(nnx.LoRALinear, 3, 2, lora_rank=2)
+    assert reference(made).raw.trainable == {"params", "LoRAParam"}
+    assert reference(made).state_collections == frozenset()
+
+
+def test_linen_modules_are_told_from_nnx_modules():
+    import flax.linen as nn
+
+    assert not is_nnx(nn.Dense(1))
+    assert all(map(is_nnx, (MADE, Block, Block(rngs=nnx.Rngs(0)), lambda rngs: None)))
+
+
+@pytest.mark.law("C3")
+def test_contents_tell_every_change_of_an_object():
+    module = Block(rngs=nnx.Rngs(0))
+    raw = NnxCall(module, (X,), {})
+    graph, values = raw.contents()
+    module.eval()
+    module.dense.bias[...] += 1
+    after, changed = raw.contents()
+    assert graph != after
+    assert [name for name in values if (values[name] != changed[name]).any()] == [
+        "['dense']['bias'].value" if "['dense']['bias'].value" in values else "['dense']['bias']"
+    ]
+
+
+CHECKS = ["check_build_paths", "check_training", "check_bound_module", "check_object_kept"]
+
+
+@pytest.mark.law("T2")
+def test_the_checks_run_nnx_objects():
+    report = check_module(Block(rngs=nnx.Rngs(0)), X, only=[*CHECKS, "check_config"])
+    report.raise_for_failures()
+    assert {str(entry.status) for entry in report.entries} == {"passed"}
+    assert report.subject == "Block(float32[4,3])"
+
+
+@pytest.mark.law("T2")
+def test_what_makes_a_module_has_no_values_to_keep():
+    report = check_module(MADE, X, only=CHECKS)
+    statuses = {entry.check: str(entry.status) for entry in report.entries}
+    assert statuses == {**dict.fromkeys(CHECKS, "passed"), "check_object_kept": "skipped"}
+
+
+class BindsAnotherGraph(FlaxLayer):
+    def to_module(self):
+        module = super().to_module()
+        module.norm.epsilon = 0.5
+        return module
+
+
+class RunsTheGivenObject(FlaxLayer):
+    def __call__(self, *args, **kwargs):
+        self.module.count[...] += 1
+        return super().__call__(*args, **kwargs)
+
+
+class SwitchesTheGivenObject(FlaxLayer):
+    def __call__(self, *args, **kwargs):
+        self.module.eval()
+        return super().__call__(*args, **kwargs)
+
+
+@pytest.mark.law("T5")
+@pytest.mark.parametrize(
+    ("layer", "check", "message"),
+    [
+        (BindsAnotherGraph, "check_bound_module", "outputs of the bound module"),
+        (RunsTheGivenObject, "check_object_kept", "values of the given object"),
+        (SwitchesTheGivenObject, "check_object_kept", "changes the object that it was given"),
+    ],
+)
+def test_the_checks_of_objects_can_fail(layer, check, message):
+    subject = Subject(Block(rngs=nnx.Rngs(0)), (X,), layer=layer)
+    (entry,) = run_report(subject, only=[check]).entries
+    assert entry.status is Status.FAILED
+    assert message in entry.message
+    assert entry.replay == f"check_module(Block(...), *inputs, only=[{check!r}], seed=0)"
+
+
+def test_arrays_in_a_list_of_modules_are_set():
+    class Net(nnx.Module):
+        def __init__(self, *, rngs):
+            linear = nnx.Linear(3, 2, rngs=rngs)
+            self.layers = nnx.List([nnx.WeightNorm(linear, rngs=rngs)])
+
+        def __call__(self, x):
+            return self.layers[0](x)
+
+    module, x = Net(rngs=nnx.Rngs(0)), jnp.ones((1, 3))
+    raw = NnxCall(module, (x,), {})
+    variables = jax.tree.map(lambda leaf: 2 * leaf, raw.init({}, training=False))
+    outputs, _ = raw.apply(variables, {}, [x], training=False, denied=frozenset({"params"}))
+    twice = nnx.clone(module)
+    nnx.update(twice, jax.tree.map(lambda leaf: 2 * leaf, nnx.state(module)))
+    np.testing.assert_array_equal(outputs, twice(x))

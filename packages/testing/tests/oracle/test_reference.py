@@ -1,0 +1,203 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.probe import probe_loss
+from flaxlayer_testing.oracle.reference import Reference
+
+X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
+
+
+class Everything(nn.Module):
+    """Guarded and unguarded state, a sown value, a sown loss and a stream."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dense(2)(x)
+        calls = self.variable("calls", "count", lambda: jnp.zeros((), jnp.int32))
+        level = self.variable("levels", "level", lambda: jnp.ones(()))
+        if not self.is_initializing():
+            calls.value += 1
+            if self.is_mutable_collection("levels"):
+                level.value *= 2.0
+        self.sow("intermediates", "h", x)
+        self.sow("losses", "size", x.sum())
+        return nn.Dropout(0.5, deterministic=not train)(x)
+
+
+class OnlyAtInference(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        return x if train else nn.Dense(2)(x)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return Reference(RawCall(Everything(), (X,), {}))
+
+
+@pytest.mark.law("C2")
+def test_what_grows_when_it_is_fed_back_is_not_stored(reference):
+    assert sorted(reference.stored) == ["calls", "levels", "params"]
+    assert reference.state_collections == {"calls", "levels"}
+
+
+@pytest.mark.law("C3")
+def test_state_that_is_left_alone_where_it_may_not_change_is_denied_at_inference(reference):
+    assert reference.denied == {"levels"}
+
+
+@pytest.mark.law("C3")
+def test_apply_changes_at_inference_what_is_not_denied(reference):
+    variables = dict(Everything().init(jax.random.key(0), X))
+    stored = {name: variables[name] for name in reference.stored}
+    _, updates = reference.apply(stored, {}, training=False)
+    assert int(updates["calls"]["count"]) == 1
+    assert "levels" not in updates
+    assert sorted(reference.transient(updates)) == ["intermediates", "losses"]
+    assert float(reference.sown_loss(updates)) == float(updates["losses"]["size"][0])
+    following = reference.next_variables(stored, updates)
+    assert sorted(following) == sorted(stored)
+    assert int(following["calls"]["count"]) == 1
+
+
+@pytest.mark.law("R1")
+def test_it_knows_which_mode_needs_random_numbers(reference):
+    assert reference.needs_rng(training=True)
+    assert not reference.needs_rng(training=False)
+
+
+@pytest.mark.law("B2")
+def test_a_variable_that_only_inference_makes_comes_from_an_init_at_inference():
+    reference = Reference(RawCall(OnlyAtInference(), (X,), {}))
+    raw = OnlyAtInference().init(jax.random.key(3), X, train=False)
+    made = reference.init({"params": jax.random.key(3)})
+    np.testing.assert_array_equal(
+        made["params"]["Dense_0"]["kernel"], raw["params"]["Dense_0"]["kernel"]
+    )
+    assert list(reference.stored) == ["params"]
+
+
+def test_arrays_made_inside_a_trace_do_not_leak_out_of_it():
+    reference = Reference(RawCall(nn.Dense(2), (X,), {}))
+    reference.stored  # noqa: B018
+    reference.apply(nn.Dense(2).init(jax.random.key(0), X), {}, training=True)
+
+
+def test_static_arguments_stay_static_and_half_precision_inputs_become_jax_arrays():
+    class Static(nn.Module):
+        def __call__(self, x, *, how):
+            return x if how == "same" else -x
+
+    x = X.astype(jnp.bfloat16)
+    outputs, _ = Reference(RawCall(Static(), (x,), {"how": "other"})).apply({}, {}, training=False)
+    np.testing.assert_array_equal(outputs, -x)
+
+
+def test_no_two_elements_weigh_the_same_in_the_probe_loss():
+    grad = jax.grad(lambda x: probe_loss({"y": x, "tokens": jnp.arange(3)}))(jnp.ones(32))
+    assert len(set(np.asarray(grad).tolist())) == 32
+
+
+class Steers(nn.Module):
+    """Python that branches on values, and state that inference changes."""
+
+    @nn.compact
+    def __call__(self, x):
+        steps = self.variable("steps", "n", lambda: jnp.zeros((), jnp.int32))
+        if not self.is_initializing():
+            steps.value += 1
+        return nn.Dense(2)(x) if float(x.sum()) > 0 else nn.Dense(2)(-x)
+
+
+@pytest.mark.law("A6")
+def test_a_module_that_cannot_be_traced_runs_op_by_op():
+    steers = Reference(RawCall(Steers(), (X,), {}))
+    assert not steers.traceable
+    assert steers.state_collections == {"steps"}
+    assert steers.denied == set()
+    variables = Steers().init(jax.random.key(0), X)
+    _, updates = steers.apply(variables, {}, training=False)
+    assert int(updates["steps"]["n"]) == 1
+
+
+@pytest.mark.law("C2")
+def test_what_belongs_to_one_call_by_name_is_not_stored():
+    class Perturbs(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return self.perturb("hidden", nn.Dense(2)(x))
+
+    raw = RawCall(Perturbs(), (X,), {})
+    assert set(Reference(raw).stored) == {"params"}
+    assert set(Reference(raw, ("intermediates",)).stored) == {"params", "perturbations"}
+
+
+@pytest.mark.law("C2")
+def test_state_that_only_an_application_makes_is_kept_from_then_on():
+    class Late(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            if not self.is_initializing():
+                self.variable("calls", "n", lambda: jnp.zeros((), jnp.int32)).value += 1
+            return x
+
+    late = Reference(RawCall(Late(), (X,), {}))
+    assert (set(late.stored), set(late.eventual)) == (set(), {"calls"})
+    _, updates = late.apply({}, {}, training=False)
+    variables = late.next_variables({}, updates)
+    _, updates = late.apply(variables, {}, training=False)
+    assert int(late.next_variables(variables, updates)["calls"]["n"]) == 2
+
+
+@pytest.mark.law("A3")
+def test_other_methods_are_those_that_take_the_arguments():
+    class Coder(nn.Module):
+        def setup(self):
+            self.inner, self.outer = nn.Dense(2), nn.Dense(3)
+
+        def encode(self, x):
+            return self.inner(x)
+
+        def decode(self, code):
+            return self.outer(code)
+
+        def blend(self, x, y):
+            return x + y
+
+        @nn.nowrap
+        def part(self, name):
+            return self.inner
+
+        def __call__(self, x):
+            return self.decode(self.encode(x))
+
+    assert Reference(RawCall(Coder(), (X,), {})).other_methods == ("encode",)
+
+
+class HalvesInside(nn.Module):
+    """Computes in bfloat16 what goes in and comes out as float32."""
+
+    @nn.compact
+    def __call__(self, x):
+        inner = nn.jit(nn.Dense)(2, dtype=jnp.bfloat16)
+        return inner(x).astype(jnp.float32)
+
+
+class OnValues(nn.Module):
+    """Cannot be traced."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2, param_dtype=jnp.float16)(x if float(x.sum()) > 0 else -x)
+
+
+@pytest.mark.law("T4")
+def test_the_dtypes_on_the_way_to_a_result_are_found():
+    found = Reference(RawCall(HalvesInside(), (X,), {})).computed_dtypes
+    assert {"bfloat16", "float32"} <= found
+    assert "float16" not in found
+    assert "float16" in Reference(RawCall(OnValues(), (X,), {})).computed_dtypes
