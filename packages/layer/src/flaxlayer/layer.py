@@ -18,6 +18,7 @@ from flaxlayer.handed_names import nothing_handed, remember_handed
 from flaxlayer.hosted import HostedModule
 from flaxlayer.layer_files import LayerFiles
 from flaxlayer.methods import FlaxMethod
+from flaxlayer.misplaced_keras import refuse_keras
 from flaxlayer.saving.build_config import decode_inputs, encode_inputs
 from flaxlayer.saving.fields import check_mapping
 from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
@@ -107,6 +108,7 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         **kwargs: PyTree,
     ) -> None:
         current_backend()
+        refuse_keras(module)
         flax_module = wrap_module(module)
         given = None if variables is None else _with_values(variables)
         settings = Settings.take(kwargs, method=method, variables=given)

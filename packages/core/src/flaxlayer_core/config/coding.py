@@ -26,7 +26,8 @@ from flaxlayer_core.config.reports import cannot_store, describe, refusals, refu
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind
 from flaxlayer_core.config.world import Resolver
 from flaxlayer_core.errors import AcceptModuleError, DecodeModuleError, EncodeModuleError
-from flaxlayer_core.modules.factories import innermost, is_factory
+from flaxlayer_core.modules.factories import is_factory
+from flaxlayer_core.modules.misplaced_values import innermost
 from flaxlayer_core.modules.nnx.module_factory import ModuleFactory, to_factory
 from flaxlayer_core.modules.nnx.nnx_factories import is_nnx_factory
 from flaxlayer_core.typing import Leaf

@@ -12,28 +12,10 @@ from flax import nnx
 
 from flaxlayer_core.compat.private_jax import trace_state_clean
 from flaxlayer_core.errors import AcceptModuleError, FlaxLayerError
+from flaxlayer_core.modules.misplaced_values import how_to_make, innermost, module_of_call
 from flaxlayer_core.typing import Leaf
 
-__all__ = ["innermost", "is_factory", "make_from_factory"]
-
-
-def innermost(factory: object) -> object:
-    """Returns what a `functools.partial` calls in the end, anything else as it is.
-
-    Args:
-        factory: Any value.
-
-    Example:
-
-    ```python
-    >>> innermost(functools.partial(nn.Dense, 3)).__name__
-    'Dense'
-
-    ```
-    """
-    while isinstance(factory, functools.partial):
-        factory = factory.func
-    return factory
+__all__ = ["is_factory", "make_from_factory"]
 
 
 def is_factory(value: object) -> bool:
@@ -59,6 +41,8 @@ def is_factory(value: object) -> bool:
         is_module = issubclass(made, nn.Module | nnx.Module)
         return is_module and (isinstance(value, functools.partial) or _can_be_called(made))
     if isinstance(made, nn.Module | nnx.Module) or inspect.isbuiltin(made):
+        return False
+    if isinstance(made, nnx.Rngs | nnx.RngStream) or module_of_call(made):
         return False
     return callable(made)
 
@@ -98,18 +82,20 @@ def make_from_factory(factory: Leaf) -> nn.Module | nnx.Module:
     except FlaxLayerError:
         raise
     except Exception as error:  # what a user wrote may fail in any way
-        raise _refusal(factory, f"{type(error).__name__}: {error}") from error
+        found = f"{type(error).__name__}: {error}"
+        raise _refusal(factory, found, how_to_make(factory)) from error
     if isinstance(module, nn.Module | nnx.Module):
         return module
-    raise _refusal(factory, f"{type(module).__name__}, which is no module")
+    found = f"{type(module).__name__}, which is no module"
+    raise _refusal(factory, found, "Pass a module, or what returns one: functools.partial(Net, 3).")
 
 
-def _refusal(factory: object, found: str) -> AcceptModuleError:
+def _refusal(factory: object, found: str, fix: str) -> AcceptModuleError:
     name = getattr(innermost(factory), "__qualname__", None) or repr(factory)
     return AcceptModuleError(
         f"FlaxLayer cannot make a module with {name}.",
         expected="a function, method or class that makes a module, called with what is bound",
         found=found,
-        fix="Bind its arguments: functools.partial(build, 3, width=64).",
+        fix=fix,
         law="S5",
     )

@@ -19,6 +19,7 @@ from flaxlayer_core.compat.private_linen import (
 )
 from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.methods import PublicMethods
+from flaxlayer_core.modules.misplaced_values import describe_misplaced
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.collections import normalize_variables
 from flaxlayer_core.trees.paths import flatten_with_paths
@@ -234,10 +235,7 @@ def _accept(module: object) -> None:
     elif isinstance(module, type) and issubclass(module, nn.Module):
         found, fix = f"the class {module.__name__}", f"Pass an instance: {module.__name__}(...)."
     else:
-        found, fix = (
-            f"{type(module).__name__}: {module!r}",
-            "Pass an instance of flax.linen.Module, or an nnx module.",
-        )
+        found, fix = describe_misplaced(module)
     raise AcceptModuleError(
         "FlaxLayer cannot take this as a module.",
         expected="an unbound instance of flax.linen.Module, or a module of flax.nnx",

@@ -13,7 +13,7 @@ from flaxlayer_core.config.definitions import is_module_class, is_nnx_class, qua
 from flaxlayer_core.config.reports import cannot_store, describe, refuse, shorten
 from flaxlayer_core.config.stock import stock_name
 from flaxlayer_core.config.walk import Decoder, Encoder, Kind, Node
-from flaxlayer_core.modules.factories import innermost
+from flaxlayer_core.modules.misplaced_values import innermost
 from flaxlayer_core.typing import Leaf
 
 # What was handed to a layer to make its module, by name. Loading calls it, so it does not do that

@@ -15,7 +15,7 @@ from flaxlayer_core.compat.private_jax import trace_state_clean
 from flaxlayer_core.compat.private_nnx import use_fast_counts
 from flaxlayer_core.errors import AcceptModuleError, FlaxLayerError
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE, held_against
-from flaxlayer_core.modules.factories import innermost
+from flaxlayer_core.modules.misplaced_values import innermost, module_of_call
 from flaxlayer_core.modules.nnx.graph import rng_streams
 from flaxlayer_core.modules.nnx.module_factory import init_streams
 from flaxlayer_core.modules.nnx.traced_attributes import hides_traced_arrays, mark_traced_arrays
@@ -48,6 +48,8 @@ def is_nnx_factory(value: object) -> bool:
     if isinstance(made, type):
         return issubclass(made, nnx.Module) and not _has_rngs(value)
     if not (inspect.isfunction(made) or inspect.ismethod(made)) or _has_rngs(value):
+        return False
+    if module_of_call(made):
         return False
     return "rngs" in inspect.signature(made).parameters
 
