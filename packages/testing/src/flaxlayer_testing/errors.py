@@ -8,6 +8,7 @@ FlaxLayerError(Exception)
 ├── SelectCheckError(ValueError)     a check that does not exist was asked for (T2)
 ├── ReadSpecError(ValueError)        a spec or its JSON is not one that this harness can build (T1)
 ├── ReadRecordError(ValueError)      a file is not a record or a case that this harness wrote (T8)
+├── DeriveKeyError(ValueError)       a seed from which no key can be derived (R3)
 ├── LoadTargetError(ValueError)      a name, an input or a setting of the command line (T8)
 └── FindToleranceError(TypeError)    a dtype has no entry in the tolerance table (T4)
 ```
@@ -18,6 +19,7 @@ from __future__ import annotations
 from flaxlayer_core import FlaxLayerError
 
 __all__ = [
+    "DeriveKeyError",
     "FindToleranceError",
     "KeepLawError",
     "LoadTargetError",
@@ -40,6 +42,10 @@ class ReadRecordError(FlaxLayerError, ValueError):
 
 class LoadTargetError(FlaxLayerError, ValueError):
     """What was named on the command line cannot be loaded or read (T8)."""
+
+
+class DeriveKeyError(FlaxLayerError, ValueError):
+    """No key can be derived from a seed (R3)."""
 
 
 class FindToleranceError(FlaxLayerError, TypeError):
