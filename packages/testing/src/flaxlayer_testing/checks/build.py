@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import is_array
@@ -26,8 +27,9 @@ __all__ = [
 ]
 
 
+@check("W1")
 def check_build_paths(subject: Subject) -> None:
-    """Every variable of the module, and nothing else, is a Keras weight at its path (W1)."""
+    """Every variable of the module, and nothing else, is a Keras weight at its path."""
     eventual = leaf_paths(subject.reference.eventual)
     expected = sorted(eventual)
     # A collection that an application makes has a flag that tells whether it is made.
@@ -45,8 +47,9 @@ def check_build_paths(subject: Subject) -> None:
         )
 
 
+@check("C6", needs=(Need.VARIABLES,))
 def check_build_dtypes(subject: Subject) -> None:
-    """Every variable is stored in the shape and dtype that the module gave it (C6)."""
+    """Every variable is stored in the shape and dtype that the module gave it."""
     refuse_other_types(subject.reference.stored, subject.shared_layer(), "C6")
 
 
@@ -77,8 +80,9 @@ def refuse_other_types(expected: Any, layer: Any, law: str) -> None:
             )
 
 
+@check("B2", needs=(Need.VARIABLES, Need.KEPT_BY_BUILD))
 def check_build_values(subject: Subject) -> Errors:
-    """Initial values are, to the bit, those of `module.init` with the keys of the seed (B2)."""
+    """Initial values are, to the bit, those of `module.init` with the keys of the seed."""
     layer = subject.shared_layer()
     raw = subject.reference.init(layer.init_rngs())
     expected = {name: tree for name, tree in raw.items() if name in subject.reference.stored}
@@ -97,8 +101,9 @@ def _text(leaf: Any) -> str:
     return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else repr(leaf)
 
 
+@check("B1", needs=MODEL)
 def check_symbolic_shapes(subject: Subject) -> None:
-    """A symbolic call of unknown batch size gives the shapes and dtypes of a real one (B1)."""
+    """A symbolic call of unknown batch size gives the shapes and dtypes of a real one."""
     layer = subject.shared_layer()
     args, kwargs = subject.model_inputs()
     refuse_other_shapes(layer(*args, **kwargs), subject.call(layer, training=False))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.build import refuse_other_shapes
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.subject.layer import as_symbolic, call_rngs, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
@@ -47,18 +48,21 @@ def _compare_outputs(subject: Subject, *, training: bool) -> Errors:
     return compare_runs(subject, expected, actual, path=path)
 
 
+@check("A5", "A6")
 def check_inference(subject: Subject) -> Errors:
-    """An eager call at inference gives the bits of a jitted raw apply (A5, A6)."""
+    """An eager call at inference gives the bits of a jitted raw apply."""
     return _compare_outputs(subject, training=False)
 
 
+@check("A2", "A6")
 def check_training(subject: Subject) -> Errors:
-    """An eager call in training gives the bits of a jitted apply with its keys (A2, A6)."""
+    """An eager call in training gives the bits of a jitted apply with its keys."""
     return _compare_outputs(subject, training=True)
 
 
+@check("C7")
 def check_sown(subject: Subject) -> Errors:
-    """After an eager call the transient collections stand on the layer (C7)."""
+    """After an eager call the transient collections stand on the layer."""
     errors = []
     for training in MODES:
         layer = subject.shared_layer()
@@ -70,8 +74,9 @@ def check_sown(subject: Subject) -> Errors:
     return largest(*errors)
 
 
+@check("C7", needs=(Need.SOWN, Need.TRACEABLE))
 def check_returned_sown(subject: Subject) -> Errors:
-    """With `return_sown` a call returns the transient collections, a symbolic one too (C7)."""
+    """With `return_sown` a call returns the transient collections, a symbolic one too."""
     names = subject.reference.sows
     layer = subject.built_layer(return_sown=names)
     outputs, updates = run_raw(subject, layer, training=True)
@@ -83,8 +88,9 @@ def check_returned_sown(subject: Subject) -> Errors:
     return compare_runs(subject, (outputs, sown), actual, path=path)
 
 
+@check("C7")
 def check_losses(subject: Subject) -> Errors:
-    """The leaves of the collection `losses`, summed, are what the layer adds to the loss (C7)."""
+    """The leaves of the collection `losses`, summed, are what the layer adds to the loss."""
     layer = subject.shared_layer()
     _, updates = run_raw(subject, layer, training=True)
     subject.call(layer, training=True)
@@ -94,8 +100,9 @@ def check_losses(subject: Subject) -> Errors:
     return compare_runs(subject, expected, actual, path="added losses", inlined=True)
 
 
+@check("A6", needs=(Need.TRACEABLE,))
 def check_stateless_call(subject: Subject) -> Errors:
-    """A compiled `stateless_call` gives what raw apply gives, and writes nothing (A6)."""
+    """A compiled `stateless_call` gives what raw apply gives, and writes nothing."""
     errors = []
     for training in MODES:
         layer = subject.shared_layer()
@@ -129,8 +136,9 @@ def _in_jax(leaf: Any) -> jax.Array:
     return leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
 
 
+@check("A6")
 def check_op_by_op(subject: Subject) -> Errors:
-    """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op (A6)."""
+    """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op."""
     layer = subject.shared_layer()
     rngs = call_rngs(layer, training=True)
     function = subject.reference.function(training=True)

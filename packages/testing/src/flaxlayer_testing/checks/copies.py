@@ -14,7 +14,8 @@ import keras
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.calls import run_raw
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.subject.layer import arrays_of, call_model, call_rngs, variables_of
@@ -56,8 +57,9 @@ def _compare_copy(
     return largest(held, computed)
 
 
+@check("S4", "W3", needs=MODEL)
 def check_saved_model(subject: Subject) -> Errors:
-    """A `.keras` file opens to a model with the same predictions and variables (S4, W3)."""
+    """A `.keras` file opens to a model with the same predictions and variables."""
 
     def save(model: keras.Model) -> keras.Model:
         with tempfile.TemporaryDirectory() as folder:
@@ -68,8 +70,9 @@ def check_saved_model(subject: Subject) -> Errors:
     return _compare_copy(subject, save, "a file")
 
 
+@check("S4", needs=MODEL)
 def check_model_json(subject: Subject) -> Errors:
-    """`to_json` describes a model that takes the same weights and predicts the same (S4)."""
+    """`to_json` describes a model that takes the same weights and predicts the same."""
 
     def rebuild(model: keras.Model) -> keras.Model:
         again = keras.models.model_from_json(model.to_json())
@@ -79,8 +82,9 @@ def check_model_json(subject: Subject) -> Errors:
     return _compare_copy(subject, rebuild, "a model from JSON")
 
 
+@check("S4", needs=MODEL)
 def check_cloned_model(subject: Subject) -> Errors:
-    """`clone_model` gives a model that takes the same weights and predicts the same (S4)."""
+    """`clone_model` gives a model that takes the same weights and predicts the same."""
 
     def clone(model: keras.Model) -> keras.Model:
         again = keras.models.clone_model(model)
@@ -90,18 +94,21 @@ def check_cloned_model(subject: Subject) -> Errors:
     return _compare_copy(subject, clone, "a cloned model")
 
 
+@check("S4", needs=MODEL)
 def check_copied_model(subject: Subject) -> Errors:
-    """`copy.deepcopy` of a model has its variables and predicts the same (S4)."""
+    """`copy.deepcopy` of a model has its variables and predicts the same."""
     return _compare_copy(subject, copy.deepcopy, "a copied model")
 
 
+@check("S4", needs=MODEL)
 def check_pickled_model(subject: Subject) -> Errors:
-    """A pickled model has its variables and predicts the same (S4)."""
+    """A pickled model has its variables and predicts the same."""
     return _compare_copy(subject, lambda model: pickle.loads(pickle.dumps(model)), "a pickle")
 
 
+@check("S4", needs=(*MODEL, Need.QUIET_MODE, Need.TENSORFLOW), slow=True)
 def check_exported_model(subject: Subject) -> Errors:
-    """`model.export` gives a SavedModel that serves the same predictions (S4)."""
+    """`model.export` gives a SavedModel that serves the same predictions."""
     tensorflow = importlib.import_module("tensorflow")
     layer = subject.shared_layer()
     expected, _ = run_raw(subject, layer, training=False)

@@ -8,8 +8,9 @@ import jax
 import keras
 
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.randomness import refuse_equal_keys
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.subject.layer import call_rngs, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
@@ -60,8 +61,9 @@ def _compiled_model(subject: Subject, layer: Any) -> ProbeModel:
     return model
 
 
+@check("K1", needs=(Need.TRACEABLE,))
 def check_gradients(subject: Subject) -> Errors:
-    """Gradients of params and floating inputs are those of raw Flax (K1)."""
+    """Gradients of params and floating inputs are those of raw Flax."""
     layer = subject.shared_layer()
     rngs = call_rngs(layer, training=True)
     raw = jax.jit(lambda v, keys, arrays: raw_gradients(subject, v, keys, arrays)[0])
@@ -107,8 +109,9 @@ def layer_gradients(subject: Subject, layer: Any) -> tuple[dict[str, Any], list[
     return trained_part(subject, variables_of(layer)), input_grads
 
 
+@check("K1", "C2", needs=(*MODEL, Need.PARAMS))
 def check_train_step(subject: Subject) -> Errors:
-    """Three `train_on_batch` leave the params and state of three Optax steps (K1, C2)."""
+    """Three `train_on_batch` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()
     before = variables_of(layer)
     keys = train_steps(subject, layer)
@@ -127,8 +130,9 @@ def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
     return keys
 
 
+@check("K1", "C2", "R2", needs=(*MODEL, Need.PARAMS))
 def check_fit(subject: Subject) -> Errors:
-    """Three steps inside `fit` leave the params and state of three Optax steps (K1, C2, R2)."""
+    """Three steps inside `fit` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()
     model, before = _compiled_model(subject, layer), variables_of(layer)
     keys: list[Any] = []

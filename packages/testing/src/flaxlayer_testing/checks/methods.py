@@ -7,7 +7,8 @@ from typing import Any
 
 from flax import nnx
 
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
@@ -18,8 +19,9 @@ from flaxlayer_testing.subject.subject import Subject
 __all__ = ["check_bound_module", "check_method_variables", "check_methods"]
 
 
+@check("A3")
 def check_methods(subject: Subject) -> Errors:
-    """`layer.method` gives a layer that runs the method on the same weights and state (A3)."""
+    """`layer.method` gives a layer that runs the method on the same weights and state."""
     names = ("__call__", *subject.reference.other_methods)
     return largest(*(_compare_method(subject, name) for name in names))
 
@@ -64,8 +66,9 @@ def _refuse_other_weights(layer: Any, shared: Any, name: str) -> None:
         )
 
 
+@check("B4", "A3", needs=(Need.VARIABLES,))
 def check_method_variables(subject: Subject) -> Errors:
-    """A layer of one method takes the variables of the whole module, and keeps them (B4, A3)."""
+    """A layer of one method takes the variables of the whole module, and keeps them."""
     names = subject.reference.other_methods or ("__call__",)
     return largest(*(_compare_given(subject, name) for name in names))
 
@@ -82,8 +85,9 @@ def _compare_given(subject: Subject, name: str) -> Errors:
     return largest(held, compare_runs(subject, expected, actual, path=f"outputs {path}"))
 
 
+@check("W2")
 def check_bound_module(subject: Subject) -> Errors:
-    """`to_module` gives the module, bound to the current variables (W2)."""
+    """`to_module` gives the module, bound to the current variables."""
     layer = subject.shared_layer()
     layer.load_flax_variables(distinct(variables_of(layer)))
     raw, bound = subject.reference.raw, layer.to_module()

@@ -11,7 +11,8 @@ import numpy as np
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.calls import run_raw
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
@@ -34,8 +35,9 @@ __all__ = [
 ]
 
 
+@check("A5", "B1", needs=MODEL)
 def check_functional_model(subject: Subject) -> Errors:
-    """A functional model of the layer alone gives the layer's outputs (A5, B1)."""
+    """A functional model of the layer alone gives the layer's outputs."""
     layer = subject.shared_layer()
     model = subject.model(layer)
     expected, _ = run_raw(subject, layer, training=False)
@@ -44,8 +46,9 @@ def check_functional_model(subject: Subject) -> Errors:
     return compare_runs(subject, arrays_of(expected), actual, path=path)
 
 
+@check("B1", needs=(*MODEL, Need.UNKNOWN_SIZES))
 def check_unknown_sizes(subject: Subject) -> Errors:
-    """A model of unknown sizes runs on inputs of other sizes as raw apply does (B1)."""
+    """A model of unknown sizes runs on inputs of other sizes as raw apply does."""
     layer, reference = subject.new_layer(), subject.reference
     grown = subject.grown_inputs
     model = subject.model(layer, grown)
@@ -60,8 +63,9 @@ def check_unknown_sizes(subject: Subject) -> Errors:
     return largest(*errors)
 
 
+@check("B2", "B3", needs=(*MODEL, Need.SEQUENTIAL))
 def check_sequential_model(subject: Subject) -> Errors:
-    """A `keras.Sequential` that builds the layer gives its outputs and variables (B2, B3)."""
+    """A `keras.Sequential` that builds the layer gives its outputs and variables."""
     layer = subject.new_layer()
     model = keras.Sequential([as_inputs(subject.arrays[0], any_batch=False), layer])
     return _compare_model(subject, model, layer, "a sequential model")
@@ -80,8 +84,9 @@ class Holder(keras.Model):
         return arrays_of(self.layer(*args, training=training, **kwargs))
 
 
+@check("B2", "B3", needs=MODEL)
 def check_subclassed_model(subject: Subject) -> Errors:
-    """A subclassed model that builds the layer in `predict_on_batch` gives the same (B2, B3)."""
+    """A subclassed model that builds the layer in `predict_on_batch` gives the same."""
     layer = subject.new_layer()
     model = Holder(layer, subject.reference.raw)
     return _compare_model(subject, model, layer, "a subclassed model")
@@ -141,8 +146,9 @@ class SeesMask(keras.layers.Layer):
         return inputs
 
 
+@check("A4", needs=(Need.MASK,))
 def check_masks(subject: Subject) -> Errors:
-    """The mask of the layer before reaches an argument `mask`, and the layer after (A4)."""
+    """The mask of the layer before reaches an argument `mask`, and the layer after."""
     layer, mask, raw = subject.shared_layer(), mask_of(subject), subject.reference.raw
     rngs = call_rngs(layer, training=False)
     masked = subject.reference.with_call(raw.with_mask(jax.numpy.asarray(mask)))

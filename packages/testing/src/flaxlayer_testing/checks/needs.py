@@ -1,15 +1,19 @@
-"""What a check may need of its subject; where it is missing, the check is skipped (T2)."""
+"""What a check may need of its subject; where it is missing, the check is skipped (T2).
+
+There is no other reason to skip one.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum
 
 from flaxlayer_testing.checks.variants import cast_arrays, cast_params, mask_of
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["NEEDS"]
+__all__ = ["MODEL", "Need"]
 
 
 def _takes_mask(subject: Subject) -> bool:
@@ -29,89 +33,102 @@ def _keeps_state_at_build(subject: Subject) -> bool:
     return reference.traceable or reference.state_collections <= reference.denied
 
 
-NEEDS: Mapping[str, tuple[str, Callable[[Subject], bool]]] = {
-    "params": (
+class Need(Enum):
+    """What a check may need: why it is skipped where that is missing, and the test.
+
+    Raw Flax alone answers. What the test itself raises is no reason to skip.
+    """
+
+    PARAMS = (
         "the module has no params",
         lambda subject: any(map(subject.reference.stored.get, subject.reference.raw.trainable)),
-    ),
-    "own_values": (
+    )
+    OWN_VALUES = (
         "the module is no object with values of its own",
         lambda subject: subject.reference.raw.holds_values,
-    ),
-    "variables": (
+    )
+    VARIABLES = (
         "the module has no variables",
         lambda subject: bool(subject.reference.stored),
-    ),
-    "state": (
+    )
+    STATE = (
         "the module has no state",
         lambda subject: bool(subject.reference.state_collections),
-    ),
-    "streams": (
+    )
+    STREAMS = (
         "the module draws no random numbers in training",
         lambda subject: subject.reference.needs_rng(training=True),
-    ),
-    "quiet_mode": (
+    )
+    QUIET_MODE = (
         "the module draws random numbers in both modes",
         lambda subject: not subject.reference.needs_rng(training=False),
-    ),
-    "array_inputs": (
+    )
+    ARRAY_INPUTS = (
         "the arguments hold no arrays, or one without a batch dimension",
         lambda subject: subject.takes_arrays,
-    ),
-    "unknown_sizes": (
+    )
+    UNKNOWN_SIZES = (
         "no generated case with sizes that may be unknown",
         lambda subject: bool(subject.grown_inputs),
-    ),
-    "sequential": (
+    )
+    SEQUENTIAL = (
         "the arguments are not one array that Keras leaves as it is, or the outputs no arrays",
         lambda subject: subject.fits_sequential,
-    ),
-    "still": (
+    )
+    STILL = (
         "a call at inference changes state or draws random numbers",
         lambda subject: (
             subject.reference.state_collections <= subject.reference.denied
             and not subject.reference.needs_rng(training=False)
         ),
-    ),
-    "one_array": (
+    )
+    ONE_ARRAY = (
         "the arguments are not one array, or the outputs no arrays",
         lambda subject: subject.fits_unbuilt,
-    ),
-    "no_mask": (
+    )
+    NO_MASK = (
         "the method takes a mask, or its first input has no two dimensions",
         lambda subject: mask_of(subject) is not None and not subject.reference.raw.takes_mask,
-    ),
-    "sown": (
+    )
+    SOWN = (
         "the module sows nothing in training",
         lambda subject: bool(subject.reference.sows),
-    ),
-    "mask": (
+    )
+    MASK = (
         "the method does not take a mask of the first two dimensions of its first input",
         _takes_mask,
-    ),
-    "casts": (
+    )
+    CASTS = (
         "raw Flax does not run it in bfloat16, or its state changes its dtype then",
         _bears_casts,
-    ),
-    "traceable": (
+    )
+    TRACEABLE = (
         "JAX cannot trace the module",
         lambda subject: subject.reference.traceable,
-    ),
-    "kept_by_build": (
+    )
+    KEPT_BY_BUILD = (
         "the module cannot be traced, and a call that builds it changes its state",
         _keeps_state_at_build,
-    ),
-    "tensorflow": (
+    )
+    TENSORFLOW = (
         "TensorFlow is not installed: pip install 'flaxlayer[tensorflow]'",
         lambda subject: importlib.util.find_spec("tensorflow") is not None,
-    ),
-    "closed_signature": (
+    )
+    CLOSED_SIGNATURE = (
         "the method takes any keyword",
         lambda subject: not subject.reference.raw.takes_any_keyword,
-    ),
-    "refused_shapes": (
+    )
+    REFUSED_SHAPES = (
         "raw Flax accepts inputs of another shape, too",
         lambda subject: subject.reference.refuses_shapes,
-    ),
-}
-"""What a check may need of its subject: why it is skipped, and the test."""
+    )
+
+    def __init__(self, reason: str, holds: Callable[[Subject], bool]) -> None:
+        self.reason, self.holds = reason, holds
+
+    def __repr__(self) -> str:
+        return f"Need.{self.name}"
+
+
+MODEL = (Need.TRACEABLE, Need.ARRAY_INPUTS)
+"""What a check needs that makes a model of the layer alone."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.nnx import NnxCall
@@ -11,8 +12,9 @@ from flaxlayer_testing.subject.subject import Subject
 __all__ = ["check_object_kept"]
 
 
+@check("C3", needs=(Need.OWN_VALUES,))
 def check_object_kept(subject: Subject) -> Errors:
-    """The object that a layer was given keeps its values, streams and modes (C3)."""
+    """The object that a layer was given keeps its values, streams and modes."""
     raw = subject.reference.raw
     assert isinstance(raw, NnxCall)
     graph, values = raw.contents()

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import keras
 
 from flaxlayer_testing.checks.build import refuse_other_types
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import COMPUTE, cast_arrays, cast_params
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.subject.layer import call_rngs, variables_of
@@ -28,8 +29,9 @@ def _global_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+@check("A7", "C6", needs=(Need.TRACEABLE, Need.CASTS))
 def check_mixed_policy(subject: Subject) -> Errors:
-    """Under a global mixed policy a call casts inputs and params, and nothing else (A7, C6)."""
+    """Under a global mixed policy a call casts inputs and params, and nothing else."""
     with _global_policy(f"mixed_{COMPUTE}"):
         layer = subject.built_layer()
     refuse_other_types(subject.reference.stored, layer, "A7")
@@ -61,8 +63,9 @@ def check_mixed_policy(subject: Subject) -> Errors:
     )
 
 
+@check("A7", needs=(Need.PARAMS, Need.CASTS))
 def check_explicit_dtype(subject: Subject) -> None:
-    """With `dtype=` floating params are stored in that dtype, and state in its own (A7)."""
+    """With `dtype=` floating params are stored in that dtype, and state in its own."""
     layer = subject.built_layer(dtype=COMPUTE)
     reference = subject.reference
     wanted = cast_params(reference.stored, reference.raw.trainable)

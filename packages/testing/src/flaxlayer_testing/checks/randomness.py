@@ -11,7 +11,8 @@ import numpy as np
 from flax.errors import InvalidRngError
 
 from flaxlayer_testing.checks.calls import run_raw
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.variable_trees import arrays_only
@@ -33,8 +34,9 @@ def _jaxpr(subject: Subject, rngs: Mapping[str, Any], *, training: bool) -> str 
     return str(jaxpr)
 
 
+@check("R1", needs=(Need.TRACEABLE,))
 def check_streams(subject: Subject) -> None:
-    """In each mode the module gets the streams that it draws from, and no others (R1)."""
+    """In each mode the module gets the streams that it draws from, and no others."""
     layer = subject.shared_layer()
     for training in (True, False):
         rngs = call_rngs(layer, training=training)
@@ -68,8 +70,9 @@ def _refuse_streams(training: bool, rngs: Mapping[str, Any], found: str) -> None
     )
 
 
+@check("R2", "R4", needs=(Need.STREAMS,))
 def check_fresh_keys(subject: Subject) -> Errors:
-    """Two training calls draw different keys, and each call uses its own (R2, R4)."""
+    """Two training calls draw different keys, and each call uses its own."""
     layer, errors, seen = subject.shared_layer(), [], []
     for step in ("first", "second"):
         seen.append(call_rngs(layer, training=True))
@@ -105,8 +108,9 @@ def _bits(key: Any) -> np.ndarray[Any, Any]:
     return np.asarray(jax.random.key_data(key))
 
 
+@check("R4", needs=(Need.QUIET_MODE,))
 def check_no_draw(subject: Subject) -> None:
-    """A call that needs no stream leaves the seed alone, and so does a peek (R4)."""
+    """A call that needs no stream leaves the seed alone, and so does a peek."""
     layer = subject.shared_layer()
     before = seed_state(layer)
     call_rngs(layer, training=True)
@@ -121,8 +125,9 @@ def check_no_draw(subject: Subject) -> None:
         )
 
 
+@check("R3")
 def check_seed(subject: Subject) -> Errors:
-    """Layers of one seed start alike and draw the same keys; another seed gives others (R3)."""
+    """Layers of one seed start alike and draw the same keys; another seed gives others."""
     first, second = subject.shared_layer(), subject.built_layer()
     other = subject.built_layer(seed=subject.seed + 1)
     errors = compare_trees(

@@ -13,7 +13,8 @@ import numpy as np
 
 from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject.layer import Snapshot, variables_of
@@ -52,8 +53,9 @@ def _unexplained(what: str, found: str, law: str) -> KeepLawError:
     )
 
 
+@check("A2", needs=(Need.CLOSED_SIGNATURE,))
 def check_wrong_arguments(subject: Subject) -> Errors:
-    """A keyword that the method does not take is an explained error (A2)."""
+    """A keyword that the method does not take is an explained error."""
     layer = subject.shared_layer()
     given = {**subject.arguments, "no_such_argument": np.ones(1)}
     args, kwargs = current_backend().to_backend((subject.inputs, given))
@@ -64,8 +66,9 @@ def check_wrong_arguments(subject: Subject) -> Errors:
     return _refused(layer, "an unknown argument", act, "A2")
 
 
+@check("A1", needs=(*MODEL, Need.REFUSED_SHAPES))
 def check_wrong_shapes(subject: Subject) -> Errors:
-    """Inputs that raw Flax refuses for their shape are an explained error (A1)."""
+    """Inputs that raw Flax refuses for their shape are an explained error."""
     layer, wrong = subject.shared_layer(), subject.reference.widened_inputs
     args, kwargs = current_backend().to_backend((wrong, dict(subject.arguments)))
 
@@ -75,8 +78,9 @@ def check_wrong_shapes(subject: Subject) -> Errors:
     return _refused(layer, "inputs of a wrong shape", act, "A1")
 
 
+@check("B4", "W2", needs=(Need.VARIABLES,))
 def check_wrong_variables(subject: Subject) -> Errors:
-    """Variables at an unknown path, or of a wrong shape, are refused as a whole (B4, W2)."""
+    """Variables at an unknown path, or of a wrong shape, are refused as a whole."""
     layer = subject.shared_layer()
     tree = variables_of(layer)
     unknown = {**tree, "params": {**tree.get("params", {}), "no_such_variable": np.ones(2)}}
@@ -87,16 +91,18 @@ def check_wrong_variables(subject: Subject) -> Errors:
     )
 
 
+@check("A3")
 def check_wrong_method(subject: Subject) -> Errors:
-    """A method that the module does not have, or that is not public, is refused (A3)."""
+    """A method that the module does not have, or that is not public, is refused."""
     layer = subject.shared_layer()
     for name in ("no_such_method", "_private", "__init__", "apply"):
         errors = _refused(layer, f"the method {name}", partial(layer.method, name), "A3")
     return errors
 
 
+@check("S2")
 def check_wrong_config(subject: Subject) -> Errors:
-    """A configuration that names a function in place of the module's class is refused (S2)."""
+    """A configuration that names a function in place of the module's class is refused."""
     layer = subject.shared_layer()
     config = json.loads(json.dumps(layer.get_config()))
     foreign = {**config, "module": _renamed(config["module"])}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flaxlayer_testing.checks.calls import run_raw
-from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject.layer import call_rngs, variables_of, weight_paths
@@ -33,18 +34,21 @@ def _compare_state(subject: Subject, *, training: bool, steps: int, path: str) -
     return compare_runs(subject, expected, variables_of(layer), path=path)
 
 
+@check("C2", "C4", needs=(Need.STATE,))
 def check_state_training(subject: Subject) -> Errors:
-    """After three training calls state has the bits that raw apply gives, fed back (C2, C4)."""
+    """After three training calls state has the bits that raw apply gives, fed back."""
     return _compare_state(subject, training=True, steps=STEPS, path="variables after training")
 
 
+@check("C3", needs=(Need.STATE,))
 def check_state_inference(subject: Subject) -> Errors:
-    """At inference only that state changes which the module changes without being asked (C3)."""
+    """At inference only that state changes which the module changes without being asked."""
     return _compare_state(subject, training=False, steps=2, path="variables after inference")
 
 
+@check("C5", needs=(Need.VARIABLES,))
 def check_frozen_layer(subject: Subject) -> Errors:
-    """A layer with `trainable=False` has nothing to train and changes no state (C5)."""
+    """A layer with `trainable=False` has nothing to train and changes no state."""
     layer = subject.shared_layer()
     before = variables_of(layer)
     layer.trainable = False
@@ -57,8 +61,9 @@ def check_frozen_layer(subject: Subject) -> Errors:
     return compare_trees(before, after, bitwise=True, path="variables of a frozen layer")
 
 
+@check("C5", needs=(Need.PARAMS,))
 def check_frozen_paths(subject: Subject) -> Errors:
-    """A weight that is frozen by its path is not trained, and only it (C5)."""
+    """A weight that is frozen by its path is not trained, and only it."""
     layer = subject.shared_layer()
     trainable = sorted(p for p, v in weight_paths(layer).items() if v.trainable)
     if not trainable:

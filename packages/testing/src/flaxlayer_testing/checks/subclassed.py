@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from flaxlayer_testing.checks.models import Holder
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.subject.layer import arrays_of, call_model, call_rngs, variables_of
@@ -39,8 +40,9 @@ def _model_class(subject: Subject) -> Any:
     return Saved
 
 
+@check("W4", needs=(*MODEL, Need.PARAMS))
 def check_saved_subclass(subject: Subject) -> Errors:
-    """A subclassed model that is saved opens with its trained weights, whatever its inputs (W4)."""
+    """A subclassed model that is saved opens with its trained weights, whatever its inputs."""
     kind = _model_class(subject)
     model = kind()
     call_model(model, subject.arrays)

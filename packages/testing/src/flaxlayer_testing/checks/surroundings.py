@@ -9,7 +9,8 @@ import keras
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.checks.models import GivesMask, SeesMask
-from flaxlayer_testing.checks.registry import Errors
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject.layer import arrays_of, call_rngs, variables_of
@@ -19,8 +20,9 @@ from flaxlayer_testing.subject.subject import Subject
 __all__ = ["check_masked_input", "check_unbuilt_sequential"]
 
 
+@check("A4", needs=(Need.NO_MASK,))
 def check_masked_input(subject: Subject) -> Errors:
-    """A mask changes nothing for a module without one, and stays with its dimensions (A4)."""
+    """A mask changes nothing for a module without one, and stays with its dimensions."""
     layer, mask = subject.shared_layer(), mask_of(subject)
     expected, _ = run_raw(subject, layer, training=False)
     raw = subject.reference.raw
@@ -43,8 +45,9 @@ def _refuse_foreign_mask(output: Any, mask: Any) -> None:
         )
 
 
+@check("A10", needs=(*MODEL, Need.ONE_ARRAY))
 def check_unbuilt_sequential(subject: Subject) -> Errors:
-    """A `keras.Sequential` that is not built shows the module its inputs as they are (A10)."""
+    """A `keras.Sequential` that is not built shows the module its inputs as they are."""
     layer, twin = subject.new_layer(), subject.shared_layer()
     model = keras.Sequential([layer])
     variables, rngs = variables_of(twin), call_rngs(twin, training=False)

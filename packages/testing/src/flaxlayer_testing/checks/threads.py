@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject.layer import call_rngs, variables_of, weight_paths
@@ -19,8 +20,9 @@ COUNT = 4
 """How many threads make the first call of a layer."""
 
 
+@check("A8", needs=(Need.STILL,))
 def check_threads(subject: Subject) -> Errors:
-    """A layer that several threads call first is built once, and gives each its outputs (A8)."""
+    """A layer that several threads call first is built once, and gives each its outputs."""
     layer, twin = subject.new_layer(), subject.new_layer()
     subject.call(twin, training=False)
     found = _at_once(lambda: subject.call(layer, training=False))

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxlayer_testing.checks.build import refuse_other_types
-from flaxlayer_testing.checks.registry import Errors, largest
+from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.subject.layer import (
     call_rngs,
@@ -54,8 +55,9 @@ def _moved(leaf: Any, number: int) -> Any:
     return np.asarray(np.asarray(leaf).astype(wide) + steps / 8).astype(leaf.dtype)
 
 
+@check("W2", needs=(Need.VARIABLES,))
 def check_variables_tree(subject: Subject) -> Errors:
-    """A tree that is loaded comes back to the bit, and is what the layer computes with (W2)."""
+    """A tree that is loaded comes back to the bit, and is what the layer computes with."""
     layer = subject.shared_layer()
     tree = distinct(variables_of(layer))
     layer.load_flax_variables(tree)
@@ -68,8 +70,9 @@ def check_variables_tree(subject: Subject) -> Errors:
     return largest(returned, computed)
 
 
+@check("W1", "W2", needs=(Need.VARIABLES,))
 def check_weight_values(subject: Subject) -> Errors:
-    """The Keras weight at a path holds the value of the module's variable there (W1, W2)."""
+    """The Keras weight at a path holds the value of the module's variable there."""
     layer = subject.shared_layer()
     for number, variable in enumerate(weight_paths(layer).values()):
         variable.assign(_moved(stored_value(variable), number))
@@ -84,8 +87,9 @@ def _stored(leaf: Any) -> Any:
     return np.asarray(jax.random.key_data(leaf)) if key else leaf
 
 
+@check("W3", needs=(*MODEL, Need.VARIABLES))
 def check_weights_file(subject: Subject) -> Errors:
-    """A `.weights.h5` file gives a layer of another seed the same variables (W3)."""
+    """A `.weights.h5` file gives a layer of another seed the same variables."""
     layer, other = subject.shared_layer(), subject.built_layer(seed=subject.seed + 1)
     layer.load_flax_variables(distinct(variables_of(layer)))
     with tempfile.TemporaryDirectory() as folder:
@@ -96,8 +100,9 @@ def check_weights_file(subject: Subject) -> Errors:
     return compare_trees(expected, actual, bitwise=True, path="variables of a weights file")
 
 
+@check("S1")
 def check_config(subject: Subject) -> Errors:
-    """The configuration is JSON, and makes a layer with the same initial values (S1)."""
+    """The configuration is JSON, and makes a layer with the same initial values."""
     layer = subject.shared_layer()
     config = json.loads(json.dumps(layer.get_config()))
     again = type(layer).from_config(config)
@@ -110,8 +115,9 @@ def check_config(subject: Subject) -> Errors:
     return compare_trees(variables_of(layer), variables_of(again), bitwise=True, path=path)
 
 
+@check("B4", needs=(Need.VARIABLES,))
 def check_given_variables(subject: Subject) -> Errors:
-    """A layer starts from the variables that it is given, and initialises the others (B4)."""
+    """A layer starts from the variables that it is given, and initialises the others."""
     initial = variables_of(subject.shared_layer())
     whole = distinct(initial)
     layer = subject.built_layer(variables=whole)

@@ -42,6 +42,20 @@ _UNTRACEABLE = (
 Evaluate = Callable[..., Any]
 
 
+class _RefusedError(Exception):
+    """Raw Flax refused a call; the cause says how."""
+
+
+def _telling_refusals(apply: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return apply(*args, **options)
+        except Exception as error:  # the code of a module may refuse in any way
+            raise _RefusedError from error
+
+    return run
+
+
 def _concretely(function: Callable[..., Any], *args: Any) -> Any:
     # A variable may be a Python number, which has no dtype.
     return jax.tree_util.tree_map(jnp.asarray, function(*args))
@@ -137,8 +151,11 @@ class Roles:
         variables: Variables,
         training: bool,
         denied: frozenset[str] = frozenset(),
+        *,
+        telling: bool = False,
     ) -> dict[str, Any]:
-        run = partial(self.raw.apply, training=training, denied=denied | {"params"})
+        apply = _telling_refusals(self.raw.apply) if telling else self.raw.apply
+        run = partial(apply, training=training, denied=denied | {"params"})
         rngs = {"params": jax.random.key(0)}
         _, updates = evaluate(
             lambda v, r, a: arrays_only(run(v, r, a)), dict(variables), rngs, self.raw.arrays
@@ -256,17 +273,18 @@ class Roles:
             variables: Other variables.
 
         Returns:
-            True if it runs, and state keeps its form.
+            True if it runs, and state keeps its form. What fails outside of the module is no
+            refusal, and is raised.
         """
         given = dict(self.stored if variables is None else variables)
         other = Roles(raw, self.transient_names)
         try:
             for training in (True, False):
-                updates = other._updates(self._found.evaluate, given, training)
+                updates = other._updates(self._found.evaluate, given, training, telling=True)
                 if structure_of(common_part(updates, given)) != structure_of(
                     common_part(given, updates)
                 ):
                     return False
-        except Exception:  # any module may refuse them in any way
+        except _RefusedError:
             return False
         return True

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flaxlayer_testing.checks import Check, Errors, checks
+from flaxlayer_testing.checks import Check, Errors, Need, checks
 from flaxlayer_testing.report.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.report.report import Entry, Report, Status
 from flaxlayer_testing.report.versions import versions
@@ -22,7 +22,7 @@ __all__ = ["run_checks", "run_report"]
 
 @dataclass(frozen=True)
 class _Result:
-    skipped: str = ""
+    missing: Need | None = None
     error: Exception | None = None
     errors: Errors | None = None
 
@@ -59,9 +59,9 @@ def run_checks(
 
 def _run(check: Check, subject: Subject) -> _Result:
     try:
-        reason = check.missing(subject)
-        if reason:
-            return _Result(skipped=reason)
+        missing = check.missing(subject)
+        if missing is not None:
+            return _Result(missing)
         return _Result(errors=check.function(subject))
     except Exception as error:  # whatever a layer raises is its failure
         return _Result(error=error)
@@ -78,8 +78,9 @@ def _entry(
         return _known_entry(check, subject, result, known, seconds)
     if result.error is not None:
         return _failed(check, subject, result.error, seconds)
-    if result.skipped:
-        return Entry(check.name, check.laws, Status.SKIPPED, result.skipped, seconds=seconds)
+    if result.missing is not None:
+        reason = result.missing.reason
+        return Entry(check.name, check.laws, Status.SKIPPED, reason, seconds=seconds)
     errors = dict(result.errors or {})
     return Entry(check.name, check.laws, Status.PASSED, errors=errors, seconds=seconds)
 
@@ -90,7 +91,7 @@ def _known_entry(
     if result.error is not None and known.describes(result.error):
         kind = type(result.error).__name__
         return Entry(check.name, check.laws, Status.EXPECTED, known.reason, kind, seconds=seconds)
-    found = f"it was skipped: {result.skipped}" if result.skipped else "it passed"
+    found = f"it was skipped: {result.missing.reason}" if result.missing else "it passed"
     if result.error is not None:
         found = f"it failed with {type(result.error).__name__}: {result.error}"
     message = (
