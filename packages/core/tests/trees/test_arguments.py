@@ -2,6 +2,7 @@
 
 import enum
 import math
+import types
 
 import jax
 import jax.numpy as jnp
@@ -129,3 +130,27 @@ def test_a_dataclass_field_that_is_no_child_need_not_be_hashable():
     listed, again, other = (structure(Batch(np.ones(2), kind=[n])) for n in (1, 1, 2))
     assert hash(listed) == hash(again)
     assert listed == again != other
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "places"),
+    [
+        ((np.ones(2), np.ones(3)), {}, ["x", "y"]),
+        (
+            ({"a": np.ones(2), "m": "relu", "b": (np.ones(1), np.ones(1))},),
+            {},
+            ["x['a']", "x['b'][0]", "x['b'][1]"],
+        ),
+        ((None, np.ones(2)), {"k": [np.ones(1)], "flag": True}, ["y", "k[0]"]),
+        (
+            (types.SimpleNamespace(a=np.ones(2), n=types.SimpleNamespace(b=np.ones(1))),),
+            {},
+            ["x.a", "x.n.b"],
+        ),
+        ((), {"k": {"key": jax.random.key(0), "a": np.ones(1)}}, ["k['a']", "k['key']"]),
+    ],
+    ids=["plain", "nested", "None and statics", "objects", "typed key"],
+)
+def test_each_array_has_a_place_that_is_written_like_the_argument(args, kwargs, places):
+    arrays, structure = partition(args, kwargs)
+    assert structure.places(arrays, ["x", "y"]) == places

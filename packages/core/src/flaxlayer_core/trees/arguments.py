@@ -11,7 +11,8 @@ import numpy as np
 
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.trees.array_types import is_array
-from flaxlayer_core.trees.parts import has_parts, is_hashable, put_together, take_apart
+from flaxlayer_core.trees.parts import has_parts, is_hashable, put_together, take_apart, whole_path
+from flaxlayer_core.trees.paths import key_name
 from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree, Shaped
 
 __all__ = ["ArgumentStructure", "partition"]
@@ -103,6 +104,32 @@ class ArgumentStructure:
     def unflatten(self, arrays: Sequence[Shaped]) -> PyTree:
         """Puts arrays back into their places; what was taken apart stays so."""
         return jax.tree_util.tree_unflatten(self.treedef, self._leaves(arrays))
+
+    def places(self, arrays: Sequence[Shaped], names: Sequence[str]) -> list[str]:
+        """Names the place of each array, as one would write it.
+
+        Args:
+            arrays: As `partition` returned them, or what describes them.
+            names: The names of the positional arguments.
+
+        Example:
+
+        ```python
+        >>> import numpy as np
+        >>> args, kwargs = ({"a": np.ones(2), "b": "relu"},), {"scale": np.ones(1)}
+        >>> arrays, structure = partition(args, kwargs)
+        >>> structure.places(arrays, ["x"])
+        ["x['a']", 'scale']
+
+        ```
+        """
+        leaves = jax.tree_util.tree_flatten_with_path(self.unflatten(arrays))[0]
+        fixed = {index for index, _ in self.statics}
+        return [
+            _place(whole_path(keys), names)
+            for index, (keys, _) in enumerate(leaves)
+            if index not in fixed
+        ]
 
     def _leaves(self, arrays: Sequence[Shaped]) -> list[Leaf]:
         # In the order of the tree.
@@ -213,6 +240,14 @@ def partition(
         treedef, tuple(statics), tuple(numbers), apart, len(args), tuple(kwargs)
     )
     return arrays, structure
+
+
+def _place(keys: tuple[Leaf, ...], names: Sequence[str]) -> str:
+    # First whether it is of the positional arguments, then which.
+    _, argument, *inside = keys
+    index = getattr(argument, "idx", None)
+    name = key_name(argument) if index is None else names[index]
+    return name + jax.tree_util.keystr(tuple(inside))
 
 
 def _need_a_look(args: Args) -> bool:

@@ -72,7 +72,7 @@ def is_container(value: object) -> bool:
     return dataclasses.is_dataclass(value) or hasattr(type(value), "__attrs_attrs__")
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_pytree_with_keys_class
 @dataclass(frozen=True, eq=False)
 class Container:
     """An object by its parts; it is made again without its constructor, which may look at them.
@@ -116,6 +116,16 @@ class Container:
     def tree_flatten(self) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
         """Has the parts as children."""
         return self.children, (self.kind, self.keys, self.names)
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[PyTree, Leaf], ...], tuple[Leaf, ...]]:
+        """Has the parts as children, under the keys that the object has for them."""
+        count = len(self.children) - len(self.names)
+        indices = map(jax.tree_util.SequenceKey, range(count))
+        named = self.keys if isinstance(self.keys, tuple) else None
+        items = indices if named is None else map(jax.tree_util.DictKey, named)
+        keys = (*items, *map(jax.tree_util.GetAttrKey, self.names))
+        children, form = self.tree_flatten()
+        return tuple(zip(keys, children, strict=True)), form
 
     @classmethod
     def tree_unflatten(cls, form: tuple[PyTree, ...], children: Sequence[PyTree]) -> Container:

@@ -52,7 +52,26 @@ class KeyData:
         return cls(impl, children[0])
 
 
-@jax.tree_util.register_pytree_node_class
+@dataclass(frozen=True)
+class Inside:
+    """A path inside a tree, where JAX has one key.
+
+    Attributes:
+        keys: Its keys.
+    """
+
+    keys: tuple[Leaf, ...]
+
+
+def whole_path(keys: Sequence[Leaf]) -> tuple[Leaf, ...]:
+    """Returns a key path of JAX as that of the tree that was taken apart."""
+    inside = (key.keys if isinstance(key, Inside) else (key,) for key in keys)
+    paths = [key for part in inside for key in part]
+    # What is taken apart to one array has no name for it.
+    return tuple(key for key in paths if not isinstance(key, jax.tree_util.FlattenedIndexKey))
+
+
+@jax.tree_util.register_pytree_with_keys_class
 @dataclass(frozen=True, eq=False)
 class Apart:
     """A tree some of whose leaves were taken apart; its classes are made again with the leaves.
@@ -68,6 +87,16 @@ class Apart:
     def tree_flatten(self) -> tuple[tuple[Array, ...], PyTree]:
         """Has the leaves as children."""
         return tuple(self.leaves), self.treedef
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[Inside, Array], ...], PyTree]:
+        """Has the leaves as children, each under its path in the tree."""
+        tree = jax.tree_util.tree_unflatten(self.treedef, self.leaves)
+        taken = set(map(id, self.leaves))
+        pairs = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda part: id(part) in taken)[
+            0
+        ]
+        paths = [Inside(keys) for keys, _ in pairs]
+        return tuple(zip(paths, self.leaves, strict=True)), self.treedef
 
     @classmethod
     def tree_unflatten(cls, treedef: object, leaves: Sequence[Shaped]) -> Apart:

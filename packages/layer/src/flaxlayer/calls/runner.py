@@ -10,12 +10,12 @@ from typing import NoReturn
 import jax
 import jax.numpy as jnp
 import keras
-from flax.errors import FlaxError
 
 from flaxlayer.backends import Run, current_backend
 from flaxlayer.calls.cache import CallCache, CompiledCall
+from flaxlayer.calls.misfits import explain_misfit
 from flaxlayer.compat import private_keras
-from flaxlayer.explained_errors import JAX_ERRORS, raise_explained
+from flaxlayer.explained_errors import raise_explained
 from flaxlayer.hosted import HostedModule
 from flaxlayer.inputs import BuildInputs, array_specs
 from flaxlayer.program import CallResult, PureCall
@@ -23,9 +23,7 @@ from flaxlayer.typing import Array, PyTree, Write
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
-    CallArgumentError,
     EscapeTraceError,
-    FlaxLayerError,
     MethodSignature,
     ModePlan,
     ModuleCall,
@@ -40,9 +38,6 @@ from flaxlayer_core import (
 __all__ = ["Runner"]
 
 _NO_LOCK = contextlib.nullcontext()
-
-# What the code of a module raises on inputs of a form that it was not made for.
-_ON_MISFITS = (FlaxError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Runner:
@@ -158,7 +153,7 @@ class Runner:
                 arrays, structure = self._trace_numbers(arrays, structure)
             return self._finish(self._run(arrays, structure, training, clean=clean), clean=clean)
         except Exception as error:
-            self._refuse(error, arrays)
+            self._refuse(error, arrays, structure)
 
     def execute_compiled(self, call: CompiledCall, arrays: Sequence[Array]) -> PyTree:
         """Runs an outermost eager call that is compiled already; returns as `execute`."""
@@ -167,7 +162,7 @@ class Runner:
             result = self._run_in_turn(call.pure, call.run, arrays, clean=True)
             return self._finish(result, clean=True)
         except Exception as error:
-            self._refuse(error, arrays)
+            self._refuse(error, arrays, call.pure.module_call.structure)
 
     def _run(
         self, arrays: list[Array], structure: ArgumentStructure, training: bool, *, clean: bool
@@ -270,30 +265,9 @@ class Runner:
                     law="A6",
                 )
 
-    def _refuse(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
-        ours = isinstance(error, (FlaxLayerError, *JAX_ERRORS))
-        if isinstance(error, _ON_MISFITS) and not ours:
-            misfit = self._misfit(arrays, error)
-            if misfit is not None:
-                misfit.__cause__ = error
-                raise_explained(misfit, self.title)
-        raise_explained(error, self.title)
-
-    def _misfit(self, arrays: Sequence[Array], error: Exception) -> CallArgumentError | None:
-        inputs, found = self.cache.inputs, array_specs(arrays)
-        built = inputs.specs if inputs else ()
-        fits = len(built) == len(found) and all(
-            spec.accepts((None, *other.shape[1:]) if other.shape else other.shape)
-            or spec.accepts(other.shape)
-            for spec, other in zip(built, found, strict=True)
-        )
-        if not built or fits:
-            return None
-        return CallArgumentError(
-            f"{self.title} failed on inputs of another form than it was built with: "
-            f"{type(error).__name__}: {error}",
-            expected=", ".join(map(str, built)),
-            found=", ".join(map(str, found)) or "no arrays",
-            fix="Call it with inputs of the form it was built with, or make a new layer.",
-            law="A1",
-        )
+    def _refuse(
+        self, error: Exception, arrays: Sequence[Array], structure: ArgumentStructure
+    ) -> NoReturn:
+        built, title = self.cache.inputs, self.title
+        misfit = explain_misfit(error, built, arrays, structure, method=self.method, title=title)
+        raise_explained(misfit or error, title)
