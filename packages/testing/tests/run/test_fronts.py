@@ -270,6 +270,63 @@ def test_a_known_failure_needs_an_existing_check_and_a_reason():
             check_module(nn.Dense(2), X, expected_failures=[known])
 
 
+NEGATED = ExpectedFailure("check_inference", "ParityError", "outputs in inference", "it negates")
+KNOWN = {
+    "a list": [NEGATED],
+    "by name": {"Dense": [NEGATED]},
+    "by a pattern": {"D*": [NEGATED]},
+    "by the subject": lambda subject: [NEGATED] if subject.module.features == 2 else [],
+}
+
+
+@pytest.mark.law("T6")
+@pytest.mark.parametrize("form", KNOWN)
+def test_known_failures_are_given_for_all_by_name_or_by_the_subject(form):
+    options = {"layer": Negates, "only": ["check_inference"], "expected_failures": KNOWN[form]}
+    assert check_module(nn.Dense(2), X, **options).entries[0].status is Status.EXPECTED
+
+
+@pytest.mark.law("T6")
+@pytest.mark.parametrize(
+    "known",
+    [{"Conv": [NEGATED]}, {"dense": [NEGATED]}, lambda subject: []],
+    ids=["another", "another case", "none"],
+)
+def test_a_known_failure_of_another_subject_excuses_nothing(known):
+    options = {"layer": Negates, "only": ["check_inference"], "expected_failures": known}
+    assert not check_module(nn.Dense(2), X, **options).ok
+
+
+@parametrize_checks(
+    [(nn.Dense(2), X), (Coder(), X)],
+    layer=Negates,
+    only=["check_inference", "check_seed"],
+    expected_failures={"Dense": [NEGATED]},
+)
+def test_the_decorator_expects_known_failures_of_their_subject_alone(subject, check):
+    if check.name == "check_seed":
+        run_check(subject, check)
+    elif isinstance(subject.module, nn.Dense):
+        with pytest.raises(pytest.xfail.Exception, match="it negates"):
+            run_check(subject, check)
+    else:
+        with pytest.raises(PassChecksError):
+            run_check(subject, check)
+
+
+@parametrize_checks([(nn.Dense(2), X)], only=["check_inference"], expected_failures=[NEGATED])
+def test_a_known_failure_that_passes_fails_its_test(subject, check):
+    with pytest.raises(PassChecksError, match="did not come about: it passed"):
+        run_check(subject, check)
+
+
+@pytest.mark.law("T6")
+@pytest.mark.parametrize("known", [{"Convv": [NEGATED]}, [NEGATED, NEGATED]], ids=["key", "twice"])
+def test_known_failures_that_cannot_come_about_are_refused_when_tests_are_made(known):
+    with pytest.raises(SelectCheckError):
+        parametrize_checks([(nn.Dense(2), X)], expected_failures=known)
+
+
 @pytest.mark.law("T2")
 def test_an_unknown_check_is_an_error():
     with pytest.raises(SelectCheckError, match="check_inference"):

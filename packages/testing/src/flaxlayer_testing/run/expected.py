@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flaxlayer_testing.checks import checks
+from flaxlayer_testing.checks import Check, checks
 from flaxlayer_testing.errors import SelectCheckError
+from flaxlayer_testing.run.naming import subject_name
+from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["ExpectedFailure"]
+__all__ = [
+    "ExpectedFailure",
+    "ExpectedFailures",
+    "KnownCheck",
+    "by_check",
+    "known_of",
+    "refuse_idle",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,66 @@ class ExpectedFailure:
         """Tells whether an error is the one that is known."""
         names = {kind.__name__ for kind in type(error).__mro__}
         return self.error in names and self.message in str(error)
+
+
+ExpectedFailures = (
+    Iterable[ExpectedFailure]
+    | Mapping[str, Iterable[ExpectedFailure]]
+    | Callable[[Subject], Iterable[ExpectedFailure]]
+)
+"""Known failures: of every subject; by a pattern of a subject's name; or by the subject itself."""
+
+
+@dataclass(frozen=True)
+class KnownCheck(Check):
+    """A check with what it is known to fail with, on one subject.
+
+    Attributes:
+        known: The known failure.
+    """
+
+    known: ExpectedFailure | None = None
+
+
+def known_of(expected: ExpectedFailures, subject: Subject) -> tuple[ExpectedFailure, ...]:
+    """Returns the known failures of one subject.
+
+    Args:
+        expected: Known failures, in any of their forms.
+        subject: The subject.
+
+    Returns:
+        Its own. The keys of a mapping are names or patterns (`"Net"`, `"*Block"`), of which any
+        number may match.
+    """
+    if isinstance(expected, Mapping):
+        name = subject_name(subject)
+        parts = [part for key, part in expected.items() if fnmatch.fnmatchcase(name, key)]
+        return tuple(entry for part in parts for entry in part)
+    return tuple(expected(subject) if callable(expected) else expected)
+
+
+def refuse_idle(expected: ExpectedFailures, subjects: Sequence[Subject]) -> None:
+    """Refuses a mapping of known failures with a key that no subject has: it is stale.
+
+    Args:
+        expected: Known failures, in any of their forms.
+        subjects: All subjects.
+
+    Raises:
+        SelectCheckError: If there is such a key.
+    """
+    names = sorted({subject_name(subject) for subject in subjects})
+    keys = tuple(expected) if isinstance(expected, Mapping) else ()
+    idle = [key for key in keys if not fnmatch.filter(names, key)]
+    if idle:
+        raise SelectCheckError(
+            "There are expected failures of no subject.",
+            expected="keys that are names or patterns of: " + ", ".join(names)[:500],
+            found=", ".join(map(repr, idle))[:500],
+            fix="Correct the key, or remove it: a known failure that cannot come about is stale.",
+            law="T6",
+        )
 
 
 def by_check(expected: Iterable[ExpectedFailure]) -> dict[str, ExpectedFailure]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from flaxlayer import FlaxLayer
 from flaxlayer_testing.checks import Check, checks
 from flaxlayer_testing.oracle.roles import TRANSIENT
 from flaxlayer_testing.report.report import Report, Status
-from flaxlayer_testing.run.expected import ExpectedFailure
+from flaxlayer_testing.run.expected import (
+    ExpectedFailure,
+    ExpectedFailures,
+    KnownCheck,
+    by_check,
+    known_of,
+    refuse_idle,
+)
 from flaxlayer_testing.run.naming import module_name
 from flaxlayer_testing.run.running import run_report
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
@@ -26,7 +34,7 @@ def check_module(
     *inputs: Any,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
-    expected_failures: Iterable[ExpectedFailure] = (),
+    expected_failures: ExpectedFailures = (),
     seed: int = 0,
     training_arg: str | None = None,
     transient: Iterable[str] = TRANSIENT,
@@ -41,7 +49,9 @@ def check_module(
             of them, and static values.
         layer: Makes the layer under test: `layer(module, seed=seed)`.
         only: Names of checks; all if not given.
-        expected_failures: Known failures.
+        expected_failures: Known failures (T6). One that does not come about as it is described
+            fails. A mapping gives them by names or patterns of the module's class, a function by
+            the subject.
         seed: Seed of the layer.
         training_arg: The training argument of the method where its name is not customary;
             `"~name"` where it means inference.
@@ -82,6 +92,7 @@ def parametrize_checks(
     *,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
+    expected_failures: ExpectedFailures = (),
     slow: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Parametrizes a test with `subject` and `check`, for all checks of all subjects.
@@ -90,6 +101,9 @@ def parametrize_checks(
         subjects: Subjects, `(module, *inputs)` tuples, generated cases or specs.
         layer: Makes the layer under test.
         only: Names of checks; all if not given.
+        expected_failures: Known failures (T6), whose tests end as expected failures of pytest.
+            A mapping gives them by names or patterns of the module's class, a function by the
+            subject. A test whose known failure does not come about as it is described fails.
         slow: Whether those that take long are among all.
 
     Returns:
@@ -97,7 +111,7 @@ def parametrize_checks(
         `run_check(subject, check)`.
 
     Raises:
-        SelectCheckError: If a check does not exist.
+        SelectCheckError: If a check does not exist, or a known failure is of no subject.
 
     Example:
 
@@ -111,12 +125,14 @@ def parametrize_checks(
     """
     chosen = checks(only=only, slow=slow)
     made = [_subject(entry, layer) for entry in subjects]
+    refuse_idle(expected_failures, made)
+    known = [by_check(known_of(expected_failures, subject)) for subject in made]
     return pytest.mark.parametrize(
         ("subject", "check"),
         [
             pytest.param(
                 subject,
-                check,
+                _with_known(check, known[number]),
                 id=f"{_label(subject, number)}-{check.name}",
                 marks=pytest.mark.flaxlayer,
             )
@@ -126,19 +142,33 @@ def parametrize_checks(
     )
 
 
+def _with_known(check: Check, known: Mapping[str, ExpectedFailure]) -> Check:
+    if check.name not in known:
+        return check
+    fields = {field.name: getattr(check, field.name) for field in dataclasses.fields(check)}
+    return KnownCheck(**fields, known=known[check.name])
+
+
 def run_check(subject: Subject, check: Check) -> None:
     """Runs one check inside a test; skips the test where the check does not apply.
+
+    A failure that was given to `parametrize_checks` as a known one ends the test as an expected
+    failure of pytest.
 
     Args:
         subject: What to check.
         check: The check.
 
     Raises:
-        PassChecksError: If it fails; the last line of the message replays it.
+        PassChecksError: If it fails, or a known failure does not come about; the last line of the
+            message replays it.
     """
-    report = run_report(subject, only=[check.name])
+    known = check.known if isinstance(check, KnownCheck) else None
+    report = run_report(subject, only=[check.name], expected_failures=[known] if known else [])
     for entry in report.of(Status.SKIPPED):
         pytest.skip(entry.message)
+    for entry in report.of(Status.EXPECTED):
+        pytest.xfail(entry.message)
     report.raise_for_failures()
 
 

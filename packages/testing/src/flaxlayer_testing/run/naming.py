@@ -12,7 +12,7 @@ from flaxlayer_testing.oracle.nnx import is_nnx
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["import_path", "layer_name", "module_name", "replay_command"]
+__all__ = ["import_path", "layer_name", "module_name", "replay_command", "subject_name"]
 
 
 def import_path(layer: LayerFactory) -> tuple[str, str] | None:
@@ -41,6 +41,11 @@ def module_name(module: Any) -> str:
         module = module.func
     name = getattr(module, "__name__", None)
     return name if isinstance(name, str) else type(module).__name__
+
+
+def subject_name(subject: Subject) -> str:
+    """Returns the name of a subject: that of its entry in a list, else of its module."""
+    return subject.name or module_name(subject.module)
 
 
 def _module_text(module: Any) -> str:

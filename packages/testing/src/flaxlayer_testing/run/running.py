@@ -11,7 +11,7 @@ from flaxlayer_testing.checks import Check, Errors, Need, checks
 from flaxlayer_testing.report.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.report.report import Entry, Report, Status
 from flaxlayer_testing.report.versions import versions
-from flaxlayer_testing.run.expected import ExpectedFailure, by_check
+from flaxlayer_testing.run.expected import ExpectedFailure, ExpectedFailures, by_check, known_of
 from flaxlayer_testing.run.naming import layer_name, module_name, replay_command
 from flaxlayer_testing.run.programs import failing_program
 from flaxlayer_testing.spec.typing import spec_traits
@@ -31,7 +31,7 @@ def run_checks(
     subject: Subject,
     *,
     only: Iterable[str] | None = None,
-    expected_failures: Iterable[ExpectedFailure] = (),
+    expected_failures: ExpectedFailures = (),
     slow: bool = False,
 ) -> Iterator[Event]:
     """Runs checks one after the other.
@@ -48,7 +48,7 @@ def run_checks(
     Raises:
         SelectCheckError: If a check does not exist.
     """
-    known = by_check(expected_failures)
+    known = by_check(known_of(expected_failures, subject))
     for check in checks(only=only, slow=slow):
         yield CheckStarted(check)
         started = time.perf_counter()
