@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,18 @@ def test_a_session_writes_what_its_checks_found(session):
         ("test_sample:Negates", "failed"),
     ]
     assert "test_sample:Negates" in (folder / "out/report.html").read_text()
+
+
+@pytest.mark.law("T8")
+def test_the_last_line_of_a_failure_runs_that_test_again_in_a_fresh_shell(session):
+    folder, done = session
+    (words,) = re.findall(r"^E +Replay: (.*)$", done.stdout, re.MULTILINE)
+    clean = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    clean |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    clean |= {"PYTEST_PLUGINS": "flaxlayer_testing.plugin"}  # as an installed package has it
+    again = subprocess.run(words, shell=True, cwd=folder, env=clean, capture_output=True, text=True)
+    assert "1 failed in" in again.stdout, again.stdout + again.stderr
+    assert f"Replay: {words}" in again.stdout
 
 
 @pytest.mark.law("T8")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from flaxlayer_testing.project import set_pytest_root
+
 __all__ = ["FILES"]
 
 FILES = ("report.json", "report.html")
@@ -37,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.UsageError: If the reports cannot be written where they are asked for.
     """
     config.addinivalue_line("markers", MARKER)
+    set_pytest_root(config.rootpath)
     folder = config.getoption("--flaxlayer-report")
     if folder is not None:
         worker = hasattr(config, "workerinput")
@@ -45,6 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
         importlib.import_module("flaxlayer_core").prefer_jax()  # Keras comes next
         collecting = importlib.import_module("flaxlayer_testing.collecting")
         config.pluginmanager.register(collecting.Collector(folder, FILES, worker=worker))
+
+
+def pytest_unconfigure() -> None:
+    """Forgets the session."""
+    set_pytest_root(None)
 
 
 def _make(folder: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from functools import partial
 from typing import Any
 
+import jax
+
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.nnx import is_nnx
+from flaxlayer_testing.project import pytest_root
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject
 
@@ -57,20 +61,51 @@ def _module_text(module: Any) -> str:
 
 
 def replay_command(subject: Subject, check: str) -> str:
-    """Returns the line that runs a check of a subject again.
+    """Returns the line that runs a check of a subject again, in a shell that knows nothing yet.
 
     Args:
         subject: A subject.
         check: The name of a check.
 
     Returns:
-        A shell command where there is one, else a call in Python.
+        The command that the subject came from; for a generated case one that holds it; the test in
+        which it runs; or the program. In a notebook, which no shell starts, a call in Python.
     """
     if subject.command:
         return f"{subject.command} --only {check}"
-    if subject.case is None:
+    test = _running_test()
+    if subject.case is not None and not (test and _is_local(subject.layer)):
+        arguments = ["--check", check, "--layer", layer_name(subject.layer)]
+        words = ["python", "-m", "flaxlayer_testing.run.replay", *arguments, subject.case.to_json()]
+    elif test:
+        words = ["python", "-m", "pytest", test]
+    elif _is_program():
+        words = ["python", *sys.orig_argv[1:]]
+    else:
         call = f"only=[{check!r}], seed={subject.seed}"
         return f"check_module({_module_text(subject.module)}, *inputs, {call})"
-    python = [*current_backend().environment, "python", "-m", "flaxlayer_testing.run.replay"]
-    arguments = ["--check", check, "--layer", layer_name(subject.layer), subject.case.to_json()]
-    return shlex.join([*python, *arguments])
+    return shlex.join([*_environment(), *words])
+
+
+def _environment() -> list[str]:
+    x64 = ["JAX_ENABLE_X64=1"] if jax.config.read("jax_enable_x64") else []
+    return [f"KERAS_BACKEND={current_backend().name}", *x64]
+
+
+def _running_test() -> str:
+    """Returns what pytest calls the test that runs, seen from here; empty if none does."""
+    test, _, _ = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")
+    file, colons, rest = test.partition("::")
+    root = pytest_root()
+    return f"{os.path.relpath(root / file) if root else file}{colons}{rest}" if file else ""
+
+
+def _is_local(layer: LayerFactory) -> bool:
+    # A shell imports what is installed; a test module only pytest finds.
+    module, _ = import_path(layer) or ("", "")
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return "site-packages" not in file and not module.startswith("flaxlayer")
+
+
+def _is_program() -> bool:
+    return len(sys.orig_argv) > 1 and not hasattr(sys, "ps1") and "IPython" not in sys.modules
