@@ -1,0 +1,152 @@
+"""When state is written, and in which form (C2 to C4)."""
+
+from functools import partial
+
+from conformance.mutants.entry import mutant
+
+enter = partial(mutant, kind="state")
+
+HOSTED = "flaxlayer/hosted.py"
+WHEN = 'when == "never" or (when == "training" and not training)'
+
+enter(
+    "State that is to be kept in training is kept at inference",
+    HOSTED,
+    WHEN,
+    'when == "never" or (when == "training" and training)',
+    law="C3",
+)
+enter(
+    "State that is to be kept in training is kept always",
+    HOSTED,
+    WHEN,
+    'when == "never"',
+    law="C3",
+)
+enter(
+    "State that is never to be kept is kept",
+    HOSTED,
+    WHEN,
+    '(when == "training" and not training)',
+    law="C3",
+)
+enter(
+    "State that is never to be kept is kept in training",
+    HOSTED,
+    WHEN,
+    '(when != "always" and not training)',
+    law="C3",
+)
+enter(
+    "By default state is kept in training alone",
+    "flaxlayer/settings.py",
+    '        "always",\n        \'When changed',
+    '        "training",\n        \'When changed',
+    law="C3",
+)
+enter(
+    "The seed moves on only where state does",
+    "flaxlayer/calls/runner.py",
+    "if result.seed is not None:\n            writes.append",
+    "if writes and result.seed is not None:\n            writes.append",
+    law="R2",
+)
+enter(
+    "State that comes back in another dtype is written",
+    "flaxlayer/program.py",
+    "        if found != spec:\n",
+    "        if found.shape != spec.shape:\n",
+    law="C4",
+)
+enter(
+    "State that comes back in another shape is written as far as it fits",
+    "flaxlayer/program.py",
+    "        if found != spec:\n",
+    "        if len(found.shape) == len(spec.shape) and found.shape != spec.shape:\n"
+    "            leaf = jnp.broadcast_to(leaf[:1], spec.shape)\n"
+    "        elif found != spec:\n",
+    law="C4",
+)
+enter(
+    "At inference a module may change all of its state",
+    "flaxlayer_core/discovery/modes.py",
+    "quiet = self._attempt(stored, trainable | state)",
+    "quiet = self._attempt(stored, trainable)",
+    law="C3",
+)
+enter(
+    "At inference no collection may change where one must not",
+    "flaxlayer_core/discovery/modes.py",
+    "denied = {name for name in state if self._attempt(stored, trainable | {name})}",
+    "denied = set()",
+    law="C3",
+)
+enter(
+    "State whose dtype widens stays narrow",
+    "flaxlayer_core/discovery/modes.py",
+    "            wider = _widened(found)\n",
+    "            wider = None\n",
+    law="C2",
+)
+enter(
+    "State that a call makes is made anew in each call",
+    "flaxlayer_core/modules/lazy_state.py",
+    "hidden if name in made else {**late, **hidden}",
+    "{**late, **hidden}",
+    law="C2",
+)
+enter(
+    "State that a call makes is handed back before it is made",
+    "flaxlayer_core/modules/lazy_state.py",
+    "made = {name for name in self._late if bool(stored[name][MADE])}",
+    "made = set(self._late)",
+    law="W2",
+)
+enter(
+    "A stateless call reads what the layer stores",
+    "flaxlayer/weights/variables.py",
+    "        if private_keras.in_stateless_scope():\n"
+    "            return [variable.value for variable in self.variables]\n",
+    "",
+    law="A6",
+)
+mutant(
+    "A collection that calls alone make passes by",
+    "flaxlayer_core/discovery/modes.py",
+    "stable=name not in moved or same_structure(plan.updates[name], again.get(name))",
+    "stable=name not in moved",
+    law="C2",
+    kind="roles",
+)
+mutant(
+    "A collection that grows with each call is stored",
+    "flaxlayer_core/discovery/modes.py",
+    "stable=name not in moved or same_structure(plan.updates[name], again.get(name))",
+    "stable=name in fed or name not in moved",
+    law="C2",
+    kind="roles",
+)
+mutant(
+    "A policy of collections loses what it says of state",
+    "flaxlayer_core/trees/roles.py",
+    "            state=self.state,\n",
+    "",
+    law="C2",
+    kind="roles",
+)
+mutant(
+    "A policy of collections loses what it says of trainable ones",
+    "flaxlayer_core/trees/roles.py",
+    "            trainable=self.trainable,\n",
+    "",
+    law="C2",
+    kind="roles",
+)
+mutant(
+    "A trainable collection wins over the same one as state",
+    "flaxlayer_core/trees/roles.py",
+    "        if collection in self.state:\n",
+    "        if collection in self.state and collection not in self.trainable:\n",
+    law="C2",
+    kind="roles",
+)

@@ -1,0 +1,1 @@
+"""What runs mutants: imports, processes, searches and their record."""

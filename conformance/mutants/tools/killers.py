@@ -1,0 +1,91 @@
+"""What is to find a mutant: run in the mutant's own process, where ours is imported for it.
+
+Each returns what JSON can hold: `counts`, for each search how many different cases it took, None
+where nothing was found; and of the first find `by`, what found it, and its `message`.
+
+Run as a program, it checks the zoo's rich modules once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+__all__ = ["RICH", "check_zoo", "search_modules"]
+
+RICH = ("FrozenAndFiled", "StaticArguments", "SowsLoss", "Masked", "Given")
+"""Entries of the zoo with state, streams, static arguments, losses, masks and an nnx object."""
+
+Find: TypeAlias = tuple[int, str, str] | None
+"""How many cases it took, what found it, and the message; None where nothing was found."""
+
+
+def check_zoo(seed: int = 0, seeds: int = 1, budget: int = len(RICH)) -> dict[str, Any]:
+    """Checks rich modules of the zoo until one fails; they are the same for each seed."""
+    del seeds
+    return _counted(lambda _: _check_zoo(RICH[:budget]), seed, 1)
+
+
+def _check_zoo(names: tuple[str, ...]) -> Find:
+    from conformance.zoo import every_entry
+    from flaxlayer_testing import run_report
+    from flaxlayer_testing.run.samples import subject_of
+
+    entries = {entry.name: entry for entry in every_entry()}
+    for count, name in enumerate(names, 1):
+        report = run_report(subject_of(entries[name]), expected_failures=entries[name].known)
+        if report.failures:
+            first = report.failures[0]
+            return count, f"{name}: {first.check}", first.message
+    return None
+
+
+def search_modules(seed: int, seeds: int, budget: int) -> dict[str, Any]:
+    """Checks generated modules, as `flaxlayer-conformance search` does, until one fails."""
+    return _counted(lambda number: _search_modules(number, budget), seed, seeds)
+
+
+def _search_modules(number: int, budget: int) -> Find:
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as seeded
+
+    from flaxlayer_testing import Subject, cases, run_report
+
+    seen: set[Any] = set()
+    found: list[tuple[int, str, str]] = []
+
+    @seeded(number)
+    @settings(
+        max_examples=budget,
+        phases=[Phase.generate],
+        derandomize=False,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    def run(case: Any) -> None:
+        if found or case.spec in seen:
+            return
+        seen.add(case.spec)
+        report = run_report(Subject.from_case(case))
+        if report.failures:
+            first = report.failures[0]
+            found.append((len(seen), first.check, first.message))
+
+    run()
+    return found[0] if found else None
+
+
+def _counted(run: Callable[[int], Find], seed: int, seeds: int) -> dict[str, Any]:
+    finds = [run(number) for number in range(seed, seed + seeds)]
+    first = next((each for each in finds if each is not None), (None, "", ""))
+    counts = [None if each is None else each[0] for each in finds]
+    return {"counts": counts, "by": first[1], "message": first[2][:1000]}
+
+
+if __name__ == "__main__":
+    result = check_zoo()
+    print(result["message"] or "nothing was found")
+    sys.exit(0 if result["counts"] == [None] else 1)
