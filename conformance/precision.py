@@ -21,7 +21,7 @@ from hypothesis import Phase, given, seed, settings
 from flaxlayer_testing import TOLERANCES, Subject, cases
 from flaxlayer_testing.checks.learning import STEPS, layer_gradients, train_steps
 from flaxlayer_testing.report.versions import versions
-from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.training import raw_gradients, raw_steps, split_floats
 
 __all__ = ["distances", "is_beyond_precision", "measure"]
@@ -171,7 +171,7 @@ def learns_quietly(subject):
     if not (reference.traceable and any(map(reference.stored.get, reference.raw.trainable))):
         return False
     # A layer gives keys to a module that could do without them, too.
-    return not call_rngs(subject.shared_layer(), training=True)
+    return not subject.reference.needs_rng(training=True)
 
 
 def to_json(counts, worst):

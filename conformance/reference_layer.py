@@ -49,6 +49,22 @@ class Reference(keras.layers.FlaxLayer):
         self.seed_generator.state.assign(state)
         return rngs
 
+    class _Rule:
+        """The keys that it drew itself: they come from Keras's seeds, and not as R2 says."""
+
+        def of_init(self, layer: Any, seed: int, streams: Any) -> dict[str, Any]:
+            """Returns the keys that init got."""
+            return layer.init_rngs()
+
+        def of_call(
+            self, layer: Any, seed: int, draws: int, streams: Any, *, training: bool
+        ) -> dict[str, Any]:
+            """Returns the keys of a call: Keras's state of the seed generator is one."""
+            state = np.array([seed, draws], np.uint32)
+            return {"dropout": state} if training else {}
+
+    key_rule = _Rule()
+
     def _get_init_rng(self) -> Any:
         rngs = super()._get_init_rng()
         # Past Keras, which would put a tracking dict in the place of this one.

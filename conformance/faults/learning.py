@@ -29,7 +29,7 @@ class ForgetsToTrainAWeight(LayerBuilder):
             variable.trainable = False
 
 
-@fault("check_fit", "KeepLawError", "Two training calls draw the same key")
+@fault("check_fit", "KeepLawError", "of fit does not use the keys of its seed")
 class ReusesTheFirstKeyInFit(Runner):
     def commit(self, result, training):
         kept = result if trace_state_clean() else replace(result, seed=None)

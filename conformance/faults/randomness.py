@@ -20,7 +20,7 @@ class PassesAStreamTooMany(Runner):
         return self.cache.latest
 
 
-@fault("check_fresh_keys", "KeepLawError", "Two training calls draw the same key")
+@fault("check_fresh_keys", "KeepLawError", "training call does not use the keys of its seed")
 class ReusesTheFirstKey(Runner):
     def commit(self, result, training):
         super().commit(replace(result, seed=None), training)

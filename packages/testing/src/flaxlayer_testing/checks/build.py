@@ -84,9 +84,8 @@ def refuse_other_types(expected: Any, layer: Any, law: str) -> None:
 def check_build_values(subject: Subject) -> Errors:
     """Initial values are, to the bit, those of `module.init` with the keys of the seed."""
     layer = subject.shared_layer()
-    raw = subject.reference.init(layer.init_rngs())
-    expected = {name: tree for name, tree in raw.items() if name in subject.reference.stored}
-    return compare_trees(expected, variables_of(layer), bitwise=True, path="initial variables")
+    expected, path = subject.initial(layer), "initial variables"
+    return compare_trees(expected, variables_of(layer), bitwise=True, path=path)
 
 
 def _fits(symbolic: Any, real: Any) -> bool:

@@ -12,7 +12,7 @@ from flaxlayer_testing.checks.build import refuse_other_shapes
 from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
-from flaxlayer_testing.subject.layer import as_symbolic, call_rngs, variables_of
+from flaxlayer_testing.subject.layer import as_symbolic, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -30,9 +30,11 @@ __all__ = [
 MODES = (True, False)
 
 
-def run_raw(subject: Subject, layer: Any, *, training: bool) -> tuple[Any, dict[str, Any]]:
-    """Runs raw apply with the layer's variables and the keys of its next call."""
-    rngs = call_rngs(layer, training=training)
+def run_raw(
+    subject: Subject, layer: Any, *, training: bool, draws: int = 0
+) -> tuple[Any, dict[str, Any]]:
+    """Runs raw apply with the layer's variables and the keys of a call after some draws."""
+    rngs = subject.call_keys(layer, training=training, draws=draws)
     return subject.reference.apply(variables_of(layer), rngs, training=training)
 
 
@@ -140,7 +142,7 @@ def _in_jax(leaf: Any) -> jax.Array:
 def check_op_by_op(subject: Subject) -> Errors:
     """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op."""
     layer = subject.shared_layer()
-    rngs = call_rngs(layer, training=True)
+    rngs = subject.call_keys(layer, training=True)
     function = subject.reference.function(training=True)
     # Op by op, arrays of NumPy would follow NumPy's promotion where a module computes with them.
     variables = jax.tree_util.tree_map(_in_jax, variables_of(layer))

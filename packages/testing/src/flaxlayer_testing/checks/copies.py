@@ -18,7 +18,7 @@ from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
-from flaxlayer_testing.subject.layer import arrays_of, call_model, call_rngs, variables_of
+from flaxlayer_testing.subject.layer import arrays_of, call_model, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -49,7 +49,7 @@ def _compare_copy(
     other = _model_layer(model, type(layer))
     path = f"variables of {what}"
     held = compare_trees(variables, variables_of(other), bitwise=True, path=path)
-    rngs = call_rngs(other, training=False)
+    rngs = subject.call_keys(other, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     actual = call_model(model, subject.arrays)
     path = f"outputs of {what}"

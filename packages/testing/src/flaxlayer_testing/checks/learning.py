@@ -9,10 +9,10 @@ import keras
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.needs import MODEL, Need
-from flaxlayer_testing.checks.randomness import refuse_equal_keys
+from flaxlayer_testing.checks.randomness import refuse_other_keys
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.layer import peeked_keys, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 from flaxlayer_testing.subject.training import (
@@ -65,7 +65,7 @@ def _compiled_model(subject: Subject, layer: Any) -> ProbeModel:
 def check_gradients(subject: Subject) -> Errors:
     """Gradients of params and floating inputs are those of raw Flax."""
     layer = subject.shared_layer()
-    rngs = call_rngs(layer, training=True)
+    rngs = subject.call_keys(layer, training=True)
     raw = jax.jit(lambda v, keys, arrays: raw_gradients(subject, v, keys, arrays)[0])
     by_params, by_inputs = raw(variables_of(layer), rngs, subject.arrays)
     actual, input_grads = layer_gradients(subject, layer)
@@ -124,8 +124,8 @@ def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
     """Trains a layer by three `train_on_batch`, and returns the keys of each."""
     model, keys = _compiled_model(subject, layer), []
     inputs = current_backend().to_backend(subject.arrays)
-    for _ in range(STEPS):
-        keys.append(call_rngs(layer, training=True))
+    for step in range(STEPS):
+        keys.append(subject.call_keys(layer, training=True, draws=step))
         model.train_on_batch(inputs)
     return keys
 
@@ -135,10 +135,11 @@ def check_fit(subject: Subject) -> Errors:
     """Three steps inside `fit` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()
     model, before = _compiled_model(subject, layer), variables_of(layer)
-    keys: list[Any] = []
+    keys = [subject.call_keys(layer, training=True, draws=step) for step in range(STEPS)]
 
-    def record(epoch: int, logs: Any = None) -> None:
-        keys.append(call_rngs(layer, training=True))
+    def compare(epoch: int, logs: Any = None) -> None:
+        found = peeked_keys(layer, training=True)
+        refuse_other_keys(keys[epoch], found, f"Step {epoch + 1} of fit")
 
     model.fit(
         current_backend().batches(subject.arrays, any_batch=subject.reference.takes_any_batch),
@@ -146,9 +147,8 @@ def check_fit(subject: Subject) -> Errors:
         steps_per_epoch=1,
         shuffle=False,
         verbose=0,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=record)],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=compare)],
     )
-    refuse_equal_keys(keys)
     expected = raw_steps(subject, before, keys)
     path = "variables after three steps of fit"
     return compare_runs(subject, expected, variables_of(layer), path=path, inlined=True)

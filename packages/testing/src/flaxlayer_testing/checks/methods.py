@@ -12,7 +12,7 @@ from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -31,7 +31,9 @@ def _compare_method(subject: Subject, name: str) -> Errors:
     shared = _method_layer(subject, layer, name)
     _refuse_other_weights(layer, shared, name)
     reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
-    before, rngs = variables_of(layer), call_rngs(shared, training=True)
+    before = variables_of(layer)
+    drawn = subject.build_draws()
+    rngs = subject.call_keys(shared, training=True, draws=drawn, reference=reference)
     outputs, updates = reference.apply(before, rngs, training=True)
     expected = reference.next_variables(before, updates)
     actual = subject.call(shared, training=True)
@@ -80,7 +82,8 @@ def _compare_given(subject: Subject, name: str) -> Errors:
     path = f"of the method {name} on given variables"
     held = compare_trees(given, variables_of(layer), bitwise=True, path=f"variables {path}")
     reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
-    expected, _ = reference.apply(given, call_rngs(layer, training=False), training=False)
+    rngs = subject.call_keys(layer, training=False, reference=reference)
+    expected, _ = reference.apply(given, rngs, training=False)
     actual = subject.call(layer, training=False)
     return largest(held, compare_runs(subject, expected, actual, path=f"outputs {path}"))
 
@@ -109,7 +112,7 @@ def _compare_bound(subject: Subject, layer: Any, module: Any) -> Errors:
     reference = subject.reference
     if module is reference.raw.module or not isinstance(module, nnx.Module):
         return {}
-    variables, rngs = variables_of(layer), call_rngs(layer, training=False)
+    variables, rngs = variables_of(layer), subject.call_keys(layer, training=False)
     expected, _ = reference.apply(variables, rngs, training=False)
     other = reference.with_call(replace(reference.raw, module=module))
     actual, _ = other.apply(variables, rngs, training=False)

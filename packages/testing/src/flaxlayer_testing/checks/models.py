@@ -20,7 +20,6 @@ from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_inputs,
     call_model,
-    call_rngs,
     variables_of,
 )
 from flaxlayer_testing.subject.parity import compare_runs
@@ -53,9 +52,9 @@ def check_unknown_sizes(subject: Subject) -> Errors:
     grown = subject.grown_inputs
     model = subject.model(layer, grown)
     errors = []
-    for inputs in (subject.inputs, grown, subject.inputs):
+    for draws, inputs in enumerate((subject.inputs, grown, subject.inputs)):
         sized = reference.with_call(replace(reference.raw, inputs=inputs))
-        rngs = call_rngs(layer, training=False)
+        rngs = subject.call_keys(layer, training=False, draws=draws)
         expected, _ = sized.apply(variables_of(layer), rngs, training=False)
         actual = call_model(model, sized.raw.arrays)
         path = "outputs of a model of unknown sizes"
@@ -150,7 +149,7 @@ class SeesMask(keras.layers.Layer):
 def check_masks(subject: Subject) -> Errors:
     """The mask of the layer before reaches an argument `mask`, and the layer after."""
     layer, mask, raw = subject.shared_layer(), mask_of(subject), subject.reference.raw
-    rngs = call_rngs(layer, training=False)
+    rngs = subject.call_keys(layer, training=False)
     masked = subject.reference.with_call(raw.with_mask(jax.numpy.asarray(mask)))
     expected, _ = masked.apply(variables_of(layer), rngs, training=False)
     call = raw.with_mask(None)

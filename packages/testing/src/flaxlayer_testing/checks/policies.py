@@ -12,7 +12,7 @@ from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import COMPUTE, cast_arrays, cast_params
 from flaxlayer_testing.checks.weights import distinct
-from flaxlayer_testing.subject.layer import call_rngs, variables_of
+from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -42,7 +42,7 @@ def check_mixed_policy(subject: Subject) -> Errors:
     raw = subject.reference.compile(
         lambda v, k, a: function(cast_params(v, trainable), k, cast_arrays(a))
     )
-    outputs, updates = raw(before, call_rngs(layer, training=True), subject.arrays)
+    outputs, updates = raw(before, subject.call_keys(layer, training=True), subject.arrays)
     expected = subject.reference.next_variables(before, updates)
     actual = subject.call(layer, training=True)
     return largest(

@@ -9,7 +9,7 @@ from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject.layer import call_rngs, variables_of, weight_paths
+from flaxlayer_testing.subject.layer import variables_of, weight_paths
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -26,8 +26,8 @@ STEPS = 3
 def _compare_state(subject: Subject, *, training: bool, steps: int, path: str) -> Errors:
     layer, reference = subject.shared_layer(), subject.reference
     expected = variables_of(layer)
-    for _ in range(steps):
-        rngs = call_rngs(layer, training=training)
+    for step in range(steps):
+        rngs = subject.call_keys(layer, training=training, draws=step)
         _, updates = reference.apply(expected, rngs, training=training)
         expected = reference.next_variables(expected, updates)
         subject.call(layer, training=training)

@@ -14,7 +14,7 @@ from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
-from flaxlayer_testing.subject.layer import arrays_of, call_model, call_rngs, variables_of
+from flaxlayer_testing.subject.layer import arrays_of, call_model, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -56,7 +56,7 @@ def check_saved_subclass(subject: Subject) -> Errors:
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
         again = keras.models.load_model(path, custom_objects={kind.__name__: kind})
-    rngs = call_rngs(layer, training=False)
+    rngs = subject.call_keys(layer, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     actual = call_model(again, subject.arrays)
     what = "of a subclassed model from a file"

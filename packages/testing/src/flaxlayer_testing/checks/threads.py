@@ -10,7 +10,7 @@ from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject.layer import call_rngs, variables_of, weight_paths
+from flaxlayer_testing.subject.layer import variables_of, weight_paths
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -38,7 +38,7 @@ def check_threads(subject: Subject) -> Errors:
     held = compare_trees(
         variables, variables_of(layer), bitwise=True, path="variables built by several threads"
     )
-    rngs = call_rngs(twin, training=False)
+    rngs = subject.call_keys(twin, training=False)
     outputs, _ = subject.reference.apply(variables, rngs, training=False)
     path = "outputs in a thread"
     return largest(held, *(compare_runs(subject, outputs, one, path=path) for one in found))

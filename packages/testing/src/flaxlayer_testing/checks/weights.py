@@ -17,7 +17,6 @@ from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.subject.layer import (
-    call_rngs,
     leaf_paths,
     stored_value,
     variables_of,
@@ -62,7 +61,7 @@ def check_variables_tree(subject: Subject) -> Errors:
     tree = distinct(variables_of(layer))
     layer.load_flax_variables(tree)
     returned = compare_trees(tree, variables_of(layer), bitwise=True, path="variables loaded")
-    rngs = call_rngs(layer, training=False)
+    rngs = subject.call_keys(layer, training=False)
     expected, _ = subject.reference.apply(tree, rngs, training=False)
     actual = subject.call(layer, training=False)
     path = "outputs with loaded variables"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import flax.linen as nn
@@ -13,17 +13,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxlayer_testing.oracle.draws import watched_streams
 from flaxlayer_testing.oracle.flags import mode_arguments
 
-__all__ = ["RawCall", "Rngs", "Variables", "is_array"]
+__all__ = ["Evaluate", "RawCall", "Rngs", "Variables", "arrays_of", "is_array"]
 
 Variables = Mapping[str, Any]
 Rngs = Mapping[str, Any]
+Evaluate = Callable[..., Any]
+
+_PARAMS = frozenset({"params"})
 
 
 def is_array(leaf: Any) -> bool:
     """Tells whether a leaf of the arguments is an array, not a static value."""
     return isinstance(leaf, jax.Array | np.ndarray | np.generic)
+
+
+def arrays_of(tree: Any) -> list[Any]:
+    """Returns the arrays among the leaves of a tree."""
+    return [leaf for leaf in jax.tree_util.tree_leaves(tree) if is_array(leaf)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +110,40 @@ class RawCall:
         """Names of the collections that are trained (C2)."""
         return frozenset({"params"})
 
-    def drawn_streams(self, variables: Variables, *, training: bool) -> frozenset[str] | None:
-        """Returns the streams that a call draws from, None where Flax does not list them (R1).
+    def init_streams(self, evaluate: Evaluate) -> frozenset[str]:
+        """Returns the streams whose keys init gets: `params`, and what it draws from (R1).
 
         Args:
+            evaluate: Runs a function on arguments, or evaluates it abstractly.
+
+        Returns:
+            Their names.
+        """
+        init = partial(self.init, training=True)
+        return watched_streams(partial(evaluate, init), first=_PARAMS, curious=True) | _PARAMS
+
+    def drawn_streams(
+        self, evaluate: Evaluate, variables: Variables, *, training: bool
+    ) -> frozenset[str]:
+        """Returns the streams that a call draws from (R1).
+
+        Args:
+            evaluate: Runs a function on arguments, or evaluates it abstractly.
             variables: Params and state.
             training: The mode.
 
         Returns:
-            None: a linen module tells only by failing without a key.
+            Their names.
         """
-        del variables, training
-        return None
+
+        def run(rngs: Rngs, given: Variables, arrays: list[Any]) -> list[Any]:
+            result = self.apply(given, rngs, arrays, training=training, denied=_PARAMS)
+            return arrays_of(result)
+
+        def call(rngs: Rngs) -> Any:
+            return evaluate(run, dict(rngs), dict(variables), self.arrays)
+
+        return watched_streams(call, curious=training)
 
     def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
         """Takes apart what `to_module` of a layer gave.

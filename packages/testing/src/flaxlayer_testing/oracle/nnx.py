@@ -14,8 +14,8 @@ import numpy as np
 from flax import nnx
 from flax.errors import ModifyScopeVariableError
 
-from flaxlayer_core import dce
-from flaxlayer_testing.oracle.call import RawCall, Rngs, Variables, is_array
+from flaxlayer_testing.oracle.call import Evaluate, RawCall, Rngs, Variables, arrays_of
+from flaxlayer_testing.oracle.dependence import needed_inputs
 
 __all__ = ["NnxCall", "is_nnx"]
 
@@ -69,6 +69,11 @@ def _variables(module: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
     for path, leaf in nnx.to_flat_state(nnx.state(module)):
         if not isinstance(leaf, nnx.RngState):
             yield tuple(path), leaf
+
+
+def _streams(module: Any) -> list[Any]:
+    nodes = (node for _, node in nnx.iter_graph(module))
+    return [node for node in nodes if isinstance(node, nnx.RngStream)]
 
 
 def _names(path: tuple[Any, ...]) -> list[str]:
@@ -184,14 +189,7 @@ class NnxCall(RawCall):
         Raises:
             ModifyScopeVariableError: If it changes state that it may not change.
         """
-        args, kwargs = self._complete(arrays, self.method, training)
-        module = nnx.clone(self.target)
-        self._set(module, variables)
-        (module.train if training else module.eval)()
-        nnx.reseed(module, policy="match_shape", **self._keys(rngs))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of sow outside of nnx.capture
-            outputs = getattr(module, self.method)(*args, **kwargs)
+        module, outputs = self._run(variables, rngs, arrays, training=training)
         updates = self._tree(module)
         params = self.trainable
         for name in denied & set(updates):
@@ -199,35 +197,63 @@ class NnxCall(RawCall):
                 raise ModifyScopeVariableError(name, "", "")
         return outputs, {n: t for n, t in updates.items() if n not in denied | params}
 
+    def _run(
+        self, variables: Variables, rngs: Rngs, arrays: list[Any], *, training: bool
+    ) -> tuple[Any, Any]:
+        args, kwargs = self._complete(arrays, self.method, training)
+        module = nnx.clone(self.target)
+        self._set(module, variables)
+        (module.train if training else module.eval)()
+        nnx.reseed(module, policy="match_shape", **self._keys(rngs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of sow outside of nnx.capture
+            return module, getattr(module, self.method)(*args, **kwargs)
+
     @cached_property
     def _tags(self) -> tuple[str, ...]:
-        nodes = (node for _, node in nnx.iter_graph(self.target))
-        return tuple(sorted({node.tag for node in nodes if isinstance(node, nnx.RngStream)}))
+        return tuple(sorted({stream.tag for stream in _streams(self.target)}))
 
     def _keys(self, rngs: Rngs) -> dict[str, Any]:
         fallback = rngs.get("params", jax.random.key(_NO_KEY))
         return {tag: rngs.get(tag, fallback) for tag in self._tags}
 
-    def drawn_streams(self, variables: Variables, *, training: bool) -> frozenset[str] | None:
+    def init_streams(self, evaluate: Evaluate) -> frozenset[str]:
+        """Returns the streams of the `nnx.Rngs` that a module is made with; an object needs none.
+
+        Args:
+            evaluate: Not used: what makes a module is not watched.
+
+        Returns:
+            Their names.
+        """
+        return frozenset(() if self.holds_values else _INIT)
+
+    def drawn_streams(
+        self, evaluate: Evaluate, variables: Variables, *, training: bool
+    ) -> frozenset[str]:
         """Returns the streams that outputs or updates depend on in a mode (R1).
 
         Args:
+            evaluate: Abstract evaluation; what else it is runs a module that cannot be traced.
             variables: Params and state.
             training: The mode.
 
         Returns:
-            Their tags.
+            Their tags. Of a module that cannot be traced, those that count a draw.
         """
+        keys = dict.fromkeys(self._tags, jax.random.key(0))
+        if evaluate is not jax.eval_shape:
+            module, _ = self._run(variables, keys, self.arrays, training=training)
+            return frozenset(s.tag for s in _streams(module) if np.any(_value(s.count)))
 
         def run(keys: dict[str, Any], given: Variables, arrays: list[Any]) -> list[Any]:
             denied = frozenset({"params"})
-            result = self.apply(given, keys, arrays, training=training, denied=denied)
-            return [leaf for leaf in jax.tree_util.tree_leaves(result) if is_array(leaf)]
+            return arrays_of(self.apply(given, keys, arrays, training=training, denied=denied))
 
-        keys = dict.fromkeys(self._tags, jax.random.key(0))
-        _, used = dce(jax.make_jaxpr(run)(keys, dict(variables), self.arrays))
+        traced = jax.make_jaxpr(run)(keys, dict(variables), self.arrays)
         # The leaves of a dict stand in the order of its names, and come first.
-        return frozenset(tag for tag, needed in zip(sorted(keys), used, strict=False) if needed)
+        pairs = zip(sorted(keys), needed_inputs(traced.jaxpr), strict=False)
+        return frozenset(tag for tag, needed in pairs if needed)
 
     def contents(self) -> tuple[Any, dict[str, Any]]:
         """Returns what the module holds now: its graph, and copies of all its arrays by path."""

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flaxlayer_core import equations
 from flaxlayer_testing.oracle.call import RawCall, Rngs, Variables
+from flaxlayer_testing.oracle.dependence import operations
 from flaxlayer_testing.oracle.probe import probe_loss
 from flaxlayer_testing.oracle.roles import Roles
 from flaxlayer_testing.oracle.statics import compile_with_statics
@@ -61,7 +61,7 @@ class Reference(Roles):
         traced = jax.make_jaxpr(lambda v, a: arrays_only(function(v, rngs, a)))(
             self.stored, self.raw.arrays
         )
-        return [value.aval for part in equations(traced.jaxpr) for value in part.outvars]
+        return [value.aval for part in operations(traced.jaxpr) for value in part.outvars]
 
     def function(self, *, training: bool) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """Returns raw apply with the mutable filter of a mode (C3).

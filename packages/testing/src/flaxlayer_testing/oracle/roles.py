@@ -13,7 +13,7 @@ import numpy as np
 from flax import errors as flax_errors
 from jax import errors as jax_errors
 
-from flaxlayer_testing.oracle.call import RawCall, Variables, is_array
+from flaxlayer_testing.oracle.call import Evaluate, RawCall, Variables, is_array
 from flaxlayer_testing.oracle.variable_trees import (
     arrays_only,
     common_part,
@@ -38,8 +38,6 @@ _UNTRACEABLE = (
     jax_errors.TracerIntegerConversionError,
     jax_errors.NonConcreteBooleanIndexError,
 )
-
-Evaluate = Callable[..., Any]
 
 
 class _RefusedError(Exception):
@@ -185,25 +183,22 @@ class Roles:
         return True
 
     def needs_rng(self, *, training: bool) -> bool:
-        """Tells whether the module cannot run in a mode without a key (R1)."""
-        drawn = self.drawn_streams(training=training)
-        if drawn is not None:
-            return bool(drawn)
-        run = partial(self.raw.apply, training=training, denied=frozenset({"params"}))
-        evaluate = self._found.evaluate
-        try:
-            evaluate(lambda v, a: arrays_only(run(v, {}, a)), self.stored, self.raw.arrays)
-        except flax_errors.InvalidRngError:
-            return True
-        return False
+        """Tells whether the module draws random numbers in a mode (R1)."""
+        return bool(self.drawn_streams(training=training))
 
     @cached_property
-    def _drawn(self) -> dict[bool, frozenset[str] | None]:
-        return {mode: self.raw.drawn_streams(self.stored, training=mode) for mode in (True, False)}
+    def _drawn(self) -> dict[bool, frozenset[str]]:
+        drawn = partial(self.raw.drawn_streams, self._found.evaluate, self.stored)
+        return {mode: drawn(training=mode) for mode in (True, False)}
 
-    def drawn_streams(self, *, training: bool) -> frozenset[str] | None:
-        """Returns the streams that a mode draws from, None where Flax does not list them (R1)."""
-        return self._drawn[training] if self.traceable else None
+    def drawn_streams(self, *, training: bool) -> frozenset[str]:
+        """Returns the streams that a mode draws from (R1)."""
+        return self._drawn[training]
+
+    @cached_property
+    def init_streams(self) -> frozenset[str]:
+        """The streams whose keys init gets (R1)."""
+        return self.raw.init_streams(self._found.evaluate)
 
     @cached_property
     def _training_call(self) -> tuple[Any, tuple[str, ...]]:

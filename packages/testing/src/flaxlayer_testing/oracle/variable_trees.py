@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flaxlayer_testing.oracle.call import Variables, is_array
+from flaxlayer_testing.oracle.call import Variables, arrays_of
 
 __all__ = ["arrays_only", "common_part", "merge_missing", "structure_of"]
 
@@ -22,8 +22,7 @@ def structure_of(tree: Any) -> Any:
 def arrays_only(result: tuple[Any, Any]) -> tuple[Any, Any]:
     """Returns the result of an apply with a flat list of the arrays among its outputs."""
     outputs, updates = result
-    leaves = jax.tree_util.tree_leaves(outputs)
-    return [leaf for leaf in leaves if is_array(leaf)], updates
+    return arrays_of(outputs), updates
 
 
 def common_part(tree: Any, known: Any) -> Any:

@@ -27,13 +27,13 @@ def close(expected, actual):
 
 layer = Layer(module, seed={seed})
 layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))
-raw = module if isinstance(module, nnx.Module) else module(rngs=nnx.Rngs(**layer.init_rngs()))
+raw = module if isinstance(module, nnx.Module) else module(rngs=nnx.Rngs(**init_keys))
 graph, state = nnx.split(raw)
 raw = nnx.merge(graph, state)
 
 
-def both(training):
-    nnx.reseed(raw, policy='match_shape', **layer.peek_rngs(training=training))
+def both(training, draws=0):
+    nnx.reseed(raw, policy='match_shape', **keys(draws, training))
     (raw.train if training else raw.eval)()
     expected = raw({trained}) if training else raw({predicted})
     close(expected, layer(*inputs, training=training))
@@ -43,13 +43,15 @@ _CALLS = {
     "check_inference": "both(False)",
     "check_training": "both(True)",
     "check_fresh_keys": """\
-first = layer.peek_rngs(training=True)
-both(True)
-for name, key in layer.peek_rngs(training=True).items():
-    assert (jax.random.key_data(key) != jax.random.key_data(first[name])).any(), 'same key'
-both(True)""",
-    "check_state_training": "for training in (True, True, True, False):\n    both(training)",
-    "check_state_inference": "for training in (False, False, False):\n    both(training)",
+for draws in range(2):
+    for name, key in layer.peek_rngs(training=True).items():
+        assert (jax.random.key_data(key) == jax.random.key_data(keys(draws, True)[name])).all()
+    both(True, draws)""",
+    "check_state_training": """\
+for draws in range(3):
+    both(True, draws)
+both(False, 3 if keys(0, True) else 0)""",
+    "check_state_inference": "for draws in range(3):\n    both(False, draws)",
 }
 _VALUES = """\
 ours = layer.to_module()

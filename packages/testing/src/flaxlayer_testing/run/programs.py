@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.render.program import to_program
+from flaxlayer_testing.run.key_text import key_text
 from flaxlayer_testing.run.naming import import_path
 from flaxlayer_testing.run.nnx_programs import nnx_check_text
 from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.keys import follows_own_rule
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["PROGRAMS", "failing_program"]
@@ -39,30 +41,28 @@ variables = layer.flax_variables()
 """
 
 _OUTPUTS = """\
-expected, _ = raw(variables, layer.peek_rngs(training={training}), inputs)
+expected, _ = raw(variables, keys(0, {training}), inputs)
 same(expected, layer(*inputs, training={training}))
 """
 
 _TWO_CALLS = """\
-for _ in range(2):
-    variables, rngs = layer.flax_variables(), layer.peek_rngs(training=True)
-    expected, _ = raw(variables, rngs, inputs)
+for draws in range(2):
+    rngs = keys(draws, True), layer.peek_rngs(training=True)
+    same(*(jax.tree.map(jax.random.key_data, part) for part in rngs))
+    expected, _ = raw(layer.flax_variables(), keys(draws, True), inputs)
     same(expected, layer(*inputs, training=True))
-    after = layer.peek_rngs(training=True)
-    for name, key in rngs.items():
-        assert (jax.random.key_data(key) != jax.random.key_data(after[name])).any(), 'same key'
 """
 
 _STATE = """\
-for _ in range({steps}):
-    _, updates = raw(variables, layer.peek_rngs(training={training}), inputs)
+for draws in range({steps}):
+    _, updates = raw(variables, keys(draws, {training}), inputs)
     variables |= {{name: tree for name, tree in updates.items() if name in variables}}
     layer(*inputs, training={training})
 same(variables, layer.flax_variables())
 """
 
 _VALUES = """\
-initial = dict(module.init(layer.init_rngs(), {init_call}))
+initial = dict(module.init(init_keys, {init_call}))
 same({{name: initial[name] for name in variables}}, variables)
 """
 
@@ -87,16 +87,19 @@ def failing_program(subject: Subject, check: str) -> str:
 
     Returns:
         The program; empty where there is none for this check, for a module that was not generated,
-        for a layer that cannot be imported by its name, or for a backend that has other bits.
+        for a layer that cannot be imported by its name or has keys of its own, or for a backend
+        that has other bits.
     """
     path = import_path(subject.layer)
     if subject.case is None or check not in PROGRAMS or path is None:
         return ""
-    if not current_backend().shares_programs:
+    if not current_backend().shares_programs or follows_own_rule(subject.layer):
         return ""
     if subject.case.framework == "nnx":
-        return to_program(subject.case, check=nnx_check_text(subject.case, check, path))
-    return to_program(subject.case, check=_check_text(subject, subject.case, check, path))
+        text = nnx_check_text(subject.case, check, path)
+    else:
+        text = _check_text(subject, subject.case, check, path)
+    return to_program(subject.case, check=f"{key_text(subject)}\n\n{text}")
 
 
 def _check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:

@@ -21,8 +21,9 @@ __all__ = [
     "as_inputs",
     "as_symbolic",
     "call_model",
-    "call_rngs",
+    "copied",
     "leaf_paths",
+    "peeked_keys",
     "seed_state",
     "stored_value",
     "variables_of",
@@ -42,14 +43,19 @@ def _copy(leaf: Any) -> Any:
     return jax.random.clone(leaf) if key else np.array(leaf)
 
 
+def copied(tree: Any) -> dict[str, Any]:
+    """Returns a copy of a tree of variables, which nothing donates."""
+    copies: dict[str, Any] = jax.tree_util.tree_map(_copy, tree)
+    return copies
+
+
 def variables_of(layer: Any) -> dict[str, Any]:
     """Returns a copy of the tree of variables that raw apply takes (W2)."""
-    tree: dict[str, Any] = jax.tree_util.tree_map(_copy, layer.flax_variables())
-    return tree
+    return copied(layer.flax_variables())
 
 
-def call_rngs(layer: Any, *, training: bool) -> dict[str, Any]:
-    """Returns the keys that the layer's next call will use (R4)."""
+def peeked_keys(layer: Any, *, training: bool) -> dict[str, Any]:
+    """Returns the keys that a layer says its next call will use, to compare (R4)."""
     return dict(layer.peek_rngs(training=training))
 
 
