@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flaxlayer_testing.checks import Check, checks
+    from flaxlayer_testing.checks import Check, Need, check, checks
     from flaxlayer_testing.compare.tolerances import TOLERANCES, Tolerance, tolerance_for
     from flaxlayer_testing.compare.trees import compare_trees
     from flaxlayer_testing.errors import (
@@ -71,6 +71,7 @@ __all__ = [
     "KeepLawError",
     "LoadTargetError",
     "ModuleSpec",
+    "Need",
     "Node",
     "ParityError",
     "PassChecksError",
@@ -87,6 +88,7 @@ __all__ = [
     "build_module",
     "build_nnx_module",
     "cases",
+    "check",
     "check_module",
     "checks",
     "compare_trees",
@@ -121,7 +123,7 @@ _HOMES = {
         "make_inputs",
         "make_rngs",
     ),
-    "checks": ("Check", "checks"),
+    "checks": ("Check", "Need", "check", "checks"),
     "compare.trees": ("compare_trees",),
     "report.events": ("CheckFinished", "CheckStarted", "ReportFinished", "listening"),
     "run.expected": ("ExpectedFailure",),

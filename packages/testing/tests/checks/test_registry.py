@@ -3,11 +3,9 @@
 import importlib
 import pkgutil
 
-import flax.linen as nn
-import numpy as np
 import pytest
 
-from flaxlayer_testing import KeepLawError, SelectCheckError, Status, check_module, checks
+from flaxlayer_testing import KeepLawError, SelectCheckError, checks
 from flaxlayer_testing.checks import registry
 
 
@@ -49,16 +47,6 @@ def test_checks_run_by_their_files_and_in_a_file_as_they_are_written():
         (check.function.__module__, check.function.__code__.co_firstlineno) for check in known
     ]
     assert places == sorted(places)
-
-
-@pytest.mark.law("T2")
-def test_a_check_that_a_user_enters_runs_after_those_of_the_room():
-    function = _entered("check_by_a_user", "A5")
-    assert checks(slow=True)[-1].function is function
-    (entry,) = check_module(
-        nn.Dense(2), np.ones((1, 3), np.float32), only=["check_by_a_user"]
-    ).entries
-    assert (entry.status, entry.laws) == (Status.FAILED, ("A5",))
 
 
 @pytest.mark.law("T2")

@@ -8,18 +8,19 @@ import keras
 import pytest
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing import Case, ModuleSpec, Node, Subject, ValueType, failing_program
+from flaxlayer_testing import Case, ModuleSpec, Node, Subject, ValueType, checks, failing_program
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.run.naming import import_path, layer_name, replay_command
 from flaxlayer_testing.run.replay import main
 
 NOISE = Node("activation", (0,), (("function", "relu"),))
+(INFERENCE,) = checks(only=["check_inference"])
 CASE = Case(ModuleSpec((ValueType((3,)),), (NOISE,), (1,)), 2, 5)
 
 
 @pytest.mark.law("T8")
 def test_the_command_runs_the_check_on_an_equal_case(capsys):
-    command = shlex.split(replay_command(Subject.from_case(CASE), "check_inference"))
+    command = shlex.split(replay_command(Subject.from_case(CASE), INFERENCE))
     backend = f"KERAS_BACKEND={keras.backend.backend()}"
     assert command[:4] == [backend, "python", "-m", "flaxlayer_testing.run.replay"]
     assert Case.from_json(command[-1]) == CASE
@@ -37,7 +38,7 @@ def test_in_a_test_the_command_runs_that_test(name, request):
     layer = Subject.from_case(CASE, layer=Local)
     module = Subject(layer.module, layer.inputs)
     for subject in (layer, module):
-        command = shlex.split(replay_command(subject, "check_inference"))
+        command = shlex.split(replay_command(subject, INFERENCE))
         assert command[1:4] == ["python", "-m", "pytest"]
         file, _, rest = command[4].partition("::")
         assert Path(file).resolve() == Path(__file__).resolve()

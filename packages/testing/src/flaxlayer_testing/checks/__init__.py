@@ -17,35 +17,43 @@ from flaxlayer_testing.checks.registry import (
     CheckFunction,
     Errors,
     check,
-    known_checks,
-    select_checks,
 )
+from flaxlayer_testing.checks.selection import GivenChecks, select_checks
 
-__all__ = ["Check", "CheckFunction", "Errors", "Need", "check", "checks"]
+__all__ = ["Check", "CheckFunction", "Errors", "GivenChecks", "Need", "check", "checks"]
 
 for _file in sorted(info.name for info in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_file}")
 
 
-def checks(*, only: Iterable[str] | None = None, slow: bool = False) -> tuple[Check, ...]:
+def checks(
+    *,
+    only: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    given: GivenChecks = (),
+    slow: bool = False,
+) -> tuple[Check, ...]:
     """Returns the checks, in the order in which they run.
 
     Args:
-        only: Names of checks; all if not given.
+        only: Names or patterns of checks, such as `"check_saved_*"`; all if not given.
+        exclude: Names or patterns of checks that are not among them.
+        given: Checks of others that are among all: functions under `@check(...)`, or modules that
+            hold some.
         slow: Whether those that take long, such as an export, are among all; by name any is.
 
     Returns:
         The checks.
 
     Raises:
-        SelectCheckError: If a name is not one of a check.
+        SelectCheckError: If a name or a pattern is of no check, or none is left.
 
     Example:
 
     ```python
-    >>> [check.name for check in checks(only=["check_inference"])]
-    ['check_inference']
+    >>> [check.name for check in checks(only=["check_state_*"], exclude=["*_inference"])]
+    ['check_state_training']
 
     ```
     """
-    return select_checks(known_checks(), only, slow=slow)
+    return select_checks(only, exclude, given, slow=slow)

@@ -9,7 +9,7 @@ from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["Check", "CheckFunction", "Errors", "check", "known_checks", "largest", "select_checks"]
+__all__ = ["Check", "CheckFunction", "Errors", "check", "known_checks", "largest"]
 
 Errors = Mapping[str, float]
 """The largest observed error for each dtype."""
@@ -52,6 +52,16 @@ class Check:
         """What it checks, in one sentence."""
         return (self.function.__doc__ or "").strip().partition("\n")[0]
 
+    @property
+    def home(self) -> str:
+        """The Python module that its function stands in."""
+        return self.function.__module__
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is of this package; those of others run where they are given or named."""
+        return self.home.startswith(_ROOM)
+
     def missing(self, subject: Subject) -> Need | None:
         """Returns the first need that a subject does not meet, None if the check applies to it."""
         return next((need for need in self.needs if not need.holds(subject)), None)
@@ -61,6 +71,9 @@ def check(
     *laws: str, needs: Iterable[Need] = (), slow: bool = False
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Enters a function into the list of checks, under its own name.
+
+    A check of your own takes a `Subject`, asks its layer something, and raises where a law is
+    broken. It runs where it is given (`check_module(..., checks=[...])`, `--checks`) or named.
 
     Args:
         *laws: The laws that it enforces; at least one.
@@ -100,8 +113,7 @@ def known_checks() -> tuple[Check, ...]:
     """
 
     def place(known: Check) -> tuple[bool, str]:
-        home = known.function.__module__
-        return (False, home) if home.startswith(_ROOM) else (True, "")
+        return (False, known.home) if known.is_ours else (True, "")
 
     return tuple(sorted(_KNOWN.values(), key=place))
 
@@ -110,34 +122,3 @@ def largest(*errors: Errors) -> dict[str, float]:
     """Joins the largest errors of several comparisons."""
     dtypes = {dtype for part in errors for dtype in part}
     return {d: max(part.get(d, 0.0) for part in errors) for d in sorted(dtypes)}
-
-
-def select_checks(
-    known: tuple[Check, ...], names: Iterable[str] | None, *, slow: bool
-) -> tuple[Check, ...]:
-    """Returns the checks of these names, in the order of the list.
-
-    Args:
-        known: All checks.
-        names: Names of checks, None for all.
-        slow: Whether slow ones are among all.
-
-    Returns:
-        The checks.
-
-    Raises:
-        SelectCheckError: If a name is not one of a check.
-    """
-    if names is None:
-        return tuple(check for check in known if slow or not check.slow)
-    wanted = set(names)
-    unknown = wanted - {check.name for check in known}
-    if unknown:
-        raise SelectCheckError(
-            "There is no such check.",
-            expected="one of: " + ", ".join(check.name for check in known),
-            found=", ".join(sorted(unknown)),
-            fix="Correct the name.",
-            law="T2",
-        )
-    return tuple(check for check in known if check.name in wanted)

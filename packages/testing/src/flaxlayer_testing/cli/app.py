@@ -12,7 +12,32 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flaxlayer_testing.checks import checks
+from flaxlayer_testing.checks import Check, checks
+from flaxlayer_testing.cli import listing
+from flaxlayer_testing.cli.options import (
+    Examples,
+    Exclude,
+    Html,
+    Inputs,
+    Json,
+    Junit,
+    Layer,
+    ListChecks,
+    ListFeatures,
+    Modules,
+    MyChecks,
+    Names,
+    Only,
+    OtherLayer,
+    Saved,
+    Seed,
+    Seeds,
+    Settings,
+    Slow,
+    Source,
+    Target,
+    TrainingArg,
+)
 from flaxlayer_testing.cli.targets import (
     choose,
     make_module,
@@ -21,15 +46,16 @@ from flaxlayer_testing.cli.targets import (
     run_failure,
     try_raw,
 )
+from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES
 from flaxlayer_testing.render.program import to_program
 from flaxlayer_testing.report.console import Outputs, command_line, finish, misuse, progress
 from flaxlayer_testing.report.record import FaultResult, Record
-from flaxlayer_testing.run.loading import load_object, parse_inputs, parse_settings
+from flaxlayer_testing.run.loading import load_checks, load_object, parse_inputs, parse_settings
 from flaxlayer_testing.run.running import run_report
 from flaxlayer_testing.run.samples import ENTRIES, FAULTS, load_entries
 from flaxlayer_testing.run.search import OURS, Failure, count_examples
 from flaxlayer_testing.run.search import search as search_modules
-from flaxlayer_testing.spec.spec import Framework
+from flaxlayer_testing.spec.features import FEATURES
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["app"]
@@ -43,41 +69,9 @@ app = typer.Typer(
     "1 if something failed, 2 if the command was misused.",
 )
 
-Target = Annotated[str, typer.Argument(help="The module class, as package.module:Class.")]
-Inputs = Annotated[
-    list[str],
-    typer.Option("--input", help="An input, as 'float32[8,3]' or 'int32[8,16]<100'; repeatable."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="A constructor argument, as features=3 (JSON); repeatable."),
-]
-TrainingArg = Annotated[
-    str | None,
-    typer.Option(help="The training argument, if not a customary name; ~name if it is inverted."),
-]
-Layer = Annotated[str, typer.Option(help="The layer under test, as package.module:Name.")]
-OtherLayer = Annotated[
-    str | None, typer.Option("--layer", help="Another layer under test, as package.module:Name.")
-]
-Only = Annotated[list[str] | None, typer.Option(help="A check; repeatable; all if none.")]
-Names = Annotated[list[str] | None, typer.Option(help="An entry; repeatable; all if none.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same run.")]
-Source = Annotated[
-    str | None, typer.Option("--from", help="The entries, as package.module:entries.")
-]
-Slow = Annotated[bool, typer.Option("--slow", help="Run the checks that take long, too.")]
-Seeds = Annotated[
-    int, typer.Option(min=1, max=1000, help="The number of searches; their median counts.")
-]
-Examples = Annotated[int, typer.Option(min=1, max=10**6, help="The most modules to generate.")]
-Modules = Annotated[Framework, typer.Option(help="What the modules are of.")]
-Saved = Annotated[Path, typer.Option(help="Where a failure goes.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the record into this file.")]
-Html = Annotated[Path | None, typer.Option("--html", help="Write a page into this file.")]
-Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit's XML into this file.")]
-
 FAILURE = Path("flaxlayer-failure.json")
+
+_FEATURES = {"linen": FEATURES, "nnx": {name: FEATURES[name] for name in NNX_FEATURES}}
 
 
 @app.callback()
@@ -87,28 +81,57 @@ def _start() -> None:
         sys.path.insert(0, os.getcwd())
 
 
+Chosen = tuple[Check, ...]
+
+
+def _chosen(
+    only: list[str] | None,
+    exclude: list[str] | None,
+    modules: list[str] | None,
+    *,
+    slow: bool = False,
+) -> Chosen:
+    given = [load_checks(name) for name in modules or ()]
+    return checks(only=only or None, exclude=exclude or (), given=given, slow=slow)
+
+
+def _names(chosen: Chosen) -> list[str]:
+    return [check.name for check in chosen]
+
+
 def _options(name: str, *values: str | None) -> list[str]:
     return [word for value in values if value for word in (name, value)]
 
 
 @app.command()
 def check(
-    target: Target,
-    inputs: Inputs,
+    target: Target = None,
+    inputs: Inputs = None,
     settings: Settings = None,
     training_arg: TrainingArg = None,
     layer: Layer = OURS,
     only: Only = None,
+    exclude: Exclude = None,
+    my_checks: MyChecks = None,
     slow: Slow = False,
     seed: Seed = 0,
+    list_checks: ListChecks = False,
     json: Json = None,
     html: Html = None,
     junit: Junit = None,
 ) -> None:
     """Checks one module class."""
+    with misuse():
+        chosen = _chosen(only, exclude, my_checks, slow=slow)
+    if list_checks:
+        listing.list_checks(chosen, json)
+    if target is None or not inputs:
+        missing = "TARGET" if target is None else "--input"
+        raise typer.BadParameter("It names what to check.", param_hint=missing)
     words = [*_options("--input", *inputs), *_options("--set", *(settings or ()))]
     words += _options("--training-arg", training_arg)
     words += [] if layer == OURS else ["--layer", layer]
+    words += _options("--checks", *(my_checks or ()))
     with misuse():
         subject = Subject(
             make_module(target, parse_settings(settings or ())),
@@ -118,10 +141,9 @@ def check(
             training_arg=training_arg,
             command=command_line("check", target, *words, "--seed", str(seed)),
         )
-        chosen = checks(only=only or None, slow=slow)
         try_raw(subject)
     with progress(len(chosen), unit="checks"):
-        report = run_report(subject, only=only or None, slow=slow)
+        report = run_report(subject, only=_names(chosen), given=chosen)
     Console().print(report)
     finish(Record((report,)), Outputs(json, html, junit))
 
@@ -133,16 +155,24 @@ def search(
     framework: Modules = "linen",
     layer: Layer = OURS,
     only: Only = None,
+    exclude: Exclude = None,
+    my_checks: MyChecks = None,
     slow: Slow = False,
     save: Saved = FAILURE,
+    list_checks: ListChecks = False,
+    list_features: ListFeatures = False,
     json: Json = None,
     html: Html = None,
     junit: Junit = None,
 ) -> None:
     """Checks generated modules; stops at a failure, shrinks it and saves it."""
     with misuse():
-        factory, chosen = load_object(layer), checks(only=only or None, slow=slow)
-    names = [check.name for check in chosen]
+        factory, chosen = load_object(layer), _chosen(only, exclude, my_checks, slow=slow)
+    if list_checks:
+        listing.list_checks(chosen, json)
+    if list_features:
+        listing.list_features(_FEATURES[framework], json)
+    names = _names(chosen)
     with progress(examples):
         result = search_modules(
             examples=examples, seed=seed, layer=factory, only=names, framework=framework
@@ -151,7 +181,9 @@ def search(
     if result.failure is not None:
         failure = replace(result.failure, layer=layer)
         failure.save(save)
-        reports.append(run_failure(failure, save, (), layer=None if layer == OURS else layer))
+        (failed,) = checks(only=[failure.check])
+        given = None if layer == OURS else layer
+        reports.append(run_failure(failure, save, [failed], layer=given, modules=my_checks or ()))
         if not any(entry.program for entry in reports[-1].failures):
             typer.echo(f"The smallest failing module:\n\n{to_program(failure.case)}")
         typer.echo(f"Wrote {save}")
@@ -162,6 +194,7 @@ def search(
 def replay(
     file: Annotated[Path, typer.Argument(help="What `search` saved.")],
     only: Only = None,
+    my_checks: MyChecks = None,
     layer: OtherLayer = None,
     json: Json = None,
     html: Html = None,
@@ -170,7 +203,8 @@ def replay(
     """Runs a failure again that `search` saved."""
     with misuse():
         failure = Failure.load(file)
-        report = run_failure(failure, file, only or (), layer=layer)
+        chosen = _chosen(only or [failure.check], None, my_checks)
+        report = run_failure(failure, file, chosen, layer=layer, modules=my_checks or ())
     finish(Record((report,)), Outputs(json, html, junit))
 
 
@@ -180,19 +214,25 @@ def zoo(
     entry: Names = None,
     layer: OtherLayer = None,
     only: Only = None,
+    exclude: Exclude = None,
+    my_checks: MyChecks = None,
     slow: Slow = False,
+    list_checks: ListChecks = False,
     json: Json = None,
     html: Html = None,
     junit: Junit = None,
 ) -> None:
     """Checks every module of a zoo."""
     with misuse():
+        wanted = _chosen(only, exclude, my_checks, slow=slow)
+        if list_checks:
+            listing.list_checks(wanted, json)
         name, entries = load_entries(source, "conformance.zoo:every_entry", ENTRIES)
         chosen = choose(entries, entry or (), name_of=lambda one: str(one.name))
         other = load_object(layer) if layer else None
-        names = [check.name for check in checks(only=only or None, slow=slow)]
     words = ["zoo", *_options("--from", name), *_options("--layer", layer)]
-    run = partial(run_entry, words=words, layer=other, only=names)
+    words += _options("--checks", *(my_checks or ()))
+    run = partial(run_entry, words=words, layer=other, only=_names(wanted))
     with progress(len(chosen)):
         reports = tuple(map(run, chosen))
     finish(Record(reports), Outputs(json, html, junit))

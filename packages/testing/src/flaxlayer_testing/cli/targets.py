@@ -10,6 +10,7 @@ from typing import Any
 
 from flax import nnx
 
+from flaxlayer_testing.checks import Check
 from flaxlayer_testing.errors import LoadTargetError, ReadRecordError, in_short
 from flaxlayer_testing.report.console import command_line
 from flaxlayer_testing.report.record import Record
@@ -83,16 +84,22 @@ def try_raw(subject: Subject) -> None:
 
 
 def run_failure(
-    failure: Failure, path: Path, only: Sequence[str], *, layer: str | None = None
+    failure: Failure,
+    path: Path,
+    chosen: Sequence[Check],
+    *,
+    layer: str | None = None,
+    modules: Sequence[str] = (),
 ) -> Report:
     """Runs a saved failure again.
 
     Args:
         failure: What was saved.
         path: The file, which the command for it names.
-        only: Names of checks; the one that failed if empty.
+        chosen: The checks to run.
         layer: The layer to run, as `module:name`; ours if None. What a file names is never
             imported (S6).
+        modules: Names of Python modules with checks, for the command.
 
     Returns:
         The report.
@@ -109,9 +116,10 @@ def run_failure(
             law="S6",
         )
     subject = Subject.from_case(failure.case, layer=load_object(layer or OURS))
-    words = ("replay", str(path), *(("--layer", layer) if layer else ()))
+    words = ["replay", str(path), *(("--layer", layer) if layer else ())]
+    words += [word for name in modules for word in ("--checks", name)]
     subject = replace(subject, command=command_line(*words))
-    return run_report(subject, only=only or [failure.check])
+    return run_report(subject, only=[check.name for check in chosen], given=chosen)
 
 
 def run_entry(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flaxlayer_testing.checks import Check, checks
+from flaxlayer_testing.checks import Check, GivenChecks, checks
 from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.run.naming import subject_name
 from flaxlayer_testing.subject.subject import Subject
@@ -117,11 +118,14 @@ def refuse_idle(expected: ExpectedFailures, subjects: Sequence[Subject]) -> None
         )
 
 
-def by_check(expected: Iterable[ExpectedFailure]) -> dict[str, ExpectedFailure]:
+def by_check(
+    expected: Iterable[ExpectedFailure], *, given: GivenChecks = ()
+) -> dict[str, ExpectedFailure]:
     """Returns known failures by the name of their check.
 
     Args:
         expected: Known failures.
+        given: Checks of others, which may fail, too.
 
     Returns:
         The same, by name.
@@ -131,7 +135,8 @@ def by_check(expected: Iterable[ExpectedFailure]) -> dict[str, ExpectedFailure]:
     """
     known = tuple(expected)
     names = [entry.check for entry in known]
-    checks(only=names)
+    if names:
+        checks(only=map(glob.escape, names), given=given, slow=True)
     if len(set(names)) < len(names) or not all(entry.reason for entry in known):
         raise SelectCheckError(
             "The expected failures cannot be used.",

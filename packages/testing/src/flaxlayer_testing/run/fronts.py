@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.checks import Check, checks
+from flaxlayer_testing.checks import Check, GivenChecks
+from flaxlayer_testing.checks import checks as list_of_checks
 from flaxlayer_testing.oracle.roles import TRANSIENT
 from flaxlayer_testing.report.report import Report, Status
 from flaxlayer_testing.run.expected import (
@@ -34,6 +35,8 @@ def check_module(
     *inputs: Any,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    checks: GivenChecks = (),
     expected_failures: ExpectedFailures = (),
     seed: int = 0,
     training_arg: str | None = None,
@@ -48,7 +51,10 @@ def check_module(
         *inputs: Positional arguments of its method: arrays, with a batch dimension first, pytrees
             of them, and static values.
         layer: Makes the layer under test: `layer(module, seed=seed)`.
-        only: Names of checks; all if not given.
+        only: Names or patterns of checks, such as `"check_saved_*"`; all if not given.
+        exclude: Names or patterns of checks that do not run.
+        checks: Checks of your own that run, too: functions under `@flaxlayer_testing.check(...)`,
+            or modules that hold some.
         expected_failures: Known failures (T6). One that does not come about as it is described
             fails. A mapping gives them by names or patterns of the module's class, a function by
             the subject.
@@ -63,7 +69,7 @@ def check_module(
         A report with an entry for each check; `report.raise_for_failures()` makes it an assertion.
 
     Raises:
-        SelectCheckError: If a check does not exist.
+        SelectCheckError: If a check does not exist, or none is left.
 
     Example:
 
@@ -84,7 +90,14 @@ def check_module(
         training_arg=training_arg,
         transient=tuple(transient),
     )
-    return run_report(subject, only=only, expected_failures=expected_failures, slow=slow)
+    return run_report(
+        subject,
+        only=only,
+        exclude=exclude,
+        given=checks,
+        expected_failures=expected_failures,
+        slow=slow,
+    )
 
 
 def parametrize_checks(
@@ -92,6 +105,8 @@ def parametrize_checks(
     *,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    checks: GivenChecks = (),
     expected_failures: ExpectedFailures = (),
     slow: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -100,7 +115,10 @@ def parametrize_checks(
     Args:
         subjects: Subjects, `(module, *inputs)` tuples, generated cases or specs.
         layer: Makes the layer under test.
-        only: Names of checks; all if not given.
+        only: Names or patterns of checks, such as `"check_saved_*"`; all if not given.
+        exclude: Names or patterns of checks that do not run.
+        checks: Checks of your own that run, too: functions under `@flaxlayer_testing.check(...)`,
+            or modules that hold some.
         expected_failures: Known failures (T6), whose tests end as expected failures of pytest.
             A mapping gives them by names or patterns of the module's class, a function by the
             subject. A test whose known failure does not come about as it is described fails.
@@ -123,10 +141,11 @@ def parametrize_checks(
 
     ```
     """
-    chosen = checks(only=only, slow=slow)
+    given = tuple(checks)
+    chosen = list_of_checks(only=only, exclude=exclude, given=given, slow=slow)
     made = [_subject(entry, layer) for entry in subjects]
     refuse_idle(expected_failures, made)
-    known = [by_check(known_of(expected_failures, subject)) for subject in made]
+    known = [by_check(known_of(expected_failures, subject), given=given) for subject in made]
     return pytest.mark.parametrize(
         ("subject", "check"),
         [
@@ -164,7 +183,8 @@ def run_check(subject: Subject, check: Check) -> None:
             message replays it.
     """
     known = check.known if isinstance(check, KnownCheck) else None
-    report = run_report(subject, only=[check.name], expected_failures=[known] if known else [])
+    expected = [known] if known else []
+    report = run_report(subject, only=[check.name], given=[check], expected_failures=expected)
     for entry in report.of(Status.SKIPPED):
         pytest.skip(entry.message)
     for entry in report.of(Status.EXPECTED):

@@ -6,6 +6,7 @@ import importlib
 import math
 import re
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ import numpy as np
 from flaxlayer_testing.errors import LoadTargetError, in_short
 from flaxlayer_testing.stored import parse
 
-__all__ = ["load_object", "parse_input", "parse_inputs", "parse_settings"]
+__all__ = ["load_checks", "load_object", "parse_input", "parse_inputs", "parse_settings"]
 
 _MAX_SIZE = 2**31
 _MAX_TEXT = 200
@@ -51,6 +52,30 @@ def load_object(target: str) -> Any:
     if found is None:
         raise _not_loaded(target, "no colon between a module and a name")
     return found
+
+
+def load_checks(name: str) -> ModuleType:
+    """Imports a Python module that holds checks of the user's own.
+
+    Args:
+        name: `package.module`.
+
+    Returns:
+        The module, whose checks are then in the list.
+
+    Raises:
+        LoadTargetError: If it cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a module may raise anything when it is imported
+        raise LoadTargetError(
+            f"The checks of {name[:_MAX_TEXT]!r} cannot be loaded.",
+            expected="a Python module, as package.module, importable from here",
+            found=in_short(error),
+            fix="Correct the name, or run the command where Python finds the module.",
+            law="T8",
+        ) from error
 
 
 def _not_loaded(target: str, found: str) -> LoadTargetError:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.checks import Check
 from flaxlayer_testing.oracle.nnx import is_nnx
 from flaxlayer_testing.project import pytest_root
 from flaxlayer_testing.subject.layer import LayerFactory
@@ -60,29 +61,31 @@ def _module_text(module: Any) -> str:
     return repr(module).replace("\n", " ")
 
 
-def replay_command(subject: Subject, check: str) -> str:
+def replay_command(subject: Subject, check: Check) -> str:
     """Returns the line that runs a check of a subject again, in a shell that knows nothing yet.
 
     Args:
         subject: A subject.
-        check: The name of a check.
+        check: A check.
 
     Returns:
         The command that the subject came from; for a generated case one that holds it; the test in
         which it runs; or the program. In a notebook, which no shell starts, a call in Python.
     """
     if subject.command:
-        return f"{subject.command} --only {check}"
+        return f"{subject.command} --only {check.name}"
     test = _running_test()
-    if subject.case is not None and not (test and _is_local(subject.layer)):
-        arguments = ["--check", check, "--layer", layer_name(subject.layer)]
+    local = _is_local(_home(subject.layer)) or _is_local(check.home)
+    if subject.case is not None and not (test and local):
+        arguments = ["--check", check.name, "--layer", layer_name(subject.layer)]
+        arguments += [] if check.is_ours else ["--checks", check.home]
         words = ["python", "-m", "flaxlayer_testing.run.replay", *arguments, subject.case.to_json()]
     elif test:
         words = ["python", "-m", "pytest", test]
     elif _is_program():
         words = ["python", *sys.orig_argv[1:]]
     else:
-        call = f"only=[{check!r}], seed={subject.seed}"
+        call = f"only=[{check.name!r}], seed={subject.seed}"
         return f"check_module({_module_text(subject.module)}, *inputs, {call})"
     return shlex.join([*_environment(), *words])
 
@@ -100,9 +103,12 @@ def _running_test() -> str:
     return f"{os.path.relpath(root / file) if root else file}{colons}{rest}" if file else ""
 
 
-def _is_local(layer: LayerFactory) -> bool:
+def _home(layer: LayerFactory) -> str:
+    return (import_path(layer) or ("", ""))[0]
+
+
+def _is_local(module: str) -> bool:
     # A shell imports what is installed; a test module only pytest finds.
-    module, _ = import_path(layer) or ("", "")
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return "site-packages" not in file and not module.startswith("flaxlayer")
 

@@ -30,9 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m flaxlayer_testing.run.replay")
     parser.add_argument("--check", required=True, help="the name of a check")
     parser.add_argument("--layer", default="flaxlayer:FlaxLayer", help="module:name of the layer")
+    parser.add_argument("--checks", action="append", default=[], help="a module of checks")
     parser.add_argument("case", help="the JSON of the case")
     given: Any = parser.parse_args(arguments)
-    (check,) = checks(only=[given.check])
+    (check,) = checks(only=[given.check], given=map(importlib.import_module, given.checks))
     errors = check.function(Subject.from_case(Case.from_json(given.case), layer=_load(given.layer)))
     print(f"{check.name} passed; largest errors: {dict(errors or {})}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flaxlayer_testing.checks import Check, Errors, Need, checks
+from flaxlayer_testing.checks import Check, Errors, GivenChecks, Need, checks
 from flaxlayer_testing.report.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.report.report import Entry, Report, Status
 from flaxlayer_testing.report.versions import versions
@@ -31,6 +31,8 @@ def run_checks(
     subject: Subject,
     *,
     only: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    given: GivenChecks = (),
     expected_failures: ExpectedFailures = (),
     slow: bool = False,
 ) -> Iterator[Event]:
@@ -38,7 +40,9 @@ def run_checks(
 
     Args:
         subject: What to check.
-        only: Names of checks; all if not given.
+        only: Names or patterns of checks; all if not given.
+        exclude: Names or patterns of checks that do not run.
+        given: Checks of others that run, too.
         expected_failures: Known failures.
         slow: Whether the checks that take long are among all.
 
@@ -48,8 +52,9 @@ def run_checks(
     Raises:
         SelectCheckError: If a check does not exist.
     """
-    known = by_check(known_of(expected_failures, subject))
-    for check in checks(only=only, slow=slow):
+    chosen = checks(only=only, exclude=exclude, given=given, slow=slow)
+    known = by_check(known_of(expected_failures, subject), given=given)
+    for check in chosen:
         yield CheckStarted(check)
         started = time.perf_counter()
         result = _run(check, subject)
@@ -98,7 +103,7 @@ def _known_entry(
         f"The known failure {known.error} with {known.message!r} did not come about: {found}.\n"
         "Remove or correct its entry (T6)."
     )
-    replay = replay_command(subject, check.name)
+    replay = replay_command(subject, check)
     return Entry(
         check.name, check.laws, Status.FAILED, message, "stale", seconds=seconds, replay=replay
     )
@@ -112,7 +117,7 @@ def _failed(check: Check, subject: Subject, error: Exception, seconds: float) ->
         str(error),
         type(error).__name__,
         seconds=seconds,
-        replay=replay_command(subject, check.name),
+        replay=replay_command(subject, check),
         program=failing_program(subject, check.name),
     )
 
