@@ -1,8 +1,7 @@
 """The rules of the house that a program can hold, about the files of a package and their imports.
 
 A rule returns a line for each place that breaks it. An import counts wherever it stands: in a
-function and under `TYPE_CHECKING` too. Run `python -m conformance.house` to write anew which files
-have no tests of their name.
+function and under `TYPE_CHECKING` too.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ __all__ = [
     "LAYER",
     "ROOT",
     "TESTING",
-    "UNTESTED",
     "Package",
     "backend_branches",
     "circles",
@@ -270,18 +268,3 @@ ROOT = Path(__file__).parents[1]
 CORE = Package(ROOT / "packages/core/src/flaxlayer_core")
 LAYER = Package(ROOT / "packages/layer/src/flaxlayer")
 TESTING = Package(ROOT / "packages/testing/src/flaxlayer_testing")
-UNTESTED = Path(__file__).with_name("untested.txt")
-
-
-def untested_files() -> list[str]:
-    """Returns the files of both packages that have no tests of their name."""
-    folders = ((package, package.root.parents[1]) for package in (CORE, LAYER))
-    return [
-        f"{folder.name}/{path}"
-        for package, folder in folders
-        for path in untested(package, folder / "tests")
-    ]
-
-
-if __name__ == "__main__":
-    UNTESTED.write_text("".join(f"{path}\n" for path in untested_files()), encoding="utf-8")

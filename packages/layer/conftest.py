@@ -10,6 +10,7 @@ ON_DEVICES = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS
 OF_TENSORFLOW = [
     "tests/backends/tensorflow",
     "tests/exports/onnx/test_from_tensorflow.py",
+    "tests/exports/test_traced_by_tensorflow.py",
     "src/flaxlayer/backends/tensorflow",
 ]
 

@@ -29,13 +29,6 @@ def call(exported, *tensors):
     )
 
 
-def test_a_module_of_an_unknown_size_runs():
-    (size,) = export.symbolic_shape("size")
-    exported = lowered(lambda x: [x.sum() + x.shape[0]], jax.ShapeDtypeStruct((size,), "float32"))
-    (total,) = call(exported, tf.ones(5))
-    assert float(total) == 10.0
-
-
 def test_a_composite_of_an_unknown_size_becomes_a_call_that_tensorflow_refines():
     (size,) = export.symbolic_shape("size")
     exported = lowered(lambda x: [jax.lax.erf(x)], jax.ShapeDtypeStruct((size,), "float32"))

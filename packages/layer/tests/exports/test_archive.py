@@ -61,21 +61,6 @@ def test_a_function_of_tensorflow_is_an_endpoint_as_it_is(tmp_path):
     np.testing.assert_array_equal(loaded.double(tensorflow.ones(2)), [2.0, 2.0])
 
 
-@pytest.mark.jax_only("on TensorFlow platforms are an argument of the layer")
-def test_an_endpoint_is_lowered_for_the_platforms_that_it_is_given():
-    layer, archive = FlaxLayer(nn.Dense(2)), ExportArchive()
-    x = np.ones((3, 2), np.float32)
-    layer(x)
-    archive.track(layer)
-    platforms = ("cpu", "cuda")
-    endpoint = archive.add_endpoint("serve", layer, [x], native_serialization_platforms=platforms)
-    calls = endpoint.get_concrete_function().graph.get_operations()
-    (call,) = [operation for operation in calls if operation.type == "XlaCallModule"]
-    assert call.get_attr("platforms") == [b"CPU", b"CUDA"]
-    expected = nn.Dense(2).apply(layer.flax_variables(), x)
-    np.testing.assert_allclose(endpoint(x), expected, rtol=1e-6)
-
-
 def test_a_signature_without_a_shape_is_refused():
     layer, archive = FlaxLayer(Images()), ExportArchive()
     with pytest.raises(ExportModelError, match="signature"):

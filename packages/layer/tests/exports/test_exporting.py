@@ -70,20 +70,6 @@ def test_a_loaded_model_is_exported_too(tmp_path):
     np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.jax_only("of jax2tf")
-def test_keras_own_export_refuses_what_only_ours_can_lower(tmp_path):
-    def factor(x):
-        return jnp.linalg.cholesky(x @ jnp.swapaxes(x, 1, 2) + jnp.eye(3))
-
-    model = keras.Sequential([keras.Input((3, 3)), FlaxLayer(Applies(factor))])
-    with pytest.raises(LowerModuleError, match=r"lapack_spotrf(.|\n)*flaxlayer\.export"):
-        model.export(tmp_path / "model", verbose=False)
-    artifact = served(model, str(tmp_path / "model"))
-    x = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)
-    expected = Applies(factor).apply(model.layers[0].flax_variables(), x)
-    np.testing.assert_allclose(artifact.serve(x), expected, rtol=1e-4, atol=1e-5)
-
-
 class Subclassed(keras.Model):
     def __init__(self):
         super().__init__()

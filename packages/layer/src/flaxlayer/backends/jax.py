@@ -103,6 +103,6 @@ class JaxBackend:
 
 def _for_tensorflow(pure: PureCall) -> Run:
     # Late, for what needs TensorFlow: jax2tf has it.
-    from flaxlayer.backends.tensorflow.conversions import convert_portably
+    from flaxlayer.backends.conversions import convert_portably
 
     return convert_portably(pure)

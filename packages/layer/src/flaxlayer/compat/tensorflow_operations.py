@@ -1,6 +1,6 @@
 """The operation of TensorFlow that runs a module of StableHLO.
 
-Checked with the versions of docs/versions.md (tests/compat/test_stablehlo.py).
+Checked with the versions of docs/versions.md (tests/compat/test_tensorflow_operations.py).
 
 - `tensorflow.compiler.tf2xla.python.xla.call_module` has no public function in TensorFlow 2.21
   (K2).

@@ -217,26 +217,6 @@ def test_tensors_without_rank_and_ragged_tensors_are_refused():
         layer(tf.ragged.constant([[1.0], [2.0, 3.0]]))
 
 
-class Doubles(nn.Module):
-    """Runs, but JAX has no gradient of it."""
-
-    @nn.compact
-    def __call__(self, x):
-        x = jnp.abs(nn.Dense(2)(x))
-        return jax.lax.while_loop(lambda carry: jnp.sum(carry) < 100.0, lambda carry: 2 * carry, x)
-
-
-@pytest.mark.law("K4")
-def test_a_module_without_a_gradient_runs_and_says_so_when_it_is_differentiated():
-    layer = FlaxLayer(Doubles())
-    x = np.ones((3, 2), np.float32)
-    np.testing.assert_allclose(layer(x), Doubles().apply(layer.flax_variables(), x), rtol=1e-5)
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(layer(x))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="no gradient in JAX: Reverse-mode"):
-        tape.gradient(total, layer.trainable_variables)
-
-
 class Drops(nn.Module):
     @nn.compact
     def __call__(self, x, train=False):

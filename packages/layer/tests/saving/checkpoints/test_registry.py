@@ -2,8 +2,6 @@
 
 import builtins
 import os
-import subprocess
-import sys
 from importlib import metadata
 
 import flax.linen as nn
@@ -18,8 +16,6 @@ from flax.training.train_state import TrainState
 from safetensors.flax import save_file
 
 from flaxlayer import FlaxLayer, read_variables
-from flaxlayer.saving.checkpoints import registry
-from flaxlayer.saving.checkpoints.checkpoint_format import CheckpointFormat
 from flaxlayer_core import ImportExtraError, MatchVariablesError, ReadVariablesError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
@@ -242,60 +238,6 @@ def test_a_missing_extra_names_what_to_install(package, extra, variables, tmp_pa
     with pytest.raises(ImportExtraError) as caught:
         read_variables(tmp_path / kind)
     assert caught.value.fix == f"pip install 'flaxlayer[{extra}]'"
-
-
-@pytest.mark.jax_only("Keras itself imports TensorFlow there")
-@pytest.mark.law("W2")
-def test_the_readers_are_imported_only_when_they_are_needed():
-    script = "import sys, flaxlayer; print([n for n in ('orbax', 'safetensors', 'tensorflow', "
-    script += "'torch') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr[-2000:]
-
-
-@pytest.fixture
-def npz(monkeypatch):
-    """A further format, of a program of which nothing else here knows."""
-
-    def read(path, choose, check):
-        with np.load(path) as arrays:
-            return choose(traverse_util.unflatten_dict(dict(arrays), sep="/"))
-
-    known = CheckpointFormat(
-        writer="numpy.savez",
-        contents="a file of numpy.savez",
-        extra="npz",
-        claims=lambda path: path.suffix == ".npz",
-        read=read,
-    )
-    monkeypatch.setattr(registry, "FORMATS", (*registry.FORMATS, known))
-
-
-@pytest.mark.usefixtures("npz")
-def test_another_format_is_read_as_those_that_are_known(variables, layer, tmp_path, same_bits):
-    flattened = flat(jax.tree.map(lambda leaf: np.asarray(leaf, "float32"), variables), "/")
-    np.savez(tmp_path / "file.npz", **flattened)
-    layer.load_flax_variables(tmp_path / "file.npz")
-    expected = jax.tree.map(lambda leaf: np.asarray(leaf, "float32"), nn.meta.unbox(variables))
-    found = jax.tree.map(lambda leaf: np.asarray(leaf, "float32"), layer.flax_variables())
-    same_bits(nn.meta.unbox(found), expected)
-
-
-@pytest.mark.usefixtures("npz")
-def test_another_format_is_named_where_a_file_of_it_is_damaged(tmp_path):
-    (tmp_path / "file.npz").write_bytes(b"noise")
-    with pytest.raises(ReadVariablesError) as caught:
-        read_variables(tmp_path / "file.npz")
-    assert caught.value.expected == "a file of numpy.savez"
-    writers = "flax.serialization.to_bytes, safetensors, Orbax, or numpy.savez"
-    assert caught.value.fix == f"Save with {writers}, and pass that path."
-
-
-def test_the_known_formats_are_named_as_what_to_save_with(tmp_path):
-    with pytest.raises(ReadVariablesError) as caught:
-        read_variables(tmp_path / "absent")
-    known = "flax.serialization.to_bytes, safetensors, or Orbax"
-    assert caught.value.fix == f"Save with {known}, and pass that path."
 
 
 def test_what_is_neither_a_file_nor_a_directory_is_not_waited_for(tmp_path):
