@@ -57,12 +57,14 @@ class SequentialBuild:
     def leave_open(self) -> keras.layers.InputLayer:
         """Lets the model pass its inputs on as they are; returns what shall get their dtype."""
         first = self.model._layers[0]
-        first.output.__class__ = _OpenTensor
+        first.output.__class__ = _OPEN_TENSOR
         return first
 
 
-class _OpenTensor(keras.KerasTensor):
-    """The input of a Sequential model that casts nothing to its dtype."""
+class _Open:
+    """What is of its own in a tensor that a Sequential model casts nothing to the dtype of."""
+
+    _dtype: str
 
     @property
     def dtype(self) -> str | None:
@@ -70,6 +72,10 @@ class _OpenTensor(keras.KerasTensor):
         callers = (sys._getframe(1), sys._getframe(1).f_back)  # it may ask in a comprehension
         asked = any(f and f.f_code.co_name == "_convert_inputs_to_tensors" for f in callers)
         return None if asked else self._dtype
+
+
+# A tensor of Keras can have no class but one of Keras's.
+_OPEN_TENSOR = type("_OpenTensor", (_Open, keras.KerasTensor), {})
 
 
 def close_input(layer: keras.layers.InputLayer, dtypes: Iterable[DType]) -> None:

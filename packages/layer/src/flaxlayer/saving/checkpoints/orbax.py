@@ -87,18 +87,15 @@ FORMAT = CheckpointFormat(
 
 def _as_arrays(ocp: Any) -> Any:
     # Of what a checkpoint calls a scalar, or an array of JAX, Orbax would not tell the true shape.
-    class Arrays(ocp.type_handlers.NumpyHandler):
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self._name = name
-
-        def typestr(self) -> str:
-            return self._name
+    def arrays(name: str) -> Any:
+        handler = ocp.type_handlers.NumpyHandler()
+        handler.typestr = lambda: name
+        return handler
 
     return ocp.type_handlers.create_type_handler_registry(
-        (np.ndarray, Arrays("np.ndarray")),
-        (jax.Array, Arrays("jax.Array")),
-        (int, Arrays("scalar")),
+        (np.ndarray, arrays("np.ndarray")),
+        (jax.Array, arrays("jax.Array")),
+        (int, arrays("scalar")),
         (str, ocp.type_handlers.StringHandler()),
     )
 
