@@ -11,6 +11,8 @@ from pathlib import Path
 
 from conformance.mutants import MUTANTS, find
 from conformance.mutants.tools.importing import environment
+from conformance.mutants.tools.mutation import RESULTS, mutate, survivors
+from conformance.mutants.tools.record import load
 from conformance.mutants.tools.searching import search
 
 _USUAL = (sys.executable, "-m", "conformance.mutants.tools.killers")
@@ -36,12 +38,25 @@ def main(words: Sequence[str] | None = None) -> int:
     searching.add_argument("--max-time", type=float, help="seconds after which none begins")
     searching.add_argument("--again", action="store_true", help="also those that are recorded")
     searching.add_argument("--log", type=Path, help="what the searches print")
+    mutating = commands.add_parser("mutate", help="a sample of systematic changes, and the share")
+    mutating.add_argument("--seed", type=int, default=0)
+    mutating.add_argument("--sample", type=int, default=200)
+    mutating.add_argument("--budget", type=int, default=20, help="the most cases of a search")
+    mutating.add_argument("--workers", type=int, default=1)
+    mutating.add_argument("--seconds", type=float, default=600, help="the most for a change")
+    mutating.add_argument("--max-time", type=float, help="seconds after which none begins")
+    mutating.add_argument("--log", type=Path, help="what the runs print")
+    commands.add_parser("survivors", help="the changes that nothing killed")
     chosen = parser.parse_args(words)
     if chosen.command == "list":
         return _list(chosen.kind)
     if chosen.command == "run":
         return _run(chosen.name, chosen.argv)
-    return search(**{name: value for name, value in vars(chosen).items() if name != "command"})
+    if chosen.command == "survivors":
+        print("\n".join(survivors(load(RESULTS).get("changes", {}))))
+        return 0
+    options = {name: value for name, value in vars(chosen).items() if name != "command"}
+    return mutate(**options) if chosen.command == "mutate" else search(**options)
 
 
 def _list(kind: str | None) -> int:

@@ -23,12 +23,6 @@ enter(
     "tuple((index, type(value)) for index, value in self.statics)",
 )
 enter(
-    "Where a static argument stands does not count",
-    ARGUMENTS,
-    "tuple((index, *_identity(value)) for index, value in self.statics)",
-    "tuple(_identity(value) for _, value in self.statics)",
-)
-enter(
     "The names of keyword arguments do not tell short calls apart",
     EAGER,
     "tuple(map(type, args)), tuple(kwargs), tuple(map(type, kwargs.values()))",
@@ -64,21 +58,9 @@ enter(
     "canonical_dtype(np.dtype(type(number))), weak=True)",
     "canonical_dtype(np.dtype(type(number))))",
 )
-enter(
-    "Numbers of Python that differ in type are traced as one",
-    ARGUMENTS,
-    "kinds = tuple((index, type(value)) for index, value in numbers)",
-    "kinds = tuple((index, complex) for index, value in numbers)",
-)
 built(
     "A list of shapes stands for several arguments, whatever the method takes",
     "flaxlayer/inputs.py",
     "len(argument) == _required(call) > 1",
     "len(argument) > 1",
-)
-built(
-    "The random keys of a call count as arguments that shapes are needed for",
-    "flaxlayer/inputs.py",
-    "{name for name, _ in call.flags} | {argument.name for argument in call.keys}",
-    "{name for name, _ in call.flags}",
 )

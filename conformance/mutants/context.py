@@ -29,12 +29,6 @@ enter(
     "return structure, training, self.hosted.compute_dtype, prng_impl()",
 )
 enter(
-    "Short calls do not look at the axis rules",
-    "flaxlayer/calls/eager_calls.py",
-    "key = (kinds, training, hosted.compute_dtype, context, prng_impl())",
-    "key = (kinds, training, hosted.compute_dtype, prng_impl())",
-)
-enter(
     "Axis rules count by their number alone",
     "flaxlayer_core/compat/private_linen.py",
     "return tuple(map(tuple, rules)) if rules else ()",
@@ -71,30 +65,8 @@ enter(
     "        return run\n",
 )
 enter(
-    "Calls stay in 32 bits where the first was",
-    JAX,
-    "        return jax.jit(pure)\n",
-    "        compiled, wide = jax.jit(pure), jax.config.jax_enable_x64\n\n"
-    "        def run(values, seed, arrays):\n"
-    "            with jax.enable_x64(wide):\n"
-    "                return compiled(values, seed, arrays)\n\n"
-    "        return run\n",
-)
-enter(
     "The form of a symbolic call is kept for both modes",
     "flaxlayer/calls/symbolic_calls.py",
     "key = (structure, tuple(inputs), mode, runner.hosted.compute_dtype)",
     "key = (structure, tuple(inputs), runner.hosted.compute_dtype)",
-)
-enter(
-    "The form of a symbolic call is kept whatever the policy is later",
-    "flaxlayer/calls/symbolic_calls.py",
-    "key = (structure, tuple(inputs), mode, runner.hosted.compute_dtype)",
-    "key = (structure, tuple(inputs), mode)",
-)
-enter(
-    "Doubles are described as doubles without x64",
-    "flaxlayer/backends/dtypes.py",
-    "    return jax.dtypes.canonicalize_dtype(dtype)\n",
-    "    return np.dtype(dtype)\n",
 )

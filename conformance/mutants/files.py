@@ -29,12 +29,6 @@ enter(
     "        pairs = variables.items()\n",
 )
 enter(
-    "A file whose shapes differ is accepted where the sizes are as many",
-    FILES,
-    "if header.shape != tuple(variable.shape):",
-    "if np.prod(header.shape) != np.prod(variable.shape):",
-)
-enter(
     "Floats of a file are cut to the integers of a variable",
     FILES,
     "    if _kind(header.dtype) != _kind(variable.dtype):\n"
@@ -62,20 +56,6 @@ enter(
     "                self._build_of(file, file.inputs)\n",
     "            self._build_of(file, file.inputs)\n",
     law="S6",
-)
-enter(
-    "The weights of a subclass are not stored",
-    FILES,
-    "    for key, variable in _own_by_key(own).items():\n        store[key] = variable\n",
-    "",
-    law="W5",
-)
-enter(
-    "A layer that is built takes a file for what it was built with anew",
-    "flaxlayer/layer_files.py",
-    "        if file.inputs is not None and (known is None or known.guessed):\n",
-    "        if file.inputs is not None:\n",
-    law="W4",
 )
 tree(
     "The module that is handed back is that of the first time",
@@ -120,29 +100,11 @@ tree(
     "    found = {p: leaf for p, leaf in _placed(kept, wanted).items() if p in wanted}\n"
     "    misfits",
 )
-tree(
-    "State beside the params of a TrainState is left out",
-    ASSIGNMENTS,
-    'state_variables({"opt_state": None, **fields, "params": tree.params})',
-    'state_variables({"opt_state": None, "params": tree.params})',
-)
-tree(
-    "The boxed form of a state dict is not known",
-    "flaxlayer_core/trees/matching.py",
-    'return path[:-1] if path not in wanted and path[-1:] == ("value",) else path',
-    "return path",
-)
 path(
     "The names of weights lack their collection",
     VARIABLES,
     "with _scopes(spec.path[:-1]), backend.creating():",
     "with _scopes(spec.path[1:-1]), backend.creating():",
-)
-path(
-    "The names of weights lack all modules but the last",
-    VARIABLES,
-    "with _scopes(spec.path[:-1]), backend.creating():",
-    "with _scopes((spec.path[0], *spec.path[1:-1][-1:])), backend.creating():",
 )
 path(
     "Two stars of a pattern stand for one name",
@@ -156,12 +118,5 @@ path(
     PATTERNS,
     "        is_selected = is_selected or node.is_selected\n",
     "        is_selected = node.is_selected\n",
-    law="C5",
-)
-path(
-    "Several patterns select what the last of them does",
-    PATTERNS,
-    "    for pattern in distinct:\n        found = _nodes(pattern, root)\n",
-    "    for pattern in distinct[-1:]:\n        found = _nodes(pattern, root)\n",
     law="C5",
 )

@@ -41,12 +41,6 @@ enter(
     "self.paths = self.paths | chosen if freeze else set()",
 )
 enter(
-    "Freezing one path thaws the others",
-    FREEZING,
-    CHANGE,
-    "self.paths = chosen if freeze else self.paths - chosen",
-)
-enter(
     "Thawing a path of a frozen layer lets all others train",
     "flaxlayer/access.py",
     "hosted.frozen.apply(hosted.weights, trainable=hosted.layer.trainable)",

@@ -36,18 +36,6 @@ enter(
     "        return jnp.asarray(leaf)\n",
 )
 enter(
-    "Given variables keep the dtypes that the module would make",
-    GIVEN,
-    "        variables = replace_leaves(made, match_given(made, self.given)[0])\n",
-    "        known = dict(flatten_with_paths(dict(made))[0])\n"
-    "        fitted = match_given(made, self.given)[0]\n"
-    "        fitted = {\n"
-    "            path: jax.ShapeDtypeStruct(leaf.shape, known[path].dtype)\n"
-    "            for path, leaf in fitted.items()\n"
-    "        }\n"
-    "        variables = replace_leaves(made, fitted)\n",
-)
-enter(
     "What is missing beside given variables is zero",
     INITIAL,
     "_formed(made.get(path), leaves[path])",
@@ -89,14 +77,4 @@ init(
     '    drawn = tuple(sorted(record.drawn & set(offered)))\n    if "params" in start:\n',
     '    drawn = tuple(sorted(record.drawn & set(offered)))\n    if "params" in start:\n'
     '        drawn = ()\n    if "params" in start:\n',
-)
-init(
-    "State begins as zero, whatever init makes of it",
-    INITIAL,
-    "wanted = {index for index, path in enumerate(paths) if path in missing}",
-    "wanted = {\n"
-    "        index\n"
-    "        for index, path in enumerate(paths)\n"
-    '        if path in missing and path[0] in ("params", "Param", "LoRAParam", "arrays")\n'
-    "    }",
 )

@@ -23,28 +23,10 @@ enter(
     "record.carried = [next(iter(record.masks), None) for leaf in flat]",
 )
 enter(
-    "No output carries a mask on",
-    MASKS,
-    "record.carried = [places.get(id(leaf)) for leaf in flat]",
-    "record.carried = [None for leaf in flat]",
-)
-enter(
-    "Only the first output carries a mask on",
-    MASKS,
-    "record.carried = [places.get(id(leaf)) for leaf in flat]",
-    "record.carried = [places.get(id(leaf)) if leaf is flat[0] else None for leaf in flat]",
-)
-enter(
     "An output of enough dimensions carries the mask on",
     PLAN,
     "        if first[:rank] != shape[:rank]:\n",
     "        if len(first) < rank:\n",
-)
-enter(
-    "An output carries the mask on where its first dimension is the same",
-    PLAN,
-    "        if first[:rank] != shape[:rank]:\n            return False\n",
-    "        if first[:1] != shape[:1]:\n            return False\n        rank = 1\n",
 )
 enter(
     "Attention gets the mask over queries instead of keys",
@@ -77,27 +59,8 @@ enter(
     "if method.takes_masks and len(set(self.names)) > 2:",
 )
 enter(
-    "The masks of all arguments travel on, not those of the first alone",
-    PLAN,
-    "travelling = [i for i in self.question.ranks if self.names[i] == self.first]",
-    "travelling = list(self.question.ranks)",
-)
-enter(
     "A mask goes where the user wants none",
     "flaxlayer_core/modules/signatures.py",
     "        elif mask_arg is not None:\n",
     "        else:\n",
-)
-enter(
-    "What is known of masks is kept for inputs of any rank",
-    MASKS,
-    "key = (form, kinds, tuple(ranks.items()))",
-    "key = (form, tuple(ranks.items()))",
-)
-enter(
-    "A mask of integers reaches the method as it is",
-    MASKS,
-    '    if keras.backend.standardize_dtype(mask.dtype) != "bool":\n'
-    '        mask = keras.ops.cast(mask, "bool")\n',
-    "",
 )

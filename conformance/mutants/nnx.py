@@ -25,13 +25,6 @@ enter(
     law="A2",
 )
 enter(
-    "Attributes that are not Flax's own are not told the mode",
-    MODES,
-    "    return isinstance(vars(module).get(name), bool)\n",
-    "    return False\n",
-    law="A2",
-)
-enter(
     "Streams that are split are not reseeded by their shapes",
     "flaxlayer_core/modules/nnx/call_streams.py",
     'nnx.reseed(self._streams, policy="match_shape", **named)',
@@ -71,27 +64,9 @@ enter(
     law="C2",
 )
 enter(
-    "What a call makes of a Param is refused at inference",
-    MODULE,
-    "        if variable.is_param and variable.paths[0] in before:\n            return False\n",
-    "",
-    law="C3",
-)
-enter(
     "A variable among the outputs stays one",
     MODULE,
     "return _plain(outputs), self._updates(module, graph, values, mutable)",
     "return outputs, self._updates(module, graph, values, mutable)",
     law="A5",
-)
-enter(
-    "A module that exists is initialised anew with ones",
-    MODULE,
-    "            form, values = self._forms.first, self._values\n",
-    "            form = self._forms.first\n"
-    "            values = {\n"
-    '                path: jax.numpy.ones_like(v) if path[0] == "batch_stats" else v\n'
-    "                for path, v in self._values.items()\n"
-    "            }\n",
-    law="B2",
 )

@@ -18,12 +18,6 @@ enter(
     "        return made(map(wrap_statics, outputs))\n",
 )
 enter(
-    "A list of outputs becomes a tuple",
-    OUTPUTS,
-    WRAP,
-    "    if kind in (list, tuple):\n        return tuple(map(wrap_statics, outputs))\n",
-)
-enter(
     "The entries of a dict of outputs are exchanged where its keys are not in order",
     "flaxlayer_core/trees/outlines.py",
     "return dict(zip(form, parts, strict=True))",
@@ -34,12 +28,6 @@ enter(
     OUTPUTS,
     "return taken if is_array(taken) else Static(taken)",
     "return taken if is_array(taken) else Static(str(taken))",
-)
-enter(
-    "Static values in an object among the outputs become None",
-    OUTPUTS,
-    "[leaf if is_array(leaf) else Static(leaf) for leaf in leaves]",
-    "[leaf if is_array(leaf) else Static(None) for leaf in leaves]",
 )
 enter(
     "A typed key among the outputs is its data",

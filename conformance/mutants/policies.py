@@ -28,12 +28,6 @@ enter(
     "            list(arrays),\n",
 )
 enter(
-    "A policy casts integers",
-    PROGRAM,
-    CAST,
-    "if self.compute_dtype and jnp.issubdtype(value.dtype, jnp.number):",
-)
-enter(
     "A policy makes complex numbers real",
     PROGRAM,
     CAST,
@@ -50,12 +44,6 @@ enter(
     "flaxlayer/hosted.py",
     "if self.has_own_dtype or layer.dtype_policy.name != keras.config.floatx():",
     "if layer.dtype_policy.name:",
-)
-enter(
-    "A dtype that is given casts nothing where it is the default one",
-    "flaxlayer/hosted.py",
-    "if self.has_own_dtype or layer.dtype_policy.name",
-    "if layer.dtype_policy.name",
 )
 enter(
     "A mixed global policy stores half params in single precision",
@@ -75,12 +63,5 @@ enter(
     "flaxlayer/weights/variables.py",
     "if variable_dtype and floating and layout.role(spec.path[0]) is Role.TRAINABLE:",
     "if variable_dtype and floating:",
-    law="C6",
-)
-enter(
-    "A dtype that is given makes complex params real",
-    "flaxlayer/weights/variables.py",
-    "floating = jnp.issubdtype(spec.dtype, jnp.floating)",
-    "floating = jnp.issubdtype(spec.dtype, jnp.inexact)",
     law="C6",
 )

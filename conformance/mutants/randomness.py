@@ -19,24 +19,10 @@ enter(
     law="R2",
 )
 enter(
-    "A call moves the seed itself instead of its counter",
-    KEYS,
-    "return seed + np.array([0, 1], seed.dtype)",
-    "return seed + np.array([1, 0], seed.dtype)",
-    law="R2",
-)
-enter(
     "The seed of a call does not move on",
     PROGRAM,
     "following = next_seed(seed) if self.plan.streams else None",
     "following = seed if self.plan.streams else None",
-    law="R2",
-)
-enter(
-    "Only calls in training move the seed on",
-    PROGRAM,
-    "following = next_seed(seed) if self.plan.streams else None",
-    "following = next_seed(seed) if self.plan.streams and self.plan.training else None",
     law="R2",
 )
 enter(
@@ -46,13 +32,6 @@ enter(
     "    return {name: jax.random.fold_in(base, _tag(name)) for name in streams}\n",
     "    base = _base_key(seed)\n"
     "    return {name: jax.random.fold_in(base, i) for i, name in enumerate(streams)}\n",
-    law="R2",
-)
-enter(
-    "The counter of the seed is no part of a call's keys",
-    KEYS,
-    "return jax.random.fold_in(jax.random.key(seed[0]), seed[1])",
-    "return jax.random.fold_in(jax.random.key(seed[0]), 0)",
     law="R2",
 )
 enter(
@@ -91,13 +70,6 @@ enter(
     law="R3",
 )
 enter(
-    "The seed governs the calls, and not init",
-    "flaxlayer/building.py",
-    "                self._hosted.seed,\n",
-    "                0,\n",
-    law="R3",
-)
-enter(
     "Looking at the next keys draws them",
     "flaxlayer/calls/module_layer.py",
     "seed = runner.backend.to_jax(hosted.seed_generator.state.value)",
@@ -109,14 +81,6 @@ enter(
     "flaxlayer/calls/module_layer.py",
     "asked = runner.cache.latest or hosted.spec",
     "asked = hosted.spec",
-    law="R4",
-)
-enter(
-    "The next keys are those of the latest call, whatever arguments are named",
-    "flaxlayer/calls/module_layer.py",
-    "        if args or kwargs:\n            arrays, structure = self._partition(args, kwargs)",
-    "        if runner.cache.latest is None:\n"
-    "            arrays, structure = self._partition(args, kwargs)",
     law="R4",
 )
 enter(
@@ -134,20 +98,6 @@ enter(
     law="R1",
 )
 enter(
-    "In training a module does not get the streams that it only asks about",
-    PLANS,
-    "optimistic=plan.training,",
-    "optimistic=False,",
-    law="R1",
-)
-enter(
-    "The streams that the user lists are passed over",
-    PLANS,
-    "listed=trial.call.rngs,",
-    "listed=None,",
-    law="R1",
-)
-enter(
     "At inference a method gets keys that it can do without",
     PLANS,
     "return _plan_keyed(trial, variables, training, denied, optional_keys=False)",
@@ -159,12 +109,5 @@ enter(
     "flaxlayer_core/modules/key_arguments.py",
     "rng_args.get(name, _default_stream(name))",
     "_default_stream(name)",
-    law="R5",
-)
-enter(
-    "The layer's key wins over the caller's",
-    "flaxlayer_core/discovery/module_call.py",
-    "return tuple(argument for argument in self.method.keys if argument.name not in named)",
-    "return self.method.keys",
     law="R5",
 )

@@ -48,13 +48,6 @@ enter(
     law="A4",
 )
 enter(
-    "Any word is accepted for when state is kept",
-    "flaxlayer/settings.py",
-    "    if value in _STATE_UPDATES:\n",
-    "    if isinstance(value, str):\n",
-    law="C3",
-)
-enter(
     "A seed of any size is accepted",
     "flaxlayer/settings.py",
     "if isinstance(seed, int) and 0 <= seed < 2**32:",

@@ -38,13 +38,6 @@ enter(
     "return value is None or (type(value) is int and 0 < value < 2**31)",
     law="B1",
 )
-enter(
-    "Unknown sizes of outputs are taken for one",
-    SIZES,
-    "    dims = drop_symbols(output.shape)\n",
-    "    dims = tuple(d or 1 for d in drop_symbols(output.shape))\n",
-    law="B1",
-)
 surrounded(
     "A dtype that was supposed wrongly stays",
     "flaxlayer/calls/settling.py",
@@ -56,10 +49,4 @@ surrounded(
     "flaxlayer/calls/sequential_inputs.py",
     "            build.retype(dtype)\n",
     "            continue\n",
-)
-surrounded(
-    "A build from shapes supposes no other dtype than the default one",
-    "flaxlayer/calls/supposed_dtypes.py",
-    "        for dtypes in other_dtypes(specs):\n",
-    "        for dtypes in list(other_dtypes(specs))[:0]:\n",
 )

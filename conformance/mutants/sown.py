@@ -35,22 +35,10 @@ enter(
     "if result.loss is not None and clean:\n",
 )
 enter(
-    "Losses are added in traces alone",
-    RUNNER,
-    "if result.loss is not None:\n",
-    "if result.loss is not None and not clean:\n",
-)
-enter(
     "Losses of earlier eager calls stay on the layer",
     "flaxlayer/calls/eager_calls.py",
     "if not args or not cache.settled or hosted.losses:",
     "if not args or not cache.settled:",
-)
-enter(
-    "Only the first of several loss collections counts",
-    "flaxlayer/building.py",
-    "hosted.losses = tuple(name for name in hosted.settings.losses if name in roles)",
-    "hosted.losses = tuple(name for name in hosted.settings.losses[:1] if name in roles)",
 )
 enter(
     "A symbolic call returns no sown values",
@@ -63,13 +51,6 @@ enter(
     RUNNER,
     "sown = {name: result.transient[name] for name in names if name in result.transient}",
     "sown = dict(result.transient)",
-)
-enter(
-    "Sown values that are returned are not kept on the layer",
-    RUNNER,
-    "        if clean:\n            self.cache.sown = result.transient\n",
-    "        if clean and not self.hosted.settings.return_sown:\n"
-    "            self.cache.sown = result.transient\n",
 )
 enter(
     "Sown values of a call that sows nothing are those of the one before",

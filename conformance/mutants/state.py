@@ -17,24 +17,10 @@ enter(
     law="C3",
 )
 enter(
-    "State that is to be kept in training is kept always",
-    HOSTED,
-    WHEN,
-    'when == "never"',
-    law="C3",
-)
-enter(
     "State that is never to be kept is kept",
     HOSTED,
     WHEN,
     '(when == "training" and not training)',
-    law="C3",
-)
-enter(
-    "State that is never to be kept is kept in training",
-    HOSTED,
-    WHEN,
-    '(when != "always" and not training)',
     law="C3",
 )
 enter(
@@ -59,26 +45,10 @@ enter(
     law="C4",
 )
 enter(
-    "State that comes back in another shape is written as far as it fits",
-    "flaxlayer/program.py",
-    "        if found != spec:\n",
-    "        if len(found.shape) == len(spec.shape) and found.shape != spec.shape:\n"
-    "            leaf = jnp.broadcast_to(leaf[:1], spec.shape)\n"
-    "        elif found != spec:\n",
-    law="C4",
-)
-enter(
     "At inference a module may change all of its state",
     "flaxlayer_core/discovery/modes.py",
     "quiet = self._attempt(stored, trainable | state)",
     "quiet = self._attempt(stored, trainable)",
-    law="C3",
-)
-enter(
-    "At inference no collection may change where one must not",
-    "flaxlayer_core/discovery/modes.py",
-    "denied = {name for name in state if self._attempt(stored, trainable | {name})}",
-    "denied = set()",
     law="C3",
 )
 enter(
@@ -131,22 +101,6 @@ mutant(
     "flaxlayer_core/trees/roles.py",
     "            state=self.state,\n",
     "",
-    law="C2",
-    kind="roles",
-)
-mutant(
-    "A policy of collections loses what it says of trainable ones",
-    "flaxlayer_core/trees/roles.py",
-    "            trainable=self.trainable,\n",
-    "",
-    law="C2",
-    kind="roles",
-)
-mutant(
-    "A trainable collection wins over the same one as state",
-    "flaxlayer_core/trees/roles.py",
-    "        if collection in self.state:\n",
-    "        if collection in self.state and collection not in self.trainable:\n",
     law="C2",
     kind="roles",
 )

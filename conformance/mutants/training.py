@@ -69,9 +69,3 @@ enter(
     'flag = (training_arg.removeprefix("~"), training_arg.startswith("~"))',
     'flag = (training_arg.removeprefix("~"), False)',
 )
-enter(
-    "A short call with a flag of Keras runs at inference",
-    "flaxlayer/calls/eager_calls.py",
-    'training, kwargs = bool(named.pop("training", None)), named',
-    'training, kwargs = named.pop("training", None) is True, named',
-)
