@@ -26,11 +26,19 @@ if TYPE_CHECKING:
         SelectCheckError,
     )
     from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES, nnx_cases, nnx_modules
-    from flaxlayer_testing.generate.strategies import cases, inputs, modules, variables
+    from flaxlayer_testing.generate.strategies import (
+        LINEN_FEATURES,
+        cases,
+        inputs,
+        modules,
+        variables,
+    )
     from flaxlayer_testing.render.building import (
         build_module,
+        call_arguments,
         flag_arguments,
         init_variables,
+        make_arguments,
         make_inputs,
         make_rngs,
     )
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     from flaxlayer_testing.run.programs import failing_program
     from flaxlayer_testing.run.running import run_checks, run_report
     from flaxlayer_testing.run.search import search
+    from flaxlayer_testing.spec.extras import Extra
     from flaxlayer_testing.spec.features import FEATURES
     from flaxlayer_testing.spec.spec import Case, Flag, ModuleSpec, Node, ValueType
     from flaxlayer_testing.spec.traits import spec_traits
@@ -57,6 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEATURES",
+    "LINEN_FEATURES",
     "NNX_FEATURES",
     "TOLERANCES",
     "Case",
@@ -65,6 +75,7 @@ __all__ = [
     "CheckStarted",
     "Entry",
     "ExpectedFailure",
+    "Extra",
     "FaultResult",
     "FindToleranceError",
     "Flag",
@@ -87,6 +98,7 @@ __all__ = [
     "ValueType",
     "build_module",
     "build_nnx_module",
+    "call_arguments",
     "cases",
     "check",
     "check_module",
@@ -97,6 +109,7 @@ __all__ = [
     "init_variables",
     "inputs",
     "listening",
+    "make_arguments",
     "make_inputs",
     "make_rngs",
     "modules",
@@ -118,8 +131,10 @@ __all__ = [
 _HOMES = {
     "render.building": (
         "build_module",
+        "call_arguments",
         "flag_arguments",
         "init_variables",
+        "make_arguments",
         "make_inputs",
         "make_rngs",
     ),
@@ -128,6 +143,7 @@ _HOMES = {
     "report.events": ("CheckFinished", "CheckStarted", "ReportFinished", "listening"),
     "run.expected": ("ExpectedFailure",),
     "spec.features": ("FEATURES",),
+    "spec.extras": ("Extra",),
     "run.fronts": ("check_module", "parametrize_checks", "run_check"),
     "spec.typing": ("output_types", "value_types"),
     "render.nnx_module": ("build_nnx_module",),
@@ -139,7 +155,7 @@ _HOMES = {
     "run.running": ("run_checks", "run_report"),
     "run.search": ("search",),
     "spec.spec": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
-    "generate.strategies": ("cases", "inputs", "modules", "variables"),
+    "generate.strategies": ("LINEN_FEATURES", "cases", "inputs", "modules", "variables"),
     "subject.subject": ("Subject",),
     "compare.tolerances": ("TOLERANCES", "Tolerance", "tolerance_for"),
     "spec.traits": ("spec_traits",),

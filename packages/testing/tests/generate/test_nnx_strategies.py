@@ -4,7 +4,6 @@ import pickle
 from collections import Counter
 
 import jax
-import jax.numpy as jnp
 import pytest
 from flax import nnx
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
@@ -17,8 +16,7 @@ from flaxlayer_testing import (
     ReadSpecError,
     ValueType,
     build_nnx_module,
-    flag_arguments,
-    make_inputs,
+    call_arguments,
     nnx_cases,
     nnx_modules,
     output_types,
@@ -111,12 +109,12 @@ def test_a_module_shrinks_to_the_operation_that_matters(name):
 @settings(QUIET, max_examples=80)
 @given(nnx_cases())
 def test_every_drawn_module_is_made_and_runs_in_both_modes(case):
-    inputs = jax.tree.map(jnp.asarray, make_inputs(case.spec, case.batch_size, case.seed))
-
     def run(training):
         module = build_nnx_module(case.spec, batch_size=case.batch_size, seed=case.seed)
         (module.train if training else module.eval)()
-        outputs = module(*inputs, **flag_arguments(case.spec, training=training))
+        keys = {name: jax.random.key(0) for name in ("argument", "supplied")}
+        args, kwargs = call_arguments(case, keys, training=training)
+        outputs = module(*args, **kwargs)
         # In the order of the outputs, which is not that of the names `y9` and `y10`.
         return list(outputs.values()) if isinstance(outputs, dict) else outputs
 

@@ -1,7 +1,6 @@
 from collections import Counter
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from flaxlayer_testing import (
-    FEATURES,
+    LINEN_FEATURES,
     Case,
     Flag,
     ModuleSpec,
@@ -17,10 +16,9 @@ from flaxlayer_testing import (
     ReadSpecError,
     ValueType,
     build_module,
+    call_arguments,
     cases,
-    flag_arguments,
     inputs,
-    make_inputs,
     make_rngs,
     modules,
     spec_traits,
@@ -37,7 +35,7 @@ LONG = settings(QUIET, max_examples=5000)
 EXAMPLES = 800
 # The share of drawn modules that show a feature, at the least; those that most modules have to do
 # with state, streams and modes are held to more.
-FLOORS = dict.fromkeys(FEATURES, 0.004) | {
+FLOORS = dict.fromkeys(LINEN_FEATURES, 0.004) | {
     "batch_norm": 0.03,
     "custom_state": 0.12,
     "custom_stream": 0.04,
@@ -77,7 +75,7 @@ def counted():
     return counts
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", LINEN_FEATURES)
 def test_a_feature_is_drawn_often_enough(feature, counted):
     assert counted[feature] >= FLOORS[feature] * counted["examples"]
 
@@ -88,10 +86,10 @@ def test_modules_have_several_nodes_on_average(counted):
 
 def test_every_feature_that_is_drawn_is_described(counted):
     names = {name for name in counted if not name.startswith(("op", "examples"))}
-    assert names <= set(FEATURES)
+    assert names <= set(LINEN_FEATURES)
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", LINEN_FEATURES)
 def test_a_feature_that_is_asked_for_is_always_shown(feature):
     @settings(QUIET, max_examples=4)
     @given(modules(features=[feature]))
@@ -101,7 +99,7 @@ def test_a_feature_that_is_asked_for_is_always_shown(feature):
     draw()
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", LINEN_FEATURES)
 def test_a_feature_that_is_refused_is_never_shown(feature):
     @settings(QUIET, max_examples=4)
     @given(modules(without=[feature]))
@@ -234,10 +232,9 @@ COUNTED = Case(
 
 
 def apply(case, tree, *, training):
-    arrays = jax.tree.map(jnp.asarray, make_inputs(case.spec, case.batch_size, case.seed))
-    flags = flag_arguments(case.spec, training=training)
     rngs = make_rngs(case.spec, 0, training=training)
-    return build_module(case.spec).apply(tree, *arrays, rngs=rngs, mutable=True, **flags)
+    args, kwargs = call_arguments(case, rngs, training=training)
+    return build_module(case.spec).apply(tree, *args, rngs=rngs, mutable=True, **kwargs)
 
 
 @settings(max_examples=20)

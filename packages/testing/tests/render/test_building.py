@@ -17,6 +17,7 @@ from flaxlayer_testing import (
     Node,
     ValueType,
     build_module,
+    call_arguments,
     cases,
     flag_arguments,
     init_variables,
@@ -48,13 +49,12 @@ def leaves(outputs):
 def test_every_drawn_module_initialises_and_runs_in_both_modes(case):
     spec, module = case.spec, build_module(case.spec)
     variables = jax.eval_shape(lambda: init_variables(case))
-    inputs = jax.tree.map(jnp.asarray, make_inputs(spec, case.batch_size, case.seed))
     for training in (True, False):
         rngs = make_rngs(spec, case.seed, training=training)
-        flags = flag_arguments(spec, training=training)
+        args, kwargs = call_arguments(case, rngs, training=training)
         outputs = jax.eval_shape(
-            lambda tree, rngs=rngs, flags=flags: module.apply(
-                tree, *inputs, rngs=rngs, mutable=DenyList(["params"]), **flags
+            lambda tree, rngs=rngs, args=args, kwargs=kwargs: module.apply(
+                tree, *args, rngs=rngs, mutable=DenyList(["params"]), **kwargs
             )[0],
             variables,
         )

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
@@ -17,9 +17,8 @@ from flaxlayer_testing import (
     Case,
     Subject,
     build_nnx_module,
+    call_arguments,
     failing_program,
-    flag_arguments,
-    make_inputs,
     nnx_cases,
     nnx_modules,
     to_program,
@@ -41,10 +40,11 @@ def run(text):
 
 def outputs(case, module, *, training):
     (module.train if training else module.eval)()
-    inputs = jax.tree.map(jnp.asarray, make_inputs(case.spec, case.batch_size, case.seed))
+    keys = {name: jax.random.key(case.seed) for name in ("argument", "supplied")}
+    args, kwargs = call_arguments(case, keys, training=training)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return module(*inputs, **flag_arguments(case.spec, training=training))
+        return module(*args, **kwargs)
 
 
 @pytest.mark.law("T1")
@@ -53,14 +53,16 @@ def outputs(case, module, *, training):
     [
         ("dense", "batch_norm", "dropout", "dict_output"),
         ("count_steps", "sow_loss", "nested", "setup"),
+        ("text_argument", "enum_argument", "supplied_rngs_argument"),
+        ("array_argument", "supplied_key_argument", "default_argument", "keyword_argument"),
     ],
 )
 def test_a_program_gives_what_the_built_module_gives(features):
-    spec = find(nnx_modules(max_nodes=1, features=features), lambda spec: True)
-    case = Case(spec, 3, 11, framework="nnx")
+    drawn = find(nnx_cases(max_nodes=1, features=features, instance=False), lambda case: True)
+    case = replace(drawn, batch_size=3, seed=11)
     program = run(to_program(case))
     keys = {name: 11 + number for number, name in enumerate(("default", "params", "dropout"))}
-    module = build_nnx_module(spec, batch_size=3)(rngs=nnx.Rngs(**keys))
+    module = build_nnx_module(case.spec, batch_size=3)(rngs=nnx.Rngs(**keys))
     for name, training in (("trained", True), ("predicted", False)):
         expected = jax.tree.leaves(outputs(case, module, training=training))
         for left, right in zip(expected, jax.tree.leaves(program[name]), strict=True):

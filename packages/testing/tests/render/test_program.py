@@ -1,8 +1,8 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import pytest
 from flax.core import DenyList
 from hypothesis import find, given, settings
@@ -10,11 +10,10 @@ from hypothesis import find, given, settings
 from flaxlayer_testing import (
     Case,
     build_module,
+    call_arguments,
     cases,
     compare_trees,
-    flag_arguments,
     init_variables,
-    make_inputs,
     make_rngs,
     modules,
     to_program,
@@ -34,10 +33,9 @@ def definitions(case):
 
 
 def apply(case, module, variables, *, training):
-    inputs = jax.tree.map(jnp.asarray, make_inputs(case.spec, case.batch_size, case.seed))
     rngs = make_rngs(case.spec, case.seed, training=training)
-    flags = flag_arguments(case.spec, training=training)
-    return module.apply(variables, *inputs, rngs=rngs, mutable=DenyList(["params"]), **flags)
+    args, kwargs = call_arguments(case, rngs, training=training)
+    return module.apply(variables, *args, rngs=rngs, mutable=DenyList(["params"]), **kwargs)
 
 
 def jaxprs(case, module, variables):
@@ -57,22 +55,29 @@ def test_a_program_defines_the_same_computation_as_the_built_module(case):
     ]
 
 
+EXTRAS = (
+    ("text_argument", "enum_argument", "key_argument"),
+    ("number_argument", "array_argument", "supplied_key_argument"),
+    ("switch_argument", "default_argument", "keyword_argument"),
+)
+
+
 @pytest.mark.parametrize(
     "features",
     [
+        *EXTRAS,
         ("dense", "batch_norm", "dropout", "dict_output"),
         ("embed", "count_steps", "always_noise", "nested"),
         ("sow_loss", "param_dtype", "moving_average", "tied", "flag_negated"),
     ],
 )
 def test_a_program_gives_bitwise_what_the_built_module_gives(features):
-    spec = find(modules(max_nodes=1, features=features), lambda spec: True)
-    case = Case(spec, 3, 11)
+    case = replace(find(cases(max_nodes=1, features=features), lambda case: True), seed=11)
     program = run(to_program(case))
     variables = init_variables(case)
     compare_trees(variables, program["variables"], bitwise=True)
     for name, training in (("trained", True), ("predicted", False)):
-        expected = apply(case, build_module(spec), variables, training=training)
+        expected = apply(case, build_module(case.spec), variables, training=training)
         compare_trees(expected, program[name], bitwise=True)
 
 

@@ -43,7 +43,7 @@ def test_a_case_with_unknown_dimensions_survives_json():
 
 def test_json_without_what_came_later_is_read():
     data = json.loads(Case(SPEC).to_json())
-    later = ("arguments", "mask", "style", "encoder")
+    later = ("arguments", "mask", "style", "encoder", "extras")
     data = {"spec": {k: v for k, v in data["spec"].items() if k not in later}}
     assert Case.from_json(json.dumps({**data, "batch_size": 2, "seed": 0})) == Case(SPEC)
 
@@ -75,6 +75,6 @@ def test_what_is_not_a_spec_is_refused(text):
 
 @pytest.mark.parametrize("name", FLAG_NAMES)
 def test_a_flag_means_training_or_its_negation(name):
-    negated = name in ("deterministic", "eval")
+    negated = name in ("deterministic", "eval", "use_running_average")
     assert Flag(name).argument(training=True) is not negated
     assert Flag(name).argument(training=False) is negated

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.generate.draw.drawer import Draw
-from flaxlayer_testing.generate.strategies import cases, modules
+from flaxlayer_testing.generate.strategies import draw_case, specs
 from flaxlayer_testing.render.nnx_source import is_of_nnx
 from flaxlayer_testing.spec.features import FEATURES
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
@@ -55,8 +56,7 @@ def nnx_modules(
     ```
     """
     _refuse_of_linen(features)
-    drawn = modules(max_nodes=max_nodes, features=features, without={*without, *_OF_LINEN})
-    return drawn.filter(is_of_nnx)
+    return specs(max_nodes, features, {*without, *_OF_LINEN}).filter(is_of_nnx)
 
 
 def _refuse_of_linen(features: Collection[str]) -> None:
@@ -92,9 +92,7 @@ def nnx_cases(
     Returns:
         A case, which serialises and replays.
     """
-    _refuse_of_linen(features)
-    drawn = cases(max_nodes=max_nodes, features=features, without={*without, *_OF_LINEN})
-    case = draw(drawn.filter(lambda case: is_of_nnx(case.spec)))
+    spec = draw(nnx_modules(max_nodes=max_nodes, features=features, without=without))
+    case = draw_case(Draw(draw), spec)
     either = Draw(draw).one_of((False, True))
-    made = either if instance is None else instance
-    return Case(case.spec, case.batch_size, case.seed, case.unknown, "nnx", made)
+    return replace(case, framework="nnx", instance=either if instance is None else instance)

@@ -9,6 +9,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from flaxlayer_testing.errors import ReadSpecError
+from flaxlayer_testing.generate.draw.arguments import draw_extras, draw_given
 from flaxlayer_testing.generate.draw.candidates import Plan
 from flaxlayer_testing.generate.draw.drawer import Draw
 from flaxlayer_testing.generate.draw.graphs import draw_flag, draw_nodes, draw_style
@@ -25,10 +26,15 @@ from flaxlayer_testing.spec.freedom import dimensions, is_free
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
 from flaxlayer_testing.spec.traits import spec_traits
 
-__all__ = ["cases", "inputs", "modules", "variables"]
+__all__ = ["LINEN_FEATURES", "cases", "draw_case", "inputs", "modules", "specs", "variables"]
 
-BATCH_SIZES = (2, 3)
+BATCH_SIZES = (2, 1, 3, 5)
 SEEDS = 2**16
+
+_OF_NNX = frozenset({"supplied_rngs_argument"})
+
+LINEN_FEATURES = tuple(name for name in FEATURES if name not in _OF_NNX)
+"""The features that a generated linen module can show."""
 
 # Features of a whole graph, by the features of nodes that bring them about.
 _BY_NODES = {
@@ -47,14 +53,14 @@ def modules(
     Args:
         max_nodes: The most operations that are drawn freely; those that `features` asks for come
             on top.
-        features: Features that every module shows, of `flaxlayer_testing.FEATURES`.
+        features: Features that every module shows, of `flaxlayer_testing.LINEN_FEATURES`.
         without: Features that no module shows.
 
     Returns:
         A strategy for specs.
 
     Raises:
-        ReadSpecError: If a feature is not known, or `max_nodes` is below 1.
+        ReadSpecError: If a feature is not known or of nnx alone, or `max_nodes` is below 1.
 
     Example:
 
@@ -66,6 +72,34 @@ def modules(
 
     ```
     """
+    lacking = sorted(_OF_NNX & set(features))
+    if lacking:
+        raise ReadSpecError(
+            "No linen modules can be drawn.",
+            expected="features that linen has",
+            found=", ".join(lacking),
+            fix="Draw them with `flaxlayer_testing.nnx_modules()`.",
+            law="T1",
+        )
+    return specs(max_nodes, features, {*without, *_OF_NNX})
+
+
+def specs(
+    max_nodes: int, features: Collection[str], without: Collection[str]
+) -> st.SearchStrategy[ModuleSpec]:
+    """Draws specs of modules of linen or of nnx.
+
+    Args:
+        max_nodes: As for `modules`.
+        features: As for `modules`.
+        without: Features that no module shows; those that a framework lacks among them.
+
+    Returns:
+        A strategy for specs.
+
+    Raises:
+        ReadSpecError: If a feature is not known, or `max_nodes` is below 1.
+    """
     unknown = sorted({*features, *without} - set(FEATURES))
     if unknown or max_nodes < 1:
         raise ReadSpecError(
@@ -75,11 +109,11 @@ def modules(
             fix="Correct the name.",
             law="T1",
         )
-    return _modules(max_nodes, frozenset(features), frozenset(without))
+    return _specs(max_nodes, frozenset(features), frozenset(without))
 
 
 @st.composite
-def _modules(
+def _specs(
     draw: st.DrawFn, max_nodes: int, features: frozenset[str], without: frozenset[str]
 ) -> ModuleSpec:
     drawer = Draw(draw)
@@ -94,6 +128,7 @@ def _modules(
     spec = ModuleSpec(input_types, nodes, (0,), style="setup" if setup else "compact")
     spec = draw_outputs(drawer, spec, len(types), wish)
     spec = draw_methods(drawer, draw_flag(drawer, spec, features, without), wish)
+    spec = draw_extras(drawer, spec, wish)
     shown = spec_traits(spec).features
     if not features <= shown or shown & without:
         reject()
@@ -107,7 +142,7 @@ def inputs(draw: st.DrawFn, spec: ModuleSpec, *, batch_size: int | None = None) 
     Args:
         draw: Given by Hypothesis.
         spec: The module.
-        batch_size: Size of their first dimension; 2 or 3 if not given.
+        batch_size: Size of their first dimension; one of 2, 1, 3, 5 if not given.
 
     Returns:
         The positional arguments of its method: one array for each input, or a pytree of them.
@@ -137,10 +172,15 @@ def cases(
         A case, which serialises and replays.
     """
     spec = draw(modules(max_nodes=max_nodes, features=features, without=without))
-    drawer = Draw(draw)
-    size, seed = drawer.one_of(BATCH_SIZES), drawer.number(SEEDS)
-    unknown = drawer.one_of(((), *dimensions(spec)))
-    return Case(spec, size, seed, unknown if unknown and is_free(spec, unknown) else ())
+    return draw_case(Draw(draw), spec)
+
+
+def draw_case(draw: Draw, spec: ModuleSpec) -> Case:
+    """Draws all that a run of a module needs."""
+    size, seed = draw.one_of(BATCH_SIZES), draw.number(SEEDS)
+    unknown = draw.one_of(((), *dimensions(spec)))
+    free = unknown if unknown and is_free(spec, unknown) else ()
+    return Case(spec, size, seed, free, given=draw_given(draw, spec))
 
 
 @st.composite

@@ -15,6 +15,7 @@ import numpy as np
 
 from flaxlayer_testing.oracle.draws import watched_streams
 from flaxlayer_testing.oracle.flags import mode_arguments
+from flaxlayer_testing.oracle.key_parameters import KeyParameter, supplied_keys
 
 __all__ = ["Evaluate", "RawCall", "Rngs", "Variables", "arrays_of", "is_array"]
 
@@ -45,6 +46,7 @@ class RawCall:
         arguments: Keyword arguments but the training flag.
         training_arg: The training argument where its name is not customary.
         method: The name of the method that `apply` calls; `init` always calls the module.
+        keys: Parameters that get random keys when the arguments have none (R5).
     """
 
     module: Any
@@ -52,6 +54,7 @@ class RawCall:
     arguments: Mapping[str, Any]
     training_arg: str | None = None
     method: str = "__call__"
+    keys: tuple[KeyParameter, ...] = ()
 
     @cached_property
     def _split(self) -> tuple[list[Any], Callable[[list[Any]], Any]]:
@@ -77,13 +80,15 @@ class RawCall:
         return args, kwargs
 
     def _complete(
-        self, arrays: list[Any], method: str, training: bool
+        self, arrays: list[Any], method: str, rngs: Rngs, training: bool
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = self.merge(arrays)
         flags = mode_arguments(
             self.target, kwargs, self.training_arg, training=training, method=method
         )
-        return args, {**kwargs, **flags}
+        signature = inspect.signature(getattr(type(self.target), method))
+        keys = supplied_keys(self.keys, signature, kwargs, rngs, training=training)
+        return args, {**kwargs, **flags, **keys}
 
     @property
     def target(self) -> Any:
@@ -204,7 +209,7 @@ class RawCall:
         Returns:
             Collections of arrays.
         """
-        args, kwargs = self._complete(self.arrays, "__call__", training)
+        args, kwargs = self._complete(self.arrays, "__call__", rngs, training)
         variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
         return dict(variables)
 
@@ -229,7 +234,7 @@ class RawCall:
         Returns:
             The outputs and every collection that the module may change.
         """
-        args, kwargs = self._complete(arrays, self.method, training)
+        args, kwargs = self._complete(arrays, self.method, rngs, training)
         outputs, updates = self.module.apply(
             dict(variables),
             *args,

@@ -200,7 +200,7 @@ class NnxCall(RawCall):
     def _run(
         self, variables: Variables, rngs: Rngs, arrays: list[Any], *, training: bool
     ) -> tuple[Any, Any]:
-        args, kwargs = self._complete(arrays, self.method, training)
+        args, kwargs = self._complete(arrays, self.method, rngs, training)
         module = nnx.clone(self.target)
         self._set(module, variables)
         (module.train if training else module.eval)()
@@ -241,10 +241,12 @@ class NnxCall(RawCall):
         Returns:
             Their tags. Of a module that cannot be traced, those that count a draw.
         """
-        keys = dict.fromkeys(self._tags, jax.random.key(0))
+        supplied = self.supplied_streams(training=training)
+        keys = dict.fromkeys(sorted({*self._tags, *supplied}), jax.random.key(0))
         if evaluate is not jax.eval_shape:
             module, _ = self._run(variables, keys, self.arrays, training=training)
-            return frozenset(s.tag for s in _streams(module) if np.any(_value(s.count)))
+            counted = {s.tag for s in _streams(module) if np.any(_value(s.count))}
+            return frozenset(counted) | supplied
 
         def run(keys: dict[str, Any], given: Variables, arrays: list[Any]) -> list[Any]:
             denied = frozenset({"params"})

@@ -8,19 +8,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from flaxlayer_testing.render import pieces as blocks
 from flaxlayer_testing.render.linen_module import build_module
 from flaxlayer_testing.render.nnx_module import build_nnx_module
 from flaxlayer_testing.render.source import input_names
+from flaxlayer_testing.spec.extras import GIVEN_ARRAY, Given
 from flaxlayer_testing.spec.operations import VOCABULARY
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, ValueType
 from flaxlayer_testing.spec.traits import spec_traits
 
 __all__ = [
     "build_module",
+    "call_arguments",
     "flag_arguments",
     "init_variables",
+    "make_arguments",
     "make_inputs",
     "make_rngs",
     "make_variables",
@@ -67,6 +71,65 @@ def _make_input(
     return rng.standard_normal(shape).astype(jnp.dtype(value.dtype))
 
 
+def make_arguments(case: Case) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Makes the arguments of a call of the module of a case, but the training argument.
+
+    Args:
+        case: A module, its batch size, its seed, and what is given for its extra parameters.
+
+    Returns:
+        Positional and keyword arguments; no keys that a layer fills (R5).
+
+    Example:
+
+    ```python
+    >>> from flaxlayer_testing.spec.extras import Extra
+    >>> spec = ModuleSpec((ValueType((1,)),), (), (0,), extras=(Extra("times", optional=True),))
+    >>> make_arguments(Case(spec, given=(("times", 2),)))[1]
+    {'times': 2}
+
+    ```
+    """
+    given = {name: _make_given(case, name, value) for name, value in case.given}
+    positional = [extra.name for extra in case.spec.extras if extra.positional]
+    inputs = make_inputs(case.spec, case.batch_size, case.seed)
+    return (*inputs, *(given.pop(name) for name in positional)), given
+
+
+def _make_given(case: Case, name: str, value: Given) -> Any:
+    if value == GIVEN_ARRAY:
+        rng = np.random.default_rng(case.seed + 1)
+        return rng.standard_normal(case.batch_size).astype(np.float32)
+    if name == "side":
+        return blocks.Side[str(value)]
+    return jax.random.key(value) if name == "key" and isinstance(value, int) else value
+
+
+def call_arguments(
+    case: Case, rngs: Mapping[str, jax.Array], *, training: bool
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Makes all arguments of a raw call of the module of a case, its arrays as those of JAX.
+
+    Args:
+        case: A module, its batch size, its seed, and what is given for its extra parameters.
+        rngs: A key for each stream, for parameters that a layer would fill (R5).
+        training: The mode: at inference a method gets no key that it can do without.
+
+    Returns:
+        Positional and keyword arguments.
+    """
+    args, kwargs = jax.tree_util.tree_map(_as_jax_array, make_arguments(case))
+    filled = [extra for extra in case.spec.extras if extra.kind.stream]
+    for kind in (extra.kind for extra in filled if training or not extra.optional):
+        key = rngs[kind.stream]
+        kwargs[kind.name] = nnx.Rngs(**{kind.stream: key}) if kind.as_rngs else key
+    return args, {**kwargs, **flag_arguments(case.spec, training=training)}
+
+
+def _as_jax_array(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
 def module_of(case: Case) -> Any:
     """Builds the module of a case: of linen, or of nnx as an object or what makes one."""
     if case.framework == "linen":
@@ -97,10 +160,10 @@ def init_variables(case: Case, *, training: bool = True) -> Mapping[str, Any]:
         What `Module.init` returns.
     """
     spec = case.spec
-    rngs = {"params": jax.random.key(case.seed), **make_rngs(spec, case.seed, training=training)}
-    inputs = jax.tree_util.tree_map(jnp.asarray, make_inputs(spec, case.batch_size, case.seed))
-    arguments: dict[str, Any] = dict(flag_arguments(spec, training=training))
-    variables: Mapping[str, Any] = build_module(spec).init(rngs, *inputs, **arguments)
+    drawn = make_rngs(spec, case.seed, training=training)
+    rngs = {"params": jax.random.key(case.seed), **drawn}
+    args, kwargs = call_arguments(case, drawn, training=training)
+    variables: Mapping[str, Any] = build_module(spec).init(rngs, *args, **kwargs)
     return variables
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import linecache
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -14,14 +14,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.render import pieces as blocks
 from flaxlayer_testing.render.source import methods_text, nested_specs
 from flaxlayer_testing.spec.signature import Signature
-from flaxlayer_testing.spec.spec import FLAG_NAMES, Flag, ModuleSpec
+from flaxlayer_testing.spec.spec import ModuleSpec
 
 __all__ = ["GeneratedModule", "build_module", "module_class"]
-
-MAX_INPUTS = 8
 
 
 class GeneratedModule(nn.Module):
@@ -55,11 +54,17 @@ class _Form:
     def of(cls, spec: ModuleSpec) -> _Form:
         return cls(Signature.of(spec), spec.style == "setup", spec.encoder > 0)
 
+    @classmethod
+    def from_name(cls, name: str) -> _Form | None:
+        found = _NAME.fullmatch(name)
+        signature = Signature.from_name(found.group(1)) if found else None
+        if found is None or signature is None:
+            return None
+        return cls(signature, bool(found.group(2)), bool(found.group(3)))
+
     @property
     def name(self) -> str:
-        parts = [str(self.signature.arrays or "Tree"), *("Mask" * self.signature.mask,)]
-        parts += [flag_name(self.signature.flag), "Setup" * self.setup, "Encode" * self.encodes]
-        return f"Generated{''.join(parts)}"
+        return f"Generated{self.signature.name}{'Setup' * self.setup}{'Encode' * self.encodes}"
 
     @property
     def lines(self) -> list[str]:
@@ -76,22 +81,7 @@ class _Form:
         return lines
 
 
-def flag_name(flag: Flag | None) -> str:
-    if flag is None:
-        return ""
-    kind = "Keyword" if flag.keyword_only else ""
-    default = "" if flag.default is None else str(flag.default)
-    return f"{flag.name.title().replace('_', '')}{kind}{default}"
-
-
-@cache
-def _forms() -> dict[str, _Form]:
-    kinds = itertools.product(FLAG_NAMES, (False, True), (None, False, True))
-    flags = [None, *(Flag(*kind) for kind in kinds)]
-    signatures = itertools.product(range(MAX_INPUTS + 1), (False, True), flags)
-    methods = ((False, False), (True, False), (True, True))
-    forms = itertools.product(itertools.starmap(Signature, signatures), methods)
-    return {form.name: form for form in (_Form(part, *pair) for part, pair in forms)}
+_NAME = re.compile(r"Generated(.+?)(Setup)?(Encode)?")
 
 
 def _execute(lines: list[str], filename: str, namespace: dict[str, Any]) -> dict[str, Any]:
@@ -105,16 +95,18 @@ def _execute(lines: list[str], filename: str, namespace: dict[str, Any]) -> dict
 @cache
 def _class_of(name: str) -> type[GeneratedModule]:
     names = {"nn": nn, "GeneratedModule": GeneratedModule, "methods_of": _methods_of}
-    namespace = _execute(_forms()[name].lines, f"<{name}>", {**names, "__name__": __name__})
+    form = _Form.from_name(name)
+    if form is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    globals_ = {**names, "Side": blocks.Side, "__name__": __name__}
+    namespace = _execute(form.lines, f"<{name}>", globals_)
     generated: type[GeneratedModule] = namespace[name]
     return generated
 
 
 def __getattr__(name: str) -> type[GeneratedModule]:
-    if name in _forms():
-        return _class_of(name)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+    return _class_of(name)
 
 
 @lru_cache(maxsize=1024)
@@ -142,6 +134,18 @@ def module_class(spec: ModuleSpec) -> type[GeneratedModule]:
     return _class_of(_Form.of(spec).name)
 
 
+def _refuse_of_nnx(spec: ModuleSpec) -> None:
+    of_nnx = [extra.name for extra in spec.extras if extra.kind.as_rngs]
+    if of_nnx:
+        raise ReadSpecError(
+            "linen has no such module.",
+            expected="parameters that a linen method may have",
+            found=", ".join(of_nnx),
+            fix="Build it with `flaxlayer_testing.build_nnx_module`.",
+            law="T1",
+        )
+
+
 def build_module(spec: ModuleSpec) -> GeneratedModule:
     """Builds the linen module of a spec.
 
@@ -152,7 +156,7 @@ def build_module(spec: ModuleSpec) -> GeneratedModule:
         A module with a real signature, whose only field is the spec as JSON.
 
     Raises:
-        ReadSpecError: If the spec is not valid.
+        ReadSpecError: If the spec is not valid, or uses what only nnx has.
 
     Example:
 
@@ -165,6 +169,7 @@ def build_module(spec: ModuleSpec) -> GeneratedModule:
 
     ```
     """
+    _refuse_of_nnx(spec)
     text = spec.to_json()
     _methods_of(text)  # So that a wrong spec fails here, not within a trace.
     return module_class(spec)(spec=text)

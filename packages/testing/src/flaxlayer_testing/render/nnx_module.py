@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import linecache
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -15,11 +15,10 @@ from flax import nnx
 
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.render import pieces as blocks
-from flaxlayer_testing.render.linen_module import MAX_INPUTS, flag_name
 from flaxlayer_testing.render.nnx_source import class_texts, is_of_nnx
 from flaxlayer_testing.render.pieces import of_nnx_modules as nnx_blocks
 from flaxlayer_testing.spec.signature import Signature
-from flaxlayer_testing.spec.spec import FLAG_NAMES, Flag, ModuleSpec
+from flaxlayer_testing.spec.spec import ModuleSpec
 
 __all__ = ["GeneratedNnxModule", "build_nnx_module", "nnx_module_class"]
 
@@ -46,23 +45,20 @@ class GeneratedNnxModule(nnx.Module):
 
 
 def _class_name(signature: Signature, encodes: bool) -> str:
-    parts = [str(signature.arrays or "Tree"), "Mask" * signature.mask]
-    return f"GeneratedNnx{''.join(parts)}{flag_name(signature.flag)}{'Encode' * encodes}"
+    return f"GeneratedNnx{signature.name}{'Encode' * encodes}"
 
 
-@cache
-def _forms() -> dict[str, tuple[Signature, bool]]:
-    kinds = itertools.product(FLAG_NAMES, (False, True), (None, False, True))
-    flags = [None, *(Flag(*kind) for kind in kinds)]
-    signatures = itertools.product(range(MAX_INPUTS + 1), (False, True), flags)
-    made = itertools.product(itertools.starmap(Signature, signatures), (False, True))
-    return {_class_name(*form): form for form in made}
+_NAME = re.compile(r"GeneratedNnx(.+?)(Encode)?")
 
 
 def _class_lines(name: str) -> list[str]:
-    signature, encodes = _forms()[name]
+    found = _NAME.fullmatch(name)
+    signature = Signature.from_name(found.group(1)) if found else None
+    if found is None or signature is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
     lines = [f"class {name}(GeneratedNnxModule):"]
-    for method in ["encode", "__call__"] if encodes else ["__call__"]:
+    for method in ["encode", "__call__"] if found.group(2) else ["__call__"]:
         lines += [
             f"    def {method}(self, {signature.parameters}):",
             f"        method = methods_of(self.spec, self.batch_size)['{method}']",
@@ -82,16 +78,14 @@ def _execute(text: str, filename: str, namespace: dict[str, Any]) -> dict[str, A
 def _class_of(name: str) -> type[GeneratedNnxModule]:
     names = {"GeneratedNnxModule": GeneratedNnxModule, "methods_of": _methods_of}
     text = "\n".join(_class_lines(name)) + "\n"
-    namespace = _execute(text, f"<{name}>", {**names, "__name__": __name__})
+    globals_ = {**names, "nnx": nnx, "Side": blocks.Side, "__name__": __name__}
+    namespace = _execute(text, f"<{name}>", globals_)
     generated: type[GeneratedNnxModule] = namespace[name]
     return generated
 
 
 def __getattr__(name: str) -> type[GeneratedNnxModule]:
-    if name in _forms():
-        return _class_of(name)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+    return _class_of(name)
 
 
 @lru_cache(maxsize=1024)

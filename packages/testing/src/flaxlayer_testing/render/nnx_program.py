@@ -6,13 +6,12 @@ import inspect
 import re
 
 from flaxlayer_testing.render import pieces as blocks
-from flaxlayer_testing.render.building import flag_arguments
 from flaxlayer_testing.render.nnx_source import class_texts
 from flaxlayer_testing.render.pieces import of_nnx_modules as nnx_blocks
-from flaxlayer_testing.render.program_inputs import input_lines
-from flaxlayer_testing.spec.spec import Case, ModuleSpec
+from flaxlayer_testing.render.program_inputs import call_text, input_lines
+from flaxlayer_testing.spec.spec import Case
 
-__all__ = ["call_arguments", "to_nnx_program"]
+__all__ = ["to_nnx_program"]
 
 _HEADER = """\
 import functools
@@ -22,7 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx"""
 
-_IMPORTS = {r"\bAny\b": "from typing import Any", "@struct": "from flax import struct"}
+_IMPORTS = {
+    r"\benum\b": "import enum",
+    r"\bAny\b": "from typing import Any",
+    "@struct": "from flax import struct",
+}
 
 
 def to_nnx_program(case: Case, *, check: str = "") -> str:
@@ -42,7 +45,7 @@ def to_nnx_program(case: Case, *, check: str = "") -> str:
     Example:
 
     ```python
-    >>> from flaxlayer_testing.spec.spec import Case, ModuleSpec, Node, ValueType
+    >>> from flaxlayer_testing.spec.spec import Case, Node, ValueType
     >>> node = Node("activation", (0,), (("function", "relu"),))
     >>> spec = ModuleSpec((ValueType((2,)),), (node,), (1,))
     >>> "h1 = nnx.relu(x0)" in to_nnx_program(Case(spec, framework="nnx"))
@@ -83,23 +86,20 @@ def _names(texts: list[str]) -> set[str]:
     return {match.group(1) for match in found if match}
 
 
-def call_arguments(spec: ModuleSpec, *, training: bool) -> str:
-    """Returns the text of the arguments of a call in a mode."""
-    keywords = [f"{k}={v}" for k, v in flag_arguments(spec, training=training).items()]
-    return ", ".join(["*inputs", *keywords])
-
-
 def _run_text(case: Case) -> str:
     names = ("default", "params", "dropout")
     keys = ", ".join(f"{name}={case.seed + number}" for number, name in enumerate(names))
     made = f"Model(rngs=nnx.Rngs({keys}))"
+    filled = [extra.kind.stream for extra in case.spec.extras if extra.kind.stream]
+    given = ", ".join(f"'{stream}': jax.random.key({case.seed})" for stream in filled)
     lines = [
         *input_lines(case),
+        *([f"keys = {{{given}}}"] if filled else []),
         f"module = {made}" if case.instance else "module = functools.partial(Model)",
         f"model = {made}",
         "model.train()",
-        f"trained = model({call_arguments(case.spec, training=True)})",
+        f"trained = model({call_text(case.spec, training=True, keys='keys')})",
         "model.eval()",
-        f"predicted = model({call_arguments(case.spec, training=False)})",
+        f"predicted = model({call_text(case.spec, training=False, keys='keys')})",
     ]
     return "\n".join(lines)

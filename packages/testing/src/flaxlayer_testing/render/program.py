@@ -6,9 +6,9 @@ import inspect
 import re
 
 from flaxlayer_testing.render import pieces as blocks
-from flaxlayer_testing.render.building import flag_arguments, make_rngs
+from flaxlayer_testing.render.building import make_rngs
 from flaxlayer_testing.render.nnx_program import to_nnx_program
-from flaxlayer_testing.render.program_inputs import input_lines
+from flaxlayer_testing.render.program_inputs import call_text, input_lines
 from flaxlayer_testing.render.source import methods_text, nested_specs
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
 
@@ -20,7 +20,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np"""
 
-IMPORTS = {r"\bAny\b": "from typing import Any", "@struct": "from flax import struct"}
+IMPORTS = {
+    r"\benum\b": "import enum",
+    r"\bAny\b": "from typing import Any",
+    "@struct": "from flax import struct",
+}
 """What some pieces need, by what shows it."""
 
 
@@ -91,14 +95,9 @@ def _rngs_text(spec: ModuleSpec, seed: int, *, training: bool) -> str:
     return "{" + ", ".join(keys) + "}"
 
 
-def _call(spec: ModuleSpec, *, training: bool) -> str:
-    keywords = [f"{k}={v}" for k, v in flag_arguments(spec, training=training).items()]
-    return ", ".join(["*inputs", *keywords])
-
-
 def _apply_text(case: Case, name: str, *, training: bool) -> str:
     rngs = _rngs_text(case.spec, case.seed, training=training)
-    call = _call(case.spec, training=training)
+    call = call_text(case.spec, training=training, keys=rngs)
     mutable = "mutable=nn.DenyList(['params'])"
     return f"{name} = module.apply(variables, {call}, rngs={rngs}, {mutable})"
 
@@ -110,7 +109,7 @@ def _run_text(case: Case) -> str:
         *input_lines(case),
         "module = Model()",
         f"keys = {{'params': jax.random.key({case.seed}), **{rngs}}}",
-        f"variables = module.init(keys, {_call(spec, training=True)})",
+        f"variables = module.init(keys, {call_text(spec, training=True, keys='keys')})",
         _apply_text(case, "trained", training=True),
         _apply_text(case, "predicted", training=False),
     ]

@@ -1,29 +1,82 @@
-"""The text of a program that makes the inputs of a case (T1)."""
+"""The text of a program that makes the arguments of a case (T1)."""
 
 from __future__ import annotations
 
 from flaxlayer_testing.render.source import input_names
+from flaxlayer_testing.spec.extras import EXTRA_KINDS, GIVEN_ARRAY, Given
 from flaxlayer_testing.spec.operations import VOCABULARY
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, ValueType
 
-__all__ = ["input_lines"]
+__all__ = ["call_text", "input_lines", "key_texts"]
 
 
 def input_lines(case: Case) -> list[str]:
-    """Returns the lines that make `inputs`, the positional arguments of the method.
+    """Returns the lines that make `inputs` and `arguments`, what the method is called with.
 
     Args:
-        case: A module, its batch size and its seed.
+        case: A module, its batch size, its seed, and what is given for its extra parameters.
 
     Returns:
-        Lines of Python.
+        Lines of Python; none about `arguments` where the method has no extra parameters.
     """
     pairs = zip(input_names(case.spec), case.spec.inputs, strict=True)
-    return [
+    lines = [
         f"rng = np.random.default_rng({case.seed})",
         *(_input_text(name, value, case.batch_size) for name, value in pairs),
         _inputs_text(case.spec),
     ]
+    if not case.spec.extras:
+        return lines
+    given = {name: _given_text(case, name, value) for name, value in case.given}
+    positional = [extra.name for extra in case.spec.extras if extra.positional]
+    first = [f"inputs += ({', '.join(map(given.pop, positional))},)"] if positional else []
+    pairs_text = ", ".join(f"'{name}': {text}" for name, text in given.items())
+    return [*lines, *first, f"arguments = {{{pairs_text}}}"]
+
+
+def _given_text(case: Case, name: str, value: Given) -> str:
+    if value == GIVEN_ARRAY:
+        normal = f"np.random.default_rng({case.seed + 1}).standard_normal({case.batch_size})"
+        return f"jnp.asarray({normal}.astype(np.float32))"
+    return EXTRA_KINDS[name].value.format(given=value)
+
+
+def key_texts(spec: ModuleSpec, *, training: bool, keys: str) -> dict[str, str]:
+    """Returns the texts of what a layer gives for extra parameters that take random keys (R5).
+
+    Args:
+        spec: A spec.
+        training: The mode.
+        keys: The expression of the keys by stream; empty where there is none.
+
+    Returns:
+        Expressions by the name of the parameter.
+    """
+    extras = [extra for extra in spec.extras if extra.kind.stream]
+    kinds = [extra.kind for extra in extras if training or not extra.optional]
+    return {
+        kind.name: f"nnx.Rngs({kind.stream}={keys}['{kind.stream}'])"
+        if kind.as_rngs
+        else f"{keys}['{kind.stream}']"
+        for kind in kinds
+    }
+
+
+def call_text(spec: ModuleSpec, *, training: bool, keys: str) -> str:
+    """Returns the text of the arguments of a call in a mode.
+
+    Args:
+        spec: A spec.
+        training: The mode.
+        keys: The expression of the keys by stream.
+
+    Returns:
+        Text that stands between parentheses.
+    """
+    flags = {} if spec.flag is None else {spec.flag.name: spec.flag.argument(training)}
+    named = {**key_texts(spec, training=training, keys=keys), **flags}
+    words = ["*inputs", *(["**arguments"] if spec.extras else [])]
+    return ", ".join([*words, *(f"{name}={value}" for name, value in named.items())])
 
 
 def _input_text(name: str, value: ValueType, batch_size: int) -> str:

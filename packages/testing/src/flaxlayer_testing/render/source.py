@@ -10,7 +10,7 @@ from flaxlayer_testing.spec.operations import OPERATIONS, Site
 from flaxlayer_testing.spec.signature import Signature, call_text
 from flaxlayer_testing.spec.spec import FLAG_NAMES, Flag, ModuleSpec, Node
 from flaxlayer_testing.spec.transforms import TRANSFORMS
-from flaxlayer_testing.spec.typing import masked_input, value_types
+from flaxlayer_testing.spec.typing import extended_output, masked_input, value_types
 
 __all__ = [
     "Writer",
@@ -202,7 +202,14 @@ class Writer:
             lines.append(f"{', '.join(self.handed_on())} = {call}")
         for position in range(spec.encoder, len(spec.nodes)):
             lines += self.node_lines(position)
+        lines += self.extra_lines()
         return [*self.entry_lines(), *lines, f"return {self._return_text()}"]
+
+    def extra_lines(self) -> list[str]:
+        """Returns the lines in which extra parameters change the first floating output."""
+        number = extended_output(self.spec)
+        name = "" if number is None else self._name(number)
+        return [f"{name} = {extra.kind.text.format(y=name)}" for extra in self.spec.extras]
 
     def entry_lines(self) -> list[str]:
         """Returns the lines that give the inputs their names."""

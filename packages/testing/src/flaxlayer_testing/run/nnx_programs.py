@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flaxlayer_testing.render.nnx_program import call_arguments
+from flaxlayer_testing.render.program_inputs import call_text
+from flaxlayer_testing.run.layer_texts import layer_fields
 from flaxlayer_testing.spec.spec import Case
 
 __all__ = ["nnx_check_text"]
@@ -25,18 +26,18 @@ def close(expected, actual):
         assert a.shape == b.shape and np.allclose(a, b, 1e-3, 1e-3), f'{{a}} != {{b}}'
 
 
-layer = Layer(module, seed={seed})
-layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))
+{built}
 raw = module if isinstance(module, nnx.Module) else module(rngs=nnx.Rngs(**init_keys))
 graph, state = nnx.split(raw)
 raw = nnx.merge(graph, state)
 
 
 def both(training, draws=0):
-    nnx.reseed(raw, policy='match_shape', **keys(draws, training))
+    drawn = keys(draws, training)
+    nnx.reseed(raw, policy='match_shape', **drawn)
     (raw.train if training else raw.eval)()
     expected = raw({trained}) if training else raw({predicted})
-    close(expected, layer(*inputs, training=training))
+    close(expected, layer({given}, training=training))
 """
 
 _CALLS = {
@@ -72,8 +73,8 @@ def nnx_check_text(case: Case, check: str, path: tuple[str, str]) -> str:
     text = _SETUP.format(
         module=path[0],
         name=path[1],
-        seed=case.seed,
-        trained=call_arguments(case.spec, training=True),
-        predicted=call_arguments(case.spec, training=False),
+        **layer_fields(case),
+        trained=call_text(case.spec, training=True, keys="drawn"),
+        predicted=call_text(case.spec, training=False, keys="drawn"),
     )
     return f"{text}\n\n{_CALLS.get(check, _VALUES)}"

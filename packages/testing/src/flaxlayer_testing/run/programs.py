@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.render.program import to_program
+from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.run.key_text import key_text
+from flaxlayer_testing.run.layer_texts import layer_fields
 from flaxlayer_testing.run.naming import import_path
 from flaxlayer_testing.run.nnx_programs import nnx_check_text
 from flaxlayer_testing.spec.spec import Case
@@ -35,14 +37,13 @@ def raw(variables, rngs, inputs):
 
 
 raw = jax.jit(raw)
-layer = Layer(module, seed={seed})
-layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))
+{built}
 variables = layer.flax_variables()
 """
 
 _OUTPUTS = """\
 expected, _ = raw(variables, keys(0, {training}), inputs)
-same(expected, layer(*inputs, training={training}))
+same(expected, layer({given}, training={training}))
 """
 
 _TWO_CALLS = """\
@@ -50,14 +51,14 @@ for draws in range(2):
     rngs = keys(draws, True), layer.peek_rngs(training=True)
     same(*(jax.tree.map(jax.random.key_data, part) for part in rngs))
     expected, _ = raw(layer.flax_variables(), keys(draws, True), inputs)
-    same(expected, layer(*inputs, training=True))
+    same(expected, layer({given}, training=True))
 """
 
 _STATE = """\
 for draws in range({steps}):
     _, updates = raw(variables, keys(draws, {training}), inputs)
     variables |= {{name: tree for name, tree in updates.items() if name in variables}}
-    layer(*inputs, training={training})
+    layer({given}, training={training})
 same(variables, layer.flax_variables())
 """
 
@@ -108,16 +109,11 @@ def _check_text(subject: Subject, case: Case, check: str, path: tuple[str, str])
     fields = {
         "module": path[0],
         "name": path[1],
-        "call": _call(case, training=training),
-        "init_call": _call(case, training=True),
+        "call": call_text(case.spec, training=training, keys="rngs"),
+        "init_call": call_text(case.spec, training=True, keys="layer.init_rngs()"),
         "denied": repr(denied),
-        "seed": subject.seed,
+        **layer_fields(case),
         "training": training,
         "steps": 3 if training else 2,
     }
     return (_SETUP + "\n" + text).format(**fields)
-
-
-def _call(case: Case, *, training: bool) -> str:
-    flag = case.spec.flag
-    return ", ".join(["*inputs", *([f"{flag.name}={flag.argument(training)}"] if flag else [])])

@@ -6,6 +6,19 @@ from collections.abc import Mapping
 
 __all__ = ["FEATURES"]
 
+_ARGUMENTS = {
+    "array_argument": "an array that may be None, beside the inputs",
+    "default_argument": "an argument with a default, beside the training argument",
+    "enum_argument": "a static enum as an argument",
+    "key_argument": "a typed random key as an argument",
+    "keyword_argument": "an argument by keyword only, beside the training argument",
+    "number_argument": "a static integer as an argument",
+    "supplied_key_argument": "an argument that gets a random key from the layer",
+    "supplied_rngs_argument": "an argument that gets an nnx.Rngs from the layer",
+    "switch_argument": "a static bool as an argument that is no training argument",
+    "text_argument": "a static str as an argument",
+}
+
 _GRAPH = {
     "dict_output": "outputs in a dict",
     "tuple_output": "outputs in a tuple",
@@ -148,7 +161,7 @@ _VARIABLES = {
 
 FEATURES: Mapping[str, str] = {
     name: text
-    for part in (_GRAPH, _ARRAYS, _LAYERS, _SEQUENCES, _TRANSFORMS, _VARIABLES)
+    for part in (_GRAPH, _ARGUMENTS, _ARRAYS, _LAYERS, _SEQUENCES, _TRANSFORMS, _VARIABLES)
     for name, text in sorted(part.items())
 }
 """Every feature that a spec can show, with what it is."""

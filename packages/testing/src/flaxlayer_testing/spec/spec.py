@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 from flaxlayer_testing.errors import ReadSpecError, in_short
+from flaxlayer_testing.spec.extras import EXTRA_KINDS, Extra, Given
 from flaxlayer_testing.stored import parse, whole
 
 __all__ = [
@@ -39,6 +40,7 @@ FLAG_NAMES: Mapping[str, bool] = {
     "is_training": True,
     "deterministic": False,
     "eval": False,
+    "use_running_average": False,
 }
 """Names of a training argument; False where the name means its negation (A2)."""
 
@@ -131,6 +133,8 @@ class ModuleSpec:
         style: Where it makes its submodules, one of `STYLES`.
         encoder: How many of the first nodes stand in a method of their own, `encode`, which takes
             what the module takes (A3); for the style `"setup"` only.
+        extras: What it takes beside its inputs and the training argument (A1, R5); each changes
+            the first floating output.
 
     Example:
 
@@ -152,6 +156,7 @@ class ModuleSpec:
     mask: bool = False
     style: str = "compact"
     encoder: int = 0
+    extras: tuple[Extra, ...] = ()
 
     def to_json(self) -> str:
         """Returns the spec as JSON, the same text for equal specs."""
@@ -187,6 +192,8 @@ class Case:
             the module depends on them; those of several inputs are always of one size.
         framework: What the module is built in, one of `FRAMEWORKS`.
         instance: Whether an nnx module is handed over as an object, not as what makes one.
+        given: What a call gives for the extra parameters of the module, by their names; for those
+            that are missing the default serves, or a key of the layer.
     """
 
     spec: ModuleSpec
@@ -195,6 +202,7 @@ class Case:
     unknown: tuple[tuple[int, int], ...] = ()
     framework: str = "linen"
     instance: bool = False
+    given: tuple[tuple[str, Given], ...] = ()
 
     def to_json(self) -> str:
         """Returns the case as JSON."""
@@ -202,6 +210,8 @@ class Case:
         data |= {"seed": self.seed, "unknown": [list(pair) for pair in self.unknown]}
         if self.framework != "linen":
             data |= {"framework": self.framework, "instance": self.instance}
+        if self.given:
+            data["given"] = dict(self.given)
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod
@@ -262,6 +272,7 @@ def _encode_spec(spec: ModuleSpec) -> dict[str, Any]:
         "mask": spec.mask,
         "style": spec.style,
         "encoder": spec.encoder,
+        "extras": [[extra.name, extra.keyword_only, extra.optional] for extra in spec.extras],
     }
 
 
@@ -281,7 +292,26 @@ def _decode_case(data: Any) -> Case:
     if framework not in FRAMEWORKS or type(instance) is not bool:
         message = f"no framework: {framework!r}, instance={instance!r}"
         raise ValueError(message)
-    return Case(_decode_spec(data["spec"]), batch_size, seed, unknown, framework, instance)
+    spec = _decode_spec(data["spec"])
+    given = _decode_given(spec, data.get("given", {}))
+    return Case(spec, batch_size, seed, unknown, framework, instance, given)
+
+
+def _decode_given(spec: ModuleSpec, data: Any) -> tuple[tuple[str, Given], ...]:
+    extras = {extra.name: extra for extra in spec.extras}
+    for name, value in data.items():
+        if repr(value) not in map(repr, extras[name].kind.values):
+            message = f"no value of {name!r}: {value!r}"
+            raise ValueError(message)
+    missing = [
+        extra.name
+        for extra in spec.extras
+        if not (extra.optional or extra.kind.stream or extra.name in data)
+    ]
+    if missing:
+        message = f"no values for {missing!r}"
+        raise ValueError(message)
+    return tuple((name, data[name]) for name in extras if name in data)
 
 
 def _pair(number: Any, axis: Any) -> tuple[int, int]:
@@ -300,6 +330,7 @@ def _decode_spec(data: Any) -> ModuleSpec:
         mask=bool(data.get("mask", False)),
         style=str(data.get("style", "compact")),
         encoder=_integers([data.get("encoder", 0)])[0],
+        extras=tuple(_decode_extra(*extra) for extra in data.get("extras", ())),
     )
 
 
@@ -311,6 +342,13 @@ def _decode_node(data: Any) -> Node:
 
 def _decode_flag(name: str, keyword_only: bool, default: bool | None) -> Flag:
     return Flag(str(name), bool(keyword_only), None if default is None else bool(default))
+
+
+def _decode_extra(name: str, keyword_only: bool, optional: bool) -> Extra:
+    if name not in EXTRA_KINDS:
+        message = f"no extra parameter: {name!r}"
+        raise ValueError(message)
+    return Extra(str(name), bool(keyword_only), bool(optional))
 
 
 def _integers(values: Any) -> tuple[int, ...]:

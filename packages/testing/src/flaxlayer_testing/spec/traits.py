@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache, reduce
 from operator import or_
 
+from flaxlayer_testing.spec.extras import Extra
 from flaxlayer_testing.spec.operations import OPERATIONS, Traits
 from flaxlayer_testing.spec.operations.operation import with_features
 from flaxlayer_testing.spec.spec import FLAG_NAMES, ModuleSpec, Node
@@ -39,9 +40,22 @@ def spec_traits(spec: ModuleSpec) -> Traits:
         The traits of its nodes together, with the features of its signature.
     """
     traits = reduce(or_, map(_node_traits, spec.nodes), Traits())
+    traits = reduce(or_, map(_extra_traits, spec.extras), traits)
     if traits.state and traits.training_streams and traits.uses_flag:
         traits = with_features(traits, "state_stream_flag")
     return with_features(traits, *_signature_features(spec))
+
+
+def _extra_traits(extra: Extra) -> Traits:
+    streams = frozenset(filter(None, [extra.kind.stream]))
+    features = {extra.kind.feature}
+    features |= {"keyword_argument"} if extra.keyword_only else set()
+    features |= {"default_argument"} if extra.optional else set()
+    # R5: at inference a method gets no key that it can do without.
+    quiet = streams if extra.optional else frozenset()
+    return Traits(
+        features=frozenset(features), training_streams=quiet, always_streams=streams - quiet
+    )
 
 
 def _signature_features(spec: ModuleSpec) -> set[str]:

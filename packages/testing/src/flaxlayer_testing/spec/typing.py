@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from flaxlayer_testing.errors import ReadSpecError
+from flaxlayer_testing.spec.extras import EXTRA_KINDS
 from flaxlayer_testing.spec.features import FEATURES
 from flaxlayer_testing.spec.operations import OPERATIONS
 from flaxlayer_testing.spec.operations.masks import fits_mask
+from flaxlayer_testing.spec.operations.operation import is_float
 from flaxlayer_testing.spec.spec import (
     ARGUMENTS,
     FLAG_NAMES,
@@ -23,6 +25,7 @@ from flaxlayer_testing.spec.transforms import TRANSFORMS
 
 __all__ = [
     "FEATURES",
+    "extended_output",
     "fits_transform",
     "is_layer",
     "masked_input",
@@ -81,6 +84,7 @@ def _typed(spec: ModuleSpec, *, depth: int) -> tuple[ValueType, ...]:
     for position, node in enumerate(spec.nodes):
         types += _results(spec, position, node, types, depth)
     _check_outputs(spec, len(types))
+    _check_extras(spec, types, depth)
     return tuple(types)
 
 
@@ -136,6 +140,23 @@ def _check_outputs(spec: ModuleSpec, count: int) -> None:
     high = 1 if spec.structure == "array" else count
     fits = 1 <= len(spec.outputs) <= high
     _require(fits, "outputs", f"1 to {high} for {spec.structure!r}", spec.outputs)
+
+
+def _first_float(spec: ModuleSpec, types: Sequence[ValueType]) -> int | None:
+    return next((number for number in spec.outputs if is_float(types[number])), None)
+
+
+def extended_output(spec: ModuleSpec) -> int | None:
+    """Returns the number of the output that extra parameters change, if there is one."""
+    return _first_float(spec, value_types(spec))
+
+
+def _check_extras(spec: ModuleSpec, types: Sequence[ValueType], depth: int) -> None:
+    names = [extra.name for extra in spec.extras]
+    known = len(set(names)) == len(names) and set(names) <= set(EXTRA_KINDS)
+    _require(known, "extra parameters", f"some of {tuple(EXTRA_KINDS)}, each once", names)
+    fits = not names or (depth == 0 and _first_float(spec, types) is not None)
+    _require(fits, "extra parameters", "a floating output, and no module around it", names)
 
 
 def _results(

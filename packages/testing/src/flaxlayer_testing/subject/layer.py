@@ -103,6 +103,11 @@ def _names(keys: Sequence[Any]) -> list[str]:
     return list(map(current_backend().variable_name, names))
 
 
+def _stays(leaf: Any) -> bool:
+    # Keras has no tensor of typed keys.
+    return not is_array(leaf) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def _dtype_of(leaf: Any) -> str:
     return str(jax.dtypes.canonicalize_dtype(leaf.dtype))
 
@@ -116,10 +121,10 @@ def arrays_of(tree: Any) -> list[Any]:
 
 
 def as_symbolic(tree: Any) -> Any:
-    """Returns a tree with its arrays as Keras tensors; static values stay."""
+    """Returns a tree with its arrays as Keras tensors; static values and random keys stay."""
 
     def convert(leaf: Any) -> Any:
-        return keras.KerasTensor(leaf.shape, _dtype_of(leaf)) if is_array(leaf) else leaf
+        return leaf if _stays(leaf) else keras.KerasTensor(leaf.shape, _dtype_of(leaf))
 
     return jax.tree_util.tree_map(convert, tree)
 
@@ -133,11 +138,11 @@ def as_inputs(tree: Any, *, any_batch: bool, other: Any = None) -> Any:
         other: The same tree for other sizes, which become unknown.
 
     Returns:
-        The same tree; static values stay.
+        The same tree; static values and random keys stay.
     """
 
     def convert(leaf: Any, twin: Any) -> Any:
-        if not is_array(leaf):
+        if _stays(leaf):
             return leaf
         sizes = zip(leaf.shape, twin.shape, strict=True)
         shape = [size if size == second else None for size, second in sizes]

@@ -13,10 +13,11 @@ import keras
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall, is_array
+from flaxlayer_testing.oracle.key_parameters import KeyParameter
 from flaxlayer_testing.oracle.nnx import NnxCall, is_nnx
 from flaxlayer_testing.oracle.reference import Reference
 from flaxlayer_testing.oracle.roles import TRANSIENT
-from flaxlayer_testing.render.building import make_inputs, module_of
+from flaxlayer_testing.render.building import make_arguments, module_of
 from flaxlayer_testing.spec.freedom import grow
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.spec.typing import value_types
@@ -52,6 +53,7 @@ class Subject:
         features: What the module stands for in reports.
         command: The shell command that checks it again, if there is one (T8).
         transient: Collections that belong to one call by their name (C2).
+        keys: Parameters of the method that get random keys of the layer (R5).
 
     Example:
 
@@ -75,6 +77,7 @@ class Subject:
     features: tuple[str, ...] = ()
     command: str = ""
     transient: tuple[str, ...] = TRANSIENT
+    keys: tuple[KeyParameter, ...] = ()
 
     @classmethod
     def from_case(cls, case: Case, *, layer: LayerFactory = FlaxLayer) -> Subject:
@@ -88,8 +91,11 @@ class Subject:
             The module of the spec with its inputs.
         """
         value_types(case.spec)  # refuses what is no spec
-        inputs = make_inputs(case.spec, case.batch_size, case.seed)
-        return cls(module_of(case), inputs, seed=case.seed, layer=layer, case=case)
+        inputs, arguments = make_arguments(case)
+        filled = (extra.kind for extra in case.spec.extras if extra.kind.stream)
+        keys = tuple(KeyParameter(kind.name, kind.stream, kind.as_rngs) for kind in filled)
+        module = module_of(case)
+        return cls(module, inputs, arguments, case.seed, layer, case=case, keys=keys)
 
     def with_layer(self, layer: LayerFactory) -> Subject:
         """Returns the same subject for another layer; what raw Flax compiled is shared.
@@ -108,7 +114,7 @@ class Subject:
     def reference(self) -> Reference:
         """The module, run by raw Flax."""
         call = NnxCall if is_nnx(self.module) else RawCall
-        raw = call(self.module, self.inputs, self.arguments, self.training_arg)
+        raw = call(self.module, self.inputs, self.arguments, self.training_arg, keys=self.keys)
         return Reference(raw, self.transient)
 
     @property
@@ -146,6 +152,9 @@ class Subject:
         """
         if self.training_arg is not None:
             settings["training_arg"] = self.training_arg
+        named = {part.name: part.stream for part in self.keys if not part.as_rngs}
+        if named:
+            settings["rng_args"] = named
         return self.layer(self.module, seed=self.seed if seed is None else seed, **settings)
 
     def built_layer(self, **settings: Any) -> Any:
@@ -269,7 +278,7 @@ class Subject:
     def grown_inputs(self) -> tuple[Any, ...]:
         """Inputs of other sizes that the module takes as well; none where it is not known to."""
         grown = self.case and grow(self.case)
-        return make_inputs(grown.spec, grown.batch_size, grown.seed) if grown else ()
+        return make_arguments(grown)[0] if grown else ()
 
     @property
     def arrays(self) -> list[Any]:

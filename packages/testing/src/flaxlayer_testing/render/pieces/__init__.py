@@ -19,6 +19,14 @@ from flaxlayer_testing.render.pieces.counters import (
     moving_average,
     training_trace,
 )
+from flaxlayer_testing.render.pieces.extra_arguments import (
+    Side,
+    add_noise,
+    add_rows,
+    apply_function,
+    halve,
+    turn,
+)
 from flaxlayer_testing.render.pieces.masked import apply_mask, masked_mean
 from flaxlayer_testing.render.pieces.module_forms import Adapted, Apart, Gained, Helped, Shifted
 from flaxlayer_testing.render.pieces.noise import always_noise, optional_noise, training_noise
@@ -40,7 +48,11 @@ __all__ = [
     "Helped",
     "Record",
     "Shifted",
+    "Side",
+    "add_noise",
+    "add_rows",
     "always_noise",
+    "apply_function",
     "apply_mask",
     "boxed_sum",
     "branch",
@@ -53,6 +65,7 @@ __all__ = [
     "doubled",
     "fold_streams",
     "guarded_average",
+    "halve",
     "inference_trace",
     "loop",
     "masked_mean",
@@ -68,4 +81,5 @@ __all__ = [
     "tied_embed",
     "training_noise",
     "training_trace",
+    "turn",
 ]

@@ -1,0 +1,81 @@
+"""Parameters of a method that get random keys when the caller gives none (R5)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from flax import nnx
+from flax.errors import InvalidRngError
+
+__all__ = ["KeyParameter", "supplied_keys"]
+
+
+@dataclass(frozen=True)
+class KeyParameter:
+    """A parameter of a method that takes random keys.
+
+    Attributes:
+        name: The parameter.
+        stream: The stream of its key, or the stream that an `nnx.Rngs` is asked for.
+        as_rngs: Whether it takes an `nnx.Rngs`.
+    """
+
+    name: str
+    stream: str
+    as_rngs: bool = False
+
+
+def supplied_keys(
+    parameters: Sequence[KeyParameter],
+    signature: inspect.Signature,
+    given: Mapping[str, Any],
+    rngs: Mapping[str, Any],
+    *,
+    training: bool,
+) -> dict[str, Any]:
+    """Returns the keyword arguments that give a method its keys.
+
+    Args:
+        parameters: Those that take keys.
+        signature: The signature of the method.
+        given: What the caller gives, by name, which wins.
+        rngs: A key for each stream; `params` serves those that have none.
+        training: The mode: at inference a method gets no key that it can do without.
+
+    Returns:
+        The arguments to add to those of the caller.
+
+    Raises:
+        InvalidRngError: If there is no key for a parameter.
+
+    Example:
+
+    ```python
+    >>> def call(x, key, noise=None): ...
+    >>> taken = [KeyParameter("key", "a"), KeyParameter("noise", "b")]
+    >>> keys = {"a": jax.random.key(0), "b": jax.random.key(1)}
+    >>> list(supplied_keys(taken, inspect.signature(call), {}, keys, training=False))
+    ['key']
+
+    ```
+    """
+    made = {}
+    for part in parameters:
+        parameter = signature.parameters.get(part.name)
+        if parameter is None or part.name in given:
+            continue
+        if training or parameter.default is parameter.empty:
+            made[part.name] = _make(part, rngs)
+    return made
+
+
+def _make(part: KeyParameter, rngs: Mapping[str, Any]) -> Any:
+    key = rngs.get(part.stream, rngs.get("params"))
+    if key is None:
+        message = f"no key for {part.name!r}"
+        raise InvalidRngError(message)
+    return nnx.Rngs(**{part.stream: key}) if part.as_rngs else jax.numpy.asarray(key)

@@ -1,0 +1,44 @@
+"""The text of a layer in a program: how it is made, built and called."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.spec.spec import Case, ModuleSpec
+
+__all__ = ["layer_fields", "layer_settings"]
+
+_SYMBOLIC = """\
+def symbolic(leaf):
+    key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    array = isinstance(leaf, jax.Array) and not key
+    return keras.KerasTensor(leaf.shape, str(leaf.dtype)) if array else leaf
+
+
+layer = Layer(module, seed={seed}{settings})
+args, kwargs = jax.tree.map(symbolic, (inputs, arguments))
+layer(*args, **kwargs)"""
+
+_PLAIN = """\
+layer = Layer(module, seed={seed}{settings})
+layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))"""
+
+
+def layer_settings(spec: ModuleSpec) -> dict[str, dict[str, str]]:
+    """Returns the settings that a layer needs for the extra parameters of a module (R5)."""
+    kinds = [extra.kind for extra in spec.extras if extra.kind.stream and not extra.kind.as_rngs]
+    return {"rng_args": {kind.name: kind.stream for kind in kinds}} if kinds else {}
+
+
+def layer_fields(case: Case) -> dict[str, str]:
+    """Returns the texts about a layer under test.
+
+    Args:
+        case: The case that it runs.
+
+    Returns:
+        How it is made and built, `built`, and the arguments of a call, `given`.
+    """
+    extras = bool(case.spec.extras)
+    settings = "".join(f", {name}={value!r}" for name, value in layer_settings(case.spec).items())
+    text = _SYMBOLIC if extras else _PLAIN
+    built = text.format(seed=case.seed, settings=settings)
+    return {"built": built, "given": "*inputs, **arguments" if extras else "*inputs"}
