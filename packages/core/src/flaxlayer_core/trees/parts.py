@@ -26,6 +26,7 @@ __all__ = [
     "put_outputs_together",
     "put_together",
     "take_apart",
+    "whole_path",
 ]
 
 

@@ -1,5 +1,7 @@
 """Masks reach the arguments that take them, in the form that they take (A4)."""
 
+import types
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,23 @@ def test_a_form_says_where_the_time_stands():
 def test_each_array_belongs_to_an_argument():
     args, kwargs = ([X, X], X), {"rate": 0.25}
     assert argument_names(CALL, partition(args, kwargs)[1]) == ["queries", "queries", "keys"]
+
+
+@pytest.mark.law("A1")
+@pytest.mark.parametrize(
+    ("beside", "names"),
+    [
+        (jax.random.key(0), ["keys"]),
+        (types.SimpleNamespace(x=X, y=[X]), ["keys", "keys"]),
+        ({"k": jax.random.key(0), "x": X}, ["keys", "keys"]),
+    ],
+    ids=["typed-key", "namespace", "dict"],
+)
+def test_what_is_taken_apart_belongs_to_its_argument_too(beside, names):
+    by_place = partition((X, beside), {})[1]
+    assert argument_names(CALL, by_place) == ["queries", *names]
+    by_name = partition((X,), {"keys": beside, "rate": 0.25})[1]
+    assert argument_names(CALL, by_name) == ["queries", *names]
 
 
 def test_a_mask_is_added_to_the_keywords_in_its_form():

@@ -21,6 +21,16 @@ _PLAIN = """\
 layer = Layer(module, seed={seed}{settings})
 layer(*jax.tree.map(lambda x: keras.KerasTensor(x.shape, str(x.dtype)), inputs))"""
 
+# What is no array is no argument of a compiled function.
+_ARRAYS = """\
+leaves, tree = jax.tree.flatten((inputs, arguments))
+arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]"""
+
+_MERGED = """\
+following = iter(arrays)
+    filled = [next(following) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
+    inputs, arguments = jax.tree.unflatten(tree, filled)"""
+
 
 def layer_settings(spec: ModuleSpec) -> dict[str, dict[str, str]]:
     """Returns the settings that a layer needs for the extra parameters of a module (R5)."""
@@ -29,16 +39,22 @@ def layer_settings(spec: ModuleSpec) -> dict[str, dict[str, str]]:
 
 
 def layer_fields(case: Case) -> dict[str, str]:
-    """Returns the texts about a layer under test.
+    """Returns the texts about a layer under test, and of the arguments of its calls.
 
     Args:
         case: The case that it runs.
 
     Returns:
-        How it is made and built, `built`, and the arguments of a call, `given`.
+        How it is made and built, `built`; the arguments of a call, `given`; the arrays of them,
+        `arrays`, and how a compiled function puts them in their places, `merged`.
     """
     extras = bool(case.spec.extras)
     settings = "".join(f", {name}={value!r}" for name, value in layer_settings(case.spec).items())
     text = _SYMBOLIC if extras else _PLAIN
     built = text.format(seed=case.seed, settings=settings)
-    return {"built": built, "given": "*inputs, **arguments" if extras else "*inputs"}
+    return {
+        "built": built,
+        "given": "*inputs, **arguments" if extras else "*inputs",
+        "arrays": _ARRAYS if extras else "arrays = inputs",
+        "merged": _MERGED if extras else "inputs = arrays",
+    }

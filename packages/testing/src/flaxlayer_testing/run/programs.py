@@ -32,7 +32,11 @@ def same(expected, actual):
         assert a.tobytes() == b.tobytes(), f'{{a}} != {{b}}'
 
 
-def raw(variables, rngs, inputs):
+{arrays}
+
+
+def raw(variables, rngs, arrays):
+    {merged}
     return module.apply(variables, {call}, rngs=rngs, mutable=nn.DenyList({denied}))
 
 
@@ -42,7 +46,7 @@ variables = layer.flax_variables()
 """
 
 _OUTPUTS = """\
-expected, _ = raw(variables, keys(0, {training}), inputs)
+expected, _ = raw(variables, keys(0, {training}), arrays)
 same(expected, layer({given}, training={training}))
 """
 
@@ -50,13 +54,13 @@ _TWO_CALLS = """\
 for draws in range(2):
     rngs = keys(draws, True), layer.peek_rngs(training=True)
     same(*(jax.tree.map(jax.random.key_data, part) for part in rngs))
-    expected, _ = raw(layer.flax_variables(), keys(draws, True), inputs)
+    expected, _ = raw(layer.flax_variables(), keys(draws, True), arrays)
     same(expected, layer({given}, training=True))
 """
 
 _STATE = """\
 for draws in range({steps}):
-    _, updates = raw(variables, keys(draws, {training}), inputs)
+    _, updates = raw(variables, keys(draws, {training}), arrays)
     variables |= {{name: tree for name, tree in updates.items() if name in variables}}
     layer({given}, training={training})
 same(variables, layer.flax_variables())
@@ -66,6 +70,9 @@ _VALUES = """\
 initial = dict(module.init(init_keys, {init_call}))
 same({{name: initial[name] for name in variables}}, variables)
 """
+
+# No value depends on a key that init does not need.
+_INIT_KEYS = "{'argument': jax.random.key(0), **init_keys}"
 
 PROGRAMS = {
     "check_inference": (_OUTPUTS, False),
@@ -110,7 +117,7 @@ def _check_text(subject: Subject, case: Case, check: str, path: tuple[str, str])
         "module": path[0],
         "name": path[1],
         "call": call_text(case.spec, training=training, keys="rngs"),
-        "init_call": call_text(case.spec, training=True, keys="layer.init_rngs()"),
+        "init_call": call_text(case.spec, training=True, keys=_INIT_KEYS),
         "denied": repr(denied),
         **layer_fields(case),
         "training": training,

@@ -11,6 +11,7 @@ import jax
 from flaxlayer_core.modules.signatures import MethodSignature
 from flaxlayer_core.trees.arguments import ArgumentStructure, partition
 from flaxlayer_core.trees.array_types import is_array
+from flaxlayer_core.trees.parts import whole_path
 from flaxlayer_core.typing import Args, Array, Kwargs, Leaf, PyTree, Shaped, Size
 
 __all__ = ["MaskForm", "MaskUse", "add_masks", "argument_names", "array_paths"]
@@ -75,12 +76,12 @@ def argument_names(call: MethodSignature, structure: ArgumentStructure) -> list[
 
 
 def array_paths(structure: ArgumentStructure) -> list[tuple[Leaf, ...]]:
-    """Returns JAX's path to each array in `(args, kwargs)`."""
+    """Returns JAX's path to each array in `(args, kwargs)`, through what was taken apart."""
     leaves = range(structure.treedef.num_leaves)
     tree = jax.tree_util.tree_unflatten(structure.treedef, leaves)
     statics = {index for index, _ in structure.statics}
     pairs = enumerate(jax.tree_util.tree_flatten_with_path(tree)[0])
-    return [tuple(path) for index, (path, _) in pairs if index not in statics]
+    return [whole_path(path) for index, (path, _) in pairs if index not in statics]
 
 
 def _struct_in_form(mask: PyTree, form: MaskForm) -> Shaped:
