@@ -56,8 +56,7 @@ def check_saved_subclass(subject: Subject) -> Errors:
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
         again = keras.models.load_model(path, custom_objects={kind.__name__: kind})
-    # A11: the model makes its layer anew, as one with a `keras.layers.Dropout` does.
-    rngs = subject.call_keys(subject.shared_layer(), training=False)
+    rngs = subject.call_keys(layer, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     actual = call_model(again, subject.arrays)
     what = "of a subclassed model from a file"

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxlayer_testing.oracle.dependence import needed_inputs
 from flaxlayer_testing.oracle.draws import watched_streams
 from flaxlayer_testing.oracle.flags import mode_arguments
-from flaxlayer_testing.oracle.key_parameters import KeyParameter, supplied_keys
+from flaxlayer_testing.oracle.key_parameters import KeyParameter, supplied_keys, wanted_keys
 
 __all__ = ["Evaluate", "RawCall", "Rngs", "Variables", "arrays_of", "is_array"]
 
@@ -90,6 +91,11 @@ class RawCall:
         keys = supplied_keys(self.keys, signature, kwargs, rngs, training=training)
         return args, {**kwargs, **flags, **keys}
 
+    def supplied_streams(self, *, training: bool) -> frozenset[str]:
+        """Returns the streams of the keys that arguments get in a mode (R5)."""
+        wanted = wanted_keys(self.keys, self.signature, self.arguments, training=training)
+        return frozenset(part.stream for part in wanted)
+
     @property
     def target(self) -> Any:
         """The object that has the methods: the module."""
@@ -148,7 +154,15 @@ class RawCall:
         def call(rngs: Rngs) -> Any:
             return evaluate(run, dict(rngs), dict(variables), self.arrays)
 
-        return watched_streams(call, curious=training)
+        supplied = self.supplied_streams(training=training)
+        drawn = watched_streams(call, first=supplied, curious=training)
+        if not supplied or evaluate is not jax.eval_shape:
+            return drawn | supplied
+        keys = dict.fromkeys(sorted(drawn | supplied), jax.random.key(0))
+        traced = jax.make_jaxpr(run)(keys, dict(variables), self.arrays)
+        # The leaves of a dict stand in the order of its names, and come first.
+        needed = zip(keys, needed_inputs(traced.jaxpr), strict=False)
+        return drawn | {name for name, used in needed if used}
 
     def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
         """Takes apart what `to_module` of a layer gave.

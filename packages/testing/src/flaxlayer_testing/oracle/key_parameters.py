@@ -9,9 +9,10 @@ from typing import Any
 
 import jax
 from flax import nnx
-from flax.errors import InvalidRngError
 
-__all__ = ["KeyParameter", "supplied_keys"]
+__all__ = ["KeyParameter", "supplied_keys", "wanted_keys"]
+
+_SPARE = 0
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,6 @@ def supplied_keys(
     Returns:
         The arguments to add to those of the caller.
 
-    Raises:
-        InvalidRngError: If there is no key for a parameter.
-
     Example:
 
     ```python
@@ -63,19 +61,33 @@ def supplied_keys(
 
     ```
     """
-    made = {}
-    for part in parameters:
-        parameter = signature.parameters.get(part.name)
-        if parameter is None or part.name in given:
-            continue
-        if training or parameter.default is parameter.empty:
-            made[part.name] = _make(part, rngs)
-    return made
+    wanted = wanted_keys(parameters, signature, given, training=training)
+    return {part.name: _make(part, rngs) for part in wanted}
+
+
+def wanted_keys(
+    parameters: Sequence[KeyParameter],
+    signature: inspect.Signature,
+    given: Mapping[str, Any],
+    *,
+    training: bool,
+) -> tuple[KeyParameter, ...]:
+    """Returns the parameters that get a key in a call, as for `supplied_keys`."""
+    return tuple(
+        part
+        for part in parameters
+        if part.name in signature.parameters
+        and part.name not in given
+        and (training or _is_required(signature.parameters[part.name]))
+    )
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty
 
 
 def _make(part: KeyParameter, rngs: Mapping[str, Any]) -> Any:
+    # R4: any key does where nothing is drawn from it, and so its stream is none of the call's.
     key = rngs.get(part.stream, rngs.get("params"))
-    if key is None:
-        message = f"no key for {part.name!r}"
-        raise InvalidRngError(message)
+    key = jax.random.key(_SPARE) if key is None else key
     return nnx.Rngs(**{part.stream: key}) if part.as_rngs else jax.numpy.asarray(key)
