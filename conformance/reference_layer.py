@@ -52,6 +52,8 @@ class Reference(keras.layers.FlaxLayer):
     class _Rule:
         """The keys that it drew itself: they come from Keras's seeds, and not as R2 says."""
 
+        asks = True
+
         def of_init(self, layer: Any, seed: int, streams: Any) -> dict[str, Any]:
             """Returns the keys that init got."""
             return layer.init_rngs()

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from conformance.zoo.entry import Entry, X, linen
 from flaxlayer import CollectionPolicy
-from flaxlayer_testing import ExpectedFailure
 
 __all__ = ["ENTRIES"]
 
@@ -192,13 +191,6 @@ class EmptyBranch(nn.Module):
         return Stateless()(nn.Dense(3)(x))[0]
 
 
-INPUTS_UNKNOWN = ExpectedFailure(
-    "check_build_values",
-    "ParityError",
-    "metrics/",
-    "Init computes the first value from the inputs, and a symbolic build knows only their shapes.",
-)
-
 KEPT = CollectionPolicy(transient=("intermediates",), state=("perturbations",))
 
 
@@ -218,7 +210,7 @@ ENTRIES: tuple[Entry, ...] = (
     entry(TwoStreams, "streams", "R2", "R3", "R4"),
     entry(SowsDefault, "sow", "C7"),
     entry(SowsLoss, "sow_losses"),
-    entry(SowsSum, "sow_reducers", known=(INPUTS_UNKNOWN,)),
+    entry(SowsSum, "sow_reducers"),
     entry(Perturbs, "perturb"),
     entry(
         Perturbs,

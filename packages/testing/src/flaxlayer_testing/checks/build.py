@@ -80,11 +80,11 @@ def refuse_other_types(expected: Any, layer: Any, law: str) -> None:
             )
 
 
-@check("B2", needs=(Need.VARIABLES, Need.KEPT_BY_BUILD))
+@check("B2", needs=(Need.VARIABLES,))
 def check_build_values(subject: Subject) -> Errors:
     """Initial values are, to the bit, those of `module.init` with the keys of the seed."""
     layer = subject.shared_layer()
-    expected, path = subject.initial(layer), "initial variables"
+    expected, path = subject.expected.variables(layer), "initial variables"
     return compare_trees(expected, variables_of(layer), bitwise=True, path=path)
 
 

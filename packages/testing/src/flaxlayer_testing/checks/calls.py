@@ -34,7 +34,7 @@ def run_raw(
     subject: Subject, layer: Any, *, training: bool, draws: int = 0
 ) -> tuple[Any, dict[str, Any]]:
     """Runs raw apply with the layer's variables and the keys of a call after some draws."""
-    rngs = subject.call_keys(layer, training=training, draws=draws)
+    rngs = subject.expected.keys(layer, training=training, draws=draws)
     return subject.reference.apply(variables_of(layer), rngs, training=training)
 
 
@@ -142,7 +142,7 @@ def _in_jax(leaf: Any) -> jax.Array:
 def check_op_by_op(subject: Subject) -> Errors:
     """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op."""
     layer = subject.shared_layer()
-    rngs = subject.call_keys(layer, training=True)
+    rngs = subject.expected.keys(layer, training=True)
     function = subject.reference.function(training=True)
     # Op by op, arrays of NumPy would follow NumPy's promotion where a module computes with them.
     variables = jax.tree_util.tree_map(_in_jax, variables_of(layer))

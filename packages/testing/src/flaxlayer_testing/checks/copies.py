@@ -41,15 +41,15 @@ def _compare_copy(
 ) -> Errors:
     """Compares a model that came by a route with the layer that it was made of."""
     layer = subject.shared_layer()
-    layer.load_flax_variables(distinct(variables_of(layer)))
-    variables = variables_of(layer)
+    variables = distinct(subject.expected.variables(layer))
+    layer.load_flax_variables(variables)
     with keras.saving.custom_object_scope({type(layer).__name__: type(layer)}):
         model = route(subject.model(layer))
     subject.shared_layer()  # gives the original other values, which are no copy's
     other = _model_layer(model, type(layer))
     path = f"variables of {what}"
     held = compare_trees(variables, variables_of(other), bitwise=True, path=path)
-    rngs = subject.call_keys(other, training=False)
+    rngs = subject.expected.keys(other, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     actual = call_model(model, subject.arrays)
     path = f"outputs of {what}"

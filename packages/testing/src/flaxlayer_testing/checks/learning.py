@@ -65,7 +65,7 @@ def _compiled_model(subject: Subject, layer: Any) -> ProbeModel:
 def check_gradients(subject: Subject) -> Errors:
     """Gradients of params and floating inputs are those of raw Flax."""
     layer = subject.shared_layer()
-    rngs = subject.call_keys(layer, training=True)
+    rngs = subject.expected.keys(layer, training=True)
     raw = jax.jit(lambda v, keys, arrays: raw_gradients(subject, v, keys, arrays)[0])
     by_params, by_inputs = raw(variables_of(layer), rngs, subject.arrays)
     actual, input_grads = layer_gradients(subject, layer)
@@ -125,7 +125,7 @@ def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
     model, keys = _compiled_model(subject, layer), []
     inputs = current_backend().to_backend(subject.arrays)
     for step in range(STEPS):
-        keys.append(subject.call_keys(layer, training=True, draws=step))
+        keys.append(subject.expected.keys(layer, training=True, draws=step))
         model.train_on_batch(inputs)
     return keys
 
@@ -135,7 +135,7 @@ def check_fit(subject: Subject) -> Errors:
     """Three steps inside `fit` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()
     model, before = _compiled_model(subject, layer), variables_of(layer)
-    keys = [subject.call_keys(layer, training=True, draws=step) for step in range(STEPS)]
+    keys = [subject.expected.keys(layer, training=True, draws=step) for step in range(STEPS)]
 
     def compare(epoch: int, logs: Any = None) -> None:
         found = peeked_keys(layer, training=True)

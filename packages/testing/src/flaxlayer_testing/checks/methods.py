@@ -32,8 +32,8 @@ def _compare_method(subject: Subject, name: str) -> Errors:
     _refuse_other_weights(layer, shared, name)
     reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
     before = variables_of(layer)
-    drawn = subject.build_draws()
-    rngs = subject.call_keys(shared, training=True, draws=drawn, reference=reference)
+    drawn = subject.expected.build_draws()
+    rngs = subject.expected.keys(shared, training=True, draws=drawn, reference=reference)
     outputs, updates = reference.apply(before, rngs, training=True)
     expected = reference.next_variables(before, updates)
     actual = subject.call(shared, training=True)
@@ -76,13 +76,13 @@ def check_method_variables(subject: Subject) -> Errors:
 
 
 def _compare_given(subject: Subject, name: str) -> Errors:
-    given = distinct(variables_of(subject.shared_layer()))
+    given = distinct(subject.expected.variables(subject.shared_layer()))
     layer = subject.new_layer(method=name, variables=given)
     subject.build(layer)
     path = f"of the method {name} on given variables"
     held = compare_trees(given, variables_of(layer), bitwise=True, path=f"variables {path}")
     reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
-    rngs = subject.call_keys(layer, training=False, reference=reference)
+    rngs = subject.expected.keys(layer, training=False, reference=reference)
     expected, _ = reference.apply(given, rngs, training=False)
     actual = subject.call(layer, training=False)
     return largest(held, compare_runs(subject, expected, actual, path=f"outputs {path}"))
@@ -92,7 +92,8 @@ def _compare_given(subject: Subject, name: str) -> Errors:
 def check_bound_module(subject: Subject) -> Errors:
     """`to_module` gives the module, bound to the current variables."""
     layer = subject.shared_layer()
-    layer.load_flax_variables(distinct(variables_of(layer)))
+    expected = distinct(subject.expected.variables(layer))
+    layer.load_flax_variables(expected)
     raw, bound = subject.reference.raw, layer.to_module()
     module, variables = raw.unbind(bound)
     if type(module) is not type(raw.target):
@@ -102,7 +103,7 @@ def check_bound_module(subject: Subject) -> Errors:
             found=type(module).__name__,
             law="W2",
         )
-    expected, path = variables_of(layer), "variables of the bound module"
+    path = "variables of the bound module"
     held = compare_trees(expected, variables, bitwise=True, path=path)
     return largest(held, _compare_bound(subject, layer, module))
 
@@ -112,7 +113,7 @@ def _compare_bound(subject: Subject, layer: Any, module: Any) -> Errors:
     reference = subject.reference
     if module is reference.raw.module or not isinstance(module, nnx.Module):
         return {}
-    variables, rngs = variables_of(layer), subject.call_keys(layer, training=False)
+    variables, rngs = variables_of(layer), subject.expected.keys(layer, training=False)
     expected, _ = reference.apply(variables, rngs, training=False)
     other = reference.with_call(replace(reference.raw, module=module))
     actual, _ = other.apply(variables, rngs, training=False)

@@ -54,7 +54,7 @@ def check_unknown_sizes(subject: Subject) -> Errors:
     errors = []
     for draws, inputs in enumerate((subject.inputs, grown, subject.inputs)):
         sized = reference.with_call(replace(reference.raw, inputs=inputs))
-        rngs = subject.call_keys(layer, training=False, draws=draws)
+        rngs = subject.expected.keys(layer, training=False, draws=draws)
         expected, _ = sized.apply(variables_of(layer), rngs, training=False)
         actual = call_model(model, sized.raw.arrays)
         path = "outputs of a model of unknown sizes"
@@ -92,10 +92,9 @@ def check_subclassed_model(subject: Subject) -> Errors:
 
 
 def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) -> Errors:
-    # A layer of the same seed that was built by itself says what to expect (R3).
     twin = subject.shared_layer()
-    before = variables_of(twin)
-    outputs, updates = run_raw(subject, twin, training=False)
+    before, rngs = subject.expected.variables(twin), subject.expected.keys(twin, training=False)
+    outputs, updates = subject.reference.apply(before, rngs, training=False)
     expected = subject.reference.next_variables(before, updates)
     inputs = current_backend().to_backend(subject.arrays)
     inputs = inputs[0] if isinstance(model, keras.Sequential) else inputs
@@ -149,7 +148,7 @@ class SeesMask(keras.layers.Layer):
 def check_masks(subject: Subject) -> Errors:
     """The mask of the layer before reaches an argument `mask`, and the layer after."""
     layer, mask, raw = subject.shared_layer(), mask_of(subject), subject.reference.raw
-    rngs = subject.call_keys(layer, training=False)
+    rngs = subject.expected.keys(layer, training=False)
     masked = subject.reference.with_call(raw.with_mask(jax.numpy.asarray(mask)))
     expected, _ = masked.apply(variables_of(layer), rngs, training=False)
     call = raw.with_mask(None)

@@ -28,11 +28,6 @@ def _bears_casts(subject: Subject) -> bool:
     return reference.accepts(cast, variables=cast_params(reference.stored, reference.raw.trainable))
 
 
-def _keeps_state_at_build(subject: Subject) -> bool:
-    reference = subject.reference
-    return reference.traceable or reference.state_collections <= reference.denied
-
-
 class Need(Enum):
     """What a check may need: why it is skipped where that is missing, and the test.
 
@@ -105,10 +100,6 @@ class Need(Enum):
     TRACEABLE = (
         "JAX cannot trace the module",
         lambda subject: subject.reference.traceable,
-    )
-    KEPT_BY_BUILD = (
-        "the module cannot be traced, and a call that builds it changes its state",
-        _keeps_state_at_build,
     )
     TENSORFLOW = (
         "TensorFlow is not installed: pip install 'flaxlayer[tensorflow]'",

@@ -36,13 +36,14 @@ def check_mixed_policy(subject: Subject) -> Errors:
         layer = subject.built_layer()
     refuse_other_types(subject.reference.stored, layer, "A7")
     # Initial state is often zeros and ones, which no cast changes.
-    layer.load_flax_variables(distinct(variables_of(layer)))
-    before, function = variables_of(layer), subject.reference.function(training=True)
+    before = distinct(subject.expected.variables(layer))
+    layer.load_flax_variables(before)
+    function = subject.reference.function(training=True)
     trainable = subject.reference.raw.trainable
     raw = subject.reference.compile(
         lambda v, k, a: function(cast_params(v, trainable), k, cast_arrays(a))
     )
-    outputs, updates = raw(before, subject.call_keys(layer, training=True), subject.arrays)
+    outputs, updates = raw(before, subject.expected.keys(layer, training=True), subject.arrays)
     expected = subject.reference.next_variables(before, updates)
     actual = subject.call(layer, training=True)
     return largest(

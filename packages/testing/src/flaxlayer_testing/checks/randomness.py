@@ -49,7 +49,7 @@ def check_fresh_keys(subject: Subject) -> Errors:
     """Each training call has the keys of its own seed, which the layer tells before."""
     layer, errors = subject.shared_layer(), []
     for draws, step in enumerate(("first", "second")):
-        keys = subject.call_keys(layer, training=True, draws=draws)
+        keys = subject.expected.keys(layer, training=True, draws=draws)
         found = peeked_keys(layer, training=True)
         refuse_other_keys(keys, found, f"The {step} training call")
         expected, _ = run_raw(subject, layer, training=True, draws=draws)
@@ -89,7 +89,7 @@ def _bits(key: Any) -> list[int]:
 def check_no_draw(subject: Subject) -> None:
     """A call that needs no stream leaves the seed alone, and so does a peek."""
     layer = subject.shared_layer()
-    expected = seed_at(subject.seed, subject.build_draws()).tolist()
+    expected = seed_at(subject.seed, subject.expected.build_draws()).tolist()
     peeked_keys(layer, training=True)
     subject.call(layer, training=False)
     found = seed_state(layer).tolist()
@@ -108,8 +108,8 @@ def check_seed(subject: Subject) -> Errors:
     errors = []
     for what, seed in (("equal seeds", subject.seed), ("another seed", subject.seed + 1)):
         layer = subject.built_layer(seed=seed)
-        expected, path = subject.initial(layer, seed=seed), f"variables of {what}"
+        expected, path = subject.expected.variables(layer, seed=seed), f"variables of {what}"
         errors.append(compare_trees(expected, variables_of(layer), bitwise=True, path=path))
-        keys = subject.call_keys(layer, training=True, seed=seed)
+        keys = subject.expected.keys(layer, training=True, seed=seed)
         refuse_other_keys(keys, peeked_keys(layer, training=True), f"A call with seed {seed}")
     return largest(*errors)

@@ -27,7 +27,7 @@ def _compare_state(subject: Subject, *, training: bool, steps: int, path: str) -
     layer, reference = subject.shared_layer(), subject.reference
     expected = variables_of(layer)
     for step in range(steps):
-        rngs = subject.call_keys(layer, training=training, draws=step)
+        rngs = subject.expected.keys(layer, training=training, draws=step)
         _, updates = reference.apply(expected, rngs, training=training)
         expected = reference.next_variables(expected, updates)
         subject.call(layer, training=training)

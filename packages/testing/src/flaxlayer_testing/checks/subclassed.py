@@ -48,15 +48,15 @@ def check_saved_subclass(subject: Subject) -> Errors:
     call_model(model, subject.arrays)
     layer = model.layer
     # Other values than a seed makes: what training leaves.
-    layer.load_flax_variables(distinct(variables_of(layer)))
-    variables = variables_of(layer)
+    variables = distinct(subject.expected.variables(layer))
+    layer.load_flax_variables(variables)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Keras builds the model with floats, and warns where these are no inputs of it.
         warnings.filterwarnings("ignore", "Model .* had a build config", UserWarning)
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
         again = keras.models.load_model(path, custom_objects={kind.__name__: kind})
-    rngs = subject.call_keys(layer, training=False)
+    rngs = subject.expected.keys(layer, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     actual = call_model(again, subject.arrays)
     what = "of a subclassed model from a file"

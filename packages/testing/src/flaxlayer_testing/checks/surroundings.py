@@ -13,7 +13,7 @@ from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject.layer import arrays_of, variables_of
+from flaxlayer_testing.subject.layer import arrays_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -50,7 +50,7 @@ def check_unbuilt_sequential(subject: Subject) -> Errors:
     """A `keras.Sequential` that is not built shows the module its inputs as they are."""
     layer, twin = subject.new_layer(), subject.shared_layer()
     model = keras.Sequential([layer])
-    variables, rngs = variables_of(twin), subject.call_keys(twin, training=False)
+    variables, rngs = subject.expected.variables(twin), subject.expected.keys(twin, training=False)
     expected, _ = subject.reference.apply(variables, rngs, training=False)
     (array,) = current_backend().to_backend(subject.arrays)
     actual = arrays_of(model(array, training=False))

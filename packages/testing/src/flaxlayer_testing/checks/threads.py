@@ -34,11 +34,11 @@ def check_threads(subject: Subject) -> Errors:
             found=", ".join(actual) or "no weights",
             law="A8",
         )
-    variables = variables_of(twin)
+    variables = subject.expected.variables(twin, called=True)
     held = compare_trees(
         variables, variables_of(layer), bitwise=True, path="variables built by several threads"
     )
-    rngs = subject.call_keys(twin, training=False)
+    rngs = subject.expected.keys(twin, training=False)
     outputs, _ = subject.reference.apply(variables, rngs, training=False)
     path = "outputs in a thread"
     return largest(held, *(compare_runs(subject, outputs, one, path=path) for one in found))

@@ -58,10 +58,10 @@ def _moved(leaf: Any, number: int) -> Any:
 def check_variables_tree(subject: Subject) -> Errors:
     """A tree that is loaded comes back to the bit, and is what the layer computes with."""
     layer = subject.shared_layer()
-    tree = distinct(variables_of(layer))
+    tree = distinct(subject.expected.variables(layer))
     layer.load_flax_variables(tree)
     returned = compare_trees(tree, variables_of(layer), bitwise=True, path="variables loaded")
-    rngs = subject.call_keys(layer, training=False)
+    rngs = subject.expected.keys(layer, training=False)
     expected, _ = subject.reference.apply(tree, rngs, training=False)
     actual = subject.call(layer, training=False)
     path = "outputs with loaded variables"
@@ -73,12 +73,16 @@ def check_variables_tree(subject: Subject) -> Errors:
 def check_weight_values(subject: Subject) -> Errors:
     """The Keras weight at a path holds the value of the module's variable there."""
     layer = subject.shared_layer()
-    for number, variable in enumerate(weight_paths(layer).values()):
-        variable.assign(_moved(stored_value(variable), number))
-    named = {path: _stored(leaf) for path, leaf in leaf_paths(variables_of(layer)).items()}
-    # State that no application has made yet has a weight, and is no variable of the module.
-    held = {path: stored_value(v) for path, v in weight_paths(layer).items() if path in named}
-    return compare_trees(named, held, bitwise=True, path="weights by path")
+    tree, weights = distinct(subject.expected.variables(layer)), weight_paths(layer)
+    named = {path: _stored(leaf) for path, leaf in leaf_paths(tree).items()}
+    given = {path: weights[path] for path in named if path in weights}
+    for path, weight in given.items():
+        weight.assign(named[path])
+    held = {path: stored_value(weight) for path, weight in given.items()}
+    return largest(
+        compare_trees(named, held, bitwise=True, path="weights by path"),
+        compare_trees(tree, variables_of(layer), bitwise=True, path="variables by path"),
+    )
 
 
 def _stored(leaf: Any) -> Any:
@@ -90,13 +94,14 @@ def _stored(leaf: Any) -> Any:
 def check_weights_file(subject: Subject) -> Errors:
     """A `.weights.h5` file gives a layer of another seed the same variables."""
     layer, other = subject.shared_layer(), subject.built_layer(seed=subject.seed + 1)
-    layer.load_flax_variables(distinct(variables_of(layer)))
+    expected = distinct(subject.expected.variables(layer))
+    layer.load_flax_variables(expected)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         subject.model(layer).save_weights(path)
         subject.model(other).load_weights(path)
-    expected, actual = variables_of(layer), variables_of(other)
-    return compare_trees(expected, actual, bitwise=True, path="variables of a weights file")
+    what = "variables of a weights file"
+    return compare_trees(expected, variables_of(other), bitwise=True, path=what)
 
 
 @check("S1")
@@ -109,15 +114,17 @@ def check_config(subject: Subject) -> Errors:
     path = "variables from a configuration"
     if subject.reference.raw.holds_values:
         # They are the object's own, and come with a file's weights.
-        refuse_other_types(variables_of(layer), again, "S1")
+        refuse_other_types(subject.reference.stored, again, "S1")
         return {}
-    return compare_trees(variables_of(layer), variables_of(again), bitwise=True, path=path)
+    return compare_trees(
+        subject.expected.variables(layer), variables_of(again), bitwise=True, path=path
+    )
 
 
 @check("B4", needs=(Need.VARIABLES,))
 def check_given_variables(subject: Subject) -> Errors:
     """A layer starts from the variables that it is given, and initialises the others."""
-    initial = variables_of(subject.shared_layer())
+    initial = subject.expected.variables(subject.shared_layer())
     whole = distinct(initial)
     layer = subject.built_layer(variables=whole)
     complete = compare_trees(whole, variables_of(layer), bitwise=True, path="variables given")

@@ -37,6 +37,11 @@ def arrays_of(tree: Any) -> list[Any]:
     return [leaf for leaf in jax.tree_util.tree_leaves(tree) if is_array(leaf)]
 
 
+def _ones(array: Any) -> Any:
+    key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return array if key else np.ones(array.shape, array.dtype)
+
+
 @dataclass(frozen=True, eq=False)
 class RawCall:
     """A module with the arguments of one call, run by raw Flax.
@@ -79,6 +84,11 @@ class RawCall:
         """Returns positional and keyword arguments with these arrays in their places."""
         args, kwargs = self._split[1](arrays)
         return args, kwargs
+
+    def with_ones(self) -> RawCall:
+        """Returns the same call with ones for its arrays; keys stay."""
+        args, kwargs = self.merge([_ones(array) for array in self.arrays])
+        return replace(self, inputs=args, arguments=kwargs)
 
     def _complete(
         self, arrays: list[Any], method: str, rngs: Rngs, training: bool

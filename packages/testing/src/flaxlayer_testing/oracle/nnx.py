@@ -140,6 +140,10 @@ class NnxCall(RawCall):
                 raise
             return self.module()
 
+    def with_ones(self) -> RawCall:
+        """Returns this call: what makes a module sees no inputs."""
+        return self
+
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
         """Returns the variables of the module, or of one that is made with these keys.
 

@@ -29,19 +29,21 @@ def _is_function(kind: type, name: str) -> bool:
 class Reference(Roles):
     """A raw call that is run, with what raw Flax says about it."""
 
-    def init(self, rngs: Rngs) -> dict[str, Any]:
+    def init(self, rngs: Rngs, *, unseen: bool = False) -> dict[str, Any]:
         """Returns the variables of `Module.init`, the training flag on (B2).
 
         Args:
             rngs: A key for each stream.
+            unseen: Whether ones stand in the place of the inputs, as in a build from shapes.
 
         Returns:
             Its variables, with those that only an init at inference makes.
         """
-        variables = self.raw.init(rngs, training=True)
+        raw = self.raw.with_ones() if unseen else self.raw
+        variables = raw.init(rngs, training=True)
         if not self.inference_adds:
             return variables
-        return merge_missing(variables, self.raw.init(rngs, training=False))
+        return merge_missing(variables, raw.init(rngs, training=False))
 
     # Apply.
 

@@ -10,7 +10,6 @@ from flaxlayer_testing.run.layer_texts import layer_fields
 from flaxlayer_testing.run.naming import import_path
 from flaxlayer_testing.run.nnx_programs import nnx_check_text
 from flaxlayer_testing.spec.spec import Case
-from flaxlayer_testing.subject.keys import follows_own_rule
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["PROGRAMS", "failing_program"]
@@ -101,7 +100,7 @@ def failing_program(subject: Subject, check: str) -> str:
     path = import_path(subject.layer)
     if subject.case is None or check not in PROGRAMS or path is None:
         return ""
-    if not current_backend().shares_programs or follows_own_rule(subject.layer):
+    if not current_backend().shares_programs or subject.expected.rule.asks:
         return ""
     if subject.case.framework == "nnx":
         text = nnx_check_text(subject.case, check, path)

@@ -7,14 +7,19 @@ from typing import Any, Protocol
 
 from flaxlayer_testing.oracle.keys import call_keys, init_keys
 
-__all__ = ["KeyRule", "follows_own_rule", "key_rule"]
+__all__ = ["KeyRule", "key_rule"]
 
 
 class KeyRule(Protocol):
     """How layers derive the keys of their streams.
 
     What makes a layer that does not follow R2 may have one as its attribute `key_rule`.
+
+    Attributes:
+        asks: Whether it asks the layer.
     """
+
+    asks: bool
 
     def of_init(self, layer: Any, seed: int, streams: Iterable[str]) -> dict[str, Any]:
         """Returns the keys of the streams that init gets."""
@@ -27,6 +32,8 @@ class KeyRule(Protocol):
 
 class _Law:
     """R2; a layer is not asked."""
+
+    asks = False
 
     def of_init(self, layer: Any, seed: int, streams: Iterable[str]) -> dict[str, Any]:
         """Returns the keys of the streams that init gets."""
@@ -53,8 +60,3 @@ def key_rule(factory: Any) -> KeyRule:
     """
     rule: KeyRule = getattr(factory, "key_rule", _LAW)
     return rule
-
-
-def follows_own_rule(factory: Any) -> bool:
-    """Tells whether the layers of a factory derive their keys in another way than R2 says."""
-    return key_rule(factory) is not _LAW

@@ -21,6 +21,7 @@ from flaxlayer_testing.render.building import make_arguments, module_of
 from flaxlayer_testing.spec.freedom import grow
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.spec.typing import value_types
+from flaxlayer_testing.subject.expectations import Expectations
 from flaxlayer_testing.subject.keys import key_rule
 from flaxlayer_testing.subject.layer import (
     LayerFactory,
@@ -28,7 +29,6 @@ from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_inputs,
     as_symbolic,
-    copied,
 )
 
 __all__ = ["Subject"]
@@ -117,6 +117,11 @@ class Subject:
         raw = call(self.module, self.inputs, self.arguments, self.training_arg, keys=self.keys)
         return Reference(raw, self.transient)
 
+    @cached_property
+    def expected(self) -> Expectations:
+        """The keys and the initial variables that the layers have to use."""
+        return Expectations(self.reference, key_rule(self.layer), self.seed)
+
     @property
     def takes_arrays(self) -> bool:
         """Whether the arguments hold arrays, all of them with a batch dimension."""
@@ -180,61 +185,6 @@ class Subject:
     def _shared(self) -> tuple[Any, Snapshot]:
         layer = self.built_layer()
         return layer, Snapshot(layer)
-
-    # Keys and initial values, by raw Flax and R2.
-
-    def build_draws(self, reference: Reference | None = None) -> int:
-        """Returns how many seeds the build of a layer draws.
-
-        Args:
-            reference: What the layer runs, if another call of the module.
-
-        Returns:
-            One where only a call at inference can build it, and draws.
-        """
-        built = reference or self.reference
-        return 0 if self.reference.traceable else int(built.needs_rng(training=False))
-
-    def call_keys(
-        self,
-        layer: Any,
-        *,
-        training: bool,
-        draws: int = 0,
-        seed: int | None = None,
-        reference: Reference | None = None,
-    ) -> dict[str, Any]:
-        """Returns the keys that a call of a layer has to use (R1, R2).
-
-        Args:
-            layer: A built layer, which is not asked if it follows R2.
-            training: The mode.
-            draws: How many calls since the build drew a seed.
-            seed: Another seed than that of the subject.
-            reference: What the layer runs, if another call of the module.
-
-        Returns:
-            A key for each stream that the module draws from.
-        """
-        streams = (reference or self.reference).drawn_streams(training=training)
-        number = self.seed if seed is None else seed
-        drawn = self.build_draws(reference) + draws
-        return key_rule(self.layer).of_call(layer, number, drawn, streams, training=training)
-
-    def initial(self, layer: Any, *, seed: int | None = None) -> dict[str, Any]:
-        """Returns the variables that a layer has to start from: those of raw init (B2).
-
-        Args:
-            layer: A built layer, which is not asked if it follows R2.
-            seed: Another seed than that of the subject.
-
-        Returns:
-            Its collections of params and state, copied.
-        """
-        number = self.seed if seed is None else seed
-        keys = key_rule(self.layer).of_init(layer, number, self.reference.init_streams)
-        made = self.reference.init(keys)
-        return copied({name: tree for name, tree in made.items() if name in self.reference.stored})
 
     def shared_layer(self) -> Any:
         """Returns the layer that all checks share, with the values that it was built with."""
