@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
+from datetime import UTC, datetime
 
 from flaxlayer_testing.checks.registry import largest
 from flaxlayer_testing.report.versions import versions
 
-__all__ = ["Figures"]
+__all__ = ["Figures", "provenance"]
+
+
+def provenance():
+    """Returns when and with what a file of figures is made: versions, and the commit."""
+    return {"created": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "versions": versions()}
 
 
 class Figures:
@@ -58,7 +64,7 @@ class Figures:
     def to_json(self, seconds):
         """Returns them as JSON, with the seconds that the whole session took."""
         data = {
-            "versions": versions(),
+            **provenance(),
             "seconds": round(seconds, 1),
             "failed": self.failed,
             "checked": {

@@ -19,6 +19,7 @@ from typing import Any
 
 import keras
 
+from conformance.figures import provenance
 from conformance.zoo import ENTRIES
 from flaxlayer_testing import ExpectedFailure, Report, Status, run_report
 from flaxlayer_testing.run.samples import subject_of
@@ -131,20 +132,19 @@ def _explained(name: str, report: Report) -> Iterator[tuple[str, dict[str, str]]
 
 
 def _run() -> dict[str, Any]:
-    entries, unknown, versions = {}, [], {}
+    entries, unknown = {}, []
     for name in FEATURES:
         report = examine(name)
         failed = dict(_explained(name, report))
         passed = len(report.of(Status.PASSED))
         entries[name] = {"passed": passed, "failed": failed}
         unknown += [(name, entry) for entry in report.failures if entry.check not in failed]
-        versions = dict(report.versions)
         print(f"{name}: {passed} passed, {len(report.failures)} failed", flush=True)
     for name, entry in unknown:
         print(f"\nNo reason: {name} {entry.check} {entry.error_type}\n{entry.message[:1200]}")
     if unknown:
         sys.exit(1)
-    return {"versions": versions, "entries": entries}
+    return {**provenance(), "entries": entries}
 
 
 def page() -> str:

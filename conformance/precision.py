@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import Phase, given, seed, settings
 
+from conformance.figures import provenance
 from flaxlayer_testing import TOLERANCES, Subject, cases
 from flaxlayer_testing.checks.learning import STEPS, layer_gradients, train_steps
-from flaxlayer_testing.report.versions import versions
 from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.training import raw_gradients, raw_steps, split_floats
 
@@ -179,7 +179,7 @@ def to_json(counts, worst):
     tree = defaultdict(lambda: defaultdict(dict))
     for (quantity, dtype, pair), units in sorted(worst.items()):
         tree[quantity][dtype][pair] = round(units, 3)
-    data = {"versions": versions(), "modules": counts, "units of the tolerance": tree}
+    data = {**provenance(), "modules": counts, "units of the tolerance": tree}
     return json.dumps(data, indent=1) + "\n"
 
 

@@ -1,41 +1,24 @@
-"""The figures of the long runs are in the repository, and of runs without a mismatch (T8)."""
+"""Figures of runs: how they are summed, what they name, and the page that is made of them (T8)."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from conformance.figures import Figures
-
-RESULTS = Path(__file__).parent / "results"
-LEAST = {
-    "long_linen.json": {"build, call and state": 1000},
-    "long_linen_models.json": {"model": 120},
-    "long_nnx.json": {"nnx build, call and state": 500},
-    "long_nnx_models.json": {"nnx model": 120, "nnx build, call and state": 90},
-    "long_tensorflow.json": {"linen on TensorFlow": 200, "nnx on TensorFlow": 100},
-}
-"""How many modules each run examined at least; written by `--figures`."""
+from conformance.figures_page import PAGE, page
+from conformance.precision import measure
+from flaxlayer_testing.report.record import FaultResult, Record
+from flaxlayer_testing.report.versions import versions
 
 
-@pytest.mark.law("T1")
-@pytest.mark.parametrize("name", LEAST)
-def test_a_long_run_is_recorded(name):
-    record = json.loads((RESULTS / name).read_text(encoding="utf-8"))
-    assert record["failed"] == []
-    for checks, least in LEAST[name].items():
-        assert record["checked"][checks]["modules"] >= least
-
-
+@pytest.mark.slow
 @pytest.mark.law("T4")
-def test_the_table_bounds_what_was_measured_against_float64():
-    record = json.loads((RESULTS / "precision_tensorflow.json").read_text(encoding="utf-8"))
-    assert record["modules"].keys() >= {"float32", "float16", "bfloat16"}
-    measured = record["units of the tolerance"]
-    assert measured.keys() == {"outputs", "inference", "state", "gradients", "steps"}
-    for by_dtype in measured.values():
-        assert by_dtype.keys() == record["modules"].keys()
-        assert max(units for found in by_dtype.values() for units in found.values()) < 1
+def test_the_table_bounds_raw_flax_and_the_layer_against_float64():
+    counts, worst = measure(2)
+    assert sum(counts.values()) == 2
+    quantities = {quantity for quantity, _, _ in worst}
+    assert quantities == {"outputs", "inference", "state", "gradients", "steps"}
+    assert max(worst.values()) < 1
 
 
 class Reported:
@@ -63,5 +46,40 @@ def test_figures_are_summed_over_processes():
     ]
     data = json.loads(figures.to_json(60.0))
     assert data["failed"] == ["d"]
+    assert data["versions"] == versions()
+    assert {"commit", "flaxlayer", "flaxlayer-core", "flaxlayer-testing"} <= data["versions"].keys()
     total = {"modules": 8, "explained": 1, "process_seconds": 4.0, "errors": {"float32": 0.5}}
     assert data["checked"] == {"calls": total}
+
+
+def _write(folder, name, data):
+    (folder / name).write_text(json.dumps(data))
+
+
+@pytest.mark.law("T8")
+def test_the_page_tells_what_the_results_hold(tmp_path):
+    made = {"created": "2026-11-30 01:02:03 UTC", "versions": {"commit": "abc-dirty", "keras": "3"}}
+    total = {"modules": 8, "explained": 1, "process_seconds": 240.0, "errors": {"float32": 0.5}}
+    _write(tmp_path, "long.json", {**made, "failed": ["a"], "checked": {"calls": total}})
+    _write(tmp_path, "matrix.json", [{"environment": "old", "date": "2026-11-29", "versions": {}}])
+    _write(tmp_path, "hostile.json", {"cases": 7, "routes": {"config": {}}, "findings": []})
+    _write(tmp_path, "reference.json", {"3.6.0": made})
+    faults = (FaultResult("A", "b", 9, 3.0, counts=(3, 3)), FaultResult("B", "b", 9, counts=(9, 9)))
+    (tmp_path / "faults.json").write_text(Record(faults=faults, created="2026-11-28").to_json())
+    lines = page(tmp_path).splitlines()
+    for row in (
+        "| `long` | calls | 8 | 1 | 4 | 5.0e-01 |",
+        "Tests that failed in these runs: 1.",
+        "| `faults` | 2 | 1 | 2 | 3 | 3 |",
+        "| `hostile` | 7 | 1 | 0 |",
+        "| `long` | 2026-11-30 | abc-dirty | not kept | 3 | not kept | not kept |",
+        "| `matrix old` | 2026-11-29 |" + " not kept |" * 5,
+        "| `reference 3.6.0` | 2026-11-30 | abc-dirty | not kept | 3 | not kept | not kept |",
+        "| `hostile` |" + " not kept |" * 6,
+    ):
+        assert row in lines, row
+    assert "## Distances from float64" not in lines
+
+
+def test_the_page_is_made_from_the_results():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m conformance.figures_page`"

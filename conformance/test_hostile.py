@@ -1,7 +1,6 @@
 """The fuzzer of stored things: what it finds, and that it can find (S2, S3, S6)."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,6 @@ from conformance.hostile.planted import FAULTS, PLANTED
 from conformance.hostile.routes import ROUTES
 
 pytestmark = pytest.mark.slow
-
-RECORD = Path(__file__).parent / "results" / "hostile.json"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 import yaml
 
-from conformance.versions import PAGE, ROOT, environments, page, recorded
+from conformance.versions import PAGE, ROOT, environments, page
 
 PACKAGES = ("core", "layer", "testing")
 LATEST = {environment.python for environment in environments() if "latest" in environment.name}
@@ -51,14 +51,3 @@ def test_lower_bounds_are_the_oldest_versions_of_the_matrix(package):
 
 def test_the_page_is_made_from_the_matrix_and_its_record():
     assert PAGE.read_text() == page() + "\n", "run `python -m conformance.versions`"
-
-
-def test_each_environment_was_run_with_its_versions_and_passed():
-    runs = recorded()
-    assert list(runs) == [environment.name for environment in environments()]
-    for environment in environments():
-        run = runs[environment.name]
-        assert run["python"].startswith(f"{environment.python}.")
-        assert {name: run["versions"][name] for name in environment.pins} == environment.pins
-        assert run["failed"] == 0
-        assert run["passed"] > 1500

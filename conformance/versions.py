@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from xml.etree import ElementTree
 
+from flaxlayer_testing.report.versions import versions
+
 __all__ = ["PAGE", "RECORD", "Environment", "environments", "page", "record", "recorded"]
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -78,7 +80,7 @@ def record(name: str, junit: pathlib.Path) -> dict[str, object]:
     return {
         "environment": name,
         "python": platform.python_version(),
-        "versions": {part: metadata.version(part) for part in (*SHOWN, "jaxlib")},
+        "versions": {**versions(), **{part: metadata.version(part) for part in (*SHOWN, "jaxlib")}},
         "date": suite.get("timestamp")[:10],
         "passed": number["tests"] - failed - number["skipped"],
         "skipped": number["skipped"],

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.figures import provenance
 from conformance.hostile.route import Route
 
 __all__ = ["Campaign", "Finding", "cases_of", "honest_things"]
@@ -120,6 +121,7 @@ class Campaign:
             for name, counts in sorted(self.counts.items())
         }
         data = {
+            **provenance(),
             "cases": sum(counts["cases"] for counts in routes.values()),
             "routes": routes,
             "findings": [[found.route, found.seed, found.fault] for found in self.findings],

@@ -131,20 +131,28 @@ class Record:
 
     @classmethod
     def join(cls, records: Iterable[Record]) -> Record:
-        """Returns one record of several, with the latest date and the first's other data."""
+        """Returns one record of several, with the latest date and all versions."""
         parts = tuple(records)
         return cls(
             tuple(report for part in parts for report in part.reports),
             tuple(fault for part in parts for fault in part.faults),
             max((part.created for part in parts), default=_now()),
             parts[0].tolerances if parts else _table(),
-            parts[0].versions if parts else versions(),
+            _joined(part.versions for part in parts) if parts else versions(),
         )
 
     def write(self, path: Path) -> None:
         """Writes the JSON into a file, and makes its folder."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.to_json() + "\n", encoding="utf-8")
+
+
+def _joined(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        for name, version in part.items():
+            found.setdefault(name, []).append(version)
+    return {name: ", ".join(dict.fromkeys(known)) for name, known in found.items()}
 
 
 def _record(data: Any) -> Record:
