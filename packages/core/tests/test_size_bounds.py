@@ -22,7 +22,9 @@ def test_bytes_are_elements_times_their_size():
     assert count_bytes(described(3, 4)) == 48
     assert count_bytes(described(3, 4, dtype=jnp.int8)) == 12
     assert count_bytes(described()) == 4
+    assert count_bytes(described(3, 5, dtype=jnp.bfloat16)) == 30
     assert count_bytes(described(0, 10**30)) == 0
+    assert count_bytes(described(2**40, 2**30, dtype=jnp.bool_)) == 2**70
 
 
 def test_an_unknown_dimension_counts_as_one():

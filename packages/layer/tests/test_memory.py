@@ -223,6 +223,14 @@ def test_layers_that_a_weights_file_builds_are_counted_together(made, tmp_path):
     assert len(count) == 6
 
 
+def test_outside_of_a_load_nothing_is_read_to_count_what_is_taken(monkeypatch):
+    def refuse(path):
+        raise AssertionError(path)
+
+    monkeypatch.setattr(memory, "_read", refuse)
+    memory.note_taken(5)
+
+
 @pytest.mark.law("S3")
 def test_each_load_has_an_account_of_its_own(made, tmp_path):
     load = loads(stored_model(3), tmp_path)["JSON"]

@@ -41,6 +41,7 @@ kind, codec, world
     and functions that a file may name (S2).
 """
 
+from flaxlayer_core.ambient import holding
 from flaxlayer_core.compat.private_jax import prng_impl, trace_state_clean
 from flaxlayer_core.compat.private_jaxprs import dce
 from flaxlayer_core.compat.private_nnx import variable_value
@@ -219,6 +220,7 @@ __all__ = [
     "format_path",
     "has_parts",
     "has_sealed",
+    "holding",
     "holds_numbers",
     "infer_build_spec",
     "infer_call_spec",

@@ -63,20 +63,6 @@ def test_only_floating_and_complex_variables_have_a_gradient(dtype):
 
 
 @pytest.mark.law("C6")
-@pytest.mark.parametrize(
-    ("shape", "dtype", "nbytes"),
-    [
-        ((), "float32", 4),
-        ((3, 5), "bfloat16", 30),
-        ((0, 5), "int8", 0),
-        ((2**40, 2**30), "bool", 2**70),
-    ],
-)
-def test_a_variable_takes_its_bytes(shape, dtype, nbytes):
-    assert VariableSpec(("a",), shape, jnp.dtype(dtype)).nbytes == nbytes
-
-
-@pytest.mark.law("C6")
 @pytest.mark.parametrize(("implementation", "words"), [("threefry2x32", 2), ("rbg", 4)])
 @pytest.mark.parametrize("abstract", [False, True], ids=["array", "abstract"])
 def test_typed_keys_are_described_as_their_key_data(implementation, words, abstract):

@@ -14,7 +14,7 @@ from flaxlayer.calls.supposed_dtypes import first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form
 from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs, inputs_from_shapes, keras_tensor
-from flaxlayer.memory import current_account, size_bound
+from flaxlayer.memory import note_taken, size_bound
 from flaxlayer.saving.weights_files import StoredWeights
 from flaxlayer.typing import Array, Shape, Variables
 from flaxlayer.weights.initial import InitialValues
@@ -149,7 +149,7 @@ class LayerBuilder:
         weights = kept or self._make_weights(build_spec, trace, inputs, file)
         self._take(build_spec, weights, inputs)
         if bound is not None and kept is None:
-            current_account().taken += sum(map(count_bytes, layout.specs))
+            note_taken(sum(map(count_bytes, layout.specs)))
 
     def _kept(self, layout: VariableLayout) -> FlaxWeights | None:
         # What was supposed of the inputs was wrong, yet their weights may be the same (A10).

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from flaxlayer.compat.keras_loads import current_load
-from flaxlayer_core import ArgumentStructure, is_factory, remember, remember_maker
+from flaxlayer_core import ArgumentStructure, holding, is_factory, remember, remember_maker
 
 __all__ = ["nothing_handed", "remember_arguments", "remember_handed"]
 
@@ -22,11 +22,8 @@ _from_file: ContextVar[bool] = ContextVar("flaxlayer_from_file", default=False)
 @contextlib.contextmanager
 def nothing_handed() -> Iterator[None]:
     """Opens a context in which a layer is made of what a file names."""
-    token = _from_file.set(True)
-    try:
+    with holding(_from_file, True):
         yield
-    finally:
-        _from_file.reset(token)
 
 
 def remember_handed(module: Any, *methods: Any) -> None:

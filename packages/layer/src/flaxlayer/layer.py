@@ -69,7 +69,8 @@ class FlaxLayer(VariableAccess, ModuleLayer):
         method: The method to call: a name, a bound or an unbound method, or a function whose
             first argument is the module. Defaults to `__call__`.
         variables: Initial values, as `Module.init` returns them; collections and leaves that are
-            missing are initialised.
+            missing are initialised. Shapes and dtypes stand as they are given: integers and bools
+            in `params` are stored, and never trained.
         {settings}
         **kwargs: Keyword arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`, ...
 

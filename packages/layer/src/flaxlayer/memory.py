@@ -18,7 +18,7 @@ from flaxlayer.backends import current_backend
 from flaxlayer.compat.keras_loads import current_load
 from flaxlayer_core import SizeBound
 
-__all__ = ["Account", "current_account", "free_bytes", "size_bound", "total_bytes"]
+__all__ = ["Account", "free_bytes", "note_taken", "size_bound", "total_bytes"]
 
 PROC = Path("/proc")
 # Names in a group of version 1 and of version 2: the limit, what is in use, and of that what the
@@ -46,15 +46,27 @@ class Account:
         return min(free_bytes(), self.free - self.taken)
 
 
-def current_account() -> Account:
-    """Returns the account of the load that runs in this thread, an empty one outside of any."""
+def _current_account() -> Account | None:
+    # That of the load that runs in this thread.
     load = current_load()
     if load is None:
-        return Account(free_bytes())
+        return None
     if "memory" not in load:
         load["memory"] = Account(free_bytes())
     account: Account = load["memory"]
     return account
+
+
+def _left() -> int:
+    account = _current_account()
+    return free_bytes() if account is None else account.left()
+
+
+def note_taken(count: int) -> None:
+    """Adds bytes to what the load that runs in this thread has taken; nothing outside of any."""
+    account = _current_account()
+    if account is not None:
+        account.taken += count
 
 
 def size_bound(title: str) -> SizeBound:
@@ -63,7 +75,7 @@ def size_bound(title: str) -> SizeBound:
     Args:
         title: What to name in an error.
     """
-    return SizeBound(title, total_bytes, lambda: current_account().left())
+    return SizeBound(title, total_bytes, _left)
 
 
 def total_bytes() -> int:

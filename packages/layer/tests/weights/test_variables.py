@@ -87,6 +87,35 @@ def test_integer_params_do_not_keep_a_model_from_training():
     np.testing.assert_array_equal(model.layers[0].params["params"]["order"], [3, 2, 1, 0])
 
 
+@pytest.mark.law("C5", "C6")
+def test_given_integer_params_are_stored_and_never_trained_whatever_is_thawed():
+    kernel = np.arange(8, dtype=np.int8).reshape(4, 2)
+    given = {"params": {"kernel": kernel, "bias": np.zeros(2, np.float32)}}
+    layer = FlaxLayer(nn.Dense(2), variables=given)
+    model = keras.Sequential([keras.Input((4,)), layer])
+    thaws = [
+        lambda: None,
+        lambda: (setattr(layer, "trainable", False), setattr(layer, "trainable", True)),
+        lambda: (layer.freeze("params/**"), layer.unfreeze("params/**")),
+        lambda: setattr(model, "trainable", True),
+    ]
+    for thaw in thaws:
+        thaw()
+        assert [variable.name for variable in layer.trainable_variables] == ["bias"]
+        assert "kernel" in [variable.name for variable in layer.non_trainable_variables]
+    lines = []
+    model.summary(print_fn=lines.append)
+    said = "\n".join(lines)
+    assert "Trainable params: 2 " in said
+    assert "Non-trainable params: 8 " in said
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((2, 2), np.float32), verbose=0)
+    found = layer.flax_variables()["params"]
+    np.testing.assert_array_equal(found["kernel"], kernel)
+    assert found["kernel"].dtype == np.int8
+    assert np.all(np.asarray(found["bias"]) != 0)
+
+
 @pytest.mark.law("C6")
 def test_a_dtype_that_keras_cannot_hold_is_refused():
     class Tiny(nn.Module):

@@ -42,11 +42,6 @@ class VariableSpec:
         return cls(path, tuple(leaf.shape), np.dtype(leaf.dtype))
 
     @property
-    def nbytes(self) -> int:
-        """Bytes that the variable takes."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
-
-    @property
     def differentiable(self) -> bool:
         """Whether a gradient with respect to it exists (C6)."""
         return jax.numpy.issubdtype(self.dtype, jax.numpy.inexact)

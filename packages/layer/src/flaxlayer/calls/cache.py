@@ -25,13 +25,11 @@ class CompiledCall:
 
     Attributes:
         spec: What is known of calls of this structure.
-        structure: The static side of its arguments.
         pure: The call as a pure function.
         run: The same, compiled for the backend.
     """
 
     spec: ModuleSpec
-    structure: ArgumentStructure
     pure: PureCall
     run: Run
 

@@ -23,6 +23,7 @@ from flaxlayer_core import (
     MaskQuestion,
     add_masks,
     argument_names,
+    holding,
     partition,
     plan_masks,
 )
@@ -107,12 +108,8 @@ class MaskRouter:
         Yields:
             The record.
         """
-        record = MaskRecord(self, masks_of(arrays), given)
-        token = _record.set(record)
-        try:
+        with holding(_record, MaskRecord(self, masks_of(arrays), given)) as record:
             yield record
-        finally:
-            _record.reset(token)
 
     # Into the method.
 

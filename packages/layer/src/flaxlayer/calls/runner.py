@@ -119,7 +119,7 @@ class Runner:
         call = self.cache.calls.get(key)
         if call is None:
             pure = self.pure_call(structure, spec.plan(training), self.hosted.spec.layout)
-            call = CompiledCall(spec, structure, pure, self.backend.compile(pure))
+            call = CompiledCall(spec, pure, self.backend.compile(pure))
             with self.hosted.locks.build:  # A8: that of the first thread
                 call = self.cache.calls.setdefault(key, call)
         return call
@@ -138,7 +138,7 @@ class Runner:
         def compiled(training: bool) -> Run:
             structure = inputs.structure
             pure = self.pure_call(structure, found.plan(training), weights.layout)
-            call = CompiledCall(found, structure, pure, self.backend.compile(pure))
+            call = CompiledCall(found, pure, self.backend.compile(pure))
             return self.cache.calls.setdefault(self.key(structure, training, context), call).run
 
         self.backend.preflight(compiled, weights.variables, inputs.specs)

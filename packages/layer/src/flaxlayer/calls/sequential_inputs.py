@@ -10,6 +10,7 @@ from keras.backend import standardize_dtype
 from flaxlayer.compat import private_keras
 from flaxlayer.compat.keras_sequential import SequentialBuild, sequential_builds
 from flaxlayer.typing import Array
+from flaxlayer_core import holding
 
 __all__ = ["is_asking", "open_inputs"]
 
@@ -48,10 +49,8 @@ def is_asking() -> bool:
 
 
 def _passes_on(build: SequentialBuild, dtype: str) -> bool:
-    token = _ASKING.set(True)
-    try:
-        return build.passed_on(dtype) == dtype
-    except Exception:  # a layer before this one may refuse it in any way
-        return False
-    finally:
-        _ASKING.reset(token)
+    with holding(_ASKING, True):
+        try:
+            return build.passed_on(dtype) == dtype
+        except Exception:  # a layer before this one may refuse it in any way
+            return False

@@ -22,6 +22,7 @@ from flaxlayer_core import (
     Path,
     VariableLayout,
     VariableSpec,
+    count_bytes,
     flatten_with_paths,
     format_path,
     is_form,
@@ -73,7 +74,7 @@ def checked_assignments(
 
     def check(found: object) -> int:
         find_places(found)
-        return sum(spec.nbytes for spec in specs.values())
+        return sum(map(count_bytes, specs.values()))
 
     return _assignments(weights, find_places(_collections(tree, check)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CLASS_KINDS", "NAMED_CLASS", "decode_class", "encode_class"]
+__all__ = ["CLASS_KINDS", "NAMED_CLASS", "decode_class", "encode_class", "is_class"]
 
 import hashlib
 import inspect
@@ -72,7 +72,8 @@ def _is_known_kind(value: object) -> bool:
     )
 
 
-def _is_class(value: object) -> bool:
+def is_class(value: object) -> bool:
+    """Tells whether a value is a class."""
     return isinstance(value, type)
 
 
@@ -166,5 +167,5 @@ CLASS_KINDS = (
         _encode_lifted,
         _decode_lifted,
     ),
-    Kind("class", frozenset({"name"}), _is_class, _encode_named, _decode_named),
+    Kind("class", frozenset({"name"}), is_class, _encode_named, _decode_named),
 )

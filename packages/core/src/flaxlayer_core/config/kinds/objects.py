@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import flax.linen as nn
 
 from flaxlayer_core.config.definitions import is_module_class, is_record_class, same_definition
-from flaxlayer_core.config.kinds.classes import decode_class, encode_class
+from flaxlayer_core.config.kinds.classes import decode_class, encode_class, is_class
 from flaxlayer_core.config.kinds.nested_keras import check_nested
 from flaxlayer_core.config.kinds.records import DATACLASS, MODULE, construct
 from flaxlayer_core.config.object_codecs import (
@@ -57,10 +57,6 @@ def _record_kind(cls: type) -> Kind | None:
     if is_module_class(cls):
         return MODULE
     return DATACLASS if is_record_class(cls) else None
-
-
-def _is_class(value: object) -> bool:
-    return isinstance(value, type)
 
 
 def _has_codec(value: object) -> bool:
@@ -195,7 +191,7 @@ def _can_encode(codec: Codec | None, value: object, path: str, walk: Encoder) ->
 
 
 def _decode_object(node: Node, path: str, walk: Decoder) -> object:
-    cls = decode_class(node["class"], path, walk, _is_class, "a class of configurations")
+    cls = decode_class(node["class"], path, walk, is_class, "a class of configurations")
     codec = codec_named(node["protocol"], cls)
     if codec is None:
         names = [each.name for each in codecs_of(cls)]

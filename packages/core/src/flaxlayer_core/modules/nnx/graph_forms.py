@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterable, Iterator, Sequence
 
+from flaxlayer_core.ambient import holding
 from flaxlayer_core.errors import MatchVariablesError
 from flaxlayer_core.message_lists import list_some
 from flaxlayer_core.modules.nnx.graph import GraphForm
@@ -24,11 +25,8 @@ _made: contextvars.ContextVar[list[GraphForm] | None] = contextvars.ContextVar(
 def recorded_forms() -> Iterator[list[GraphForm]]:
     """Opens a context that lists the forms that calls leave modules in."""
     made: list[GraphForm] = []
-    token = _made.set(made)
-    try:
+    with holding(_made, made):
         yield made
-    finally:
-        _made.reset(token)
 
 
 def note_form(form: GraphForm) -> None:

@@ -12,6 +12,7 @@ import jax
 from flax import nnx
 from flax.errors import ModifyScopeVariableError
 
+from flaxlayer_core.ambient import holding
 from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
 from flaxlayer_core.compat.private_nnx import quiet_sow, use_fast_counts, variable_value
 from flaxlayer_core.errors import BuildModuleError
@@ -204,12 +205,8 @@ class NnxModule(NnxFacts):
     @contextlib.contextmanager
     def record_streams(self) -> Iterator[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
-        record = StreamRecord()
-        token = _record.set(record)
-        try:
+        with holding(_record, StreamRecord()) as record:
             yield record
-        finally:
-            _record.reset(token)
 
     def call_context(self) -> tuple[object, ...] | None:
         """Returns nothing: no ambient setting of nnx changes a call."""

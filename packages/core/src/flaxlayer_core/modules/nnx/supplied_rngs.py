@@ -10,6 +10,7 @@ import jax
 from flax import nnx
 from flax.errors import InvalidRngError
 
+from flaxlayer_core.ambient import holding
 from flaxlayer_core.compat.private_jax import ASKED_OF_ANY
 from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.compat.private_nnx import use_fast_counts
@@ -61,11 +62,8 @@ def recording_supplied(record: StreamRecord) -> Iterator[StreamRecord]:
     Yields:
         The same.
     """
-    token = _record.set(record)
-    try:
+    with holding(_record, record):
         yield record
-    finally:
-        _record.reset(token)
 
 
 def note_key(stream: str, keys: Mapping[str, jax.Array]) -> None:

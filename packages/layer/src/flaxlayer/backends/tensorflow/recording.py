@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from flaxlayer.backends.tensorflow.tensors import to_tensor
 from flaxlayer.typing import Array, FlatCallable
-from flaxlayer_core import ArraySpec, drop_symbols
+from flaxlayer_core import ArraySpec, drop_symbols, holding
 
 __all__ = ["KeptProgram", "Recording", "current_recording", "recording"]
 
@@ -26,13 +26,11 @@ class KeptProgram:
     """A call of a function of JAX in a graph.
 
     Attributes:
-        name: What the operation in the graph has as its token.
         title: What to name in an error.
         function: Takes the arrays that the graph does not know, and returns flat arrays.
         inputs: The shapes and dtypes of these, None for an unknown dimension.
     """
 
-    name: str
     title: str
     function: FlatCallable
     inputs: tuple[ArraySpec, ...]
@@ -76,7 +74,7 @@ class Recording:
             return list(map(to_tensor, function(*known)))
         name = f"program_{len(self.programs)}"
         self.programs[name] = KeptProgram(
-            name, title, _bound(function, known), tuple(map(_spec, unknown))
+            title, _bound(function, known), tuple(map(_spec, unknown))
         )
         dtypes = [tf.as_dtype(output.dtype) for output in outputs]
         results = tf.raw_ops.PyFunc(input=unknown, token=name, Tout=dtypes)
@@ -93,12 +91,8 @@ def recording() -> Iterator[Recording]:
     Yields:
         The recording, filled while the context is open.
     """
-    record = Recording()
-    token = _current.set(record)
-    try:
+    with holding(_current, Recording()) as record:
         yield record
-    finally:
-        _current.reset(token)
 
 
 def current_recording() -> Recording | None:

@@ -21,6 +21,7 @@ from flaxlayer.saving.checkpoints.checkpoint_format import (
     NotOfFormatError,
 )
 from flaxlayer.typing import PyTree
+from flaxlayer_core import count_bytes
 
 __all__ = ["FORMAT", "read_orbax"]
 
@@ -123,7 +124,7 @@ def _spec(stored: Any) -> jax.ShapeDtypeStruct:
     chunk = getattr(stored.storage, "chunk_shape", None) or spec.shape
     count = math.prod(-(-dim // max(1, size)) for dim, size in zip(spec.shape, chunk, strict=True))
     size = math.prod(chunk) * spec.dtype.itemsize
-    if size > max(_SMALL, 4 * _nbytes(spec)) or count > _MAX_CHUNKS:
+    if size > max(_SMALL, 4 * count_bytes(spec)) or count > _MAX_CHUNKS:
         raise ValueError(f"{count:,} chunks of {size:,} bytes")
     return spec
 
@@ -141,10 +142,6 @@ def _size_on_disk(path: Path) -> int:
 
 def _check_sizes(disk: int, wanted: PyTree, known: int) -> None:
     bound = known + _SMALL + _EXPANSION * disk
-    total = sum(_nbytes(spec) for spec in jax.tree_util.tree_leaves(wanted))
+    total = sum(map(count_bytes, jax.tree_util.tree_leaves(wanted)))
     if total > bound:
         raise ValueError(f"{total:,} bytes of arrays in {disk:,} bytes of files")
-
-
-def _nbytes(spec: jax.ShapeDtypeStruct) -> int:
-    return int(math.prod(spec.shape) * spec.dtype.itemsize)
