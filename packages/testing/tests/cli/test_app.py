@@ -42,6 +42,13 @@ def entries():
 import numpy as np
 ENTRY = (nn.Dense(2), (np.ones((2, 3), np.float32),))
 NEGATES = FAULTS[:1]
+
+def broken():
+    raise AssertionError("a law is broken")
+
+def probed():
+    whole = Sample("whole", lambda: ENTRY, ("law.W1", "linen.Dense"), probe=lambda: None)
+    return [*entries(), whole, Sample("halved", lambda: ENTRY, probe=broken)]
 """
 WRONG = "flaxlayer_testing.run.samples:NegatesOutputs"
 QUICK = ["--only", "check_inference"]
@@ -215,6 +222,31 @@ def test_zoo_runs_the_entries_of_a_provider(project):
         ("entry0", ["linen.Dense"]),
         ("entry1", ["linen.Dense"]),
     ]
+
+
+@pytest.mark.law("T7")
+def test_zoo_runs_the_programs_of_its_entries(project):
+    result = run("zoo", "--from", "my_net:probed", *QUICK, "--only", "probe", "--json", "zoo.json")
+    assert result.exit_code == 1
+    reports = json.loads((project / "zoo.json").read_text())["reports"]
+    found = {part["subject"]: part["entries"][1:] for part in reports}
+    assert [found["entry0"], found["entry1"]] == [[], []]
+    ((whole,), (halved,)) = found["whole"], found["halved"]
+    assert (whole["check"], whole["laws"], whole["status"]) == ("probe", ["W1"], "passed")
+    assert (halved["laws"], halved["message"]) == (["T7"], "a law is broken")
+    replay = "zoo --from my_net:probed --entry halved --only probe"
+    assert halved["replay"] == f"flaxlayer-conformance {replay}"
+    again = run(*replay.split())
+    assert (again.exit_code, last_line(again)) == (1, f"Replay: flaxlayer-conformance {replay}")
+
+
+@pytest.mark.law("T7")
+def test_a_program_runs_unless_it_is_left_out_or_another_layer_runs(project):
+    for words in (["--exclude", "probe"], ["--layer", "flaxlayer:FlaxLayer"]):
+        result = run("zoo", "--from", "my_net:probed", *words, "--only", "check_build_paths")
+        assert result.exit_code == 0, result.output
+    result = run("zoo", "--from", "my_net:probed", "--entry", "halved", "--exclude", "check_*")
+    assert (result.exit_code, last_line(result)[:7]) == (1, "Replay:")
 
 
 @pytest.mark.law("T8")

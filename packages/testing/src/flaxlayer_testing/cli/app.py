@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -51,6 +53,7 @@ from flaxlayer_testing.render.program import to_program
 from flaxlayer_testing.report.console import Outputs, command_line, finish, misuse, progress
 from flaxlayer_testing.report.record import FaultResult, Record
 from flaxlayer_testing.run.loading import load_checks, load_object, parse_inputs, parse_settings
+from flaxlayer_testing.run.probes import PROBE, checks_of
 from flaxlayer_testing.run.running import run_report
 from flaxlayer_testing.run.samples import ENTRIES, FAULTS, load_entries
 from flaxlayer_testing.run.search import OURS, Failure, count_examples
@@ -90,8 +93,10 @@ def _chosen(
     modules: list[str] | None,
     *,
     slow: bool = False,
+    also: Sequence[Check] = (),
 ) -> Chosen:
-    given = [load_checks(name) for name in modules or ()]
+    given: list[Check | ModuleType] = [load_checks(name) for name in modules or ()]
+    given += also
     return checks(only=only or None, exclude=exclude or (), given=given, slow=slow)
 
 
@@ -224,7 +229,7 @@ def zoo(
 ) -> None:
     """Checks every module of a zoo."""
     with misuse():
-        wanted = _chosen(only, exclude, my_checks, slow=slow)
+        wanted = _chosen(only, exclude, my_checks, slow=slow, also=[PROBE])
         if list_checks:
             listing.list_checks(wanted, json)
         name, entries = load_entries(source, "conformance.zoo:every_entry", ENTRIES)
@@ -232,9 +237,11 @@ def zoo(
         other = load_object(layer) if layer else None
     words = ["zoo", *_options("--from", name), *_options("--layer", layer)]
     words += _options("--checks", *(my_checks or ()))
-    run = partial(run_entry, words=words, layer=other, only=_names(wanted))
-    with progress(len(chosen)):
-        reports = tuple(map(run, chosen))
+    run = partial(run_entry, words=words, layer=other)
+    checked = [(one, checks_of(one, wanted, other=other is not None)) for one in chosen]
+    checked = [(one, own) for one, own in checked if own]
+    with progress(len(checked)):
+        reports = tuple(run(one, chosen=own) for one, own in checked)
     finish(Record(reports), Outputs(json, html, junit))
 
 

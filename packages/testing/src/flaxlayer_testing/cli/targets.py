@@ -123,7 +123,7 @@ def run_failure(
 
 
 def run_entry(
-    entry: Any, *, words: Sequence[str], layer: LayerFactory | None, only: Sequence[str]
+    entry: Any, *, words: Sequence[str], layer: LayerFactory | None, chosen: Sequence[Check]
 ) -> Report:
     """Runs the checks of an entry of a zoo.
 
@@ -131,7 +131,7 @@ def run_entry(
         entry: A `Sample`, or what has its attributes.
         words: What the command for it starts with.
         layer: Makes another layer than that of the entry.
-        only: Names of checks.
+        chosen: The checks to run.
 
     Returns:
         The report.
@@ -139,9 +139,10 @@ def run_entry(
     if layer is not None and getattr(entry, "settings", None):
         layer = partial(layer, **entry.settings)
     command = command_line(*words, "--entry", entry.name)
-    known = [known for known in getattr(entry, "known", ()) if known.check in only]
+    names = [check.name for check in chosen]
+    known = [known for known in getattr(entry, "known", ()) if known.check in names]
     subject = subject_of(entry, layer=layer, command=command)
-    return run_report(subject, only=only, expected_failures=known)
+    return run_report(subject, only=names, given=chosen, expected_failures=known)
 
 
 def choose(

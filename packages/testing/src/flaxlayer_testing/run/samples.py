@@ -32,6 +32,7 @@ class Sample:
         known: Checks that are known to fail (T6).
         training_arg: The training argument where its name is not customary (A2).
         layer: Makes the layer under test.
+        probe: A program for what no check of the list reaches; it raises where a law is broken.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Sample:
     known: tuple[ExpectedFailure, ...] = ()
     training_arg: str | None = None
     layer: LayerFactory = FlaxLayer
+    probe: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
