@@ -147,7 +147,8 @@ def _made(runs: Mapping[str, Any]) -> Iterator[str]:
     for name, run in runs.items():
         known = run.get("versions", {})
         date = (run.get("created") or run.get("date") or "not kept")[:10]
-        rows.append((f"`{name}`", date, *(known.get(key, "not kept") for key in _MADE)))
+        made = (known.get(key) or run.get(key) or "not kept" for key in _MADE)
+        rows.append((f"`{name}`", date, *made))
     yield from _table(("run", "date", *_MADE), rows)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from xml.etree import ElementTree
 
-from flaxlayer_testing.report.versions import versions
+from flaxlayer_testing.report.provenance import own_versions
 
 __all__ = ["PAGE", "RECORD", "Environment", "environments", "page", "record", "recorded"]
 
@@ -80,7 +80,7 @@ def record(name: str, junit: pathlib.Path) -> dict[str, object]:
     return {
         "environment": name,
         "python": platform.python_version(),
-        "versions": {**versions(), **{part: metadata.version(part) for part in (*SHOWN, "jaxlib")}},
+        "versions": {part: metadata.version(part) for part in (*SHOWN, "jaxlib")} | own_versions(),
         "date": suite.get("timestamp")[:10],
         "passed": number["tests"] - failed - number["skipped"],
         "skipped": number["skipped"],

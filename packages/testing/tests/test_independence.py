@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+import flaxlayer_core
 import flaxlayer_testing
-from flaxlayer_core import errors
 
 HOME = Path(flaxlayer_testing.__file__).parent
 
-ANYWHERE = {f"flaxlayer_core.{name}" for name in errors.__all__}
+ANYWHERE = {
+    f"flaxlayer_core.{name}"
+    for name in flaxlayer_core.__all__
+    if name.endswith("Error") and issubclass(getattr(flaxlayer_core, name), Exception)
+}
 """What any file may import: the names of errors."""
 
 ALLOWED = {

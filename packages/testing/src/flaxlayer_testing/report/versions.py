@@ -2,95 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import platform
-import subprocess
-import tomllib
-from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.report.provenance import own_versions, version_of
 
-__all__ = ["commit_of", "versions"]
+__all__ = ["versions"]
 
-_OURS = {
-    "flaxlayer": "flaxlayer",
-    "flaxlayer-core": "flaxlayer_core",
-    "flaxlayer-testing": "flaxlayer_testing",
-}
 _OTHERS = ("keras", "jax", "flax", "optax")
-
-NO_COMMIT = "none"
-"""The commit of what stands in no repository: a wheel has its version alone."""
 
 
 def versions() -> dict[str, str]:
     """Returns the versions of what takes part in a check, and the commit of our own packages."""
-    names = (*_OTHERS, *current_backend().distributions)
-    found = {name: _version(name) for name in names}
-    return {"python": platform.python_version(), **found, **_own_versions()}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-@functools.cache
-def _own_versions() -> dict[str, str]:
-    files = {name: _file(package) for name, package in _OURS.items()}
-    found = {name: _source_version(file) or _version(name) for name, file in files.items()}
-    commits = sorted({commit_of(file) for file in files.values()})
-    return {**found, "commit": ", ".join(commits)}
-
-
-def _file(package: str) -> Path:
-    spec = find_spec(package)
-    assert spec is not None and spec.origin is not None, package
-    return Path(spec.origin)
-
-
-def _source_version(file: Path) -> str:
-    """Returns the version of the project in whose `src` a package stands, empty in a wheel."""
-    home = file.resolve().parents[2]
-    if file.resolve().parents[1].name != "src" or not (home / "pyproject.toml").is_file():
-        return ""
-    project = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return str(project["version"])
-
-
-def commit_of(file: Path) -> str:
-    """Returns the commit that a file is from.
-
-    Args:
-        file: A file, perhaps of a git repository.
-
-    Returns:
-        The hash, with `-dirty` where a file of the repository has changed since; `"none"` where the
-        file is not kept in one, such as that of a wheel, even if a repository is around it.
-    """
-    folder, name = file.resolve().parent, file.name
-    if _git(folder, "ls-files", "--error-unmatch", "--", name) is None:
-        return NO_COMMIT
-    told = _git(folder, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
-    return told or NO_COMMIT
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    # What a hook of git sets would name another repository.
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):  # no git, no repository, no commit
-        return None
-    return done.stdout.strip()
+    found = {name: version_of(name) for name in (*_OTHERS, *current_backend().distributions)}
+    return {"python": platform.python_version(), **found, **own_versions()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flaxlayer_testing.oracle.reference import Reference
-from flaxlayer_testing.subject.keys import KeyRule
+from flaxlayer_testing.subject.key_rule import KeyRule
 from flaxlayer_testing.subject.layer import copied
 
 __all__ = ["Expectations"]

@@ -22,7 +22,7 @@ from flaxlayer_testing.spec.freedom import grow
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.spec.typing import value_types
 from flaxlayer_testing.subject.expectations import Expectations
-from flaxlayer_testing.subject.keys import key_rule
+from flaxlayer_testing.subject.key_rule import key_rule
 from flaxlayer_testing.subject.layer import (
     LayerFactory,
     Snapshot,

@@ -1,17 +1,16 @@
 """Which commit and which versions a record names."""
 
-import importlib
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from flaxlayer_testing.report import provenance
+from flaxlayer_testing.report.provenance import commit_of
 from flaxlayer_testing.report.record import Record
-from flaxlayer_testing.report.versions import commit_of, versions
+from flaxlayer_testing.report.versions import versions
 
-# `report.versions` is the function's file, too.
-module = importlib.import_module("flaxlayer_testing.report.versions")
 PACKAGES = Path(__file__).parents[3]
 
 
@@ -83,9 +82,9 @@ def test_a_source_tree_has_the_version_of_its_project_and_a_wheel_that_of_its_me
     file = tmp_path / "src" / "package" / "__init__.py"
     file.parent.mkdir(parents=True)
     file.write_text("")
-    assert module._source_version(file) == ""
+    assert provenance._source_version(file) == ""
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "package"\nversion = "4.5"\n')
-    assert module._source_version(file) == "4.5"
+    assert provenance._source_version(file) == "4.5"
 
 
 @pytest.mark.law("T8")
