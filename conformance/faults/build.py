@@ -34,8 +34,26 @@ class InitialisesWithAnotherSeed(LayerBuilder):
         self._hosted.seed -= 1
 
 
-@fault("check_symbolic_shapes", "KeepLawError", "outputs of a symbolic call", budget=200)
+@fault(
+    "check_symbolic_shapes",
+    "KeepLawError",
+    "a symbolic call have other forms",
+    budget=200,
+)
 class PromisesFloat32(FlaxLayer):
     def compute_output_spec(self, *args, **kwargs):
         outputs = super().compute_output_spec(*args, **kwargs)
         return jax.tree.map(lambda t: keras.KerasTensor(t.shape, "float32"), outputs)
+
+
+@fault("check_symbolic_shapes", "KeepLawError", "a symbolic call have other forms")
+class PromisesUnknownSizes(FlaxLayer):
+    def compute_output_spec(self, *args, **kwargs):
+        outputs = super().compute_output_spec(*args, **kwargs)
+        return jax.tree.map(lambda t: keras.KerasTensor((None,) * t.ndim, t.dtype), outputs)
+
+
+@fault("check_symbolic_shapes", "KeepLawError", "have another structure than those of raw Flax")
+class PromisesAList(FlaxLayer):
+    def compute_output_spec(self, *args, **kwargs):
+        return [super().compute_output_spec(*args, **kwargs)]

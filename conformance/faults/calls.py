@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from conformance.faults.entry import fault
-from conformance.faults.parts import FaultyRunner
+from conformance.faults.parts import FaultyRunner, rounded
 from flaxlayer import FlaxLayer
 from flaxlayer.calls.runner import Runner
 from flaxlayer.compat.private_keras import in_stateless_scope
@@ -73,7 +74,31 @@ class CopiesItsWeightsForMethods(FlaxLayer):
         return twin.method(method, **kwargs)
 
 
-@fault("check_masks", "KeepLawError", "mask does not travel on")
+@fault("check_masks", "KeepLawError", "The mask does not travel on to the next layer.")
 class KeepsTheMask(FlaxLayer):
     def compute_mask(self, inputs, previous_mask=None):
         return None
+
+
+@fault("check_masks", "ParityError", "outputs behind a mask", budget=200)
+class GivesNoMask(FlaxLayer):
+    def __init__(self, module, **kwargs):
+        super().__init__(module, **{**kwargs, "mask_arg": None})
+
+
+@fault("check_stateless_call", "ParityError", "outputs of stateless_call in")
+class RoundsInStatelessCalls(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        if in_stateless_scope():
+            arrays = [rounded(array) for array in arrays]
+        return super().execute(arrays, structure, training)
+
+
+@fault("check_stateless_call", "ParityError", "variables left alone")
+class WritesInStatelessCalls(FlaxLayer):
+    def stateless_call(self, *args, **kwargs):
+        result = super().stateless_call(*args, **kwargs)
+        with jax.ensure_compile_time_eval():  # no value of the trace escapes
+            for variable in self.weights:
+                variable.assign(np.ones(variable.shape, variable.dtype))
+        return result

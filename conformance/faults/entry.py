@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import keras
 
 from conformance.faults.parts import layer_of
 from flaxlayer_testing.run.samples import Fault
 
-__all__ = ["FAULTS", "Fault", "fault", "rounded"]
+__all__ = ["FAULTS", "Fault", "fault"]
 
 
 FAULTS: list[Fault] = []
@@ -24,9 +23,3 @@ def fault(check, error, message, **options):
         return layer
 
     return enter
-
-
-def rounded(array):
-    """Returns a floating array in the precision of bfloat16, any other as it is."""
-    floating = jnp.issubdtype(array.dtype, jnp.floating)
-    return jnp.asarray(array, jnp.bfloat16).astype(array.dtype) if floating else array

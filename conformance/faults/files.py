@@ -8,8 +8,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from conformance.faults.entry import fault, rounded
-from conformance.faults.parts import FaultyRunner
+from conformance.faults.entry import fault
+from conformance.faults.parts import FaultyRunner, MayRound, rounded
 from flaxlayer import FlaxLayer
 from flaxlayer.building import LayerBuilder
 
@@ -89,8 +89,26 @@ class RoundsWeightsInFiles(FlaxLayer):
             store[name] = value.astype(jnp.bfloat16).astype("float32") if floating else value
 
 
-@fault("check_saved_subclass", "ParityError", "of a subclassed model from a file")
+@fault("check_saved_subclass", "ParityError", "variables of a subclassed model from a file")
 class LoadsOnlyIntoWhatAConfigurationMade(FlaxLayer):
     def load_own_variables(self, store):
         if self._hosted.from_file:
             super().load_own_variables(store)
+
+
+class _RoundsOnceItIsLoaded(FlaxLayer):
+    _runner_class = MayRound
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._runner.rounds = True
+
+
+@fault("check_saved_subclass", "ParityError", "outputs of a subclassed model from a file")
+class RoundsOnceItIsLoaded(_RoundsOnceItIsLoaded):
+    pass
+
+
+@fault("check_saved_model", "ParityError", "outputs of a file")
+class RoundsInALoadedModel(_RoundsOnceItIsLoaded):
+    pass

@@ -127,3 +127,13 @@ class NamesCollectionsByClass(NnxModule):
         given = {self._plain(name): part for name, part in variables.items()}
         outputs, updates = super().apply(given, args, kwargs, **options)
         return outputs, self._renamed(updates)
+
+
+@_fault("check_bound_module", "ParityError", "outputs of the bound module")
+class BindsRoundingLayers(FlaxLayer):
+    def to_module(self):
+        module = super().to_module()
+        for _, node in nnx.iter_graph(module):
+            if hasattr(node, "dtype") and isinstance(node, nnx.Module):
+                node.dtype = jnp.bfloat16
+        return module

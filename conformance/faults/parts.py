@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+
 from flaxlayer import FlaxLayer
 from flaxlayer.building import LayerBuilder
 from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.settling import Settler
 from flaxlayer.hosted import HostedModule
 
-__all__ = ["FaultyRunner", "layer_of"]
+__all__ = ["FaultyRunner", "MayRound", "layer_of", "rounded"]
 
 _PLACES = {
     Runner: "_runner_class",
@@ -31,3 +33,19 @@ def layer_of(faulty):
         return faulty
     place = next(name for part, name in _PLACES.items() if issubclass(faulty, part))
     return type(faulty.__name__, (FlaxLayer,), {place: faulty, "__module__": faulty.__module__})
+
+
+class MayRound(FaultyRunner):
+    """A runner that rounds its inputs once it is told to."""
+
+    rounds = False
+
+    def execute(self, arrays, structure, training):
+        arrays = [rounded(array) for array in arrays] if self.rounds else arrays
+        return super().execute(arrays, structure, training)
+
+
+def rounded(array):
+    """Returns a floating array in the precision of bfloat16, any other as it is."""
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return jnp.asarray(array, jnp.bfloat16).astype(array.dtype) if floating else array

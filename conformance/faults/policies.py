@@ -37,3 +37,10 @@ class StoresTheDtypeOfTheModule(LayerBuilder):
         self._hosted.has_own_dtype = False
         super().create(*inputs)
         self._hosted.has_own_dtype = True
+
+
+@fault("check_explicit_dtype", "ParityError", "outputs with an explicit dtype")
+class StoresADtypeAndDoesNotCast(HostedModule):
+    @property
+    def compute_dtype(self):
+        return None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import jax.numpy as jnp
+
 from conformance.faults.entry import fault
 from conformance.faults.parts import FaultyRunner
 from flaxlayer import FlaxLayer
 from flaxlayer.calls.runner import Runner
 
 
-@fault("check_streams", "KeepLawError", "which the module never draws from")
+@fault("check_streams", "KeepLawError", "are not those that the module draws from.")
 class PassesAStreamTooMany(Runner):
     def latest_spec(self, structure, arrays):
         found = super().latest_spec(structure, arrays)
@@ -39,3 +41,18 @@ class IgnoresTheSeed(FlaxLayer):
 
     def __init__(self, module, **kwargs):
         super().__init__(module, **{**kwargs, "seed": next(self.numbers)})
+
+
+@fault("check_fresh_keys", "ParityError", "outputs of the first call with its keys")
+class SkipsASeed(FaultyRunner):
+    def execute(self, arrays, structure, training):
+        self.hosted.seed_generator.next()
+        return super().execute(arrays, structure, training)
+
+
+@fault("check_seed_steps", "KeepLawError", "The seed of a layer does not count its draws.")
+class CountsByTwo(Runner):
+    def commit(self, result, training):
+        if result.seed is not None:
+            result = replace(result, seed=result.seed + jnp.array([0, 1], result.seed.dtype))
+        super().commit(result, training)

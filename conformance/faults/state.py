@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from conformance.faults.entry import fault
-from flaxlayer import FlaxLayer
 from flaxlayer.calls.runner import Runner
 from flaxlayer.hosted import HostedModule
 
@@ -25,13 +25,25 @@ class WritesStateAtInference(Runner):
         return self.cache.latest
 
 
-@fault("check_frozen_layer", "ParityError", "variables of a frozen layer")
-class WritesStateWhenFrozen(HostedModule):
+class _WithOtherUpdates(HostedModule):
+    """Takes one `state_updates` for another."""
+
+    mistaken: ClassVar = {}
+
     def writable(self, changed, training):
-        return [(self.weights.variables[i], value) for i, value in changed.items()]
+        when = self.settings.state_updates
+        if when not in self.mistaken:
+            return super().writable(changed, training)
+        if self.mistaken[when] == "never":
+            return []
+        return [(self.weights.variables[index], value) for index, value in changed.items()]
 
 
-@fault("check_frozen_paths", "KeepLawError", "Freezing leaves other weights trainable")
-class IgnoresFrozenPaths(FlaxLayer):
-    def freeze(self, *patterns):
-        pass
+@fault("check_state_updates", "ParityError", "variables with state_updates='never'")
+class TakesNeverForAlways(_WithOtherUpdates):
+    mistaken: ClassVar = {"never": "always"}
+
+
+@fault("check_state_updates", "ParityError", "variables with state_updates='training'")
+class TakesTrainingForNever(_WithOtherUpdates):
+    mistaken: ClassVar = {"training": "never"}

@@ -5,6 +5,7 @@ import functools
 import pickle
 import warnings
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import keras
@@ -290,3 +291,15 @@ def test_an_nnx_call_is_compiled_once():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layer(X)
+
+
+@pytest.mark.law("A6")
+def test_logical_axis_rules_are_part_of_the_key():
+    class ReadsRules(nnx.Module):
+        def __call__(self, x):
+            return x * (2.0 if nn.get_logical_axis_rules() else 1.0)
+
+    layer, x = FlaxLayer(ReadsRules()), np.ones((1, 2), np.float32)
+    for rules, factor in (((), 1), ((("a", None),), 2), ((), 1)):
+        with nn.logical_axis_rules(rules):
+            np.testing.assert_array_equal(layer(x), factor * x)

@@ -23,6 +23,8 @@ ALLOWED = {
     "run/fronts.py": {"flaxlayer.FlaxLayer"},
     "run/samples.py": {"flaxlayer.FlaxLayer"},
     "run/search.py": {"flaxlayer.FlaxLayer"},
+    # A value that users give for a setting.
+    "checks/settings.py": {"flaxlayer.CollectionPolicy"},
     # Which backend Keras takes is settled before it is imported.
     "__init__.py": {"flaxlayer_core.require_backend"},
     "__main__.py": {"flaxlayer_core.prefer_jax", "flaxlayer_core.require_backend"},

@@ -73,6 +73,7 @@ class ParityError(FlaxLayerError, AssertionError):
         path: The first differing path, such as `"params/Dense_0/kernel"`.
         expected: What was expected there.
         found: What was found instead.
+        by_table: Whether the published table of tolerances decided, not the bits.
 
     Example:
 
@@ -85,14 +86,22 @@ class ParityError(FlaxLayerError, AssertionError):
     """
 
     def __init__(
-        self, failed: str, *, kind: str, path: str, expected: str = "", found: str = ""
+        self,
+        failed: str,
+        *,
+        kind: str,
+        path: str,
+        expected: str = "",
+        found: str = "",
+        by_table: bool = False,
     ) -> None:
         super().__init__(failed, expected=expected, found=found, law="T4")
         self.kind = kind
         self.path = path
+        self.by_table = by_table
 
     def __reduce__(self) -> tuple[object, ...]:
-        parts = (self.failed, self.kind, self.path, self.expected, self.found)
+        parts = (self.failed, self.kind, self.path, self.expected, self.found, self.by_table)
         return (_rebuild_parity, parts)
 
 
@@ -101,5 +110,9 @@ def in_short(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 
-def _rebuild_parity(failed: str, kind: str, path: str, expected: str, found: str) -> ParityError:
-    return ParityError(failed, kind=kind, path=path, expected=expected, found=found)
+def _rebuild_parity(
+    failed: str, kind: str, path: str, expected: str, found: str, by_table: bool
+) -> ParityError:
+    return ParityError(
+        failed, kind=kind, path=path, expected=expected, found=found, by_table=by_table
+    )

@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -112,3 +113,17 @@ def test_a_bound_module_holds_the_values_and_leaves_the_given_one_alone():
     assert (variable_value(bound.dense.bias) == 7).all()
     assert (variable_value(given.dense.bias) == 0).all()
     assert bound.tied is bound.layers[0]
+
+
+@pytest.mark.law("A6")
+def test_logical_axis_rules_are_part_of_the_context_of_a_call():
+    module = NnxModule(make())
+    with nnx.logical_axis_rules([("embed", "model")]):
+        assert module.call_context() == (("embed", "model"),)
+    assert module.call_context() == ()
+
+
+@pytest.mark.law("A6")
+def test_interceptors_of_linen_modules_inside_cannot_be_part_of_a_key():
+    with nn.intercept_methods(lambda f, args, kwargs, context: f(*args, **kwargs)):
+        assert NnxModule(make()).call_context() is None

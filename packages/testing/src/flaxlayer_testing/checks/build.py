@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
-import numpy as np
 
 from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.oracle.call import is_array
+from flaxlayer_testing.oracle.statics import evaluate_with_statics
 from flaxlayer_testing.subject.layer import MADE, leaf_paths, variables_of, weight_paths
 from flaxlayer_testing.subject.subject import Subject
 
@@ -88,42 +87,76 @@ def check_build_values(subject: Subject) -> Errors:
     return compare_trees(expected, variables_of(layer), bitwise=True, path=path)
 
 
-def _fits(symbolic: Any, real: Any) -> bool:
-    if not isinstance(symbolic, keras.KerasTensor):
-        return not is_array(real)
-    shapes = zip(symbolic.shape, np.shape(real), strict=False)
-    same = len(symbolic.shape) == np.ndim(real)
-    return same and symbolic.dtype == str(real.dtype) and all(a in (None, b) for a, b in shapes)
+@dataclass(frozen=True)
+class _Form:
+    """What a symbolic output says of an array; None for a size that depends on the batch."""
 
+    shape: tuple[int | None, ...]
+    dtype: str
 
-def _text(leaf: Any) -> str:
-    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else repr(leaf)
+    @classmethod
+    def of(cls, leaf: Any) -> Any:
+        """Returns the form of an array, a description or a Keras tensor, else the leaf itself."""
+        described = hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+        return cls(tuple(leaf.shape), str(leaf.dtype)) if described else leaf
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join('?' if s is None else str(s) for s in self.shape)}]"
 
 
 @check("B1", needs=MODEL)
 def check_symbolic_shapes(subject: Subject) -> None:
-    """A symbolic call of unknown batch size gives the shapes and dtypes of a real one."""
-    layer = subject.shared_layer()
+    """A symbolic call of unknown batch size gives the outputs of raw Flax, sizes of none but it."""
     args, kwargs = subject.model_inputs()
-    refuse_other_shapes(layer(*args, **kwargs), subject.call(layer, training=False))
+    outputs = subject.shared_layer()(*args, **kwargs)
+    expected = _described(subject, 1)
+    if subject.reference.takes_any_batch:
+        expected = jax.tree_util.tree_map(_joined, expected, _described(subject, 2))
+    refuse_other_shapes(outputs, expected)
 
 
-def refuse_other_shapes(symbolic: Any, real: Any) -> None:
-    """Raises if symbolic outputs do not describe real ones.
+def _described(subject: Subject, batches: int) -> Any:
+    """Returns the forms of the outputs of raw apply on this many times the batch."""
+    function, rngs = subject.reference.function(training=False), {"params": jax.random.key(0)}
+    arrays = [
+        jax.ShapeDtypeStruct((batches * array.shape[0], *array.shape[1:]), array.dtype)
+        for array in subject.arrays
+    ]
+    outputs, _ = evaluate_with_statics(function, subject.reference.stored, rngs, arrays)
+    return jax.tree_util.tree_map(_Form.of, outputs)
+
+
+def _joined(one: Any, other: Any) -> Any:
+    if not isinstance(one, _Form):
+        return one
+    sizes = zip(one.shape, other.shape, strict=True)
+    return _Form(tuple(a if a == b else None for a, b in sizes), one.dtype)
+
+
+def refuse_other_shapes(symbolic: Any, expected: Any) -> None:
+    """Raises if symbolic outputs are not of the form that they must have.
 
     Args:
         symbolic: Outputs with Keras tensors for arrays.
-        real: Outputs.
+        expected: Outputs with arrays, or with their forms.
 
     Raises:
-        KeepLawError: If they differ in structure, shape or dtype.
+        KeepLawError: If they differ in structure, shape, dtype or a value that is no array.
     """
-    leaves = [jax.tree_util.tree_leaves(tree) for tree in (symbolic, real)]
-    alike = len(leaves[0]) == len(leaves[1])
-    if not (alike and all(map(_fits, *leaves))):
+    trees = [jax.tree_util.tree_map(_Form.of, tree) for tree in (symbolic, expected)]
+    found, wanted = (str(jax.tree_util.tree_structure(tree)) for tree in trees)
+    if found != wanted:
         raise KeepLawError(
-            "The outputs of a symbolic call are not those of a real one.",
-            expected=", ".join(map(_text, leaves[1])),
-            found=", ".join(map(_text, leaves[0])),
+            "The outputs of a symbolic call have another structure than those of raw Flax.",
+            expected=wanted,
+            found=found,
+            law="B1",
+        )
+    leaves, wanted_leaves = map(jax.tree_util.tree_leaves, trees)
+    if leaves != wanted_leaves:
+        raise KeepLawError(
+            "The outputs of a symbolic call have other forms than those of raw Flax.",
+            expected=", ".join(map(str, wanted_leaves)),
+            found=", ".join(map(str, leaves)),
             law="B1",
         )

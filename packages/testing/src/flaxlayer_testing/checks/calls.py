@@ -17,6 +17,7 @@ from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
+    "call_statelessly",
     "check_inference",
     "check_losses",
     "check_op_by_op",
@@ -115,12 +116,22 @@ def check_stateless_call(subject: Subject) -> Errors:
         compare_trees(before, variables_of(layer), bitwise=True, path="variables left alone")
         path = f"outputs of stateless_call in {_mode(training)}"
         errors.append(compare_runs(subject, outputs, actual, path=path, inlined=True))
-        for variable, value in zip(layer.non_trainable_variables, after, strict=True):
-            variable.assign(value)
+        _assign(layer, after)
         path = f"state of stateless_call in {_mode(training)}"
         actual = variables_of(layer)
         errors.append(compare_runs(subject, expected, actual, path=path, inlined=True))
     return largest(*errors)
+
+
+def call_statelessly(subject: Subject, layer: Any, *, training: bool) -> None:
+    """Makes a compiled `stateless_call`, and gives the layer the state that it returns."""
+    _, after = _stateless(subject, layer, training)
+    _assign(layer, after)
+
+
+def _assign(layer: Any, values: list[Any]) -> None:
+    for variable, value in zip(layer.non_trainable_variables, values, strict=True):
+        variable.assign(value)
 
 
 def _stateless(subject: Subject, layer: Any, training: bool) -> tuple[Any, list[Any]]:

@@ -28,6 +28,7 @@ __all__ = [
     "check_fit",
     "check_gradients",
     "check_train_step",
+    "compiled_model",
     "layer_gradients",
     "train_steps",
 ]
@@ -55,7 +56,8 @@ class ProbeModel(keras.Model):
         return loss
 
 
-def _compiled_model(subject: Subject, layer: Any) -> ProbeModel:
+def compiled_model(subject: Subject, layer: Any) -> ProbeModel:
+    """Returns a model of a layer that `train_on_batch` and `fit` train by the probe loss."""
     model = ProbeModel(layer, subject.reference.raw)
     model.compile(keras.optimizers.SGD(RATE, momentum=MOMENTUM))
     return model
@@ -122,7 +124,7 @@ def check_train_step(subject: Subject) -> Errors:
 
 def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
     """Trains a layer by three `train_on_batch`, and returns the keys of each."""
-    model, keys = _compiled_model(subject, layer), []
+    model, keys = compiled_model(subject, layer), []
     inputs = current_backend().to_backend(subject.arrays)
     for step in range(STEPS):
         keys.append(subject.expected.keys(layer, training=True, draws=step))
@@ -134,7 +136,7 @@ def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
 def check_fit(subject: Subject) -> Errors:
     """Three steps inside `fit` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()
-    model, before = _compiled_model(subject, layer), variables_of(layer)
+    model, before = compiled_model(subject, layer), variables_of(layer)
     keys = [subject.expected.keys(layer, training=True, draws=step) for step in range(STEPS)]
 
     def compare(epoch: int, logs: Any = None) -> None:

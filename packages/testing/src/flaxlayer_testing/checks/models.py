@@ -13,9 +13,10 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
-from flaxlayer_testing.checks.variants import mask_of
+from flaxlayer_testing.checks.variants import mask_of, repeated
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.reference import Reference
 from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_inputs,
@@ -28,6 +29,7 @@ from flaxlayer_testing.subject.subject import Subject
 __all__ = [
     "check_functional_model",
     "check_masks",
+    "check_other_batches",
     "check_sequential_model",
     "check_subclassed_model",
     "check_unknown_sizes",
@@ -43,6 +45,29 @@ def check_functional_model(subject: Subject) -> Errors:
     actual = call_model(model, subject.arrays)
     path = "outputs of a functional model"
     return compare_runs(subject, arrays_of(expected), actual, path=path)
+
+
+@check("A1", "B1", needs=(*MODEL, Need.ANY_BATCH))
+def check_other_batches(subject: Subject) -> Errors:
+    """An eager call and a functional model take batches of other sizes than the first."""
+    layer, reference = subject.shared_layer(), subject.reference
+    model, errors = subject.model(layer), []
+    for draws, times in ((0, 1), (2, 2), (4, 1)):
+        inputs, arguments = repeated((subject.inputs, dict(subject.arguments)), times)
+        sized = reference.with_call(replace(reference.raw, inputs=inputs, arguments=arguments))
+        args, kwargs = current_backend().to_backend((inputs, arguments))
+        expected = [_expected(subject, layer, sized, draws + call) for call in (0, 1)]
+        eager = layer(*args, training=False, **kwargs)
+        actual = [arrays_of(eager), call_model(model, sized.raw.arrays)]
+        path = "outputs on batches of other sizes"
+        errors.append(compare_runs(subject, expected, actual, path=path))
+    return largest(*errors)
+
+
+def _expected(subject: Subject, layer: Any, sized: Reference, draws: int) -> Any:
+    rngs = subject.expected.keys(layer, training=False, draws=draws)
+    outputs, _ = sized.apply(variables_of(layer), rngs, training=False)
+    return arrays_of(outputs)
 
 
 @check("B1", needs=(*MODEL, Need.UNKNOWN_SIZES))

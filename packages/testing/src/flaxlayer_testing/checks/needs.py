@@ -11,12 +11,13 @@ from dataclasses import replace
 from enum import Enum
 
 from flaxlayer_testing.checks.variants import cast_arrays, cast_params, mask_of
+from flaxlayer_testing.oracle.nnx import is_nnx
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["MODEL", "Need"]
 
 
-def _takes_mask(subject: Subject) -> bool:
+def _runs_with_mask(subject: Subject) -> bool:
     mask, reference = mask_of(subject), subject.reference
     return mask is not None and reference.accepts(reference.raw.with_mask(mask))
 
@@ -46,6 +47,10 @@ class Need(Enum):
         "the module has no variables",
         lambda subject: bool(subject.reference.stored),
     )
+    LINEN = (
+        "the module is one of nnx, whose calls Flax does not intercept",
+        lambda subject: not is_nnx(subject.module),
+    )
     STATE = (
         "the module has no state",
         lambda subject: bool(subject.reference.state_collections),
@@ -61,6 +66,10 @@ class Need(Enum):
     ARRAY_INPUTS = (
         "the arguments hold no arrays, or one without a batch dimension",
         lambda subject: subject.takes_arrays,
+    )
+    ANY_BATCH = (
+        "the module does not take a batch of another size",
+        lambda subject: subject.reference.takes_any_batch,
     )
     UNKNOWN_SIZES = (
         "no generated case with sizes that may be unknown",
@@ -90,8 +99,12 @@ class Need(Enum):
         lambda subject: bool(subject.reference.sows),
     )
     MASK = (
-        "the method does not take a mask of the first two dimensions of its first input",
-        _takes_mask,
+        "the first input has no two dimensions, or the method does not run with a mask of them",
+        _runs_with_mask,
+    )
+    MASK_ARGUMENT = (
+        "the method has no argument for a mask of the first two dimensions of its first input",
+        lambda subject: subject.reference.raw.takes_mask and _runs_with_mask(subject),
     )
     CASTS = (
         "raw Flax does not run it in bfloat16, or its state changes its dtype then",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
@@ -12,6 +13,7 @@ from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import COMPUTE, cast_arrays, cast_params
 from flaxlayer_testing.checks.weights import distinct
+from flaxlayer_testing.oracle.call import Variables
 from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
@@ -35,8 +37,24 @@ def check_mixed_policy(subject: Subject) -> Errors:
     with _global_policy(f"mixed_{COMPUTE}"):
         layer = subject.built_layer()
     refuse_other_types(subject.reference.stored, layer, "A7")
-    # Initial state is often zeros and ones, which no cast changes.
     before = distinct(subject.expected.variables(layer))
+    return _compare_casts(subject, layer, before, "under a mixed policy")
+
+
+@check("A7", needs=(Need.TRACEABLE, Need.PARAMS, Need.CASTS))
+def check_explicit_dtype(subject: Subject) -> Errors:
+    """With `dtype=` floating params are stored and inputs cast in it, and state is left alone."""
+    layer = subject.built_layer(dtype=COMPUTE)
+    reference = subject.reference
+    wanted = cast_params(reference.stored, reference.raw.trainable)
+    refuse_other_types(wanted, layer, "A7")
+    before = distinct(subject.expected.variables(layer))
+    stored = cast_params(before, reference.raw.trainable)
+    return _compare_casts(subject, layer, stored, "with an explicit dtype")
+
+
+def _compare_casts(subject: Subject, layer: Any, before: Variables, what: str) -> Errors:
+    # Distinct, as initial state is often zeros and ones, which no cast changes.
     layer.load_flax_variables(before)
     function = subject.reference.function(training=True)
     trainable = subject.reference.raw.trainable
@@ -47,27 +65,12 @@ def check_mixed_policy(subject: Subject) -> Errors:
     expected = subject.reference.next_variables(before, updates)
     actual = subject.call(layer, training=True)
     return largest(
-        compare_runs(
-            subject,
-            outputs,
-            actual,
-            path="outputs under a mixed policy",
-            computed=(COMPUTE,),
-        ),
+        compare_runs(subject, outputs, actual, path=f"outputs {what}", computed=(COMPUTE,)),
         compare_runs(
             subject,
             expected,
             variables_of(layer),
-            path="variables under a mixed policy",
+            path=f"variables {what}",
             computed=(COMPUTE,),
         ),
     )
-
-
-@check("A7", needs=(Need.PARAMS, Need.CASTS))
-def check_explicit_dtype(subject: Subject) -> None:
-    """With `dtype=` floating params are stored in that dtype, and state in its own."""
-    layer = subject.built_layer(dtype=COMPUTE)
-    reference = subject.reference
-    wanted = cast_params(reference.stored, reference.raw.trainable)
-    refuse_other_types(wanted, layer, "A7")

@@ -18,7 +18,14 @@ from flaxlayer_testing.subject.layer import peeked_keys, seed_state, variables_o
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["check_fresh_keys", "check_no_draw", "check_seed", "check_streams", "refuse_other_keys"]
+__all__ = [
+    "check_fresh_keys",
+    "check_no_draw",
+    "check_seed",
+    "check_seed_steps",
+    "check_streams",
+    "refuse_other_keys",
+]
 
 
 @check("R1")
@@ -83,6 +90,22 @@ def refuse_other_keys(expected: Mapping[str, Any], found: Mapping[str, Any], wha
 def _bits(key: Any) -> list[int]:
     bits: list[int] = np.asarray(jax.random.key_data(key)).tolist()
     return bits
+
+
+@check("R2", "R4", needs=(Need.STREAMS,))
+def check_seed_steps(subject: Subject) -> None:
+    """Each call that needs random numbers draws one seed, and counts on by one."""
+    layer = subject.shared_layer()
+    for calls in range(3):
+        expected, found = seed_at(subject.seed, calls), seed_state(layer)
+        if found.tolist() != expected.tolist():
+            raise KeepLawError(
+                "The seed of a layer does not count its draws.",
+                expected=f"the seed state {expected.tolist()} after {calls} calls",
+                found=f"{found.tolist()}",
+                law="R2",
+            )
+        subject.call(layer, training=True)
 
 
 @check("R4", needs=(Need.QUIET_MODE,))

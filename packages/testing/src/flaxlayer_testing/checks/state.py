@@ -1,24 +1,16 @@
-"""Checks of state: over steps, in both modes, frozen (§3)."""
+"""Checks of state: over steps, in both modes, and when it is kept (§3)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from flaxlayer_testing.checks.calls import run_raw
 from flaxlayer_testing.checks.needs import Need
-from flaxlayer_testing.checks.registry import Errors, check
+from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
-from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject.layer import variables_of, weight_paths
+from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = [
-    "check_frozen_layer",
-    "check_frozen_paths",
-    "check_state_inference",
-    "check_state_training",
-]
+__all__ = ["check_state_inference", "check_state_training", "check_state_updates"]
 
 STEPS = 3
 
@@ -46,47 +38,22 @@ def check_state_inference(subject: Subject) -> Errors:
     return _compare_state(subject, training=False, steps=2, path="variables after inference")
 
 
-@check("C5", needs=(Need.VARIABLES,))
-def check_frozen_layer(subject: Subject) -> Errors:
-    """A layer with `trainable=False` has nothing to train and changes no state."""
-    layer = subject.shared_layer()
+@check("C3", needs=(Need.STATE,))
+def check_state_updates(subject: Subject) -> Errors:
+    """`state_updates` says when changed state is kept: never, or in training alone."""
+    layer = subject.built_layer(state_updates="never")
     before = variables_of(layer)
-    layer.trainable = False
-    try:
-        _refuse_trainable(layer, [])
-        subject.call(layer, training=True)
-        after = variables_of(layer)
-    finally:
-        layer.trainable = True
-    return compare_trees(before, after, bitwise=True, path="variables of a frozen layer")
-
-
-@check("C5", needs=(Need.PARAMS,))
-def check_frozen_paths(subject: Subject) -> Errors:
-    """A weight that is frozen by its path is not trained, and only it."""
-    layer = subject.shared_layer()
-    trainable = sorted(p for p, v in weight_paths(layer).items() if v.trainable)
-    if not trainable:
-        return {}
-    layer.freeze(trainable[0])
-    try:
-        _refuse_trainable(layer, trainable[1:])
-        expected, _ = run_raw(subject, layer, training=False)
-        actual = subject.call(layer, training=False)
-    finally:
-        layer.unfreeze(trainable[0])
-    _refuse_trainable(layer, trainable)
-    path = "outputs with a frozen weight"
-    return compare_runs(subject, expected, actual, path=path)
-
-
-def _refuse_trainable(layer: Any, expected: list[str]) -> None:
-    chosen = {id(variable) for variable in layer.trainable_variables}
-    found = sorted(path for path, v in weight_paths(layer).items() if id(v) in chosen)
-    if found != expected:
-        raise KeepLawError(
-            "Freezing leaves other weights trainable than it should.",
-            expected=", ".join(expected) or "no trainable weights",
-            found=", ".join(found) or "no trainable weights",
-            law="C5",
-        )
+    for training in (True, False):
+        subject.call(layer, training=training)
+    path = "variables with state_updates='never'"
+    never = compare_trees(before, variables_of(layer), bitwise=True, path=path)
+    layer = subject.built_layer(state_updates="training")
+    before = variables_of(layer)
+    _, updates = run_raw(
+        subject, layer, training=True, draws=int(subject.reference.needs_rng(training=False))
+    )
+    expected = subject.reference.next_variables(before, updates)
+    for training in (False, True, False):
+        subject.call(layer, training=training)
+    path = "variables with state_updates='training'"
+    return largest(never, compare_runs(subject, expected, variables_of(layer), path=path))

@@ -1,4 +1,4 @@
-"""Variants of a subject's call: behind a mask, and in another dtype (§5)."""
+"""Variants of a subject's call: behind a mask, in another dtype, on another batch (§5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from flaxlayer_testing.oracle.call import is_array
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["COMPUTE", "cast_arrays", "cast_params", "mask_of"]
+__all__ = ["COMPUTE", "cast_arrays", "cast_params", "mask_of", "repeated"]
 
 COMPUTE = "bfloat16"
 
@@ -54,3 +54,12 @@ def mask_of(subject: Subject) -> Any:
         return None
     shape = np.shape(first)[:2]
     return np.arange(np.prod(shape)).reshape(shape) % 3 != 1
+
+
+def repeated(tree: Any, times: int) -> Any:
+    """Returns a tree with its arrays repeated along the batch."""
+
+    def repeat(leaf: Any) -> Any:
+        return jnp.concatenate([leaf] * times) if is_array(leaf) else leaf
+
+    return jax.tree_util.tree_map(repeat, tree)

@@ -16,6 +16,7 @@ from flaxlayer_testing.checks.build import refuse_other_types
 from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
+from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject.layer import (
     leaf_paths,
     stored_value,
@@ -29,6 +30,7 @@ __all__ = [
     "check_config",
     "check_given_variables",
     "check_variables_tree",
+    "check_weight_trees",
     "check_weight_values",
     "check_weights_file",
     "distinct",
@@ -61,6 +63,11 @@ def check_variables_tree(subject: Subject) -> Errors:
     tree = distinct(subject.expected.variables(layer))
     layer.load_flax_variables(tree)
     returned = compare_trees(tree, variables_of(layer), bitwise=True, path="variables loaded")
+    handed = layer.flax_variables()
+    for name in list(handed):
+        handed[name] = {}
+    path = "variables after their tree was emptied"
+    compare_trees(tree, variables_of(layer), bitwise=True, path=path)
     rngs = subject.expected.keys(layer, training=False)
     expected, _ = subject.reference.apply(tree, rngs, training=False)
     actual = subject.call(layer, training=False)
@@ -69,20 +76,44 @@ def check_variables_tree(subject: Subject) -> Errors:
     return largest(returned, computed)
 
 
+@check("W1", needs=(Need.VARIABLES,))
+def check_weight_trees(subject: Subject) -> None:
+    """`params` and `state` are the trees of the Keras weights, in the form of the variables."""
+    layer, trainable = subject.shared_layer(), subject.reference.raw.trainable
+    weights = weight_paths(layer)
+    for name, tree in (("params", layer.params), ("state", layer.state)):
+        found = {path: id(leaf) for path, leaf in leaf_paths(tree).items()}
+        of_params = name == "params"
+        expected = {
+            path: id(variable)
+            for path, variable in weights.items()
+            if (path.partition("/")[0] in trainable) is of_params
+        }
+        if found != expected:
+            raise KeepLawError(
+                f"The tree `{name}` of a layer does not hold its weights.",
+                expected=", ".join(sorted(expected)) or "no weights",
+                found=", ".join(sorted(found)) or "no weights",
+                law="W1",
+            )
+
+
 @check("W1", "W2", needs=(Need.VARIABLES,))
 def check_weight_values(subject: Subject) -> Errors:
     """The Keras weight at a path holds the value of the module's variable there."""
     layer = subject.shared_layer()
-    tree, weights = distinct(subject.expected.variables(layer)), weight_paths(layer)
+    initial, weights = subject.expected.variables(layer), weight_paths(layer)
+    tree = distinct(initial)
     named = {path: _stored(leaf) for path, leaf in leaf_paths(tree).items()}
     given = {path: weights[path] for path in named if path in weights}
+    layer.load_flax_variables(tree)
+    held = {path: stored_value(weight) for path, weight in given.items()}
+    by_path = compare_trees(named, held, bitwise=True, path="weights by path")
+    layer.load_flax_variables(initial)
     for path, weight in given.items():
         weight.assign(named[path])
-    held = {path: stored_value(weight) for path, weight in given.items()}
-    return largest(
-        compare_trees(named, held, bitwise=True, path="weights by path"),
-        compare_trees(tree, variables_of(layer), bitwise=True, path="variables by path"),
-    )
+    path = "variables by path"
+    return largest(by_path, compare_trees(tree, variables_of(layer), bitwise=True, path=path))
 
 
 def _stored(leaf: Any) -> Any:

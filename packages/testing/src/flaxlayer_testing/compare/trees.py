@@ -117,9 +117,11 @@ def _same_node(
     return bool(left) and [name for name, _ in left] == [name for name, _ in right]
 
 
-def _fail(kind: str, path: str, expected: str, found: str) -> NoReturn:
+def _fail(kind: str, path: str, expected: str, found: str, *, by_table: bool = False) -> NoReturn:
     failed = f"{path or 'The tree'} differs in {kind}."
-    raise ParityError(failed, kind=kind, path=path, expected=expected, found=found)
+    raise ParityError(
+        failed, kind=kind, path=path, expected=expected, found=found, by_table=by_table
+    )
 
 
 def _paired_leaves(expected: Any, actual: Any, path: str) -> Iterator[tuple[str, Array, Array]]:
@@ -189,7 +191,7 @@ def _compare_values(
     else:
         wrong = ~_within(left, errors, tolerances)
     if wrong.any():
-        _fail_values(where, left, right, errors, wrong)
+        _fail_values(where, left, right, errors, wrong, by_table=not bitwise)
     return float(errors.max())
 
 
@@ -203,10 +205,13 @@ def _within(left: Array, errors: Array, tolerances: Mapping[str, Tolerance]) -> 
     return within
 
 
-def _fail_values(where: str, left: Array, right: Array, errors: Array, wrong: Array) -> NoReturn:
+def _fail_values(
+    where: str, left: Array, right: Array, errors: Array, wrong: Array, *, by_table: bool
+) -> NoReturn:
     first = int(np.argmax(wrong))
     index = tuple(int(i) for i in np.unravel_index(first, left.shape))
     at = f" at index {index}" if index else ""
     count = f"{int(wrong.sum())} of {left.size} elements differ, by up to {errors.max():.3g}"
     found = f"{right.reshape(-1)[first]!r}; {count}"
-    _fail("value", where, f"{left.reshape(-1)[first]!r}{at} ({_text(left)})", found)
+    expected = f"{left.reshape(-1)[first]!r}{at} ({_text(left)})"
+    _fail("value", where, expected, found, by_table=by_table)

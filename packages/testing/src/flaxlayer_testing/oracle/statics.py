@@ -10,7 +10,7 @@ import jax
 
 from flaxlayer_testing.oracle.call import is_array
 
-__all__ = ["compile_with_statics"]
+__all__ = ["compile_with_statics", "evaluate_with_statics"]
 
 
 @flax.struct.dataclass
@@ -51,3 +51,25 @@ def compile_with_statics(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     compiled = jax.jit(lambda *args: _hide_statics(function(*args)))
     return lambda *args: _show_statics(compiled(*args))
+
+
+def evaluate_with_statics(function: Callable[..., Any], *args: Any) -> Any:
+    """Returns `jax.eval_shape(function, *args)`.
+
+    Args:
+        function: A function of arrays, whose results may hold leaves that are none.
+        *args: Arrays, or their descriptions.
+
+    Returns:
+        A description of each array of the results; the other leaves as they are.
+
+    Example:
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> evaluate_with_statics(lambda x: (x + 1, "shape"), jnp.ones(2))
+    (ShapeDtypeStruct(shape=(2,), dtype=float32), 'shape')
+
+    ```
+    """
+    return _show_statics(jax.eval_shape(lambda *given: _hide_statics(function(*given)), *args))

@@ -11,6 +11,7 @@ from flaxlayer_testing.checks import Check, Errors, GivenChecks, Need, checks
 from flaxlayer_testing.report.events import CheckFinished, CheckStarted, Event, ReportFinished, tell
 from flaxlayer_testing.report.report import Entry, Report, Status
 from flaxlayer_testing.report.versions import versions
+from flaxlayer_testing.run.diagnosis import explain
 from flaxlayer_testing.run.expected import ExpectedFailure, ExpectedFailures, by_check, known_of
 from flaxlayer_testing.run.naming import layer_name, module_name, replay_command
 from flaxlayer_testing.run.programs import failing_program
@@ -114,7 +115,7 @@ def _failed(check: Check, subject: Subject, error: Exception, seconds: float) ->
         check.name,
         check.laws,
         Status.FAILED,
-        str(error),
+        explain(check, subject, error),
         type(error).__name__,
         seconds=seconds,
         replay=replay_command(subject, check),

@@ -13,7 +13,7 @@ from flax import nnx
 from flax.errors import ModifyScopeVariableError
 
 from flaxlayer_core.ambient import holding
-from flaxlayer_core.compat.private_linen import StreamRecord, in_filter
+from flaxlayer_core.compat.private_linen import StreamRecord, call_context, in_filter
 from flaxlayer_core.compat.private_nnx import quiet_sow, use_fast_counts, variable_value
 from flaxlayer_core.errors import BuildModuleError
 from flaxlayer_core.modules.nnx.call_streams import CallStreams
@@ -209,8 +209,8 @@ class NnxModule(NnxFacts):
             yield record
 
     def call_context(self) -> tuple[object, ...] | None:
-        """Returns nothing: no ambient setting of nnx changes a call."""
-        return ()
+        """Returns what linen returns: axis rules are shared, and nnx may hold modules of linen."""
+        return call_context()
 
 
 def _note_draws(drawn: set[str], rngs: Rngs) -> None:
