@@ -52,12 +52,6 @@ enter(
     "digest = hash((self.treedef, identity, self.numbers))",
     "digest = hash((self.treedef, str(identity), self.numbers))",
 )
-enter(
-    "A number of Python is described as strongly typed",
-    "flaxlayer/backends/dtypes.py",
-    "canonical_dtype(np.dtype(type(number))), weak=True)",
-    "canonical_dtype(np.dtype(type(number))))",
-)
 built(
     "A list of shapes stands for several arguments, whatever the method takes",
     "flaxlayer/inputs.py",

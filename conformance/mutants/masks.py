@@ -23,10 +23,10 @@ enter(
     "record.carried = [next(iter(record.masks), None) for leaf in flat]",
 )
 enter(
-    "An output of enough dimensions carries the mask on",
+    "An output carries the mask on where its first dimension is the same",
     PLAN,
-    "        if first[:rank] != shape[:rank]:\n",
-    "        if len(first) < rank:\n",
+    "        if first[:rank] != shape[:rank]:\n            return False\n",
+    "        if first[:1] != shape[:1]:\n            return False\n        rank = 1\n",
 )
 enter(
     "Attention gets the mask over queries instead of keys",

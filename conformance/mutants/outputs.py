@@ -18,12 +18,6 @@ enter(
     "        return made(map(wrap_statics, outputs))\n",
 )
 enter(
-    "The entries of a dict of outputs are exchanged where its keys are not in order",
-    "flaxlayer_core/trees/outlines.py",
-    "return dict(zip(form, parts, strict=True))",
-    "return dict(zip(sorted(form), parts, strict=True))",
-)
-enter(
     "A static value among the outputs becomes its text",
     OUTPUTS,
     "return taken if is_array(taken) else Static(taken)",

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["RICH", "check_zoo", "kill", "search_modules"]
+__all__ = ["RICH", "check_zoo", "kill", "search_modules", "search_scenarios"]
 
 RICH = ("FrozenAndFiled", "StaticArguments", "SowsLoss", "Masked", "Given")
 """Entries of the zoo with state, streams, static arguments, losses, masks and an nnx object."""
@@ -39,6 +39,23 @@ def _check_zoo(names: tuple[str, ...]) -> Find:
             first = report.failures[0]
             return count, f"{name}: {first.check}", first.message
     return None
+
+
+def search_scenarios(
+    seed: int, seeds: int, budget: int, framework: str = "linen"
+) -> dict[str, Any]:
+    """Runs generated scenarios until one breaks a law (T9)."""
+    return _counted(lambda number: _search_scenarios(number, budget, framework), seed, seeds)
+
+
+def _search_scenarios(number: int, budget: int, framework: str) -> Find:
+    from flaxlayer_testing.scenario.hunt import search_scenarios
+
+    hunt = search_scenarios(budget=budget, seed=number, framework=framework, shrink=False)
+    if hunt.found is None:
+        return None
+    first = hunt.found.message.strip().partition("\n")[0]
+    return hunt.run, first[:200], hunt.found.message
 
 
 def search_modules(seed: int, seeds: int, budget: int) -> dict[str, Any]:
@@ -82,10 +99,12 @@ def kill(budget: int) -> dict[str, Any]:
     """Looks for a change with all that conformance has, the quick things first.
 
     Args:
-        budget: The most generated modules.
+        budget: The most generated scenarios, of linen and of nnx each.
     """
     found = check_zoo()
-    return found if found["by"] else search_modules(0, 1, budget)
+    for framework in ("linen", "nnx"):
+        found = found if found["by"] else search_scenarios(0, 1, budget, framework)
+    return found
 
 
 def _counted(run: Callable[[int], Find], seed: int, seeds: int) -> dict[str, Any]:

@@ -61,7 +61,13 @@ def search(
     left = [each for each in chosen if again or each.slug not in known]
     arguments = {"seed": seed, "seeds": seeds, "budget": budget}
     jobs = (
-        Job(each.slug, partial(install, each), _KILLERS[killer], arguments, seconds)
+        Job(
+            each.slug,
+            partial(install, each),
+            _KILLERS[killer],
+            {**arguments, **_framework(each, killer)},
+            seconds,
+        )
         for each in _until(left, max_time)
     )
     missed = 0
@@ -73,6 +79,11 @@ def search(
         entry["summary"] = summary(known)
         save(record)
     return 1 if missed else 0
+
+
+def _framework(mutant: Mutant, killer: str) -> dict[str, str]:
+    # A scenario is of one framework; what is said of modules of nnx shows in theirs alone.
+    return {"framework": "nnx"} if (killer, mutant.kind) == ("scenarios", "nnx") else {}
 
 
 def _until(mutants: Iterable[Mutant], max_time: float | None) -> Iterator[Mutant]:
