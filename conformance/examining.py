@@ -32,7 +32,7 @@ CALLS = (
     "check_fresh_keys",
     "check_no_draw",
     "check_frozen_layer",
-    "check_frozen_paths",
+    "check_frozen_state",
     "check_variables_tree",
     "check_weight_values",
     "check_wrong_arguments",
