@@ -91,12 +91,30 @@ def test_an_inner_context_records_for_itself():
     assert (inner.drawn, outer.drawn) == ({"noise"}, {"late"})
 
 
+class AppliesAnother(nn.Module):
+    """Gives another module a key of its own, and one that it draws."""
+
+    @nn.compact
+    def __call__(self):
+        another = Draws(("noise",), ask=("guard",)).apply({}, rngs=keys("noise"))
+        key = self.make_rng("mine")
+        return another, Draws(("noise",)).apply({}, rngs={"noise": key})
+
+
+@pytest.mark.law("R1")
+def test_a_module_that_is_applied_inside_of_another_draws_from_what_it_is_given():
+    with private_linen.record_streams() as record:
+        AppliesAnother().apply({}, rngs=keys("mine"))
+        Draws(("late",)).apply({}, rngs=keys("late"))
+    assert (record.drawn, record.asked) == ({"mine", "late"}, {"mine", "late"})
+
+
 @pytest.mark.law("R1")
 def test_flax_is_left_as_it_was_after_an_error():
-    original = Scope.has_rng, Scope.make_rng
+    original = Scope.has_rng, Scope.make_rng, Scope.temporary
     with pytest.raises(RuntimeError), private_linen.record_streams():
         raise RuntimeError
-    assert (Scope.has_rng, Scope.make_rng) == original
+    assert (Scope.has_rng, Scope.make_rng, Scope.temporary) == original
 
 
 @pytest.mark.law("R1")

@@ -106,6 +106,17 @@ class Scanned(nn.Module):
         return body(train)(x, None)[0]
 
 
+class ByAnother(nn.Module):
+    """Has the initial value of its param from another module; each call asks for its shape."""
+
+    @nn.compact
+    def __call__(self, x):
+        def kernel(key):
+            return nn.Dense(4, parent=None).init(key, x)["params"]["kernel"]
+
+        return x @ self.param("kernel", kernel)
+
+
 class Vmapped(nn.Module):
     @nn.compact
     def __call__(self, x, train):
@@ -160,6 +171,11 @@ def test_dropout_draws_in_training_only(examined):
 
 def test_a_module_that_draws_nothing_gets_no_stream(examined):
     assert streams(examined(nn.Dense(2), X)) == (("params",), (), ())
+
+
+def test_initialisers_that_init_another_module_draw_nothing_in_calls(examined):
+    found = examined(ByAnother(), X)
+    assert streams(found) == (("params",), (), ())
 
 
 def test_a_stream_of_any_name_is_found(examined):

@@ -8,7 +8,8 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_linen.p
   user wrote there, such as a `property` or a `functools.partialmethod` (A3).
 - `flax.core.scope.Scope.has_rng` and `make_rng` are public, but are replaced for the time of one
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
-  which streams it knows (R1).
+  which streams it knows (R1). So is `Scope.temporary`, which each `init` and `apply` enters: one
+  inside of another draws from the keys that it is given, not from streams of the module.
 - `flax.core.scope.in_filter`: Flax does not export what tells whether a `mutable` filter holds a
   collection, which may be a bool, a name, a sequence or a `DenyList` (C3).
 - `flax.linen.spmd.logical_to_mesh_axes`: `flax.linen` has it, but does not declare it (B5).
@@ -66,6 +67,7 @@ class StreamRecord:
         drawn: Streams that keys were drawn from.
         replaced: Streams that were drawn from and absent, for which Flax took `params`.
         missing: The stream whose absence ended the evaluation, if one did.
+        roots: The scopes of Flax's `init` and `apply` under way, each inside of the one before.
     """
 
     asked: set[str] = field(default_factory=set)
@@ -73,6 +75,7 @@ class StreamRecord:
     replaced: set[str] = field(default_factory=set)
     supplied: set[str] = field(default_factory=set)
     missing: str | None = None
+    roots: list[Scope] = field(default_factory=list)
 
 
 _recorders = threading.local()
@@ -91,36 +94,56 @@ def record_streams() -> Iterator[StreamRecord]:
     record = StreamRecord()
     with _patch_lock:
         # Read under the lock: another thread's recording methods must not pass for the originals.
-        has_rng, make_rng = Scope.has_rng, Scope.make_rng
+        originals = Scope.has_rng, Scope.make_rng, Scope.temporary
         previous = getattr(_recorders, "record", None)
-        _replace(*_recording(has_rng, make_rng))
+        _replace(*_recording(*originals))
         _recorders.record = record
         try:
             yield record
         finally:
             _recorders.record = previous
-            _replace(has_rng, make_rng)
+            _replace(*originals)
 
 
-def _replace(has_rng: object, make_rng: object) -> None:
+def _replace(has_rng: object, make_rng: object, temporary: object) -> None:
     scope: Leaf = Scope
-    scope.has_rng, scope.make_rng = has_rng, make_rng
+    scope.has_rng, scope.make_rng, scope.temporary = has_rng, make_rng, temporary
 
 
-def _recording(has_rng: Leaf, make_rng: Leaf) -> tuple[Function, Function]:
+def _current() -> StreamRecord | None:
+    """Returns the record of this thread, None inside of an `init` or `apply` of another module."""
+    current: StreamRecord | None = getattr(_recorders, "record", None)
+    return current if current is not None and len(current.roots) < 2 else None
+
+
+def _recording(
+    has_rng: Leaf, make_rng: Leaf, temporary: Leaf
+) -> tuple[Function, Function, Function]:
     def recording_has_rng(scope: Scope, name: str) -> bool:
-        current: StreamRecord | None = getattr(_recorders, "record", None)
-        if current is not None:
+        if (current := _current()) is not None:
             current.asked.add(name)
         return bool(has_rng(scope, name))
 
     def recording_make_rng(scope: Scope, name: str = "params") -> object:
-        current: StreamRecord | None = getattr(_recorders, "record", None)
-        if current is not None:
+        if (current := _current()) is not None:
             _note_draw(scope, name, current)
         return make_rng(scope, name)
 
-    return recording_has_rng, recording_make_rng
+    @contextlib.contextmanager
+    def recording_temporary(scope: Scope) -> Iterator[Scope]:
+        current: StreamRecord | None = getattr(_recorders, "record", None)
+        roots = current.roots if current is not None else []
+        with temporary(scope) as root:
+            # The methods of an outer context, which these replaced, have noted it then.
+            known = bool(roots) and roots[-1] is scope
+            roots += () if known else (scope,)
+            try:
+                yield root
+            finally:
+                if not known:
+                    roots.pop()
+
+    return recording_has_rng, recording_make_rng, recording_temporary
 
 
 def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
