@@ -78,6 +78,27 @@ def test_initial_values_are_those_of_the_constructor():
     np.testing.assert_array_equal(tree["params"]["dense"]["kernel"], module.dense.kernel[...])
 
 
+class Masks(nnx.Module):
+    """Its constructor computes arrays that are no variables, in an inner module too."""
+
+    def __init__(self, depth=1, *, rngs):
+        self.mask = jnp.ones(3).at[0].set(0)
+        self.inner = Masks(depth - 1, rngs=rngs) if depth else None
+
+    def __call__(self, x):
+        return x * self.mask
+
+
+@pytest.mark.law("B1")
+def test_arrays_that_a_constructor_computes_stand_there_in_a_trace_too():
+    raw = NnxCall(Masks, (X,), {})
+    traced = jax.eval_shape(functools.partial(raw.init, training=True), KEYS)
+    made = raw.init(KEYS, training=True)
+    assert jax.tree.structure(traced) == jax.tree.structure(made)
+    assert sorted(traced["arrays"]) == ["inner", "mask"]
+    np.testing.assert_array_equal(made["arrays"]["mask"], Masks(rngs=nnx.Rngs(0)).mask)
+
+
 @pytest.mark.law("A2")
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("given", [MADE, GIVEN], ids=["class", "object"])

@@ -134,11 +134,11 @@ class NnxCall(RawCall):
 
     def _make(self, rngs: Mapping[str, Any]) -> Any:
         try:
-            return self.module(rngs=nnx.Rngs(**rngs))
+            return _with_tracers_as_data(self.module(rngs=nnx.Rngs(**rngs)))
         except TypeError as error:
             if "'rngs'" not in str(error):
                 raise
-            return self.module()
+            return _with_tracers_as_data(self.module())
 
     def with_ones(self) -> RawCall:
         """Returns this call: what makes a module sees no inputs."""
@@ -286,6 +286,15 @@ class NnxCall(RawCall):
         for names, (path, kind) in self._made.items():
             if names not in known and (value := _find(variables, names)) is not None:
                 _attach(module, path, kind(value))
+
+
+def _with_tracers_as_data(module: Any) -> Any:
+    # Flax tells arrays by `isinstance` of a union, to which no tracer belongs before Python 3.14.
+    for _, node in nnx.iter_graph(module):
+        for name, value in list(vars(node).items()) if isinstance(node, nnx.Module) else ():
+            if isinstance(value, jax.core.Tracer):
+                setattr(node, name, nnx.data(value))
+    return module
 
 
 def _find(tree: Any, names: tuple[str, ...]) -> Any:
