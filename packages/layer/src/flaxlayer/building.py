@@ -9,7 +9,7 @@ from typing import Any
 
 from flaxlayer.calls.overridden_methods import first_shape, reshaped
 from flaxlayer.calls.runner import Runner
-from flaxlayer.calls.sequential_inputs import open_inputs
+from flaxlayer.calls.sequential_inputs import keep_dtypes, open_inputs
 from flaxlayer.calls.supposed_dtypes import first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form
 from flaxlayer.compat import private_keras
@@ -77,8 +77,11 @@ class LayerBuilder:
         if isinstance(input_shape, BuildInputs):  # from model.summary()
             return self._output_shapes(input_shape)
         with self._hosted.locks.build:  # A8
+            known = self._runner.cache.inputs
             if self._hosted.weights is None:
                 self._layer.build(input_shape)
+            elif known is not None and self._runner.cache.settled:
+                keep_dtypes(known.dtypes)
         supposed = inputs_from_shapes(input_shape, self._runner.method)
         return first_that_runs(
             supposed.specs,

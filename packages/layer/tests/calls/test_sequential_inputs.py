@@ -95,6 +95,29 @@ def test_tokens_stay_whole_in_every_surrounding(name, module):
 
 
 @pytest.mark.law("A10")
+@pytest.mark.parametrize("built", [False, True], ids=["first", "second"])
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_a_layer_that_is_built_already_sees_tokens_whole(name, module, built):
+    layer = FlaxLayer(MODULES[module])
+    first = SURROUNDINGS[name](layer) if built else layer
+    same(first(TOKENS[..., None] if name == "time distributed" and not built else TOKENS), TOKENS)
+    model = SURROUNDINGS[name](layer)
+    same(model(TOKENS), TOKENS)
+    same(model.predict(TOKENS, verbose=0), TOKENS)
+
+
+@pytest.mark.law("A10")
+@pytest.mark.parametrize("name", ["sequential", "behind a native layer", "nested"])
+def test_a_model_of_a_layer_that_is_built_has_its_dtype(name):
+    layer = FlaxLayer(Same())
+    layer(TOKENS)
+    model = SURROUNDINGS[name](layer)
+    model.build((None, 3))
+    same(model(TOKENS), TOKENS)
+
+
+@pytest.mark.law("A10")
 @pytest.mark.parametrize("dtype", VALUES)
 def test_an_unbuilt_sequential_model_keeps_every_dtype(dtype):
     model = keras.Sequential([FlaxLayer(Same())])

@@ -150,7 +150,9 @@ class ModuleLayer(keras.layers.Layer):
         kwargs = self._masks.given_mask(args, kwargs)
         arrays, structure = partition(args, kwargs)
         with self._masks.recording(arrays, given="mask" in kwargs):
-            if not self._settler.settled:
+            if self._settler.settled:
+                self._settler.keep_dtypes(arrays)
+            else:
                 self._settler.settle(*self._masks.with_masks(arrays, structure, masks_of(arrays)))
             return self._call_method(args, kwargs, own, arrays, structure)
 
@@ -196,7 +198,9 @@ class ModuleLayer(keras.layers.Layer):
         with self._masks.recording(arrays, given=mask is not None) as record:
             if hasattr(mask, "shape") and arrays:
                 record.masks = {0: mask}
-            if not self._settler.settled and fits(self.call, args, kwargs):
+            if self._settler.settled:
+                self._settler.keep_dtypes(arrays)
+            elif fits(self.call, args, kwargs):
                 self._settler.settle(arrays, structure)
             outputs = super().__call__(*args, **kwargs, **own)
         if mask is None and any(isinstance(array, keras.KerasTensor) for array in arrays):

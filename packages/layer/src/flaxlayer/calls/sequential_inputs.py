@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 import keras
 from keras.backend import standardize_dtype
 
 from flaxlayer.compat import private_keras
-from flaxlayer.compat.keras_sequential import SequentialBuild, sequential_builds
-from flaxlayer.typing import Array
+from flaxlayer.compat.keras_sequential import SequentialBuild, close_input, sequential_builds
+from flaxlayer.typing import Array, DType
 from flaxlayer_core import holding
 
-__all__ = ["is_asking", "open_inputs"]
+__all__ = ["is_asking", "keep_dtypes", "open_inputs"]
 
 _ASKING: ContextVar[bool] = ContextVar("asking", default=False)
 
@@ -38,6 +39,16 @@ def open_inputs() -> list[Array]:
         elif dtype not in ("float32", "float64") and _passes_on(build, dtype):
             build.retype(dtype)
     return left_open
+
+
+def keep_dtypes(dtypes: Sequence[DType]) -> None:
+    """Gives Sequential models that are being built the dtypes of a layer that is built already.
+
+    Args:
+        dtypes: Those of the arrays that the layer was built with.
+    """
+    for layer in open_inputs():  # of a model that got only a shape
+        close_input(layer, dtypes[:1])
 
 
 def is_asking() -> bool:

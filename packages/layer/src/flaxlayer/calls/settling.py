@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+import keras
+
 from flaxlayer.calls.runner import Runner
-from flaxlayer.calls.sequential_inputs import is_asking, open_inputs
+from flaxlayer.calls.sequential_inputs import is_asking, keep_dtypes, open_inputs
 from flaxlayer.calls.supposed_dtypes import first_that_runs
 from flaxlayer.compat import private_keras
 from flaxlayer.explained_errors import raise_explained
@@ -55,6 +57,17 @@ class Settler:
                     self.settle_for(arrays, structure)
         except Exception as error:
             raise_explained(error, self._runner.title)
+
+    def keep_dtypes(self, arrays: Sequence[Array]) -> None:
+        """Sees to it that a Sequential model casts nothing on its way to a layer that is built.
+
+        Args:
+            arrays: The arrays of the arguments.
+        """
+        known = self._runner.cache.inputs
+        symbolic = any(isinstance(array, keras.KerasTensor) for array in arrays)
+        if known is not None and (symbolic or private_keras.in_symbolic_scope()):
+            keep_dtypes(known.dtypes)
 
     def settle_for(self, arrays: Sequence[Array], structure: ArgumentStructure) -> None:
         """Builds the layer for a call."""
