@@ -20,6 +20,9 @@ ANYWHERE = {
 ALLOWED = {
     # The layer under test where no other is given.
     "subject/subject.py": {"flaxlayer.FlaxLayer"},
+    "scenario/course.py": {"flaxlayer.FlaxLayer"},
+    "scenario/hunt.py": {"flaxlayer.FlaxLayer"},
+    "scenario/world.py": {"flaxlayer.FlaxLayer"},
     "run/fronts.py": {"flaxlayer.FlaxLayer"},
     "run/samples.py": {"flaxlayer.FlaxLayer"},
     "run/search.py": {"flaxlayer.FlaxLayer"},

@@ -16,9 +16,29 @@ from flaxlayer_testing.oracle.dependence import operations
 from flaxlayer_testing.oracle.probe import probe_loss
 from flaxlayer_testing.oracle.roles import Roles
 from flaxlayer_testing.oracle.statics import compile_with_statics
-from flaxlayer_testing.oracle.variable_trees import arrays_only, merge_missing
+from flaxlayer_testing.oracle.variable_trees import arrays_only, merge_missing, paths_of
 
 __all__ = ["Reference"]
+
+
+def with_given(raw: RawCall, given: Variables, *, complete: bool) -> RawCall:
+    """Returns a raw call whose init gives these variables, and initialises those that it lacks.
+
+    Args:
+        raw: A call.
+        given: Collections of variables.
+        complete: Whether nothing is initialised.
+
+    Returns:
+        The same call with another `init`.
+    """
+
+    def init(rngs: Rngs, *, training: bool) -> dict[str, Any]:
+        return dict(given) if complete else merge_missing(given, raw.init(rngs, training=training))
+
+    other = replace(raw)
+    object.__setattr__(other, "init", init)
+    return other
 
 
 def _is_function(kind: type, name: str) -> bool:
@@ -126,6 +146,33 @@ class Reference(Roles):
         other = replace(self, raw=raw)
         other.__dict__["_found"] = self._found
         return other
+
+    def with_given(self, given: Variables) -> Reference:
+        """Returns the same call where variables are given (B4).
+
+        Where it can be applied to what was given, nothing is initialised; else what is missing is.
+
+        Args:
+            given: Collections of variables, some or all of them, or more.
+
+        Returns:
+            A reference whose `init` gives them.
+        """
+        return Reference(
+            with_given(self.raw, given, complete=self._applies(given)), self.transient_names
+        )
+
+    def _applies(self, given: Variables) -> bool:
+        """Tells whether a call needs nothing that init would have to make."""
+        lacking = set(paths_of(self.stored)) - set(paths_of(given))
+        try:
+            for training in (True, False):
+                made = self._updates(self._found.evaluate, given, training)
+                if lacking & set(paths_of(made)):
+                    return False  # it makes by itself what init makes
+        except Exception:  # whatever a module raises for lack of a variable
+            return False
+        return True
 
     @cached_property
     def other_methods(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from flaxlayer_testing.oracle.call import Variables, arrays_of
 
-__all__ = ["arrays_only", "common_part", "merge_missing", "structure_of"]
+__all__ = ["arrays_only", "common_part", "merge_missing", "paths_of", "structure_of"]
 
 
 def structure_of(tree: Any) -> Any:
@@ -30,6 +30,17 @@ def common_part(tree: Any, known: Any) -> Any:
     if not isinstance(tree, Mapping) or not isinstance(known, Mapping):
         return tree
     return {name: common_part(tree[name], known[name]) for name in tree if name in known}
+
+
+def paths_of(tree: Any) -> list[tuple[str, ...]]:
+    """Returns the paths of the leaves of a tree of variables, without the entries of boxes."""
+    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [_names(keys) for keys, _ in pairs]
+
+
+def _names(keys: Any) -> tuple[str, ...]:
+    entries = (getattr(key, "key", getattr(key, "idx", None)) for key in keys)
+    return tuple(str(entry) for entry in entries if entry is not None)
 
 
 def merge_missing(variables: Variables, extra: Variables) -> dict[str, Any]:

@@ -1,0 +1,338 @@
+"""The laws of a layer as a pure model: what it holds and gives, step by step, by raw Flax alone.
+
+Nothing here knows a layer. A `LayerState` is what the laws say that a layer holds; a function of
+the model returns what a step gives and the state after it, so that a layer that took the same step
+can be compared with both (T9, T10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxlayer_testing.oracle.call import RawCall, Variables, is_array
+from flaxlayer_testing.oracle.keys import call_keys, init_keys
+from flaxlayer_testing.oracle.probe import probe_loss
+from flaxlayer_testing.oracle.reference import Reference
+
+__all__ = [
+    "LawModel",
+    "LawSettings",
+    "LayerState",
+    "Result",
+    "cast_floats",
+    "part_of",
+    "path_names",
+    "replaced",
+]
+
+
+@dataclass(frozen=True)
+class LawSettings:
+    """The settings of a layer, as far as the laws speak of them.
+
+    Attributes:
+        seed: The seed of init and calls (R3).
+        compute_dtype: What floating inputs and params are cast to at a call; None for no cast (A7).
+        stored_dtype: What floating params are stored in; None for the module's own dtypes (C6).
+        state_updates: When changed state is kept (C3).
+        losses: Collections whose leaves are summed into the loss (C7).
+        return_sown: Transient collections that a call returns beside the outputs (C7).
+    """
+
+    seed: int
+    compute_dtype: str | None = None
+    stored_dtype: str | None = None
+    state_updates: str = "always"
+    losses: tuple[str, ...] = ("losses",)
+    return_sown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """What a layer holds.
+
+    Attributes:
+        variables: Params and state, as raw apply takes them (W2).
+        draws: How many seeds its seed generator has given (R2).
+        frozen: Paths of frozen variables (C5).
+        trainable: Whether the layer may change at all (C5).
+    """
+
+    variables: Mapping[str, Any]
+    draws: int = 0
+    frozen: frozenset[str] = frozenset()
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gives.
+
+    Attributes:
+        outputs: What the layer returns: the module's outputs, beside what `return_sown` names.
+        sown: The transient collections of the call (C7).
+        loss: The sum of all leaves of the collections of losses (C7).
+    """
+
+    outputs: Any
+    sown: Mapping[str, Any]
+    loss: Any
+
+
+def cast_floats(tree: Any, dtype: str | None) -> Any:
+    """Returns a tree with its floating leaves in a dtype; complex and other leaves stay (A7)."""
+    if dtype is None:
+        return tree
+
+    def cast(leaf: Any) -> Any:
+        floating = is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.asarray(leaf).astype(dtype) if floating else leaf
+
+    return jax.tree_util.tree_map(cast, tree)
+
+
+def path_names(tree: Any) -> dict[str, Any]:
+    """Returns the leaves of a tree of variables by their paths (W1).
+
+    The entry of a box, such as `nn.Partitioned`, is no part of a path; slashes are escaped.
+
+    Args:
+        tree: Collections of variables.
+
+    Returns:
+        The leaves by path, such as `"params/Dense_0/kernel"`.
+    """
+    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {"/".join(_names(keys)): leaf for keys, leaf in pairs}
+
+
+def _names(keys: Any) -> list[str]:
+    entries = (getattr(key, "key", getattr(key, "idx", None)) for key in keys)
+    names = (str(entry) for entry in entries if entry is not None)
+    return [name.replace("%", "%25").replace("/", "%2F") for name in names]
+
+
+def replaced(tree: Any, kept: Mapping[str, Any]) -> Any:
+    """Returns a tree with other values at some of its paths."""
+
+    def pick(keys: Any, leaf: Any) -> Any:
+        return kept.get("/".join(_names(keys)), leaf)
+
+    return jax.tree_util.tree_map_with_path(pick, tree)
+
+
+def part_of(tree: Any, paths: frozenset[str]) -> dict[str, Any]:
+    """Returns the part of a tree of variables that stands at some paths.
+
+    Args:
+        tree: Collections of variables.
+        paths: Paths as `path_names` gives them.
+
+    Returns:
+        The tree without all else; no mapping in it is empty.
+    """
+    return _part(tree, paths) or {}
+
+
+def _part(tree: Any, paths: frozenset[str]) -> Any:
+    if isinstance(tree, Mapping):
+        parts = {name: _part(tree[name], _below(paths, name)) for name in tree}
+        return {name: part for name, part in parts.items() if part is not None} or None
+    return tree if paths else None
+
+
+def _below(paths: frozenset[str], name: Any) -> frozenset[str]:
+    (own,) = _names([jax.tree_util.DictKey(name)])
+    return frozenset(path[len(own) + 1 :] for path in paths if f"{path}/".startswith(f"{own}/"))
+
+
+@dataclass(frozen=True, eq=False)
+class LawModel:
+    """The laws for one module with its settings.
+
+    Attributes:
+        reference: The module, run by raw Flax.
+        settings: The settings of the layer.
+        context: A context of JAX that changes what is compiled.
+    """
+
+    reference: Reference
+    settings: LawSettings
+    context: str = ""
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    # Build.
+
+    def built(self) -> LayerState:
+        """Returns the state after the build: the values of raw init, given ones in their place."""
+        keys = init_keys(self.settings.seed, self.reference.init_streams)
+        initial = self.reference.init(keys)
+        stored = {name: initial[name] for name in self.reference.stored}
+        return LayerState(self._stored(stored))
+
+    def _stored(self, variables: Variables) -> dict[str, Any]:
+        trained, dtype = self.reference.raw.trainable, self.settings.stored_dtype
+        made = {
+            name: cast_floats(tree, dtype) if name in trained else tree
+            for name, tree in variables.items()
+        }
+        # A variable may be a Python number, which a layer stores as an array.
+        return {n: jax.tree_util.tree_map(jnp.asarray, tree) for n, tree in made.items()}
+
+    # Calls.
+
+    def streams(self, raw: RawCall, *, training: bool) -> frozenset[str]:
+        """Returns the streams that a call draws from in a mode (R1)."""
+        known = ("streams", training, *_form(raw))
+        if known not in self._known:
+            self._known[known] = self.reference.with_call(raw).drawn_streams(training=training)
+        found: frozenset[str] = self._known[known]
+        return found
+
+    def keys(self, state: LayerState, raw: RawCall, *, training: bool) -> dict[str, Any]:
+        """Returns the keys of the next call (R2, R4)."""
+        streams = self.streams(raw, training=training)
+        return call_keys(self.settings.seed, state.draws, streams)
+
+    def function(self, *, training: bool, raw: RawCall | None = None) -> Callable[..., Any]:
+        """Returns raw apply as the settings let it run: a pure function of a call (A7, C3).
+
+        Args:
+            training: The mode.
+            raw: Another call of the module.
+
+        Returns:
+            A function `(variables, rngs, arrays) -> (outputs, updates)`.
+        """
+        reference = self.reference if raw is None else self.reference.with_call(raw)
+        run, dtype = reference.function(training=training), self.settings.compute_dtype
+        trained = self.reference.raw.trainable
+
+        def apply(variables: Variables, rngs: Any, arrays: Any) -> Any:
+            cast = {
+                name: cast_floats(tree, dtype) if name in trained else tree
+                for name, tree in variables.items()
+            }
+            return run(cast, rngs, cast_floats(arrays, dtype))
+
+        return apply
+
+    def call(self, state: LayerState, raw: RawCall, *, training: bool) -> tuple[Result, LayerState]:
+        """Returns what a call gives, and the state after it.
+
+        Args:
+            state: The state before.
+            raw: The call with its arguments.
+            training: The mode.
+
+        Returns:
+            The result and the next state.
+        """
+        run = self._compile(
+            ("call", training, *_form(raw)), self.function(training=training, raw=raw)
+        )
+        keys = self.keys(state, raw, training=training)
+        outputs, updates = run(dict(state.variables), keys, raw.arrays)
+        drawn = replace(state, draws=state.draws + bool(keys))
+        return self._result(outputs, updates), self.after(drawn, updates, training=training)
+
+    def after(self, state: LayerState, updates: Variables, *, training: bool) -> LayerState:
+        """Returns the state after a call that changed variables (C3, C5)."""
+        when = self.settings.state_updates
+        if not state.trainable or when == "never" or (when == "training" and not training):
+            return state
+        following = self.reference.next_variables(state.variables, updates)
+        before = path_names(state.variables)
+        kept = {path: before[path] for path in state.frozen if path in before}
+        return replace(state, variables=replaced(following, kept))
+
+    def _result(self, outputs: Any, updates: Variables) -> Result:
+        sown = self.reference.transient(updates)
+        if self.settings.return_sown:
+            outputs = outputs, {n: sown[n] for n in self.settings.return_sown if n in sown}
+        return Result(outputs, sown, self._loss(sown))
+
+    def _loss(self, sown: Variables) -> Any:
+        leaves = jax.tree_util.tree_leaves([sown.get(n, ()) for n in self.settings.losses])
+        return sum((jnp.sum(leaf) for leaf in leaves), jnp.zeros((), jnp.float32))
+
+    def _compile(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        known = self.context, key
+        if known not in self._known:
+            self._known[known] = self.reference.compile(function)
+        compiled: Callable[..., Any] = self._known[known]
+        return compiled
+
+    # Training.
+
+    def trained(self, state: LayerState) -> frozenset[str]:
+        """Returns the paths of the variables that an optimizer may change (C2, C5, C6)."""
+        if not state.trainable:
+            return frozenset()
+        params = {n: t for n, t in state.variables.items() if n in self.reference.raw.trainable}
+        floating = {p for p, leaf in path_names(params).items() if _inexact(leaf)}
+        return frozenset(floating) - state.frozen
+
+    def loss(self, variables: Variables, raw: RawCall, keys: Any, arrays: Any) -> tuple[Any, Any]:
+        """Returns the probe loss of a training call with the sown losses, and its updates (C7)."""
+        outputs, updates = self.function(training=True, raw=raw)(variables, keys, arrays)
+        result = self._result(outputs, updates)
+        return probe_loss(result.outputs) + result.loss, updates
+
+    def step(
+        self,
+        state: LayerState,
+        raw: RawCall,
+        rate: float,
+        descent: Callable[[Any], Any] = lambda gradients: gradients,
+    ) -> LayerState:
+        """Returns the state after one step of gradient descent on the probe loss.
+
+        Args:
+            state: The state before.
+            raw: The call with its arguments.
+            rate: The learning rate.
+            descent: Makes of the gradients of `jax.grad` what an optimizer descends along.
+
+        Returns:
+            The state after the step.
+        """
+        paths = self.trained(state)
+
+        def run(variables: Any, keys: Any, arrays: Any) -> Any:
+            free = {p: leaf for p, leaf in path_names(variables).items() if p in paths}
+            loss = lambda free: self.loss(replaced(variables, free), raw, keys, arrays)  # noqa: E731
+            gradients, updates = jax.grad(loss, has_aux=True)(free)
+            moved = jax.tree_util.tree_map(partial(_descend, rate), free, descent(gradients))
+            return moved, updates
+
+        run = self._compile(("step", tuple(sorted(paths)), rate, *_form(raw)), run)
+        keys = self.keys(state, raw, training=True)
+        moved, updates = run(dict(state.variables), keys, raw.arrays)
+        drawn = replace(state, draws=state.draws + bool(keys))
+        following = self.after(drawn, updates, training=True)
+        return replace(following, variables=replaced(following.variables, moved))
+
+
+def _descend(rate: float, value: Any, gradient: Any) -> Any:
+    return value - jnp.asarray(rate, value.dtype) * gradient
+
+
+def _inexact(leaf: Any) -> bool:
+    return bool(
+        jnp.issubdtype(np.asarray(leaf).dtype if np.isscalar(leaf) else leaf.dtype, jnp.inexact)
+    )
+
+
+def _form(raw: RawCall) -> tuple[Any, ...]:
+    """Returns what a compiled call depends on beside the arrays."""
+    leaves, structure = jax.tree_util.tree_flatten((raw.inputs, dict(raw.arguments)))
+    statics = tuple("array" if is_array(leaf) else repr(leaf) for leaf in leaves)
+    return raw.method, structure, statics

@@ -1,0 +1,268 @@
+"""The settings of a layer in a scenario: what may be drawn, and what it means (T9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from flaxlayer_testing.oracle.model import LawSettings, cast_floats, part_of, path_names
+from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.spec.spec import Case, Json
+
+__all__ = ["SETTINGS", "Drawn", "Setting", "select_paths", "settings_of"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What settings mean: to the layer, and to the model of the laws.
+
+    Attributes:
+        arguments: Keyword arguments of the layer.
+        laws: What the model of the laws has to know.
+        frozen: Selectors of what is frozen before the build.
+        trainable: Whether the layer may change.
+        given: Variables that the layer is given, None for none.
+        trains_params: Whether `params` are trained.
+        policy: The global dtype policy under which the layer is made and called, if any.
+        built_late: Whether the first step builds the layer.
+        global_seed: Whether the layer has no seed of its own.
+    """
+
+    arguments: Mapping[str, Any]
+    laws: LawSettings
+    frozen: tuple[tuple[str, int], ...] = ()
+    trainable: bool = True
+    given: Mapping[str, Any] | None = None
+    trains_params: bool = True
+    policy: str | None = None
+    built_late: bool = False
+    global_seed: bool = False
+
+    def giving(self, **arguments: Any) -> Drawn:
+        """Returns the same with more arguments of the layer."""
+        return replace(self, arguments={**self.arguments, **arguments})
+
+    def meaning(self, **laws: Any) -> Drawn:
+        """Returns the same with other settings of the laws."""
+        return replace(self, laws=replace(self.laws, **laws))
+
+
+Apply = Callable[[Drawn, Any, Reference, Case], Drawn]
+
+
+def _bears(reference: Reference, dtype: str) -> bool:
+    args, kwargs = reference.raw.merge(cast_floats(reference.raw.arrays, dtype))
+    cast = replace(reference.raw, inputs=args, arguments=kwargs)
+    trained = reference.raw.trainable
+    stored = {
+        name: jax.eval_shape(lambda t=tree: cast_floats(_zeros(t), dtype))
+        if name in trained
+        else tree
+        for name, tree in reference.stored.items()
+    }
+    return reference.accepts(cast, variables=stored)
+
+
+def _zeros(tree: Any) -> Any:
+    return jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
+
+
+def _sows(reference: Reference, case: Case, value: Any) -> bool:
+    return bool(reference.sows)
+
+
+def _always(reference: Reference, case: Case, value: Any) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        values: What may be drawn, the simplest first.
+        apply: What a value means.
+        fits: Whether it means something for a module.
+        laws: The laws that it is about.
+    """
+
+    values: tuple[Json, ...]
+    apply: Apply
+    fits: Callable[[Reference, Case, Any], bool] = _always
+    laws: tuple[str, ...] = ()
+
+
+def _dtype(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    policy = keras.dtype_policies.get(value)
+    laws = {"compute_dtype": policy.compute_dtype, "stored_dtype": policy.variable_dtype}
+    return drawn.giving(dtype=value).meaning(**laws)
+
+
+def _global_policy(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    if "dtype" in drawn.arguments:
+        return drawn
+    compute = keras.dtype_policies.get(value).compute_dtype
+    return replace(drawn.meaning(compute_dtype=compute), policy=value)
+
+
+def _fits_dtype(reference: Reference, case: Case, value: Any) -> bool:
+    policy = keras.dtype_policies.get(value)
+    return reference.traceable and _bears(reference, policy.compute_dtype)
+
+
+def _state_updates(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    return drawn.giving(state_updates=value).meaning(state_updates=value)
+
+
+def _has_state(reference: Reference, case: Case, value: Any) -> bool:
+    return bool(reference.state_collections)
+
+
+def _losses(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    names = () if value == "none" else tuple(n for n in reference.sows)
+    return drawn.giving(losses=names).meaning(losses=names)
+
+
+def _return_sown(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    names = reference.sows[:1] if value == "one" else reference.sows
+    return drawn.giving(return_sown=names).meaning(return_sown=names)
+
+
+def _frozen(drawn: Drawn, value: Any, reference: Reference, case: Case) -> Drawn:
+    return replace(drawn, frozen=(*drawn.frozen, tuple(value)))
+
+
+def _has_variables(reference: Reference, case: Case, value: Any) -> bool:
+    return bool(reference.stored)
+
+
+def _trainable(drawn: Drawn, value: bool, reference: Reference, case: Case) -> Drawn:
+    return replace(drawn.giving(trainable=value), trainable=value)
+
+
+def _build(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    return replace(drawn, built_late=True)
+
+
+def _seed(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    return replace(drawn, global_seed=True)
+
+
+def _variables(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+    given = _trained_values(reference, case.seed)
+    if value == "partial":  # every other leaf
+        names = sorted(path_names(given))[::2]
+        given = part_of(given, frozenset(names))
+    elif value == "params":
+        given = {name: tree for name, tree in given.items() if name in reference.raw.trainable}
+    elif value == "more":
+        given = {**given, "unread": {"values": np.arange(3, dtype=np.float32)}}
+    return replace(drawn.giving(variables=given), given=given)
+
+
+def _trained_values(reference: Reference, seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+
+    def make(leaf: Any) -> Any:
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return np.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
+        return np.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
+
+    return {n: jax.tree_util.tree_map(make, t) for n, t in sorted(reference.stored.items())}
+
+
+def _fits_given(reference: Reference, case: Case, value: Any) -> bool:
+    if value == "more" and case.framework == "nnx":
+        return False  # an nnx module has no place for what it does not read
+    return reference.traceable and bool(reference.stored) and not _has_keys(reference.stored)
+
+
+def _has_keys(tree: Any) -> bool:
+    leaves = jax.tree_util.tree_leaves(tree)
+    return any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "build": Setting(("late",), _build, laws=("B3", "A8")),
+    "dtype": Setting(
+        ("mixed_bfloat16", "bfloat16", "float16", "float32"), _dtype, _fits_dtype, ("A7", "C6")
+    ),
+    "frozen": Setting(
+        (("leaf", 0), ("collection", 0), ("leaf", 1), ("collection", 1), ("all", 0)),
+        _frozen,
+        _has_variables,
+        ("C5",),
+    ),
+    "losses": Setting(("none", "all"), _losses, _sows, ("C7",)),
+    "policy": Setting(("mixed_bfloat16", "bfloat16"), _global_policy, _fits_dtype, ("A7",)),
+    "return_sown": Setting(("one", "all"), _return_sown, _sows, ("C7",)),
+    "seed": Setting(("global",), _seed, laws=("R3",)),
+    "state_updates": Setting(("training", "never", "always"), _state_updates, _has_state, ("C3",)),
+    "trainable": Setting((False,), _trainable, _has_variables, ("C5",)),
+    "variables": Setting(("whole", "partial", "params", "more"), _variables, _fits_given, ("B4",)),
+}
+"""The settings by name; each is drawn with one of its values, or left at the layer's default."""
+
+
+def settings_of(
+    options: Mapping[str, Any], reference: Reference, case: Case
+) -> tuple[Drawn, dict[str, Any]]:
+    """Returns what settings mean for a module.
+
+    Args:
+        options: Values by the names of settings.
+        reference: The module, run by raw Flax.
+        case: The case of the scenario.
+
+    Returns:
+        What they mean, and those of them that mean something for this module.
+    """
+    drawn = Drawn({}, LawSettings(case.seed))
+    kept = {}
+    for name, value in options.items():
+        setting = SETTINGS[name]
+        if setting.fits(reference, case, value):
+            drawn, kept[name] = setting.apply(drawn, value, reference, case), value
+    return drawn, kept
+
+
+def select_paths(selector: tuple[str, int], paths: Any) -> tuple[str, frozenset[str]]:
+    """Returns the pattern of a selector, and what it selects among paths (C5).
+
+    Args:
+        selector: `("leaf", k)`: the path of that number; `("collection", k)`: a whole collection;
+            `("all", 0)`: every path.
+        paths: Paths of variables.
+
+    Returns:
+        A pattern for `freeze`, and the paths that it has to select.
+    """
+    known = sorted(paths)
+    kind, number = selector
+    if kind == "leaf":
+        path = known[number % len(known)]
+        return path, frozenset({path})
+    if kind == "all":
+        return "**", frozenset(known)
+    collections = sorted({path.partition("/")[0] for path in known})
+    chosen = collections[number % len(collections)]
+    return f"{chosen}/**", frozenset(p for p in known if p.startswith(f"{chosen}/"))
+
+
+@contextmanager
+def global_policy(name: str | None) -> Any:
+    """Sets Keras's global dtype policy for a while, if one is named."""
+    before = keras.config.dtype_policy()
+    if name is not None:
+        keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

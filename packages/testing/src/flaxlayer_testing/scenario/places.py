@@ -1,0 +1,218 @@
+"""Where a layer stands in a scenario: alone, in models of every kind, behind a mask (A11, T9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.oracle.call import RawCall, is_array
+from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.subject.layer import arrays_of, as_inputs
+
+__all__ = ["SURROUNDINGS", "Held", "Surrounding", "model_of", "numpy_mask"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A layer in its surrounding.
+
+    Attributes:
+        layer: The layer under test.
+        model: What is called in its place.
+        run: Calls it: `run(arguments, keyword arguments, training)`, on arrays of the backend.
+        flat: Whether it gives a list of the arrays among the outputs, not their tree.
+    """
+
+    layer: Any
+    model: Any
+    run: Callable[[tuple[Any, ...], Mapping[str, Any], bool | None], Any]
+    flat: bool = True
+
+
+@dataclass(frozen=True)
+class Surrounding:
+    """A place where a layer may stand.
+
+    Attributes:
+        put: Puts a layer there, for calls like a raw one.
+        fits: Whether a module can stand there.
+        saves: Whether `model.save` writes the model as it is.
+    """
+
+    put: Callable[[Any, Reference], Held]
+    fits: Callable[[Reference], bool]
+    saves: bool = False
+
+
+def _mode(training: bool | None) -> dict[str, bool]:
+    return {} if training is None else {"training": training}
+
+
+def _any(reference: Reference) -> bool:
+    return True
+
+
+def _takes_tensors(reference: Reference) -> bool:
+    # Keras itself takes nothing else by position, but of our layer.
+    leaves = jax.tree_util.tree_leaves(reference.raw.inputs, is_leaf=lambda leaf: leaf is None)
+    return all(map(is_array, leaves))
+
+
+def _array_arguments(reference: Reference) -> bool:
+    arrays = reference.raw.arrays
+    return reference.traceable and bool(arrays) and all(array.ndim > 0 for array in arrays)
+
+
+def _one_array(reference: Reference) -> bool:
+    raw = reference.raw
+    if not _array_arguments(reference) or raw.arguments or len(raw.inputs) != 1:
+        return False
+    return hasattr(raw.inputs[0], "dtype") and all(
+        leaf is True for leaf in keras.tree.flatten(reference.array_outputs)
+    )
+
+
+def _alone(layer: Any, reference: Reference) -> Held:
+    return Held(layer, layer, lambda a, k, t: layer(*a, **_mode(t), **k), flat=False)
+
+
+class Wrapper(keras.layers.Layer):
+    """A layer of a user's own that holds another.
+
+    Args:
+        layer: The layer that it holds.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(autocast=False)
+        self.layer = layer
+
+    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Calls the layer that it holds."""
+        return self.layer(*args, **_mode(training), **kwargs)
+
+
+def _custom_layer(layer: Any, reference: Reference) -> Held:
+    wrapper = Wrapper(layer)
+    return Held(layer, wrapper, lambda a, k, t: wrapper(*a, **_mode(t), **k), flat=False)
+
+
+class Holder(keras.Model):
+    """A subclassed model that calls a layer on a list of arrays.
+
+    Args:
+        layer: The layer that it holds.
+        raw: Puts the arrays into the arguments of the call.
+    """
+
+    def __init__(self, layer: Any, raw: RawCall) -> None:
+        super().__init__(autocast=False)
+        self.layer, self.raw = layer, raw
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns the arrays of the outputs."""
+        args, kwargs = self.raw.merge(list(inputs))
+        return arrays_of(self.layer(*args, **_mode(training), **kwargs))
+
+
+def _of_list(layer: Any, model: Any) -> Held:
+    def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
+        return arrays_of(model(arrays_of((args, dict(kwargs))), **_mode(training)))
+
+    return Held(layer, model, run)
+
+
+def _subclassed(layer: Any, reference: Reference) -> Held:
+    return _of_list(layer, Holder(layer, reference.raw))
+
+
+def model_of(layer: Any, reference: Reference) -> keras.Model:
+    """Returns a functional model of a layer alone, from and to lists of arrays."""
+    raw = reference.raw
+    args, kwargs = as_inputs((raw.inputs, dict(raw.arguments)), any_batch=reference.takes_any_batch)
+    inputs = arrays_of((args, kwargs))
+    return keras.Model(inputs, arrays_of(layer(*args, **kwargs)))
+
+
+def _functional(layer: Any, reference: Reference) -> Held:
+    return _of_list(layer, model_of(layer, reference))
+
+
+def _of_one(layer: Any, model: Any) -> Held:
+    return Held(layer, model, lambda a, k, t: arrays_of(model(a[0], **_mode(t))))
+
+
+def _sequential(layer: Any, reference: Reference) -> Held:
+    return _of_one(layer, keras.Sequential([layer]))
+
+
+def _built_sequential(layer: Any, reference: Reference) -> Held:
+    first = as_inputs(reference.raw.arrays[0], any_batch=reference.takes_any_batch)
+    return _of_one(layer, keras.Sequential([first, layer]))
+
+
+class GivesMask(keras.layers.Layer):
+    """Gives its input a mask of the first two dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__(autocast=False)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        """Returns a copy of the input."""
+        return current_backend().duplicate(inputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Returns the mask."""
+        return mask_for(inputs)
+
+
+def mask_for(array: Any) -> Any:
+    """Returns the mask that `GivesMask` gives an array: each third step is masked."""
+    first = array[(slice(None), slice(None), *([0] * (len(array.shape) - 2)))]
+    kept = np.arange(array.shape[1]) % 3 != 1
+    return keras.ops.logical_and(keras.ops.ones_like(first, dtype="bool"), kept)
+
+
+def numpy_mask(array: Any) -> np.ndarray[Any, Any]:
+    """Returns the mask of `mask_for` as raw Flax takes it."""
+    kept = np.arange(array.shape[1]) % 3 != 1
+    return np.broadcast_to(kept, array.shape[:2])
+
+
+def _behind_mask(layer: Any, reference: Reference) -> Held:
+    gives = GivesMask()
+
+    def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
+        first, *rest = args
+        return layer(gives(first), *rest, **_mode(training), **kwargs)
+
+    return Held(layer, layer, run, flat=False)
+
+
+def _first_has_two(reference: Reference) -> bool:
+    first: Any = reference.raw.inputs[0] if reference.raw.inputs else None
+    if not hasattr(first, "dtype") or first.ndim < 2:
+        return False
+    if not reference.raw.takes_mask:
+        return True
+    masked = reference.raw.with_mask(numpy_mask(first))
+    return reference.accepts(masked)
+
+
+SURROUNDINGS: Mapping[str, Surrounding] = {
+    "alone": Surrounding(_alone, _any),
+    "functional": Surrounding(_functional, _array_arguments, saves=True),
+    "sequential": Surrounding(_sequential, _one_array),
+    "built_sequential": Surrounding(_built_sequential, _one_array, saves=True),
+    "subclassed": Surrounding(_subclassed, _array_arguments),
+    "custom_layer": Surrounding(_custom_layer, _takes_tensors),
+    "behind_mask": Surrounding(_behind_mask, _first_has_two),
+}
+"""The surroundings by name, the simplest first."""

@@ -1,0 +1,21 @@
+"""The steps of a scenario; a file is a topic, and each step a function that registers itself."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.scenario.steps import (
+    bad_input,
+    contexts,
+    files,
+    freezing,
+    layer_calls,
+    training_steps,
+    values,
+)
+from flaxlayer_testing.scenario.steps.step_kinds import known_steps
+
+__all__ = ["STEPS"]
+
+_TOPICS = (layer_calls, freezing, training_steps, values, files, contexts, bad_input)
+
+STEPS = known_steps()
+"""Every step by its name, the simplest first."""

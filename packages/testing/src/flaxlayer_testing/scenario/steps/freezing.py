@@ -1,0 +1,48 @@
+"""Steps that freeze and thaw (C5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flaxlayer_testing.oracle.model import path_names
+from flaxlayer_testing.scenario.layer_settings import select_paths
+from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
+from flaxlayer_testing.scenario.world import World
+
+__all__ = ["freeze", "set_trainable", "thaw"]
+
+SELECTORS = (("leaf", 0), ("collection", 0), ("leaf", 1), ("collection", 1), ("all", 0))
+
+
+def _has_variables(world: World) -> bool:
+    return bool(world.reference.stored)
+
+
+def _selected(world: World, selector: tuple[str, int]) -> frozenset[str]:
+    return select_paths(selector, path_names(world.laws.built().variables))[1]
+
+
+@scenario_step("C5", fits=_has_variables, selector=SELECTORS)
+def freeze(world: World, *, selector: tuple[str, int]) -> None:
+    """Freezes by a path pattern."""
+    world.freeze(world.held.layer, selector)
+    frozen = world.state.frozen | _selected(world, selector)
+    world.state = replace(world.state, frozen=frozen)
+    world.compare("after a freeze")
+
+
+@scenario_step("C5", fits=_has_variables, selector=(("all", 0), *SELECTORS[:-1]))
+def thaw(world: World, *, selector: tuple[str, int]) -> None:
+    """Thaws by a path pattern."""
+    world.freeze(world.held.layer, selector, thaw=True)
+    frozen = world.state.frozen - _selected(world, selector)
+    world.state = replace(world.state, frozen=frozen)
+    world.compare("after a thaw")
+
+
+@scenario_step("C5", fits=_has_variables, trainable=(False, True))
+def set_trainable(world: World, *, trainable: bool) -> None:
+    """Sets `trainable` of the layer."""
+    world.held.layer.trainable = trainable
+    world.state = replace(world.state, trainable=trainable)
+    world.compare(f"with trainable={trainable}")

@@ -1,0 +1,115 @@
+"""What a step of a scenario is, and the one table of them (T9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from flaxlayer_testing.generate.draw.drawer import Draw
+from flaxlayer_testing.scenario.scenario import Step
+from flaxlayer_testing.scenario.world import World
+from flaxlayer_testing.spec.spec import Json
+
+__all__ = ["StepKind", "draw_step", "known_steps", "scenario_step"]
+
+Choices = Mapping[str, tuple[Json, ...]]
+"""The values that each option of a step may have, the simplest first."""
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """A kind of steps.
+
+    Attributes:
+        name: Its name.
+        laws: The laws that it is about.
+        run: Takes the step, with its options as keyword arguments; raises where a law is broken.
+        options: The values that each option may have.
+        fits: Whether the step can be taken; where it cannot, it is left out.
+        slow: Whether it takes seconds, so that it is drawn less often.
+        on_built: Whether the layer has to be built before.
+    """
+
+    name: str
+    laws: tuple[str, ...]
+    run: Callable[..., None]
+    options: Choices
+    fits: Callable[[World], bool]
+    slow: bool = False
+    on_built: bool = True
+
+
+_STEPS: dict[str, StepKind] = {}
+
+
+def _always(world: World) -> bool:
+    return True
+
+
+def scenario_step(
+    *laws: str,
+    fits: Callable[[World], bool] = _always,
+    slow: bool = False,
+    on_built: bool = True,
+    **options: tuple[Json, ...],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers a function `(world, **options) -> None` as a step of scenarios.
+
+    Args:
+        *laws: The laws that it is about.
+        fits: Whether it can be taken in a world.
+        slow: Whether it takes seconds.
+        on_built: Whether the layer has to be built before.
+        **options: The values that each of its options may have, the simplest first.
+
+    Returns:
+        A decorator that leaves the function as it is.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        name = function.__name__
+        _STEPS[name] = StepKind(
+            name, laws, function, MappingProxyType(options), fits, slow, on_built
+        )
+        return function
+
+    return register
+
+
+def known_steps() -> Mapping[str, StepKind]:
+    """Returns the steps by name, in the order in which they were registered."""
+    return MappingProxyType(_STEPS)
+
+
+def draw_step(draw: Draw, kinds: tuple[str, ...]) -> Step:
+    """Draws a step of one of some kinds.
+
+    Args:
+        draw: What to draw with.
+        kinds: Names of steps, the simplest first.
+
+    Returns:
+        A step with options.
+    """
+    kind = _STEPS[draw.one_of(kinds)]
+    options = {name: draw.one_of(values) for name, values in kind.options.items()}
+    return Step(kind.name, tuple(sorted(options.items())))
+
+
+def run_step(world: World, step: Step) -> bool:
+    """Takes a step, if it can be taken, and tells whether it was.
+
+    Args:
+        world: The layer and the model of the laws.
+        step: The step.
+    """
+    kind = _STEPS[step.kind]
+    if not kind.fits(world):
+        return False
+    if kind.on_built and not world.held.layer.built:
+        world.build()
+    arguments: dict[str, Any] = step.given
+    kind.run(world, **arguments)
+    return True

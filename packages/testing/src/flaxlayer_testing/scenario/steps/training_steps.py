@@ -1,0 +1,77 @@
+"""Steps that train: inside Keras's `fit`, beside gradient descent on raw apply (K1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.scenario.layer_settings import global_policy
+from flaxlayer_testing.scenario.places import Held
+from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
+from flaxlayer_testing.scenario.world import World
+
+__all__ = ["fit", "train_on_batch"]
+
+RATE = 0.125
+
+
+class Trained(keras.Model):
+    """A model whose loss is the probe loss of what a surrounding gives.
+
+    Args:
+        held: The layer in its surrounding.
+        raw: Puts the arrays, which are the model's inputs, into the arguments of the call.
+    """
+
+    def __init__(self, held: Held, raw: RawCall) -> None:
+        super().__init__(autocast=False)
+        self.inner, self.run, self.raw = held.model, held.run, raw
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Adds the loss and returns it."""
+        args, kwargs = self.raw.merge(list(inputs))
+        loss = current_backend().probe_loss(self.run(args, kwargs, training))
+        self.add_loss(loss)
+        return loss
+
+
+def _trains(world: World) -> bool:
+    reference = world.reference
+    arrays = world.raw.arrays
+    return reference.traceable and bool(arrays) and all(array.ndim for array in arrays)
+
+
+def _model(world: World, raw: RawCall) -> Trained:
+    model = Trained(world.held, raw)
+    model.compile(keras.optimizers.SGD(RATE))
+    return model
+
+
+def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
+    for _ in range(steps):
+        seen = world.seen_by_module(raw)
+        world.state = world.laws.step(world.state, seen, RATE, current_backend().descent)
+    world.compare(when, inlined=True)
+
+
+@scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False, steps=(1, 2))
+def fit(world: World, *, steps: int) -> None:
+    """Takes steps of SGD inside `fit`."""
+    raw = world.raw
+    batches = current_backend().batches(raw.arrays, any_batch=world.reference.takes_any_batch)
+    with global_policy(world.drawn.policy):
+        model = _model(world, raw)
+        model.fit(batches, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
+    _follow(world, raw, steps, f"after {steps} steps of fit")
+
+
+@scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False)
+def train_on_batch(world: World) -> None:
+    """Takes a step of SGD by `train_on_batch`."""
+    raw = world.raw
+    with global_policy(world.drawn.policy):
+        _model(world, raw).train_on_batch(current_backend().to_backend(raw.arrays))
+    _follow(world, raw, 1, "after train_on_batch")

@@ -1,0 +1,65 @@
+"""Steps that read and set the values of the variables, and hand the module back (W2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxlayer_testing.oracle.model import part_of, path_names, replaced
+from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
+from flaxlayer_testing.scenario.world import World
+
+__all__ = ["hand_back", "load_variables", "set_weights"]
+
+
+def _has_variables(world: World) -> bool:
+    return bool(world.reference.stored)
+
+
+def _others(tree: Any, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+
+    def make(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return np.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
+        return np.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
+
+    return jax.tree_util.tree_map(make, tree)
+
+
+@scenario_step("W2", fits=_has_variables, part=("whole", "first", "odd"), seed=(0, 1))
+def load_variables(world: World, *, part: str, seed: int) -> None:
+    """Loads a tree of variables, or a part of one, and goes on with its values."""
+    variables = dict(world.state.variables)
+    if part == "first":
+        variables = dict(sorted(variables.items())[:1])
+    given = _others(variables, seed)
+    if part == "odd":
+        names = frozenset(sorted(path_names(given))[1::2])
+        given = part_of(given, names)
+    world.held.layer.load_flax_variables(given)
+    loaded = path_names(given)
+    world.state = replace(world.state, variables=replaced(world.state.variables, loaded))
+    world.compare("after load_flax_variables")
+
+
+@scenario_step("W2", fits=_has_variables)
+def set_weights(world: World) -> None:
+    """Sets the weights to what Keras reads of them."""
+    layer = world.held.layer
+    layer.set_weights(layer.get_weights())
+    world.compare("after set_weights")
+
+
+@scenario_step("W2", fits=lambda world: world.reference.traceable)
+def hand_back(world: World) -> None:
+    """Takes the module back, with the values that the layer has."""
+    module, variables = world.raw.unbind(world.held.layer.to_module())
+    assert module is not None
+    world.compare_values(world.state.variables, variables, "variables of the module handed back")

@@ -1,0 +1,344 @@
+"""A layer under test beside the model of the laws: both take each step, and are compared (T9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from flaxlayer import FlaxLayer
+from flaxlayer_core import FlaxLayerError
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.compare.trees import compare_trees
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
+from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.render.building import make_arguments, module_of
+from flaxlayer_testing.scenario.layer_settings import (
+    Drawn,
+    global_policy,
+    select_paths,
+    settings_of,
+)
+from flaxlayer_testing.scenario.places import SURROUNDINGS, Held, numpy_mask
+from flaxlayer_testing.scenario.scenario import Scenario
+from flaxlayer_testing.spec.extras import Given
+from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.layer import (
+    LayerFactory,
+    Snapshot,
+    arrays_of,
+    as_symbolic,
+    leaf_paths,
+    seed_state,
+    variables_of,
+)
+from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.subject import Subject
+
+__all__ = ["World"]
+
+
+def vary_given(case: Case, number: int) -> tuple[tuple[str, Given], ...]:
+    """Returns what a case gives for its extra parameters, a number of choices further on."""
+    given, varied = dict(case.given), {}
+    for extra in case.spec.extras:
+        values = [*extra.kind.values]
+        if extra.name in given:
+            at = list(map(repr, values)).index(repr(given[extra.name]))
+            varied[extra.name] = values[(at + number) % len(values)]
+        elif values and number:  # one that may be left out
+            varied[extra.name] = values[number % len(values)]
+    return tuple(varied.items())
+
+
+@dataclass(eq=False)
+class World:
+    """A layer in its surrounding, and what the laws say of it so far.
+
+    Attributes:
+        scenario: What happens.
+        subject: The module with its inputs.
+        drawn: What the settings mean.
+        laws: The model of the laws.
+        state: What the laws say that the layer holds.
+        held: The layer in its surrounding.
+        kept: The settings that mean something for the module.
+        surrounding: The surrounding in which it stands: the one that was drawn where it fits.
+    """
+
+    scenario: Scenario
+    subject: Subject
+    drawn: Drawn
+    laws: LawModel
+    state: LayerState
+    held: Held
+    kept: Mapping[str, Any]
+    surrounding: str
+    exact: bool = field(default=True)
+
+    # Making.
+
+    @classmethod
+    def begin(cls, scenario: Scenario, factory: LayerFactory = FlaxLayer) -> World:
+        """Makes the layer of a scenario, and the model of its laws."""
+        subject = Subject.from_case(scenario.case, layer=factory)
+        drawn, kept = settings_of(dict(scenario.settings), subject.reference, scenario.case)
+        drawn, layer = make_layer(subject, drawn)
+        reference = subject.reference
+        if drawn.given is not None:
+            reference = reference.with_given(drawn.given)
+        laws = LawModel(reference, drawn.laws)
+        where = scenario.surrounding
+        where = where if SURROUNDINGS[where].fits(laws.reference) else "alone"
+        world = cls(
+            scenario,
+            subject,
+            drawn,
+            laws,
+            LayerState({}),
+            Held(layer, None, _no_call),
+            kept,
+            where,
+        )
+        world.settle(layer)
+        return world
+
+    def settle(self, layer: Any) -> None:
+        """Puts a new layer into the surrounding; the first step builds it, or this does."""
+        self.freeze(layer, *self.drawn.frozen)
+        with global_policy(self.drawn.policy):
+            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.reference)
+        self.state = self.started()
+        if not self.drawn.built_late:
+            self.build()
+
+    def put(self, layer: Any) -> None:
+        """Puts another layer into the surrounding, which holds what this one did."""
+        with global_policy(self.drawn.policy):
+            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.reference)
+
+    def new_layer(self) -> Any:
+        """Makes a layer of the same settings, which is not built."""
+        _, layer = make_layer(self.subject, self.drawn)
+        self.freeze(layer, *self.drawn.frozen)
+        return layer
+
+    def build(self) -> None:
+        """Builds the layer, if it is not built yet."""
+        layer = self.held.layer
+        if not layer.built:
+            with global_policy(self.drawn.policy):
+                self._build(layer)
+        self.compare("after the build")
+
+    def started(self) -> LayerState:
+        """Returns the state of the layer when it is new."""
+        state = replace(self.laws.built(), trainable=self.drawn.trainable)
+        paths = path_names(state.variables)
+        chosen = [select_paths(selector, paths)[1] for selector in self.drawn.frozen]
+        return replace(state, frozen=frozenset().union(*chosen))
+
+    def _build(self, layer: Any) -> None:
+        raw = self.raw
+        if self.laws.reference.traceable:
+            layer(*as_symbolic(raw.inputs), **as_symbolic(dict(raw.arguments)))
+        else:
+            self.run_layer(raw, False)
+            _, self.state = self.laws.call(self.state, self.seen_by_module(raw), training=False)
+
+    def freeze(self, layer: Any, *selectors: tuple[str, int], thaw: bool = False) -> None:
+        """Freezes, or thaws, what selectors name."""
+        paths = path_names(self.laws.built().variables)
+        for selector in selectors:
+            pattern, _ = select_paths(selector, paths)
+            (layer.unfreeze if thaw else layer.freeze)(pattern)
+
+    # Calling.
+
+    @property
+    def raw(self) -> RawCall:
+        """The call of the scenario's case."""
+        return self.laws.reference.raw
+
+    @property
+    def reference(self) -> Reference:
+        """The module, run by raw Flax."""
+        return self.laws.reference
+
+    def call_with(self, *, batch: int, seed: int, statics: int = 0) -> RawCall:
+        """Returns the call on other arrays.
+
+        Args:
+            batch: The size of its batch; where it builds the layer, it is that of the case.
+            seed: The seed of its arrays.
+            statics: How far the values of extra parameters are from those of the case.
+
+        Returns:
+            A call.
+        """
+        case = self.scenario.case
+        batch = batch if self.held.layer.built else case.batch_size
+        # A model around it has those of the case for good.
+        given = case.given if self.held.flat else vary_given(case, statics)
+        inputs, arguments = make_arguments(replace(case, batch_size=batch, seed=seed, given=given))
+        return replace(self.raw, inputs=inputs, arguments=arguments)
+
+    def seen_by_module(self, raw: RawCall) -> RawCall:
+        """Returns a call as the module sees it here: with a mask, where it gets one."""
+        if self.surrounding != "behind_mask" or not raw.takes_mask:
+            return raw
+        return raw.with_mask(numpy_mask(raw.inputs[0]))
+
+    def run_layer(self, raw: RawCall, training: bool | None) -> Any:
+        """Calls the layer in its surrounding, and returns what it gives as arrays."""
+        backend = current_backend()
+        if self.surrounding == "behind_mask" and raw.takes_mask:
+            raw = raw.with_mask(None)
+        args, kwargs = backend.to_backend((raw.inputs, dict(raw.arguments)))
+        with global_policy(self.drawn.policy):
+            return backend.to_arrays(self.held.run(args, kwargs, training))
+
+    @contextmanager
+    def context(self, name: str) -> Iterator[None]:
+        """Lets the model of the laws compile anew, for a context that changes what it computes."""
+        before, self.laws = self.laws, replace(self.laws, context=name)
+        try:
+            yield
+        finally:
+            self.laws = before
+
+    def expect(self, raw: RawCall, *, training: bool) -> tuple[Result, LayerState] | Exception:
+        """Returns what the laws say of a call, or the error with which raw Flax refuses it."""
+        try:
+            return self.laws.call(self.state, self.seen_by_module(raw), training=training)
+        except Exception as error:  # whatever a module raises on inputs that it does not take
+            return error
+
+    # Comparing.
+
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """The dtypes that the settings let the layer compute in."""
+        dtype = self.laws.settings.compute_dtype
+        return () if dtype is None else (dtype,)
+
+    def compare_values(
+        self, expected: Any, actual: Any, path: str, *, inlined: bool = False
+    ) -> None:
+        """Compares what raw Flax gave with what the layer gave."""
+        compare_runs(
+            self.subject, expected, actual, path=path, inlined=inlined, computed=self.computed
+        )
+
+    def compare_outputs(
+        self, expected: Result, actual: Any, path: str, *, inlined: bool = False
+    ) -> None:
+        """Compares outputs, flat where the surrounding makes them so."""
+        outputs = arrays_of(expected.outputs) if self.held.flat else expected.outputs
+        self.compare_values(outputs, actual, path, inlined=inlined)
+
+    def compare(self, when: str, *, inlined: bool = False) -> None:
+        """Compares all that the layer holds with what the laws say, and goes on from there."""
+        layer, state = self.held.layer, self.state
+        held = variables_of(layer)
+        self.compare_values(state.variables, held, f"variables {when}", inlined=inlined)
+        self._compare_seed(when)
+        self._compare_trained(when)
+        if inlined:  # near, not equal: what follows starts from what the layer holds
+            self.state = replace(state, variables=held)
+
+    def _compare_seed(self, when: str) -> None:
+        expected = [self.laws.settings.seed, self.state.draws]
+        found = np.asarray(seed_state(self.held.layer)).tolist()
+        if found != expected:
+            raise KeepLawError(
+                f"The seed generator is another {when}.",
+                expected=f"{expected}: the seed, and a draw for each call that needs one",
+                found=str(found),
+                law="R2",
+            )
+
+    def _compare_trained(self, when: str) -> None:
+        layer, variables = self.held.layer, dict(self.state.variables)
+        mark = f"{layer.name}/"  # behind the names of the models around it
+        found = {v.path.partition(mark)[2] for v in layer.trainable_variables}
+        trained = self.laws.trained(self.state)
+        names = zip(path_names(variables), leaf_paths(variables), strict=True)
+        expected = {name for path, name in names if path in trained}
+        if found != expected:
+            raise KeepLawError(
+                f"Other variables are trainable {when}.",
+                expected=f"{sorted(expected)}",
+                found=f"{sorted(found)}",
+                law="C5",
+            )
+
+    # Refusals.
+
+    def refused(self, what: str, act: Callable[[], Any], law: str) -> None:
+        """Runs what has to be refused by an explained error, with nothing changed by it."""
+        layer = self.held.layer
+        before, seed = Snapshot(layer), seed_state(layer).tolist()
+        try:
+            act()
+        except Exception as error:
+            if not _explained(error):
+                found = f"{type(error).__name__}: {error}"[:500]
+                raise _unexplained(what, found, law) from error
+            after = Snapshot(layer)
+            compare_trees(before.tree(), after.tree(), bitwise=True, path=f"variables after {what}")
+            if seed_state(layer).tolist() != seed:
+                raise KeepLawError(
+                    f"{what} moved the seed.",
+                    expected=str(seed),
+                    found=str(seed_state(layer)),
+                    law=law,
+                ) from None
+            self.compare(f"after {what}")
+            return
+        raise _unexplained(what, "no error", law)
+
+
+def _explained(error: Exception) -> bool:
+    # Keras's loading hands on the words of an error alone.
+    return isinstance(error, FlaxLayerError) or "\nLaw: " in str(error)
+
+
+def _unexplained(what: str, found: str, law: str) -> KeepLawError:
+    return KeepLawError(
+        f"A layer does not explain {what}.",
+        expected="a FlaxLayerError that says what to do",
+        found=found,
+        law=law,
+    )
+
+
+def _no_call(args: Any, kwargs: Any, training: Any) -> Any:
+    message = "the layer has no surrounding yet"
+    raise AssertionError(message)
+
+
+def make_layer(subject: Subject, drawn: Drawn) -> tuple[Drawn, Any]:
+    """Makes the layer of a scenario.
+
+    Returns:
+        What the settings mean, with the seed that Keras's global seed gives where the layer has
+        none of its own; the layer.
+    """
+    assert subject.case is not None
+    number, factory = subject.case.seed, subject.layer
+    subject = replace(subject, module=module_of(subject.case))
+    with global_policy(drawn.policy):
+        if not drawn.global_seed:
+            return drawn, subject.new_layer(**drawn.arguments)
+        keras.utils.set_random_seed(number)
+        seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
+        keras.utils.set_random_seed(number)
+        subject = replace(subject, layer=lambda module, seed, **given: factory(module, **given))
+        return drawn.meaning(seed=seed), subject.new_layer(**drawn.arguments)

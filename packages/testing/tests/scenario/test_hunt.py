@@ -1,0 +1,106 @@
+"""A search over scenarios finds faulty layers, shrinks, saves and replays."""
+
+import keras
+import pytest
+
+from flaxlayer import FlaxLayer
+from flaxlayer_testing.errors import KeepLawError, ReadRecordError
+from flaxlayer_testing.scenario.course import run_scenario
+from flaxlayer_testing.scenario.hunt import BrokenLaw, search_scenarios
+from flaxlayer_testing.scenario.scenario import Scenario, Step
+from flaxlayer_testing.spec.spec import Case, Flag, ModuleSpec, Node, ValueType
+
+DENSE = ModuleSpec((ValueType((3,)),), (Node("dense", (0,), (("features", 2),)),), (1,))
+BATCH_NORM = Node("batch_norm", (0,), (("momentum", 0.9), ("use_scale", True)))
+NORM = ModuleSpec((ValueType((3,)),), (BATCH_NORM,), (1,), flag=Flag("train"))
+
+
+class NeverFrozen(FlaxLayer):
+    """Keeps nothing of what is frozen."""
+
+    def freeze(self, *patterns):
+        """Does nothing."""
+
+
+class Thawed(FlaxLayer):
+    """Writes state although it may not change."""
+
+    @property
+    def trainable(self):
+        return True
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.layers.Layer.trainable.fset(self, True)
+
+
+class Restarting(FlaxLayer):
+    """Draws the same keys after it was loaded."""
+
+    @classmethod
+    def from_config(cls, config):
+        layer = super().from_config(config)
+        layer.frozen = True
+        return layer
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "seed": (config.get("seed") or 0) + 1}
+
+
+def a_step(kind, **options):
+    return Step(kind, tuple(sorted(options.items())))
+
+
+CALL = a_step("call", batch=2, seed=1, statics=0, training=True)
+
+
+@pytest.mark.law("T9")
+@pytest.mark.parametrize("framework", ["linen", "nnx"])
+def test_our_layer_keeps_the_laws(framework):
+    hunt = search_scenarios(budget=8, seed=3, framework=framework)
+    assert hunt.found is None
+    assert hunt.run == len(hunt.seen) == 8
+
+
+@pytest.mark.law("T5", "T9")
+@pytest.mark.parametrize("layer", [NeverFrozen, Thawed, Restarting])
+def test_a_faulty_layer_is_found(layer):
+    assert search_scenarios(budget=200, layer=layer, shrink=False).found is not None
+
+
+@pytest.mark.law("T5", "T9")
+def test_what_is_found_is_shrunk_saved_and_replayed(tmp_path):
+    first = search_scenarios(budget=200, layer=NeverFrozen, shrink=False).found
+    found = search_scenarios(budget=200, layer=NeverFrozen).found
+    assert len(found.scenario.to_json()) < len(first.scenario.to_json())
+    found.save(tmp_path / "found" / "one.json")
+    again = BrokenLaw.load(tmp_path / "found" / "one.json")
+    assert again == found
+    with pytest.raises(KeepLawError, match="C5"):
+        run_scenario(again.scenario, NeverFrozen)
+    run_scenario(again.scenario)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(ReadRecordError, match="no scenario"):
+        BrokenLaw.load(tmp_path / "a.json")
+
+
+@pytest.mark.law("C5")
+def test_state_written_while_frozen_is_named_with_its_step():
+    frozen = a_step("freeze", selector=("all", 0))
+    scenario = Scenario(Case(NORM), (), "alone", (frozen, CALL))
+    words = r"step 1, freeze.*Other variables are trainable after a freeze"
+    with pytest.raises(KeepLawError, match=words) as caught:
+        run_scenario(scenario, NeverFrozen)
+    assert "C5" in str(caught.value)
+
+
+def test_a_scenario_tells_what_took_place():
+    settings = (("losses", "all"), ("state_updates", "never"))
+    trace = run_scenario(Scenario(Case(NORM), settings, "functional", (CALL,)))
+    assert trace.settings == ("state_updates",)  # the module sows nothing
+    assert trace.surrounding == "functional"
+    assert trace.steps == ("call",)
