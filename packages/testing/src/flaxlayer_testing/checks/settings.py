@@ -43,7 +43,7 @@ def check_settings(subject: Subject) -> None:
         _refuse_loss(name, plain, subject.new_layer(**changed))
     frozen = subject.new_layer(name=plain["name"])
     frozen.freeze("**")
-    _refuse_loss("frozen paths", plain, frozen)
+    _refuse_loss("frozen", plain, frozen)
 
 
 @check("B4", "S4", needs=(Need.VARIABLES,))
@@ -61,18 +61,20 @@ def _configuration(layer: Any) -> dict[str, Any]:
 
 def _refuse_loss(name: str, plain: Mapping[str, Any], layer: Any) -> None:
     config = _configuration(layer)
-    if config == plain:
+    # A configuration has the arguments of the layer by their names, and what else there is to keep.
+    if config == plain or (name in config and config[name] == plain[name]):
         raise KeepLawError(
             f"The configuration of a layer does not hold the setting {name!r}.",
-            expected="another configuration than that of a layer without it",
-            found="the same",
+            expected="another value than that of a layer without it",
+            found=f"{name}: {config.get(name)}",
             law="S1",
         )
     again = _configuration(type(layer).from_config(config))
     if again != config:
         lost = sorted(key for key in config if again.get(key) != config[key])
+        what = name if name in lost else lost[0]
         raise KeepLawError(
-            f"A layer that is made of a configuration lost the setting {name!r}.",
+            f"A layer that is made of a configuration lost the setting {what!r}.",
             expected=", ".join(f"{key}: {config[key]}" for key in lost),
             found=", ".join(f"{key}: {again.get(key)}" for key in lost),
             law="S1",
