@@ -58,3 +58,11 @@ def test_what_tensorflow_cannot_run_is_refused_at_build(name):
     assert REFUSED[name].reason
     with pytest.raises(LowerModuleError, match=REFUSED[name].operation):
         subject_of(ENTRIES[name]).built_layer()
+
+
+@pytest.mark.law("T7", "K1")
+@pytest.mark.parametrize(
+    "entry", [entry for entry in LINEN if entry.probe], ids=lambda entry: entry.name
+)
+def test_the_program_of_an_entry_runs_here_too(entry):
+    entry.probe()
