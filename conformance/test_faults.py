@@ -18,8 +18,8 @@ from flaxlayer_testing import (
     failing_program,
     run_report,
 )
+from flaxlayer_testing.run.fault_search import find_fault
 from flaxlayer_testing.run.programs import PROGRAMS
-from flaxlayer_testing.run.search import find_fault
 
 pytestmark = pytest.mark.slow
 

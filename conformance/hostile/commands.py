@@ -27,7 +27,7 @@ from flaxlayer_testing import (
 )
 from flaxlayer_testing.cli.app import app
 from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.run.search import Failure
+from flaxlayer_testing.run.failure import Failure
 
 __all__ = ["ROUTES", "make_records"]
 

@@ -9,6 +9,7 @@ FlaxLayerError(Exception)
 ├── ReadSpecError(ValueError)        a spec or its JSON is not one that this harness can build (T1)
 ├── ReadRecordError(ValueError)      a file is not a record or a case that this harness wrote (T8)
 ├── DeriveKeyError(ValueError)       a seed from which no key can be derived (R3)
+├── ReadProjectError(ValueError)     [tool.flaxlayer] of a pyproject.toml cannot be read (T8)
 ├── LoadTargetError(ValueError)      a name, an input or a setting of the command line (T8)
 └── FindToleranceError(TypeError)    a dtype has no entry in the tolerance table (T4)
 ```
@@ -25,6 +26,7 @@ __all__ = [
     "LoadTargetError",
     "ParityError",
     "PassChecksError",
+    "ReadProjectError",
     "ReadRecordError",
     "ReadSpecError",
     "SelectCheckError",
@@ -38,6 +40,10 @@ class ReadSpecError(FlaxLayerError, ValueError):
 
 class ReadRecordError(FlaxLayerError, ValueError):
     """A file does not hold the record or the case that it should (T8)."""
+
+
+class ReadProjectError(FlaxLayerError, ValueError):
+    """The table `[tool.flaxlayer]` of a project cannot be read (T8)."""
 
 
 class LoadTargetError(FlaxLayerError, ValueError):

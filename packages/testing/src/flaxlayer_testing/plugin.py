@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flaxlayer_testing.project import set_pytest_root
+from flaxlayer_testing.errors import ReadProjectError
+from flaxlayer_testing.project import (
+    Project,
+    read_project,
+    set_project,
+    set_pytest_root,
+)
 
 __all__ = ["FILES"]
 
 FILES = ("report.json", "report.html")
+
+_CHOICES = {
+    "only": "run this check of `parametrize_checks`, or those of a pattern; repeatable",
+    "exclude": "leave out this check of `parametrize_checks`, or those of a pattern; repeatable",
+}
 
 MARKER = "flaxlayer: a check of a Flax module, made by `flaxlayer_testing.parametrize_checks`"
 
@@ -30,16 +42,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="write what the checks of Flax modules found into DIR, as JSON and as a page",
     )
+    for name, text in _CHOICES.items():
+        group.addoption(
+            f"--flaxlayer-{name}", metavar="CHECK", action="append", default=[], help=text
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marker; loads what collects the reports only if it is asked for.
 
     Raises:
-        pytest.UsageError: If the reports cannot be written where they are asked for.
+        pytest.UsageError: If the reports cannot be written where they are asked for, or the table
+            of the project cannot be read.
     """
     config.addinivalue_line("markers", MARKER)
     set_pytest_root(config.rootpath)
+    set_project(_project(config))
     folder = config.getoption("--flaxlayer-report")
     if folder is not None:
         worker = hasattr(config, "workerinput")
@@ -53,6 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """Forgets the session."""
     set_pytest_root(None)
+    set_project(None)
+
+
+def _project(config: pytest.Config) -> Project:
+    try:
+        project = read_project(config.rootpath)
+    except ReadProjectError as error:
+        raise pytest.UsageError(str(error)) from error
+    only, exclude = (tuple(config.getoption(f"--flaxlayer-{name}")) for name in _CHOICES)
+    left_out = (*(() if only else project.exclude), *exclude)
+    return replace(project, only=only or project.only, exclude=left_out)
 
 
 def _make(folder: Path) -> None:

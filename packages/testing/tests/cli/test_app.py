@@ -21,9 +21,10 @@ from flaxlayer_testing import (
     ValueType,
 )
 from flaxlayer_testing.cli.app import app
+from flaxlayer_testing.run.failure import Failure
+from flaxlayer_testing.run.fault_search import count_examples, find_fault
 from flaxlayer_testing.run.loading import load_object, parse_inputs, parse_settings
 from flaxlayer_testing.run.samples import ENTRIES, FAULTS, load_entries
-from flaxlayer_testing.run.search import Failure, count_examples, find_fault
 
 NET = """
 import flax.linen as nn

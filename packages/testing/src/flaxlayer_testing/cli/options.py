@@ -13,6 +13,7 @@ __all__ = [
     "Examples",
     "Exclude",
     "Features",
+    "GoOn",
     "Html",
     "Inputs",
     "Json",
@@ -20,20 +21,24 @@ __all__ = [
     "Layer",
     "ListChecks",
     "ListFeatures",
+    "MaxTime",
     "Modules",
     "MyChecks",
     "Names",
+    "NoDatabase",
     "Only",
     "OtherLayer",
     "Saved",
     "Seed",
     "Seeds",
     "Settings",
+    "ShowStatistics",
     "Slow",
     "Source",
     "Target",
     "TrainingArg",
     "Without",
+    "Workers",
 ]
 
 Target = Annotated[str | None, typer.Argument(help="The module class, as package.module:Class.")]
@@ -89,6 +94,36 @@ ListFeatures = Annotated[
         help="List the features that modules show, and end; --json writes the list.",
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(min=1, max=256, help="The number of processes; they find what one finds."),
+]
+MaxTime = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds after which no further module is begun."),
+]
+GoOn = Annotated[
+    bool,
+    typer.Option(
+        "--continue-after-failure",
+        help="Go on after a failure, tell distinct bugs apart, and shrink each.",
+    ),
+]
+NoDatabase = Annotated[
+    bool,
+    typer.Option(
+        "--no-database",
+        help="Neither try first what failed earlier, nor keep what fails, in Hypothesis's example "
+        "database (.hypothesis, or HYPOTHESIS_STORAGE_DIRECTORY).",
+    ),
+]
+ShowStatistics = Annotated[
+    bool,
+    typer.Option(
+        "--statistics",
+        help="Say what was drawn, how often each check ran or why not, and how long it took.",
+    ),
+]
 Names = Annotated[list[str] | None, typer.Option(help="An entry; repeatable; all if none.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same run.")]
 Source = Annotated[
@@ -100,7 +135,9 @@ Seeds = Annotated[
 ]
 Examples = Annotated[int, typer.Option(min=1, max=10**6, help="The most modules to generate.")]
 Modules = Annotated[Framework, typer.Option(help="What the modules are of.")]
-Saved = Annotated[Path, typer.Option(help="Where a failure goes.")]
+Saved = Annotated[
+    Path, typer.Option(help="Where a failure goes; further ones beside it, as NAME-2.")
+]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the record into this file.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page into this file.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit's XML into this file.")]

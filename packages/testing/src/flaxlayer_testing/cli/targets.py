@@ -12,13 +12,15 @@ from flax import nnx
 
 from flaxlayer_testing.checks import Check
 from flaxlayer_testing.errors import LoadTargetError, ReadRecordError, in_short
+from flaxlayer_testing.project import current_project
 from flaxlayer_testing.report.console import command_line
 from flaxlayer_testing.report.record import Record
 from flaxlayer_testing.report.report import Report
+from flaxlayer_testing.run.expected import known_of, of_project
+from flaxlayer_testing.run.failure import OURS, Failure
 from flaxlayer_testing.run.loading import load_object
 from flaxlayer_testing.run.running import run_report
 from flaxlayer_testing.run.samples import subject_of
-from flaxlayer_testing.run.search import OURS, Failure
 from flaxlayer_testing.stored import read
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject
@@ -139,9 +141,10 @@ def run_entry(
     if layer is not None and getattr(entry, "settings", None):
         layer = partial(layer, **entry.settings)
     command = command_line(*words, "--entry", entry.name)
-    names = [check.name for check in chosen]
-    known = [known for known in getattr(entry, "known", ()) if known.check in names]
     subject = subject_of(entry, layer=layer, command=command)
+    names = [check.name for check in chosen]
+    own = [known for known in getattr(entry, "known", ()) if known.check in names]
+    known = [*own, *known_of(of_project(current_project(), kept=names), subject)]
     return run_report(subject, only=names, given=chosen, expected_failures=known)
 
 

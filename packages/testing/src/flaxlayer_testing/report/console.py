@@ -11,24 +11,22 @@ from pathlib import Path
 
 import keras
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.errors import (
     LoadTargetError,
+    ReadProjectError,
     ReadRecordError,
     ReadSpecError,
     SelectCheckError,
 )
-from flaxlayer_testing.report.events import CheckFinished, CheckStarted, Event, listening
 from flaxlayer_testing.report.junit import write_junit
 from flaxlayer_testing.report.page import write_page
 from flaxlayer_testing.report.record import Record
 
-__all__ = ["Outputs", "command_line", "finish", "misuse", "progress"]
+__all__ = ["Outputs", "command_line", "finish", "misuse"]
 
-_MISUSES = (LoadTargetError, ReadRecordError, ReadSpecError, SelectCheckError)
+_MISUSES = (LoadTargetError, ReadProjectError, ReadRecordError, ReadSpecError, SelectCheckError)
 
 
 @dataclass(frozen=True)
@@ -79,31 +77,6 @@ def misuse() -> Iterator[None]:
     except _MISUSES as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-
-
-@contextmanager
-def progress(total: int, *, unit: str = "modules") -> Iterator[Progress]:
-    """Shows how far a run is, from its events.
-
-    Args:
-        total: How many units there are.
-        unit: `"checks"` and `"modules"` advance by events; others by the caller.
-
-    Yields:
-        The display, whose only task counts the units.
-    """
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    shown = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-    task = shown.add_task(unit, total=total)
-
-    def listener(event: Event) -> None:
-        if isinstance(event, CheckStarted):
-            shown.update(task, description=event.check.name)
-        elif unit != "faults" and isinstance(event, CheckFinished) == (unit == "checks"):
-            shown.advance(task)
-
-    with shown, listening(listener):
-        yield shown
 
 
 def finish(record: Record, outputs: Outputs, *, replay: str = "", ran: bool = True) -> None:

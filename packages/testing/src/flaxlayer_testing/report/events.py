@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from flaxlayer_testing.checks import Check
 from flaxlayer_testing.report.report import Entry, Report
 
-__all__ = ["CheckFinished", "CheckStarted", "Event", "Listener", "ReportFinished", "listening"]
+__all__ = [
+    "CheckFinished",
+    "CheckStarted",
+    "Event",
+    "Listener",
+    "ReportFinished",
+    "ShrinkTried",
+    "listening",
+]
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,20 @@ class ReportFinished:
     report: Report
 
 
-Event = CheckStarted | CheckFinished | ReportFinished
+@dataclass(frozen=True)
+class ShrinkTried:
+    """A smaller module is tried, as one was found that fails.
+
+    Attributes:
+        check: The check that failed.
+        tries: How many have been tried, of all failures.
+    """
+
+    check: Check
+    tries: int
+
+
+Event = CheckStarted | CheckFinished | ReportFinished | ShrinkTried
 
 Listener = Callable[[Event], object]
 """Is told every event as it comes."""

@@ -221,6 +221,7 @@ def _entry(data: Any) -> Entry:
         number(known.get("seconds", 0.0)),
         text(known.get("replay", "")),
         text(known.get("program", "")),
+        text(known.get("place", "")),
     )
 
 

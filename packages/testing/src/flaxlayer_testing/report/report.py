@@ -40,6 +40,7 @@ class Entry:
         seconds: How long it took.
         replay: The command that runs it again.
         program: A standalone program that fails in the same way, where there is one.
+        place: The module and the function of the layer under test that raised, if it did.
     """
 
     check: str
@@ -51,11 +52,14 @@ class Entry:
     seconds: float = 0.0
     replay: str = ""
     program: str = ""
+    place: str = ""
 
     def failure_text(self) -> str:
         """Returns the failure for a person; its last line is what replays it (T8)."""
         laws = ", ".join(self.laws)
         parts = [f"{self.check} ({laws}) failed with {self.error_type}:", self.message]
+        if self.place:
+            parts.append(f"Raised in: {self.place}")
         if self.program:
             parts += ["A program that fails in the same way:", "", self.program]
         return "\n".join([*parts, f"Replay: {self.replay}"])

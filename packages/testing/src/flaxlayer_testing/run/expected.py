@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from flaxlayer_testing.checks import Check, GivenChecks, checks
 from flaxlayer_testing.errors import SelectCheckError
+from flaxlayer_testing.project import Project
+from flaxlayer_testing.report.report import Entry, Report, Status
 from flaxlayer_testing.run.naming import subject_name
 from flaxlayer_testing.subject.subject import Subject
 
@@ -17,7 +19,10 @@ __all__ = [
     "ExpectedFailures",
     "KnownCheck",
     "by_check",
+    "excused",
     "known_of",
+    "of_generated",
+    "of_project",
     "refuse_idle",
 ]
 
@@ -58,6 +63,9 @@ class ExpectedFailure:
         return self.error in names and self.message in str(error)
 
 
+GENERATED = "generated"
+"""What the modules of a search are called, for the table of a project."""
+
 ExpectedFailures = (
     Iterable[ExpectedFailure]
     | Mapping[str, Iterable[ExpectedFailure]]
@@ -93,6 +101,56 @@ def known_of(expected: ExpectedFailures, subject: Subject) -> tuple[ExpectedFail
         parts = [part for key, part in expected.items() if fnmatch.fnmatchcase(name, key)]
         return tuple(entry for part in parts for entry in part)
     return tuple(expected(subject) if callable(expected) else expected)
+
+
+def of_project(
+    project: Project, *, kept: Container[str] | None = None
+) -> Mapping[str, Sequence[ExpectedFailure]]:
+    """Returns the known failures that a project's table sets.
+
+    Args:
+        project: The project.
+        kept: Names of checks; others' failures are left out.
+
+    Returns:
+        They, by patterns of subjects' names.
+    """
+    known: dict[str, list[ExpectedFailure]] = {}
+    for entry in project.expected_failures:
+        if kept is None or entry.check in kept:
+            failure = ExpectedFailure(entry.check, entry.error, entry.message, entry.reason)
+            known.setdefault(entry.subject, []).append(failure)
+    return known
+
+
+def of_generated(project: Project, *, kept: Container[str]) -> tuple[ExpectedFailure, ...]:
+    """Returns the known failures of generated modules that a project's table sets."""
+    known = of_project(project, kept=kept)
+    parts = [part for key, part in known.items() if fnmatch.fnmatchcase(GENERATED, key)]
+    return tuple(entry for part in parts for entry in part)
+
+
+def excused(report: Report, known: Sequence[ExpectedFailure]) -> Report:
+    """Returns a report of a generated module, whose known failures are expected ones.
+
+    A module that does not show one is no failure: another may.
+
+    Args:
+        report: The report.
+        known: Known failures of generated modules, any number of a check.
+
+    Returns:
+        The report.
+    """
+    return replace(report, entries=tuple(_excused(entry, known) for entry in report.entries))
+
+
+def _excused(entry: Entry, known: Sequence[ExpectedFailure]) -> Entry:
+    for failure in known if entry.status is Status.FAILED else ():
+        same = (failure.check, failure.error) == (entry.check, entry.error_type)
+        if same and failure.message in entry.message:
+            return replace(entry, status=Status.EXPECTED, message=failure.reason)
+    return entry
 
 
 def refuse_idle(expected: ExpectedFailures, subjects: Sequence[Subject]) -> None:

@@ -12,6 +12,7 @@ from flaxlayer import FlaxLayer
 from flaxlayer_testing.checks import Check, GivenChecks
 from flaxlayer_testing.checks import checks as list_of_checks
 from flaxlayer_testing.oracle.roles import TRANSIENT
+from flaxlayer_testing.project import current_project
 from flaxlayer_testing.report.report import Report, Status
 from flaxlayer_testing.run.expected import (
     ExpectedFailure,
@@ -19,8 +20,10 @@ from flaxlayer_testing.run.expected import (
     KnownCheck,
     by_check,
     known_of,
+    of_project,
     refuse_idle,
 )
+from flaxlayer_testing.run.loading import load_checks
 from flaxlayer_testing.run.naming import module_name
 from flaxlayer_testing.run.running import run_report
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
@@ -112,6 +115,9 @@ def parametrize_checks(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Parametrizes a test with `subject` and `check`, for all checks of all subjects.
 
+    What is not given is what `[tool.flaxlayer]` in the project's `pyproject.toml` says, and
+    `--flaxlayer-only` and `--flaxlayer-exclude` of pytest, where the plugin is there.
+
     Args:
         subjects: Subjects, `(module, *inputs)` tuples, generated cases or specs.
         layer: Makes the layer under test.
@@ -141,10 +147,14 @@ def parametrize_checks(
 
     ```
     """
-    given = tuple(checks)
-    chosen = list_of_checks(only=only, exclude=exclude, given=given, slow=slow)
-    made = [_subject(entry, layer) for entry in subjects]
+    project = current_project()
+    given = (*checks, *map(load_checks, project.checks))
+    left_out = (*exclude, *(() if only is not None else project.exclude))
+    wanted = project.only if only is None else only
+    chosen = list_of_checks(only=wanted, exclude=left_out, given=given, slow=slow)
+    made = [_subject(entry, layer, project.seed or 0) for entry in subjects]
     refuse_idle(expected_failures, made)
+    expected_failures = expected_failures or of_project(project)
     known = [by_check(known_of(expected_failures, subject), given=given) for subject in made]
     return pytest.mark.parametrize(
         ("subject", "check"),
@@ -196,7 +206,7 @@ def _label(subject: Subject, number: int) -> str:
     return f"{module_name(subject.module)}{number}"
 
 
-def _subject(entry: Any, layer: LayerFactory) -> Subject:
+def _subject(entry: Any, layer: LayerFactory, seed: int) -> Subject:
     if isinstance(entry, Subject):
         return entry
     if isinstance(entry, ModuleSpec):
@@ -204,4 +214,4 @@ def _subject(entry: Any, layer: LayerFactory) -> Subject:
     if isinstance(entry, Case):
         return Subject.from_case(entry, layer=layer)
     module, *inputs = entry
-    return Subject(module, tuple(inputs), layer=layer)
+    return Subject(module, tuple(inputs), layer=layer, seed=seed)

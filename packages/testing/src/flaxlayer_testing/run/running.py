@@ -14,6 +14,7 @@ from flaxlayer_testing.report.versions import versions
 from flaxlayer_testing.run.diagnosis import explain
 from flaxlayer_testing.run.expected import ExpectedFailure, ExpectedFailures, by_check, known_of
 from flaxlayer_testing.run.naming import layer_name, module_name, replay_command
+from flaxlayer_testing.run.places import raised_in
 from flaxlayer_testing.run.programs import failing_program
 from flaxlayer_testing.spec.typing import spec_traits
 from flaxlayer_testing.subject.subject import Subject
@@ -120,6 +121,7 @@ def _failed(check: Check, subject: Subject, error: Exception, seconds: float) ->
         seconds=seconds,
         replay=replay_command(subject, check),
         program=failing_program(subject, check.name),
+        place=raised_in(error),
     )
 
 

@@ -1,92 +1,50 @@
-"""Searches generated modules for one that a layer fails (T1)."""
+"""Searches generated modules for those that a layer fails (T1)."""
 
 from __future__ import annotations
 
-import json
-import random
-import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, Phase, find, given, seed, settings
-from hypothesis.errors import NoSuchExample
+from hypothesis import settings as hypothesis_settings
+from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 from hypothesis.strategies import SearchStrategy
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.errors import PassChecksError, ReadRecordError, in_short
-from flaxlayer_testing.generate.nnx_strategies import nnx_cases
-from flaxlayer_testing.generate.strategies import cases
-from flaxlayer_testing.report.record import FaultResult
-from flaxlayer_testing.report.report import Report, Status
+from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.checks import Check, GivenChecks, checks
+from flaxlayer_testing.report.events import CheckFinished, ShrinkTried, tell
+from flaxlayer_testing.report.report import Report
+from flaxlayer_testing.report.statistics import Statistics
+from flaxlayer_testing.run.bugs import Bug, bug_of
+from flaxlayer_testing.run.case_stream import draw_smallest, strategy_of
+from flaxlayer_testing.run.expected import ExpectedFailure
+from flaxlayer_testing.run.failure import Failure
+from flaxlayer_testing.run.hunt import Hunt, Sighting
+from flaxlayer_testing.run.kept import KeptCases
 from flaxlayer_testing.run.naming import layer_name
-from flaxlayer_testing.run.running import run_report
+from flaxlayer_testing.run.pool import LOST, Inline, Pool, Processes, Trial
+from flaxlayer_testing.run.running import run_checks
 from flaxlayer_testing.spec.spec import Case, Framework
-from flaxlayer_testing.stored import mapping, parse, read, text
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["OURS", "Failure", "SearchResult", "count_examples", "find_fault", "search"]
-
-OURS = "flaxlayer:FlaxLayer"
-
-_CASES: Mapping[str, Callable[[], SearchStrategy[Case]]] = {"linen": cases, "nnx": nnx_cases}
-
-_QUIET: dict[str, Any] = {
-    "database": None,
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-}
+__all__ = ["Found", "SearchResult", "default_database", "search"]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A generated case that a layer fails, as it is saved and replayed.
+class Found:
+    """A bug that a search found.
 
     Attributes:
-        case: The case.
-        check: The check that fails.
-        layer: The layer as `module:name`.
+        failure: The smallest case that shows it.
+        bug: What its failures have in common.
+        count: How many of the cases showed it.
     """
 
-    case: Case
-    check: str
-    layer: str = OURS
-
-    def save(self, path: Path) -> None:
-        """Writes the failure into a JSON file, and makes its folder."""
-        case = json.loads(self.case.to_json())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = {"format": 1, "check": self.check, "layer": self.layer, "case": case}
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Failure:
-        """Reads what `save` wrote.
-
-        Args:
-            path: A file.
-
-        Returns:
-            An equal failure.
-
-        Raises:
-            ReadRecordError: If it holds no failure.
-        """
-        try:
-            data = mapping(parse(read(path)))
-            return cls(Case.from_data(data["case"]), text(data["check"]), text(data["layer"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ReadRecordError(
-                f"{path} holds no failure to replay.",
-                expected="a file that `flaxlayer-conformance search` saved",
-                found=in_short(error),
-                fix="Name that file.",
-                law="T8",
-            ) from error
+    failure: Failure
+    bug: Bug
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,11 +53,20 @@ class SearchResult:
 
     Attributes:
         reports: Those of the modules that passed.
-        failure: The smallest case that fails, if any.
+        bugs: The bugs, in the order in which they were found.
+        failed: The reports of the modules that failed, as they were drawn.
+        statistics: What was drawn, and how the search ended.
     """
 
     reports: tuple[Report, ...]
-    failure: Failure | None = None
+    bugs: tuple[Found, ...] = ()
+    failed: tuple[Report, ...] = ()
+    statistics: Statistics = field(default_factory=Statistics)
+
+    @property
+    def failure(self) -> Failure | None:
+        """The smallest case of the first bug, if any."""
+        return self.bugs[0].failure if self.bugs else None
 
 
 def search(
@@ -108,144 +75,138 @@ def search(
     seed: int = 0,
     layer: LayerFactory = FlaxLayer,
     only: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    given: GivenChecks = (),
+    slow: bool = False,
     framework: Framework = "linen",
+    features: Collection[str] = (),
+    without: Collection[str] = (),
+    workers: int = 1,
+    max_time: float | None = None,
+    continue_after_failure: bool = False,
+    database: ExampleDatabase | None = None,
+    expected_failures: Iterable[ExpectedFailure] = (),
 ) -> SearchResult:
-    """Checks generated modules until one fails, and shrinks that one.
+    """Checks generated modules, all of them different, and shrinks those that fail.
 
     Args:
         examples: The most modules to generate.
-        seed: The same modules for the same seed.
+        seed: The same modules for the same seed, whatever the other numbers.
         layer: Makes the layer under test.
-        only: Names of checks; all if not given.
+        only: Names or patterns of checks; all if not given.
+        exclude: Names or patterns of checks that do not run.
+        given: Checks of others that run, too.
+        slow: Whether checks that take long are among all.
         framework: What the modules are of: `"linen"` or `"nnx"`.
+        features: Features that every module shows.
+        without: Features that no module shows.
+        workers: The number of processes; the layer must be importable where there are several.
+        max_time: After so many seconds no further module is begun, and shrinking ends.
+        continue_after_failure: Whether to go on after a failure, and tell distinct bugs apart.
+        database: Where failing cases are kept, to be tried first in the next search with the same
+            settings; `hypothesis.settings().database` is Hypothesis's own.
+        expected_failures: Known failures, which end nothing. A module that does not show them is
+            no failure, as another may.
 
     Returns:
-        The reports of what passed, and the smallest failing case.
+        The reports of what passed, and each bug with its smallest case.
 
     Raises:
         SelectCheckError: If a check does not exist.
+        ReadSpecError: If a feature does not exist.
+        LoadTargetError: If the layer cannot be sent to other processes.
 
     Example:
 
     ```python
-    >>> search(examples=2, only=["check_seed"]).failure is None
-    True
+    >>> result = search(examples=2, only=["check_seed"])
+    >>> result.failure is None, result.statistics.distinct
+    (True, 2)
 
     ```
     """
-    hunt = _Hunt(layer, None if only is None else tuple(only))
+    chosen = checks(only=only, exclude=exclude, given=given, slow=slow)
+    trial = Trial(layer, chosen, tuple(expected_failures))
+    strategy = strategy_of(framework, features, without)
+    same = (current_backend().name, layer_name(layer), framework)
+    if database is None:
+        database = InMemoryExampleDatabase()
+    kept = KeptCases(database, (*same, *sorted(features), "without", *sorted(without)))
+    end = None if max_time is None else time.monotonic() + max_time
+    pool: Pool = Inline(trial) if workers == 1 else Processes(trial, workers)
+    hunt = Hunt(trial, pool, examples, end, keep_going=continue_after_failure)
     try:
-        _run(hunt, _CASES[framework](), examples, seed)
-    except PassChecksError:
-        return SearchResult(tuple(hunt.passed), hunt.failure)
-    return SearchResult(tuple(hunt.passed))
+        hunt.run(strategy, seed, kept.fetch(strategy, trial.names))
+    finally:
+        pool.close()
+    bugs = _Shrinking(hunt, strategy, seed, kept).bugs()
+    return SearchResult(tuple(hunt.passed), bugs, tuple(hunt.failed), hunt.statistics)
 
 
-class _Hunt:
-    """The body of a Hypothesis test; after a first failure, it asks for that check alone."""
-
-    def __init__(self, layer: LayerFactory, only: tuple[str, ...] | None) -> None:
-        self.layer = layer
-        self.only = only
-        self.passed: list[Report] = []
-        self.failure: Failure | None = None
-
-    def __call__(self, case: Case) -> None:
-        report = run_report(Subject.from_case(case, layer=self.layer), only=self.only)
-        if report.failures:
-            check = report.failures[0].check
-            # Shrinking ends with the smallest case, so the last failure is the one to keep.
-            self.failure = Failure(case, check, layer_name(self.layer))
-            self.only = (check,)
-        elif self.failure is None:
-            self.passed.append(report)
-        report.raise_for_failures()
+def default_database() -> ExampleDatabase | None:
+    """Returns the example database of Hypothesis's profile, none under CI."""
+    return hypothesis_settings().database
 
 
-def _run(
-    hunt: Callable[[Case], None], strategy: SearchStrategy[Case], examples: int, number: int
-) -> None:
-    phases = [Phase.generate, Phase.shrink]
+class _Shrinking:
+    """Finds the smallest case of each bug that a hunt has seen."""
 
-    @seed(number)
-    @settings(max_examples=examples, phases=phases, derandomize=False, print_blob=False, **_QUIET)
-    @given(strategy)
-    def run(case: Case) -> None:
-        hunt(case)
+    def __init__(
+        self, hunt: Hunt, strategy: SearchStrategy[Case], seed: int, kept: KeptCases
+    ) -> None:
+        self.hunt, self.strategy, self.seed, self.kept = hunt, strategy, seed, kept
 
-    run()
+    def bugs(self) -> tuple[Found, ...]:
+        """Returns the bugs, and keeps their cases for the next search."""
+        for healed in self.hunt.healed:
+            self.kept.forget(healed)
+        found: list[Found] = []
+        layer = layer_name(self.hunt.trial.layer)
+        for bug, seen in self.hunt.sightings.items():
+            if bug.error == LOST:  # this process would end, too
+                found.append(Found(Failure(seen.case, bug.check, layer), bug, seen.count))
+                continue
+            fails = self._fails(bug)
+            small = (one.failure.case for one in found if one.bug.error != LOST)
+            case = next((case for case in small if fails(case)), None)
+            if case is None:
+                case = self._smallest(bug, seen, fails)
+            found.append(Found(Failure(case, bug.check, layer), bug, seen.count))
+        return tuple(found)
 
+    def _smallest(self, bug: Bug, seen: Sighting, fails: Callable[[Case], bool]) -> Case:
+        choices = None if seen.kept is None else seen.kept.choices
+        case, smallest = draw_smallest(
+            self.strategy,
+            seen.case,
+            fails,
+            number=self.seed,
+            most=self.hunt.draws.distinct + self.hunt.draws.repeats,
+            choices=choices,
+            shrink=not self.hunt.late,
+        )
+        if smallest is not None:
+            before = seen.kept
+            if before is not None and before.check == bug.check and before.choices != smallest:
+                self.kept.forget(before)
+            self.kept.save(bug.check, smallest)
+        return case
 
-def count_examples(fault: Any, *, seed: int = 0, seeds: int = 1) -> FaultResult:
-    """Counts the generated modules that a search needs to find a faulty layer.
+    def _fails(self, bug: Bug) -> Callable[[Case], bool]:
+        trial = self.hunt.trial
+        (check,) = (check for check in trial.chosen if check.name == bug.check)
 
-    Args:
-        fault: Has the attributes of `flaxlayer_testing.run.samples.Fault`.
-        seed: The same modules for the same seed.
-        seeds: The number of searches, each with the seed that follows the last one's.
+        def fails(case: Case) -> bool:
+            if self.hunt.late:
+                return False
+            self.hunt.statistics.tries += 1
+            tell(ShrinkTried(check, self.hunt.statistics.tries))
+            return bug in _shown(Subject.from_case(case, layer=trial.layer), check)
 
-    Returns:
-        How many were needed, the median over seeds. The healthy twin is checked on the module
-        that shows the fault.
-    """
-    started, counts, message = time.perf_counter(), [], ""
-    for number in range(seed, seed + seeds):
-        try:
-            case, count = find_fault(fault, number)
-        except NoSuchExample:
-            sought = f"{fault.check} with {fault.error}: {fault.message!r}"
-            message = f"No module that seed {number} generates shows it: {sought}."
-            break
-        counts.append(count)
-        healthy = run_report(Subject.from_case(case), only=[fault.check])
-        message = "\n".join(entry.failure_text() for entry in healthy.failures)
-        if message:
-            break
-    needed = statistics.median(counts) if not message else None
-    seconds = time.perf_counter() - started
-    name = fault.layer.__name__
-    return FaultResult(
-        name, fault.check, fault.budget, needed, message, tuple(counts), seed, seconds
-    )
-
-
-def find_fault(fault: Any, number: int) -> tuple[Case, int]:
-    """Searches for a generated module that shows a fault.
-
-    Args:
-        fault: Has the attributes of `flaxlayer_testing.run.samples.Fault`.
-        number: The seed of the search.
-
-    Returns:
-        The case, and how many were tried.
-
-    Raises:
-        hypothesis.errors.NoSuchExample: If none within the fault's budget does.
-    """
-    tried: list[Case] = []
-
-    def catches(case: Case) -> bool:
-        tried.append(case)
-        return _caught(fault, case)
-
-    once = settings(max_examples=fault.budget, phases=[Phase.generate], **_QUIET)
-    strategy = _CASES[fault.framework]()
-    return find(strategy, catches, settings=once, random=random.Random(number)), len(tried)
+        return fails
 
 
-@lru_cache(maxsize=256)
-def _shared_subject(case: Case) -> Subject:
-    # Faults are sought on the same modules: what raw Flax compiled for one serves the others.
-    return Subject.from_case(case)
-
-
-def _caught(fault: Any, case: Case) -> bool:
-    # A faulty layer may change an nnx object, so each gets one of its own.
-    subject = Subject.from_case(case) if case.framework == "nnx" else _shared_subject(case)
-    report = run_report(subject.with_layer(fault.layer), only=[fault.check])
-    return any(
-        entry.status is Status.FAILED
-        and entry.error_type == fault.error
-        and fault.message in entry.message
-        for entry in report.entries
-    )
+def _shown(subject: Subject, check: Check) -> list[Bug]:
+    events = run_checks(subject, only=[check.name], given=[check])
+    entries = [event.entry for event in events if isinstance(event, CheckFinished)]
+    return [bug_of(entry) for entry in entries if entry.status == "failed"]

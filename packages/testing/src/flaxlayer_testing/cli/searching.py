@@ -1,0 +1,198 @@
+"""The commands `search` and `replay` (T1, T8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flaxlayer_testing.cli import listing
+from flaxlayer_testing.cli.choice import choose_checks, names_of
+from flaxlayer_testing.cli.options import (
+    Examples,
+    Exclude,
+    Features,
+    GoOn,
+    Html,
+    Json,
+    Junit,
+    Layer,
+    ListChecks,
+    ListFeatures,
+    MaxTime,
+    Modules,
+    MyChecks,
+    NoDatabase,
+    Only,
+    OtherLayer,
+    Saved,
+    Seed,
+    ShowStatistics,
+    Slow,
+    Without,
+    Workers,
+)
+from flaxlayer_testing.cli.targets import run_failure
+from flaxlayer_testing.errors import ReadSpecError
+from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES
+from flaxlayer_testing.project import current_project
+from flaxlayer_testing.render.program import to_program
+from flaxlayer_testing.report.console import Outputs, finish, misuse
+from flaxlayer_testing.report.progress import progress
+from flaxlayer_testing.report.record import Record
+from flaxlayer_testing.report.report import Report, Status
+from flaxlayer_testing.report.statistics import Ending, Statistics, statistics_text
+from flaxlayer_testing.run.bugs import bug_of
+from flaxlayer_testing.run.expected import of_generated
+from flaxlayer_testing.run.failure import OURS, Failure
+from flaxlayer_testing.run.loading import load_object
+from flaxlayer_testing.run.pool import LOST
+from flaxlayer_testing.run.search import Found, default_database
+from flaxlayer_testing.run.search import search as search_modules
+from flaxlayer_testing.spec.features import FEATURES
+
+__all__ = ["replay", "search"]
+
+FAILURE = Path("flaxlayer-failure.json")
+
+_FEATURES = {"linen": FEATURES, "nnx": {name: FEATURES[name] for name in NNX_FEATURES}}
+
+
+def search(
+    examples: Examples = 100,
+    seed: Seed = 0,
+    framework: Modules = "linen",
+    features: Features = None,
+    without: Without = None,
+    layer: Layer = OURS,
+    only: Only = None,
+    exclude: Exclude = None,
+    my_checks: MyChecks = None,
+    slow: Slow = False,
+    workers: Workers = 1,
+    max_time: MaxTime = None,
+    continue_after_failure: GoOn = False,
+    no_database: NoDatabase = False,
+    save: Saved = FAILURE,
+    statistics: ShowStatistics = False,
+    list_checks: ListChecks = False,
+    list_features: ListFeatures = False,
+    json: Json = None,
+    html: Html = None,
+    junit: Junit = None,
+) -> None:
+    """Checks generated modules, all different; shrinks what fails and saves it."""
+    known = _FEATURES[framework]
+    with misuse():
+        factory, chosen = load_object(layer), choose_checks(only, exclude, my_checks, slow=slow)
+    if list_checks:
+        listing.list_checks(chosen, json)
+    if list_features:
+        listing.list_features(known, json)
+    known_names = names_of(chosen)
+    excuses = of_generated(current_project(), kept=known_names)
+    with misuse(), progress(examples):
+        result = search_modules(
+            examples=examples,
+            seed=seed,
+            layer=factory,
+            only=known_names,
+            given=chosen,
+            framework=framework,
+            features=_names(features),
+            without=_names(without),
+            workers=workers,
+            max_time=max_time,
+            continue_after_failure=continue_after_failure,
+            database=None if no_database else default_database(),
+            expected_failures=excuses,
+        )
+    _refuse_nothing(result.statistics)
+    if statistics:
+        reports = [*result.reports, *result.failed]
+        typer.echo(statistics_text(result.statistics, reports, known) + "\n")
+    given = None if layer == OURS else layer
+    paths = _paths(save, len(result.bugs))
+    failed = [
+        _saved(found, path, result.failed, layer=given, modules=my_checks or ())
+        for found, path in zip(result.bugs, paths, strict=True)
+    ]
+    _say_ending(result.statistics, examples)
+    for excuse in excuses:
+        if not any(excuse.reason in _excused_in(report) for report in result.reports):
+            typer.echo(f"The known failure of {excuse.check} did not come about: {excuse.reason}")
+    finish(Record((*result.reports, *failed)), Outputs(json, html, junit))
+
+
+def _refuse_nothing(statistics: Statistics) -> None:
+    if statistics.ending is Ending.EXHAUSTED and not statistics.distinct:
+        with misuse():
+            raise ReadSpecError(
+                "No module shows these features.",
+                expected="features of --features that go together, and with --without",
+                found="no module among those that were drawn",
+                fix="Ask for fewer.",
+                law="T1",
+            )
+
+
+def _excused_in(report: Report) -> set[str]:
+    return {entry.message for entry in report.of(Status.EXPECTED)}
+
+
+def _names(texts: Sequence[str] | None) -> list[str]:
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
+
+
+def _paths(save: Path, count: int) -> list[Path]:
+    more = [save.with_stem(f"{save.stem}-{number}") for number in range(2, count + 1)]
+    return [save, *more][:count]
+
+
+def _saved(
+    found: Found,
+    path: Path,
+    failed: Sequence[Report],
+    *,
+    layer: str | None,
+    modules: Sequence[str],
+) -> Report:
+    failure = replace(found.failure, layer=layer or OURS)
+    failure.save(path)
+    if found.bug.error == LOST:  # run again, it would end this process, too
+        report = next(one for one in failed if found.bug in map(bug_of, one.failures))
+    else:
+        chosen = choose_checks([failure.check], None, modules)
+        report = run_failure(failure, path, chosen, layer=layer, modules=modules)
+    if not any(entry.program for entry in report.failures):
+        typer.echo(f"The smallest failing module:\n\n{to_program(failure.case)}")
+    bug = found.bug
+    seen = f"{found.count} module{'' if found.count == 1 else 's'}"
+    typer.echo(f"Wrote {path}: {bug.check}, {bug.error}, {seen}: {bug.shape}")
+    return report
+
+
+def _say_ending(statistics: Statistics, examples: int) -> None:
+    if statistics.ending in (Ending.TIME, Ending.EXHAUSTED):
+        made = statistics.distinct - statistics.kept
+        typer.echo(f"{made} of {examples} modules were checked: {statistics.ending}.")
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="What `search` saved.")],
+    only: Only = None,
+    my_checks: MyChecks = None,
+    layer: OtherLayer = None,
+    json: Json = None,
+    html: Html = None,
+    junit: Junit = None,
+) -> None:
+    """Runs a failure again that `search` saved."""
+    with misuse():
+        failure = Failure.load(file)
+        chosen = choose_checks(only or [failure.check], None, my_checks)
+        report = run_failure(failure, file, chosen, layer=layer, modules=my_checks or ())
+    finish(Record((report,)), Outputs(json, html, junit))

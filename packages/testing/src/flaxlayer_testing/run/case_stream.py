@@ -1,0 +1,227 @@
+"""A stream of distinct cases, the same for the same seed (T1)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from unittest import SkipTest
+
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
+from hypothesis.errors import NoSuchExample, Unsatisfiable
+from hypothesis.strategies import SearchStrategy
+
+from flaxlayer_testing.generate.nnx_strategies import nnx_cases, nnx_modules
+from flaxlayer_testing.generate.strategies import cases, modules
+from flaxlayer_testing.spec.spec import Case
+
+__all__ = ["Draws", "draw_distinct", "draw_kept", "draw_smallest", "strategy_of"]
+
+# Hypothesis draws in another order for another number of examples, so there is one for all: the
+# first cases of a long search are those of a short one.
+_MOST_DRAWS = 10**7
+_KEY = b"case"
+
+MOST_REPEATS = 1000
+"""After so many draws without a new case, the space counts as exhausted."""
+
+
+def strategy_of(
+    framework: str, features: Collection[str] = (), without: Collection[str] = ()
+) -> SearchStrategy[Case]:
+    """Returns the strategy for the cases of a search.
+
+    Args:
+        framework: `"linen"` or `"nnx"`.
+        features: Features that every module shows.
+        without: Features that no module shows.
+
+    Returns:
+        A strategy.
+
+    Raises:
+        ReadSpecError: If a feature is not known.
+    """
+    check, draw = (nnx_modules, nnx_cases) if framework == "nnx" else (modules, cases)
+    check(features=features, without=without)
+    return draw(features=features, without=without)
+
+
+@dataclass
+class Draws:
+    """What a stream has drawn.
+
+    Attributes:
+        distinct: The number of cases that were new.
+        repeats: The number of those that were drawn before.
+        exhausted: Whether the stream ended before it was told to.
+    """
+
+    distinct: int = 0
+    repeats: int = 0
+    exhausted: bool = False
+
+
+def draw_distinct(
+    strategy: SearchStrategy[Case],
+    number: int,
+    take: Callable[[Case], bool],
+    known: Collection[Case] = (),
+) -> Draws:
+    """Draws cases, and hands on each that is new.
+
+    Args:
+        strategy: Draws a case.
+        number: A seed, which draws the same cases always.
+        take: Is given each new case, and tells whether that is the last.
+        known: Cases that are not new.
+
+    Returns:
+        What was drawn.
+    """
+    draws, seen, idle = Draws(), set(known), 0
+
+    def hand_on(case: Case) -> bool:
+        nonlocal idle
+        if case in seen:
+            draws.repeats, idle = draws.repeats + 1, idle + 1
+            if idle >= MOST_REPEATS:
+                draws.exhausted = True
+                raise _Ended
+            return False
+        seen.add(case)
+        draws.distinct, idle = draws.distinct + 1, 0
+        if take(case):
+            raise _Ended
+        return False
+
+    try:
+        _generated(strategy, number, hand_on, [Phase.generate])
+    except _Ended:
+        return draws
+    draws.exhausted = True
+    return draws
+
+
+def draw_kept(strategy: SearchStrategy[Case], choices: bytes) -> Case | None:
+    """Returns the case that choices in a database of Hypothesis stand for.
+
+    Args:
+        strategy: Draws a case.
+        choices: A value of the database.
+
+    Returns:
+        The case; None where the strategy draws nothing from them.
+    """
+    return _reused(strategy, choices, lambda case: True, [Phase.reuse])
+
+
+def draw_smallest(
+    strategy: SearchStrategy[Case],
+    case: Case,
+    fails: Callable[[Case], bool],
+    *,
+    number: int,
+    most: int,
+    choices: bytes | None = None,
+    shrink: bool = True,
+) -> tuple[Case, bytes | None]:
+    """Shrinks a case that fails.
+
+    Args:
+        strategy: Draws a case.
+        case: What it drew.
+        fails: Tells whether a smaller case fails alike.
+        number: The seed of the stream which drew it.
+        most: How many cases that stream has drawn at most before it.
+        choices: The value of the database that it was drawn from, if it was.
+        shrink: Whether to look for smaller ones.
+
+    Returns:
+        The smallest case that fails, and what a database keeps of it; the case and None where it is
+        not drawn again.
+    """
+    verdicts, found, count = {case: True}, False, 0
+
+    def condition(drawn: Case) -> bool:
+        nonlocal found, count
+        found, count = found or drawn == case, count + 1
+        if not found and count > most:
+            raise _Ended
+        if found and drawn not in verdicts:
+            verdicts[drawn] = fails(drawn)
+        return found and verdicts[drawn]
+
+    database = InMemoryExampleDatabase()
+    phases = [Phase.shrink] if shrink else []
+    smallest = None
+    with contextlib.suppress(_Ended):
+        if choices is None:
+            smallest = _generated(strategy, number, condition, [Phase.generate, *phases], database)
+        else:
+            smallest = _reused(strategy, choices, condition, [Phase.reuse, *phases], database)
+    if smallest is None:  # what was drawn depends on more than the seed
+        return case, None
+    kept = {value for values in database.data.values() for value in values}
+    own = [value for value in kept if draw_kept(strategy, value) == smallest]
+    return smallest, min(own, key=lambda value: (len(value), value), default=None)
+
+
+class _Ended(BaseException):
+    """Ends a run of Hypothesis at once: no failure to it, which it would run again and shrink."""
+
+
+class _Taken(Exception):
+    """Is the failure that Hypothesis shrinks."""
+
+
+def _generated(
+    strategy: SearchStrategy[Case],
+    number: int,
+    condition: Callable[[Case], bool],
+    phases: list[Phase],
+    database: ExampleDatabase | None = None,
+) -> Case | None:
+    taken: list[Case] = []
+
+    # The settings stand above the seed, which would take the database from them.
+    @_settings(phases, database)
+    @seed(number)
+    @given(strategy)
+    def run(case: Case) -> None:
+        if condition(case):
+            taken.append(case)
+            raise _Taken
+
+    with contextlib.suppress(_Taken, Unsatisfiable):
+        run()
+    return taken[-1] if taken else None
+
+
+def _reused(
+    strategy: SearchStrategy[Case],
+    choices: bytes,
+    condition: Callable[[Case], bool],
+    phases: list[Phase],
+    database: InMemoryExampleDatabase | None = None,
+) -> Case | None:
+    database = InMemoryExampleDatabase() if database is None else database
+    database.save(_KEY, choices)
+    kept = _settings(phases, database)
+    try:
+        return find(strategy, condition, settings=kept, database_key=_KEY)
+    except (NoSuchExample, Unsatisfiable, SkipTest):
+        return None
+
+
+def _settings(phases: list[Phase], database: ExampleDatabase | None) -> settings:
+    return settings(
+        max_examples=_MOST_DRAWS,
+        phases=phases,
+        database=database,
+        deadline=None,
+        derandomize=False,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
