@@ -57,17 +57,17 @@ def distance(actual, exact, bound):
 
 def by_raw(subject, variables, arrays):
     """Returns each quantity as raw Flax gives it, compiled for these arrays."""
-    reference = subject.reference
+    oracle = subject.oracle
 
     def call(training):
-        return jax.jit(lambda v, a: reference.function(training=training)(v, {}, a))
+        return jax.jit(lambda v, a: oracle.function(training=training)(v, {}, a))
 
     outputs, updates = call(True)(variables, arrays)
     gradients = jax.jit(lambda v, a: raw_gradients(subject, v, {}, a)[0])(variables, arrays)
     return {
         "inference": call(False)(variables, arrays)[0],
         "outputs": outputs,
-        "state": reference.next_variables(variables, updates),
+        "state": oracle.next_variables(variables, updates),
         "gradients": (gradients[0], split_floats(gradients[1])[0]),
         "steps": raw_steps(subject, variables, [{}] * STEPS),
     }
@@ -92,12 +92,12 @@ def distances(subject):
     Raises:
         TypeError: If it cannot run in float64, because it casts to float32 on the way.
     """
-    computed = subject.reference.computed_dtypes & set(TOLERANCES)
+    computed = subject.oracle.computed_dtypes & set(TOLERANCES)
     coarsest = max(computed, key=lambda name: TOLERANCES[name].rtol)
     bound = TOLERANCES[coarsest]
     variables = variables_of(subject.shared_layer())
     with jax.enable_x64(True):
-        args, kwargs = subject.reference.raw.merge(widened(subject.arrays))
+        args, kwargs = subject.oracle.raw.merge(widened(subject.arrays))
         wide = Subject(subject.module, args, kwargs)
         exact = by_raw(wide, widened(variables), wide.arrays)
     raw, found = by_raw(subject, variables, subject.arrays), by_layer(subject)
@@ -167,11 +167,11 @@ def measure(modules):
 
 def learns_quietly(subject):
     """Tells whether a module has params, can be traced and draws no random numbers in training."""
-    reference = subject.reference
-    if not (reference.traceable and any(map(reference.stored.get, reference.raw.trainable))):
+    oracle = subject.oracle
+    if not (oracle.traceable and any(map(oracle.stored.get, oracle.raw.trainable))):
         return False
     # A layer gives keys to a module that could do without them, too.
-    return not subject.reference.needs_rng(training=True)
+    return not subject.oracle.needs_rng(training=True)
 
 
 def to_json(counts, worst):

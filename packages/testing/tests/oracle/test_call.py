@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 
 X = np.ones((2, 3), np.float32)
 MASK = np.array([True, False])
@@ -57,6 +57,6 @@ def test_leaves_that_are_no_arrays_come_out_of_a_compiled_call():
         def __call__(self, x):
             return {"x": 2 * x, "kind": "double", "size": 3, "none": None}
 
-    outputs, _ = Reference(RawCall(Mixed(), (X,), {})).apply({}, {}, training=False)
+    outputs, _ = Oracle(RawCall(Mixed(), (X,), {})).apply({}, {}, training=False)
     assert outputs.pop("x").tolist() == (2 * X).tolist()
     assert outputs == {"kind": "double", "size": 3, "none": None}

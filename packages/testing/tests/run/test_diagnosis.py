@@ -93,7 +93,7 @@ def test_a_difference_by_the_table_cites_the_comparison_too():
 
 @pytest.mark.law("T8")
 def test_an_impure_module_is_named_as_such():
-    assert is_impure(Subject(_CountsCalls(), (X,)).reference)
+    assert is_impure(Subject(_CountsCalls(), (X,)).oracle)
     message = _message(_CountsCalls())
     assert "Likely the module is impure" in message
     assert "make_rng" in message

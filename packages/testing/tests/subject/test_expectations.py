@@ -100,10 +100,10 @@ def test_the_streams_of_an_nnx_module_that_branches_on_values_are_those_that_cou
             x = x + (noise(x.shape) if noise else jax.random.normal(self.rngs.noise(), x.shape))
             return self.drop(x if x.sum() > 0 else -x)
 
-    reference = Subject(Branches, (X,)).reference
-    assert not reference.traceable
-    assert reference.drawn_streams(training=True) == {"noise", "dropout"}
-    assert reference.drawn_streams(training=False) == {"noise"}
+    oracle = Subject(Branches, (X,)).oracle
+    assert not oracle.traceable
+    assert oracle.drawn_streams(training=True) == {"noise", "dropout"}
+    assert oracle.drawn_streams(training=False) == {"noise"}
 
 
 @pytest.mark.law("T3")

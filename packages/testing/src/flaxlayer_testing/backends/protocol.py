@@ -74,7 +74,7 @@ class Backend(Protocol):
         """
 
     def probe_loss(self, outputs: Any) -> Any:
-        """Returns what `reference.probe_loss` does, of a layer's outputs."""
+        """Returns what `probe_loss` of the oracle does, of a layer's outputs."""
 
     def descent(self, gradients: Any) -> Any:
         """Returns what optimizers of the backend descend along, of gradients by `jax.grad`."""

@@ -29,12 +29,10 @@ __all__ = [
 @check("W1")
 def check_build_paths(subject: Subject) -> None:
     """Every variable of the module, and nothing else, is a Keras weight at its path."""
-    eventual = leaf_paths(subject.reference.eventual)
+    eventual = leaf_paths(subject.oracle.eventual)
     expected = sorted(eventual)
     # A collection that an application makes has a flag that tells whether it is made.
-    late = {
-        path.partition("/")[0] for path in eventual.keys() - leaf_paths(subject.reference.stored)
-    }
+    late = {path.partition("/")[0] for path in eventual.keys() - leaf_paths(subject.oracle.stored)}
     flags = {f"{collection}/{MADE}" for collection in late}
     found = sorted(set(weight_paths(subject.shared_layer())) - flags)
     if found != expected:
@@ -49,7 +47,7 @@ def check_build_paths(subject: Subject) -> None:
 @check("C6", needs=(Need.VARIABLES,))
 def check_build_dtypes(subject: Subject) -> None:
     """Every variable is stored in the shape and dtype that the module gave it."""
-    refuse_other_types(subject.reference.stored, subject.shared_layer(), "C6")
+    refuse_other_types(subject.oracle.stored, subject.shared_layer(), "C6")
 
 
 def refuse_other_types(expected: Any, layer: Any, law: str) -> None:
@@ -110,19 +108,19 @@ def check_symbolic_shapes(subject: Subject) -> None:
     args, kwargs = subject.model_inputs()
     outputs = subject.shared_layer()(*args, **kwargs)
     expected = _described(subject, 1)
-    if subject.reference.takes_any_batch:
+    if subject.oracle.takes_any_batch:
         expected = jax.tree_util.tree_map(_joined, expected, _described(subject, 2))
     refuse_other_shapes(outputs, expected)
 
 
 def _described(subject: Subject, batches: int) -> Any:
     """Returns the forms of the outputs of raw apply on this many times the batch."""
-    function, rngs = subject.reference.function(training=False), {"params": jax.random.key(0)}
+    function, rngs = subject.oracle.function(training=False), {"params": jax.random.key(0)}
     arrays = [
         jax.ShapeDtypeStruct((batches * array.shape[0], *array.shape[1:]), array.dtype)
         for array in subject.arrays
     ]
-    outputs, _ = evaluate_with_statics(function, subject.reference.stored, rngs, arrays)
+    outputs, _ = evaluate_with_statics(function, subject.oracle.stored, rngs, arrays)
     return jax.tree_util.tree_map(_Form.of, outputs)
 
 

@@ -36,7 +36,7 @@ def run_raw(
 ) -> tuple[Any, dict[str, Any]]:
     """Runs raw apply with the layer's variables and the keys of a call after some draws."""
     rngs = subject.expected.keys(layer, training=training, draws=draws)
-    return subject.reference.apply(variables_of(layer), rngs, training=training)
+    return subject.oracle.apply(variables_of(layer), rngs, training=training)
 
 
 def _mode(training: bool) -> str:
@@ -71,7 +71,7 @@ def check_sown(subject: Subject) -> Errors:
         layer = subject.shared_layer()
         _, updates = run_raw(subject, layer, training=training)
         subject.call(layer, training=training)
-        path, expected = f"sown in {_mode(training)}", subject.reference.transient(updates)
+        path, expected = f"sown in {_mode(training)}", subject.oracle.transient(updates)
         sown = dict(layer.sown)
         errors.append(compare_runs(subject, expected, sown, path=path))
     return largest(*errors)
@@ -80,10 +80,10 @@ def check_sown(subject: Subject) -> Errors:
 @check("C7", needs=(Need.SOWN, Need.TRACEABLE))
 def check_returned_sown(subject: Subject) -> Errors:
     """With `return_sown` a call returns the transient collections, a symbolic one too."""
-    names = subject.reference.sows
+    names = subject.oracle.sows
     layer = subject.built_layer(return_sown=names)
     outputs, updates = run_raw(subject, layer, training=True)
-    sown = subject.reference.transient(updates)
+    sown = subject.oracle.transient(updates)
     args, kwargs = as_symbolic((subject.inputs, dict(subject.arguments)))
     refuse_other_shapes(layer(*args, training=True, **kwargs), (outputs, sown))
     actual = subject.call(layer, training=True)
@@ -97,7 +97,7 @@ def check_losses(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     _, updates = run_raw(subject, layer, training=True)
     subject.call(layer, training=True)
-    expected = subject.reference.sown_loss(updates)
+    expected = subject.oracle.sown_loss(updates)
     added = current_backend().to_arrays(sum(layer.losses, 0.0))
     actual = jnp.asarray(added, expected.dtype)
     return compare_runs(subject, expected, actual, path="added losses", inlined=True)
@@ -110,7 +110,7 @@ def check_stateless_call(subject: Subject) -> Errors:
     for training in MODES:
         layer = subject.shared_layer()
         outputs, updates = run_raw(subject, layer, training=training)
-        expected = subject.reference.next_variables(variables_of(layer), updates)
+        expected = subject.oracle.next_variables(variables_of(layer), updates)
         before = variables_of(layer)
         actual, after = _stateless(subject, layer, training)
         compare_trees(before, variables_of(layer), bitwise=True, path="variables left alone")
@@ -136,7 +136,7 @@ def _assign(layer: Any, values: list[Any]) -> None:
 
 def _stateless(subject: Subject, layer: Any, training: bool) -> tuple[Any, list[Any]]:
     def call(trainable: list[Any], rest: list[Any], arrays: list[Any]) -> Any:
-        args, kwargs = subject.reference.raw.merge(arrays)
+        args, kwargs = subject.oracle.raw.merge(arrays)
         return layer.stateless_call(trainable, rest, *args, training=training, **kwargs)
 
     trainable = [variable.value for variable in layer.trainable_variables]
@@ -154,7 +154,7 @@ def check_op_by_op(subject: Subject) -> Errors:
     """Under `jax.disable_jit` a call has the bits of a raw apply that runs op by op."""
     layer = subject.shared_layer()
     rngs = subject.expected.keys(layer, training=True)
-    function = subject.reference.function(training=True)
+    function = subject.oracle.function(training=True)
     # Op by op, arrays of NumPy would follow NumPy's promotion where a module computes with them.
     variables = jax.tree_util.tree_map(_in_jax, variables_of(layer))
     with jax.disable_jit():

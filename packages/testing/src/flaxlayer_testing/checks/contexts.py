@@ -137,7 +137,7 @@ def _call_with(subject: Subject, layer: Any, static: Any) -> Any:
 @check("A4", needs=(Need.TRACEABLE, Need.MASK_ARGUMENT))
 def check_masked_statics(subject: Subject) -> Errors:
     """A mask of Keras reaches an argument `mask` beside static arguments, too."""
-    source, mask, raw = subject.shared_layer(), mask_of(subject), subject.reference.raw
+    source, mask, raw = subject.shared_layer(), mask_of(subject), subject.oracle.raw
 
     def with_static(
         module: Any,
@@ -156,7 +156,7 @@ def check_masked_statics(subject: Subject) -> Errors:
     (first, *rest), kwargs = backend.to_backend((call.inputs, dict(call.arguments)))
     layer = source.method(with_static)
     actual = layer(GivesMask(mask)(first), *rest, static="a", training=False, **kwargs)
-    masked = subject.reference.with_call(raw.with_mask(jnp.asarray(mask)))
+    masked = subject.oracle.with_call(raw.with_mask(jnp.asarray(mask)))
     rngs = subject.expected.keys(source, training=False)
     expected, _ = masked.apply(variables_of(source), rngs, training=False)
     path = "outputs behind a mask beside a static argument"

@@ -50,7 +50,7 @@ def _compare_copy(
     path = f"variables of {what}"
     held = compare_trees(variables, variables_of(other), bitwise=True, path=path)
     rngs = subject.expected.keys(other, training=False)
-    expected, _ = subject.reference.apply(variables, rngs, training=False)
+    expected, _ = subject.oracle.apply(variables, rngs, training=False)
     actual = call_model(model, subject.arrays)
     path = f"outputs of {what}"
     computed = compare_runs(subject, arrays_of(expected), actual, path=path)

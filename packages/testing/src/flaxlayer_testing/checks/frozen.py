@@ -52,7 +52,7 @@ def check_frozen_trace(subject: Subject) -> Errors:
     path = "variables of a frozen layer in a trace"
     kept = compare_trees(before, after, bitwise=True, path=path)
     _, updates = run_raw(subject, layer, training=True, draws=1)
-    expected = subject.reference.next_variables(variables_of(layer), updates)
+    expected = subject.oracle.next_variables(variables_of(layer), updates)
     call_statelessly(subject, layer, training=True)
     path = "variables of a thawed layer in a trace"
     moved = compare_runs(subject, expected, variables_of(layer), path=path, inlined=True)
@@ -90,14 +90,14 @@ def _compare_step(
 @check("C5", needs=(Need.STATE,))
 def check_frozen_state(subject: Subject) -> Errors:
     """State that is frozen by path keeps its values, the other moves, until it is thawed."""
-    layer, collections = subject.shared_layer(), subject.reference.state_collections
+    layer, collections = subject.shared_layer(), subject.oracle.state_collections
     paths = [p for p in sorted(weight_paths(layer)) if p.partition("/")[0] in collections]
     frozen = paths[::2]
     layer.freeze(*frozen)
     try:
         before = variables_of(layer)
         _, updates = run_raw(subject, layer, training=True)
-        after = subject.reference.next_variables(before, updates)
+        after = subject.oracle.next_variables(before, updates)
         subject.call(layer, training=True)
         expected, found = _kept(after, before, frozen), leaf_paths(variables_of(layer))
     finally:
@@ -109,7 +109,7 @@ def check_frozen_state(subject: Subject) -> Errors:
 def _compare_moved(subject: Subject, layer: Any, path: str) -> Errors:
     # The call while it was frozen drew a seed, too.
     _, updates = run_raw(subject, layer, training=True, draws=1)
-    expected = subject.reference.next_variables(variables_of(layer), updates)
+    expected = subject.oracle.next_variables(variables_of(layer), updates)
     subject.call(layer, training=True)
     return compare_runs(subject, expected, variables_of(layer), path=path)
 

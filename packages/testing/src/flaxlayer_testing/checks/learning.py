@@ -58,7 +58,7 @@ class ProbeModel(keras.Model):
 
 def compiled_model(subject: Subject, layer: Any) -> ProbeModel:
     """Returns a model of a layer that `train_on_batch` and `fit` train by the probe loss."""
-    model = ProbeModel(layer, subject.reference.raw)
+    model = ProbeModel(layer, subject.oracle.raw)
     model.compile(keras.optimizers.SGD(RATE, momentum=MOMENTUM))
     return model
 
@@ -98,7 +98,7 @@ def layer_gradients(subject: Subject, layer: Any) -> tuple[dict[str, Any], list[
     inputs, merge = split_floats(subject.arrays)
 
     def loss(trainable: list[Any], inputs: list[Any], rest: list[Any]) -> Any:
-        args, kwargs = subject.reference.raw.merge(merge(inputs))
+        args, kwargs = subject.oracle.raw.merge(merge(inputs))
         outputs, _, losses = layer.stateless_call(
             trainable, rest, *args, training=True, return_losses=True, **kwargs
         )
@@ -144,7 +144,7 @@ def check_fit(subject: Subject) -> Errors:
         refuse_other_keys(keys[epoch], found, f"Step {epoch + 1} of fit")
 
     model.fit(
-        current_backend().batches(subject.arrays, any_batch=subject.reference.takes_any_batch),
+        current_backend().batches(subject.arrays, any_batch=subject.oracle.takes_any_batch),
         epochs=STEPS,
         steps_per_epoch=1,
         shuffle=False,

@@ -21,7 +21,7 @@ __all__ = ["check_bound_module", "check_method_variables", "check_methods"]
 @check("A3")
 def check_methods(subject: Subject) -> Errors:
     """`layer.method` gives a layer that runs the method on the same weights and state."""
-    names = ("__call__", *subject.reference.other_methods)
+    names = ("__call__", *subject.oracle.other_methods)
     pairs = itertools.product(names, (True, False))
     return largest(*(_compare_method(subject, name, training) for name, training in pairs))
 
@@ -30,11 +30,11 @@ def _compare_method(subject: Subject, name: str, training: bool) -> Errors:
     layer = subject.shared_layer()
     shared = _method_layer(subject, layer, name)
     _refuse_other_weights(layer, shared, name)
-    reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
+    oracle = subject.oracle.with_call(_with_method(subject.oracle.raw, name))
     before, drawn = variables_of(layer), subject.expected.build_draws()
-    rngs = subject.expected.keys(shared, training=training, draws=drawn, reference=reference)
-    outputs, updates = reference.apply(before, rngs, training=training)
-    expected = reference.next_variables(before, updates)
+    rngs = subject.expected.keys(shared, training=training, draws=drawn, oracle=oracle)
+    outputs, updates = oracle.apply(before, rngs, training=training)
+    expected = oracle.next_variables(before, updates)
     actual = subject.call(shared, training=training)
     path = f"of the method {name}"
     return largest(
@@ -70,7 +70,7 @@ def _refuse_other_weights(layer: Any, shared: Any, name: str) -> None:
 @check("B4", "A3", needs=(Need.VARIABLES,))
 def check_method_variables(subject: Subject) -> Errors:
     """A layer of one method takes the variables of the whole module, and keeps them."""
-    names = subject.reference.other_methods or ("__call__",)
+    names = subject.oracle.other_methods or ("__call__",)
     return largest(*(_compare_given(subject, name) for name in names))
 
 
@@ -80,9 +80,9 @@ def _compare_given(subject: Subject, name: str) -> Errors:
     subject.build(layer)
     path = f"of the method {name} on given variables"
     held = compare_trees(given, variables_of(layer), bitwise=True, path=f"variables {path}")
-    reference = subject.reference.with_call(_with_method(subject.reference.raw, name))
-    rngs = subject.expected.keys(layer, training=False, reference=reference)
-    expected, _ = reference.apply(given, rngs, training=False)
+    oracle = subject.oracle.with_call(_with_method(subject.oracle.raw, name))
+    rngs = subject.expected.keys(layer, training=False, oracle=oracle)
+    expected, _ = oracle.apply(given, rngs, training=False)
     actual = subject.call(layer, training=False)
     return largest(held, compare_runs(subject, expected, actual, path=f"outputs {path}"))
 
@@ -93,7 +93,7 @@ def check_bound_module(subject: Subject) -> Errors:
     layer = subject.shared_layer()
     expected = distinct(subject.expected.variables(layer))
     layer.load_flax_variables(expected)
-    raw, bound = subject.reference.raw, layer.to_module()
+    raw, bound = subject.oracle.raw, layer.to_module()
     module, variables = raw.unbind(bound)
     if type(module) is not type(raw.target):
         raise KeepLawError(
@@ -108,10 +108,10 @@ def check_bound_module(subject: Subject) -> Errors:
 
 
 def _compare_bound(subject: Subject, layer: Any, module: Any) -> Errors:
-    reference = subject.reference
+    oracle = subject.oracle
     variables, rngs = variables_of(layer), subject.expected.keys(layer, training=False)
-    expected, _ = reference.apply(variables, rngs, training=False)
+    expected, _ = oracle.apply(variables, rngs, training=False)
     # A module that is not equal, as one with another field, may hold the same variables.
-    other = reference.with_call(replace(reference.raw, module=module))
+    other = oracle.with_call(replace(oracle.raw, module=module))
     actual, _ = other.apply(variables, rngs, training=False)
     return compare_trees(expected, actual, bitwise=True, path="outputs of the bound module")

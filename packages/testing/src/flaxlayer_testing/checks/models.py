@@ -16,7 +16,7 @@ from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import mask_of, repeated
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_inputs,
@@ -50,11 +50,11 @@ def check_functional_model(subject: Subject) -> Errors:
 @check("A1", "B1", needs=(*MODEL, Need.ANY_BATCH))
 def check_other_batches(subject: Subject) -> Errors:
     """An eager call and a functional model take batches of other sizes than the first."""
-    layer, reference = subject.shared_layer(), subject.reference
+    layer, oracle = subject.shared_layer(), subject.oracle
     model, errors = subject.model(layer), []
     for draws, times in ((0, 1), (2, 2), (4, 1)):
         inputs, arguments = repeated((subject.inputs, dict(subject.arguments)), times)
-        sized = reference.with_call(replace(reference.raw, inputs=inputs, arguments=arguments))
+        sized = oracle.with_call(replace(oracle.raw, inputs=inputs, arguments=arguments))
         args, kwargs = current_backend().to_backend((inputs, arguments))
         expected = [_expected(subject, layer, sized, draws + call) for call in (0, 1)]
         eager = layer(*args, training=False, **kwargs)
@@ -64,7 +64,7 @@ def check_other_batches(subject: Subject) -> Errors:
     return largest(*errors)
 
 
-def _expected(subject: Subject, layer: Any, sized: Reference, draws: int) -> Any:
+def _expected(subject: Subject, layer: Any, sized: Oracle, draws: int) -> Any:
     rngs = subject.expected.keys(layer, training=False, draws=draws)
     outputs, _ = sized.apply(variables_of(layer), rngs, training=False)
     return arrays_of(outputs)
@@ -73,12 +73,12 @@ def _expected(subject: Subject, layer: Any, sized: Reference, draws: int) -> Any
 @check("B1", needs=(*MODEL, Need.UNKNOWN_SIZES))
 def check_unknown_sizes(subject: Subject) -> Errors:
     """A model of unknown sizes runs on inputs of other sizes as raw apply does."""
-    layer, reference = subject.new_layer(), subject.reference
+    layer, oracle = subject.new_layer(), subject.oracle
     grown = subject.grown_inputs
     model = subject.model(layer, grown)
     errors = []
     for draws, inputs in enumerate((subject.inputs, grown, subject.inputs)):
-        sized = reference.with_call(replace(reference.raw, inputs=inputs))
+        sized = oracle.with_call(replace(oracle.raw, inputs=inputs))
         rngs = subject.expected.keys(layer, training=False, draws=draws)
         expected, _ = sized.apply(variables_of(layer), rngs, training=False)
         actual = call_model(model, sized.raw.arrays)
@@ -112,15 +112,15 @@ class Holder(keras.Model):
 def check_subclassed_model(subject: Subject) -> Errors:
     """A subclassed model that builds the layer in `predict_on_batch` gives the same."""
     layer = subject.new_layer()
-    model = Holder(layer, subject.reference.raw)
+    model = Holder(layer, subject.oracle.raw)
     return _compare_model(subject, model, layer, "a subclassed model")
 
 
 def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) -> Errors:
     twin = subject.shared_layer()
     before, rngs = subject.expected.variables(twin), subject.expected.keys(twin, training=False)
-    outputs, updates = subject.reference.apply(before, rngs, training=False)
-    expected = subject.reference.next_variables(before, updates)
+    outputs, updates = subject.oracle.apply(before, rngs, training=False)
+    expected = subject.oracle.next_variables(before, updates)
     inputs = current_backend().to_backend(subject.arrays)
     inputs = inputs[0] if isinstance(model, keras.Sequential) else inputs
     actual = arrays_of(model.predict_on_batch(inputs))
@@ -172,14 +172,14 @@ class SeesMask(keras.layers.Layer):
 @check("A4", needs=(Need.MASK,))
 def check_masks(subject: Subject) -> Errors:
     """The mask of the layer before reaches an argument `mask`, and the layer after."""
-    layer, mask, raw = subject.shared_layer(), mask_of(subject), subject.reference.raw
+    layer, mask, raw = subject.shared_layer(), mask_of(subject), subject.oracle.raw
     rngs = subject.expected.keys(layer, training=False)
-    masked = subject.reference.with_call(raw.with_mask(jax.numpy.asarray(mask)))
+    masked = subject.oracle.with_call(raw.with_mask(jax.numpy.asarray(mask)))
     expected, _ = masked.apply(variables_of(layer), rngs, training=False)
     call = raw.with_mask(None)
     (first, *rest), kwargs = current_backend().to_backend((call.inputs, dict(call.arguments)))
     actual = layer(GivesMask(mask)(first), *rest, training=False, **kwargs)
-    if subject.reference.array_outputs is True:
+    if subject.oracle.array_outputs is True:
         _refuse_other_mask(actual, mask, first.ndim)
     return compare_runs(subject, expected, actual, path="outputs behind a mask")
 

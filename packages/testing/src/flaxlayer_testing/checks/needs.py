@@ -18,15 +18,15 @@ __all__ = ["MODEL", "Need"]
 
 
 def _runs_with_mask(subject: Subject) -> bool:
-    mask, reference = mask_of(subject), subject.reference
-    return mask is not None and reference.accepts(reference.raw.with_mask(mask))
+    mask, oracle = mask_of(subject), subject.oracle
+    return mask is not None and oracle.accepts(oracle.raw.with_mask(mask))
 
 
 def _bears_casts(subject: Subject) -> bool:
-    reference = subject.reference
-    args, kwargs = reference.raw.merge(cast_arrays(reference.raw.arrays))
-    cast = replace(reference.raw, inputs=args, arguments=kwargs)
-    return reference.accepts(cast, variables=cast_params(reference.stored, reference.raw.trainable))
+    oracle = subject.oracle
+    args, kwargs = oracle.raw.merge(cast_arrays(oracle.raw.arrays))
+    cast = replace(oracle.raw, inputs=args, arguments=kwargs)
+    return oracle.accepts(cast, variables=cast_params(oracle.stored, oracle.raw.trainable))
 
 
 class Need(Enum):
@@ -37,15 +37,15 @@ class Need(Enum):
 
     PARAMS = (
         "the module has no params",
-        lambda subject: any(map(subject.reference.stored.get, subject.reference.raw.trainable)),
+        lambda subject: any(map(subject.oracle.stored.get, subject.oracle.raw.trainable)),
     )
     OWN_VALUES = (
         "the module is no object with values of its own",
-        lambda subject: subject.reference.raw.holds_values,
+        lambda subject: subject.oracle.raw.holds_values,
     )
     VARIABLES = (
         "the module has no variables",
-        lambda subject: bool(subject.reference.stored),
+        lambda subject: bool(subject.oracle.stored),
     )
     LINEN = (
         "the module is one of nnx, whose calls Flax does not intercept",
@@ -53,15 +53,15 @@ class Need(Enum):
     )
     STATE = (
         "the module has no state",
-        lambda subject: bool(subject.reference.state_collections),
+        lambda subject: bool(subject.oracle.state_collections),
     )
     STREAMS = (
         "the module draws no random numbers in training",
-        lambda subject: subject.reference.needs_rng(training=True),
+        lambda subject: subject.oracle.needs_rng(training=True),
     )
     QUIET_MODE = (
         "the module draws random numbers in both modes",
-        lambda subject: not subject.reference.needs_rng(training=False),
+        lambda subject: not subject.oracle.needs_rng(training=False),
     )
     ARRAY_INPUTS = (
         "the arguments hold no arrays, or one without a batch dimension",
@@ -69,7 +69,7 @@ class Need(Enum):
     )
     ANY_BATCH = (
         "the module does not take a batch of another size",
-        lambda subject: subject.reference.takes_any_batch,
+        lambda subject: subject.oracle.takes_any_batch,
     )
     UNKNOWN_SIZES = (
         "no generated case with sizes that may be unknown",
@@ -82,8 +82,8 @@ class Need(Enum):
     STILL = (
         "a call at inference changes state or draws random numbers",
         lambda subject: (
-            subject.reference.state_collections <= subject.reference.denied
-            and not subject.reference.needs_rng(training=False)
+            subject.oracle.state_collections <= subject.oracle.denied
+            and not subject.oracle.needs_rng(training=False)
         ),
     )
     ONE_ARRAY = (
@@ -92,11 +92,11 @@ class Need(Enum):
     )
     NO_MASK = (
         "the method takes a mask, or its first input has no two dimensions",
-        lambda subject: mask_of(subject) is not None and not subject.reference.raw.takes_mask,
+        lambda subject: mask_of(subject) is not None and not subject.oracle.raw.takes_mask,
     )
     SOWN = (
         "the module sows nothing in training",
-        lambda subject: bool(subject.reference.sows),
+        lambda subject: bool(subject.oracle.sows),
     )
     MASK = (
         "the first input has no two dimensions, or the method does not run with a mask of them",
@@ -104,7 +104,7 @@ class Need(Enum):
     )
     MASK_ARGUMENT = (
         "the method has no argument for a mask of the first two dimensions of its first input",
-        lambda subject: subject.reference.raw.takes_mask and _runs_with_mask(subject),
+        lambda subject: subject.oracle.raw.takes_mask and _runs_with_mask(subject),
     )
     CASTS = (
         "raw Flax does not run it in bfloat16, or its state changes its dtype then",
@@ -112,7 +112,7 @@ class Need(Enum):
     )
     TRACEABLE = (
         "JAX cannot trace the module",
-        lambda subject: subject.reference.traceable,
+        lambda subject: subject.oracle.traceable,
     )
     TENSORFLOW = (
         "TensorFlow is not installed: pip install 'flaxlayer[tensorflow]'",
@@ -120,11 +120,11 @@ class Need(Enum):
     )
     CLOSED_SIGNATURE = (
         "the method takes any keyword",
-        lambda subject: not subject.reference.raw.takes_any_keyword,
+        lambda subject: not subject.oracle.raw.takes_any_keyword,
     )
     REFUSED_SHAPES = (
         "raw Flax accepts inputs of another shape, too",
-        lambda subject: subject.reference.refuses_shapes,
+        lambda subject: subject.oracle.refuses_shapes,
     )
 
     def __init__(self, reason: str, holds: Callable[[Subject], bool]) -> None:

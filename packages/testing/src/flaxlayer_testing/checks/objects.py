@@ -15,7 +15,7 @@ __all__ = ["check_object_kept"]
 @check("C3", needs=(Need.OWN_VALUES,))
 def check_object_kept(subject: Subject) -> Errors:
     """The object that a layer was given keeps its values, streams and modes."""
-    raw = subject.reference.raw
+    raw = subject.oracle.raw
     assert isinstance(raw, NnxCall)
     graph, values = raw.contents()
     layer = subject.built_layer()

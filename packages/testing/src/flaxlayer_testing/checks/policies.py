@@ -36,7 +36,7 @@ def check_mixed_policy(subject: Subject) -> Errors:
     """Under a global mixed policy a call casts inputs and params, and nothing else."""
     with _global_policy(f"mixed_{COMPUTE}"):
         layer = subject.built_layer()
-    refuse_other_types(subject.reference.stored, layer, "A7")
+    refuse_other_types(subject.oracle.stored, layer, "A7")
     before = distinct(subject.expected.variables(layer))
     return _compare_casts(subject, layer, before, "under a mixed policy")
 
@@ -45,24 +45,24 @@ def check_mixed_policy(subject: Subject) -> Errors:
 def check_explicit_dtype(subject: Subject) -> Errors:
     """With `dtype=` floating params are stored and inputs cast in it, and state is left alone."""
     layer = subject.built_layer(dtype=COMPUTE)
-    reference = subject.reference
-    wanted = cast_params(reference.stored, reference.raw.trainable)
+    oracle = subject.oracle
+    wanted = cast_params(oracle.stored, oracle.raw.trainable)
     refuse_other_types(wanted, layer, "A7")
     before = distinct(subject.expected.variables(layer))
-    stored = cast_params(before, reference.raw.trainable)
+    stored = cast_params(before, oracle.raw.trainable)
     return _compare_casts(subject, layer, stored, "with an explicit dtype")
 
 
 def _compare_casts(subject: Subject, layer: Any, before: Variables, what: str) -> Errors:
     # Distinct, as initial state is often zeros and ones, which no cast changes.
     layer.load_flax_variables(before)
-    function = subject.reference.function(training=True)
-    trainable = subject.reference.raw.trainable
-    raw = subject.reference.compile(
+    function = subject.oracle.function(training=True)
+    trainable = subject.oracle.raw.trainable
+    raw = subject.oracle.compile(
         lambda v, k, a: function(cast_params(v, trainable), k, cast_arrays(a))
     )
     outputs, updates = raw(before, subject.expected.keys(layer, training=True), subject.arrays)
-    expected = subject.reference.next_variables(before, updates)
+    expected = subject.oracle.next_variables(before, updates)
     actual = subject.call(layer, training=True)
     return largest(
         compare_runs(subject, outputs, actual, path=f"outputs {what}", computed=(COMPUTE,)),

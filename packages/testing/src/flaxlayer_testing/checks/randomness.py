@@ -34,7 +34,7 @@ def check_streams(subject: Subject) -> None:
     layer = subject.shared_layer()
     for training in (True, False):
         found = peeked_keys(layer, training=training)
-        drawn = subject.reference.drawn_streams(training=training)
+        drawn = subject.oracle.drawn_streams(training=training)
         for name in sorted(set(found) - drawn):
             _refuse_streams(training, found, f"{name!r}, which the module never draws from")
         if drawn - set(found):

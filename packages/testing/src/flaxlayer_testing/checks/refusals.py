@@ -93,7 +93,7 @@ def check_wrong_arguments(subject: Subject) -> Errors:
 @check("A1", needs=(*MODEL, Need.REFUSED_SHAPES))
 def check_wrong_shapes(subject: Subject) -> Errors:
     """Inputs that raw Flax refuses for their shape are explained, and the layer is as it was."""
-    layer, wrong = subject.shared_layer(), subject.reference.widened_inputs
+    layer, wrong = subject.shared_layer(), subject.oracle.widened_inputs
     args, kwargs = current_backend().to_backend((wrong, dict(subject.arguments)))
     act = partial(layer, *args, training=True, **kwargs)
     refused = refuse_half_done(layer, "inputs of a wrong shape", act, "A1")

@@ -114,7 +114,7 @@ _DAMAGES: tuple[tuple[str, Callable[[pathlib.Path], None], Refusal], ...] = (
 @check("C4", needs=(Need.STATE, Need.LINEN))
 def check_wrong_state(subject: Subject) -> Errors:
     """State that a module hands back in another form is refused, and none of it is written."""
-    layer, collection = subject.shared_layer(), min(subject.reference.state_collections)
+    layer, collection = subject.shared_layer(), min(subject.oracle.state_collections)
 
     def spoil(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         outputs = call(*args, **kwargs)

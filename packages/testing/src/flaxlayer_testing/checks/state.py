@@ -16,12 +16,12 @@ STEPS = 3
 
 
 def _compare_state(subject: Subject, *, training: bool, steps: int, path: str) -> Errors:
-    layer, reference = subject.shared_layer(), subject.reference
+    layer, oracle = subject.shared_layer(), subject.oracle
     expected = variables_of(layer)
     for step in range(steps):
         rngs = subject.expected.keys(layer, training=training, draws=step)
-        _, updates = reference.apply(expected, rngs, training=training)
-        expected = reference.next_variables(expected, updates)
+        _, updates = oracle.apply(expected, rngs, training=training)
+        expected = oracle.next_variables(expected, updates)
         subject.call(layer, training=training)
     return compare_runs(subject, expected, variables_of(layer), path=path)
 
@@ -50,9 +50,9 @@ def check_state_updates(subject: Subject) -> Errors:
     layer = subject.built_layer(state_updates="training")
     before = variables_of(layer)
     _, updates = run_raw(
-        subject, layer, training=True, draws=int(subject.reference.needs_rng(training=False))
+        subject, layer, training=True, draws=int(subject.oracle.needs_rng(training=False))
     )
-    expected = subject.reference.next_variables(before, updates)
+    expected = subject.oracle.next_variables(before, updates)
     for training in (False, True, False):
         subject.call(layer, training=training)
     path = "variables with state_updates='training'"

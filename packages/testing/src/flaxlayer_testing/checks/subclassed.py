@@ -26,7 +26,7 @@ def _model_class(subject: Subject) -> Any:
         """A model that makes its layer itself, as most subclassed models do."""
 
         def __init__(self) -> None:
-            super().__init__(subject.new_layer(), subject.reference.raw)
+            super().__init__(subject.new_layer(), subject.oracle.raw)
 
         def get_config(self) -> dict[str, Any]:
             """Returns nothing: the class says it all."""
@@ -57,7 +57,7 @@ def check_saved_subclass(subject: Subject) -> Errors:
         model.save(path)
         again = keras.models.load_model(path, custom_objects={kind.__name__: kind})
     rngs = subject.expected.keys(layer, training=False)
-    expected, _ = subject.reference.apply(variables, rngs, training=False)
+    expected, _ = subject.oracle.apply(variables, rngs, training=False)
     actual = call_model(again, subject.arrays)
     what = "of a subclassed model from a file"
     held = compare_trees(
@@ -71,5 +71,5 @@ def check_saved_subclass(subject: Subject) -> Errors:
 
 def _unmoved(subject: Subject, variables: dict[str, Any]) -> dict[str, Any]:
     # The call that builds a layer which came back unbuilt may change its state.
-    trainable = subject.reference.raw.trainable
+    trainable = subject.oracle.raw.trainable
     return {name: tree for name, tree in variables.items() if name in trainable}

@@ -25,7 +25,7 @@ def check_masked_input(subject: Subject) -> Errors:
     """A mask changes nothing for a module without one, and stays with its dimensions."""
     layer, mask = subject.shared_layer(), mask_of(subject)
     expected, _ = run_raw(subject, layer, training=False)
-    raw = subject.reference.raw
+    raw = subject.oracle.raw
     (first, *rest), kwargs = current_backend().to_backend((raw.inputs, dict(raw.arguments)))
     actual = layer(GivesMask(mask)(first), *rest, training=False, **kwargs)
     for output in arrays_of(actual):
@@ -51,7 +51,7 @@ def check_unbuilt_sequential(subject: Subject) -> Errors:
     layer, twin = subject.new_layer(), subject.shared_layer()
     model = keras.Sequential([layer])
     variables, rngs = subject.expected.variables(twin), subject.expected.keys(twin, training=False)
-    expected, _ = subject.reference.apply(variables, rngs, training=False)
+    expected, _ = subject.oracle.apply(variables, rngs, training=False)
     (array,) = current_backend().to_backend(subject.arrays)
     actual = arrays_of(model(array, training=False))
     return compare_runs(

@@ -39,7 +39,7 @@ def check_threads(subject: Subject) -> Errors:
         variables, variables_of(layer), bitwise=True, path="variables built by several threads"
     )
     rngs = subject.expected.keys(twin, training=False)
-    outputs, _ = subject.reference.apply(variables, rngs, training=False)
+    outputs, _ = subject.oracle.apply(variables, rngs, training=False)
     path = "outputs in a thread"
     return largest(held, *(compare_runs(subject, outputs, one, path=path) for one in found))
 

@@ -69,7 +69,7 @@ def check_variables_tree(subject: Subject) -> Errors:
     path = "variables after their tree was emptied"
     compare_trees(tree, variables_of(layer), bitwise=True, path=path)
     rngs = subject.expected.keys(layer, training=False)
-    expected, _ = subject.reference.apply(tree, rngs, training=False)
+    expected, _ = subject.oracle.apply(tree, rngs, training=False)
     actual = subject.call(layer, training=False)
     path = "outputs with loaded variables"
     computed = compare_runs(subject, expected, actual, path=path)
@@ -79,7 +79,7 @@ def check_variables_tree(subject: Subject) -> Errors:
 @check("W1", needs=(Need.VARIABLES,))
 def check_weight_trees(subject: Subject) -> None:
     """`params` and `state` are the trees of the Keras weights, in the form of the variables."""
-    layer, trainable = subject.shared_layer(), subject.reference.raw.trainable
+    layer, trainable = subject.shared_layer(), subject.oracle.raw.trainable
     weights = weight_paths(layer)
     for name, tree in (("params", layer.params), ("state", layer.state)):
         found = {path: id(leaf) for path, leaf in leaf_paths(tree).items()}
@@ -143,9 +143,9 @@ def check_config(subject: Subject) -> Errors:
     again = type(layer).from_config(config)
     subject.build(again)
     path = "variables from a configuration"
-    if subject.reference.raw.holds_values:
+    if subject.oracle.raw.holds_values:
         # They are the object's own, and come with a file's weights.
-        refuse_other_types(subject.reference.stored, again, "S1")
+        refuse_other_types(subject.oracle.stored, again, "S1")
         return {}
     return compare_trees(
         subject.expected.variables(layer), variables_of(again), bitwise=True, path=path

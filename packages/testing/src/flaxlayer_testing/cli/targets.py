@@ -74,7 +74,7 @@ def try_raw(subject: Subject) -> None:
         LoadTargetError: If raw Flax refuses.
     """
     try:
-        _ = subject.reference.stored
+        _ = subject.oracle.stored
     except Exception as error:  # whatever raw Flax raises
         raise LoadTargetError(
             f"Raw Flax cannot initialise {type(subject.module).__name__} with these inputs.",

@@ -18,8 +18,8 @@ import numpy as np
 
 from flaxlayer_testing.oracle.call import RawCall, Variables, is_array
 from flaxlayer_testing.oracle.keys import call_keys, init_keys
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.probe import probe_loss
-from flaxlayer_testing.oracle.reference import Reference
 
 __all__ = [
     "LawModel",
@@ -158,12 +158,12 @@ class LawModel:
     """The laws for one module with its settings.
 
     Attributes:
-        reference: The module, run by raw Flax.
+        oracle: The module, run by raw Flax.
         settings: The settings of the layer.
         context: A context of JAX that changes what is compiled.
     """
 
-    reference: Reference
+    oracle: Oracle
     settings: LawSettings
     context: str = ""
     _known: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -172,13 +172,13 @@ class LawModel:
 
     def built(self) -> LayerState:
         """Returns the state after the build: the values of raw init, given ones in their place."""
-        keys = init_keys(self.settings.seed, self.reference.init_streams)
-        initial = self.reference.init(keys)
-        stored = {name: initial[name] for name in self.reference.stored}
+        keys = init_keys(self.settings.seed, self.oracle.init_streams)
+        initial = self.oracle.init(keys)
+        stored = {name: initial[name] for name in self.oracle.stored}
         return LayerState(self._stored(stored))
 
     def _stored(self, variables: Variables) -> dict[str, Any]:
-        trained, dtype = self.reference.raw.trainable, self.settings.stored_dtype
+        trained, dtype = self.oracle.raw.trainable, self.settings.stored_dtype
         made = {
             name: cast_floats(tree, dtype) if name in trained else tree
             for name, tree in variables.items()
@@ -192,7 +192,7 @@ class LawModel:
         """Returns the streams that a call draws from in a mode (R1)."""
         known = ("streams", training, *_form(raw))
         if known not in self._known:
-            self._known[known] = self.reference.with_call(raw).drawn_streams(training=training)
+            self._known[known] = self.oracle.with_call(raw).drawn_streams(training=training)
         found: frozenset[str] = self._known[known]
         return found
 
@@ -211,9 +211,9 @@ class LawModel:
         Returns:
             A function `(variables, rngs, arrays) -> (outputs, updates)`.
         """
-        reference = self.reference if raw is None else self.reference.with_call(raw)
-        run, dtype = reference.function(training=training), self.settings.compute_dtype
-        trained = self.reference.raw.trainable
+        oracle = self.oracle if raw is None else self.oracle.with_call(raw)
+        run, dtype = oracle.function(training=training), self.settings.compute_dtype
+        trained = self.oracle.raw.trainable
 
         def apply(variables: Variables, rngs: Any, arrays: Any) -> Any:
             cast = {
@@ -248,13 +248,13 @@ class LawModel:
         when = self.settings.state_updates
         if not state.trainable or when == "never" or (when == "training" and not training):
             return state
-        following = self.reference.next_variables(state.variables, updates)
+        following = self.oracle.next_variables(state.variables, updates)
         before = path_names(state.variables)
         kept = {path: before[path] for path in state.frozen if path in before}
         return replace(state, variables=replaced(following, kept))
 
     def _result(self, outputs: Any, updates: Variables) -> Result:
-        sown = self.reference.transient(updates)
+        sown = self.oracle.transient(updates)
         if self.settings.return_sown:
             outputs = outputs, {n: sown[n] for n in self.settings.return_sown if n in sown}
         return Result(outputs, sown, self._loss(sown))
@@ -266,7 +266,7 @@ class LawModel:
     def _compile(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
         known = self.context, key
         if known not in self._known:
-            self._known[known] = self.reference.compile(function)
+            self._known[known] = self.oracle.compile(function)
         compiled: Callable[..., Any] = self._known[known]
         return compiled
 
@@ -276,7 +276,7 @@ class LawModel:
         """Returns the paths of the variables that an optimizer may change (C2, C5, C6)."""
         if not state.trainable:
             return frozenset()
-        params = {n: t for n, t in state.variables.items() if n in self.reference.raw.trainable}
+        params = {n: t for n, t in state.variables.items() if n in self.oracle.raw.trainable}
         floating = {p for p, leaf in path_names(params).items() if _inexact(leaf)}
         return frozenset(floating) - state.frozen
 

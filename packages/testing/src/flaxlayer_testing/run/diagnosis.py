@@ -12,7 +12,7 @@ from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.checks import Check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError, ParityError, in_short
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["explain", "is_impure"]
@@ -95,7 +95,7 @@ def _laws(check: Check, error: Exception) -> tuple[str, ...]:
 
 
 def _cause(check: Check, subject: Subject, error: Exception) -> _Cause | None:
-    refusal = _refusal(subject.reference)
+    refusal = _refusal(subject.oracle)
     if refusal:
         return _Cause(
             f"the module or its inputs: raw Flax itself does not run it ({refusal})",
@@ -113,7 +113,7 @@ def _of_difference(check: Check, subject: Subject, error: ParityError) -> _Cause
         return _FORM
     if error.kind == "dtype":
         return _CAST
-    if is_impure(subject.reference):
+    if is_impure(subject.oracle):
         return _IMPURE
     if _BY_COPIES & set(check.laws) and error.path.startswith("outputs"):
         return _HIDDEN
@@ -128,20 +128,20 @@ def _is_of_the_harness(subject: Subject, error: Exception) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _refusal(reference: Reference) -> str:
+def _refusal(oracle: Oracle) -> str:
     try:
-        reference.stored  # noqa: B018  it is found by running the module
+        oracle.stored  # noqa: B018  it is found by running the module
     except Exception as error:  # whatever the code of a module raises
         return in_short(error)
     return ""
 
 
 @lru_cache(maxsize=64)
-def is_impure(reference: Reference) -> bool:
+def is_impure(oracle: Oracle) -> bool:
     """Tells whether raw Flax gives two results for the same variables, keys and inputs.
 
     Args:
-        reference: The module, run by raw Flax.
+        oracle: The module, run by raw Flax.
 
     Returns:
         True if two applications, each traced for itself, differ in a bit.
@@ -150,7 +150,7 @@ def is_impure(reference: Reference) -> bool:
 
     ```python
     >>> import flax.linen as nn, numpy as np
-    >>> is_impure(Subject(nn.Dense(2), (np.ones((1, 3), np.float32),)).reference)
+    >>> is_impure(Subject(nn.Dense(2), (np.ones((1, 3), np.float32),)).oracle)
     False
 
     ```
@@ -158,13 +158,13 @@ def is_impure(reference: Reference) -> bool:
     rngs = {"params": jax.random.key(0)}
     variables = {
         name: tree
-        for name, tree in reference.raw.init(rngs, training=True).items()
-        if name in reference.stored
+        for name, tree in oracle.raw.init(rngs, training=True).items()
+        if name in oracle.stored
     }
     for training in (True, False):
-        function = reference.function(training=training)
+        function = oracle.function(training=training)
         once, again = (
-            reference.compile(function)(variables, rngs, reference.raw.arrays) for _ in range(2)
+            oracle.compile(function)(variables, rngs, oracle.raw.arrays) for _ in range(2)
         )
         try:
             compare_trees(once, again, bitwise=True)

@@ -36,10 +36,10 @@ def key_text(subject: Subject) -> str:
     Returns:
         Lines of Python that need `jax`.
     """
-    reference = subject.reference
+    oracle = subject.oracle
     return _TEXT.format(
         seed=subject.seed,
-        trained=sorted(reference.drawn_streams(training=True)),
-        predicted=sorted(reference.drawn_streams(training=False)),
-        initialised=sorted(reference.init_streams),
+        trained=sorted(oracle.drawn_streams(training=True)),
+        predicted=sorted(oracle.drawn_streams(training=False)),
+        initialised=sorted(oracle.init_streams),
     )

@@ -111,7 +111,7 @@ def failing_program(subject: Subject, check: str) -> str:
 
 def _check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
     text, training = PROGRAMS[check]
-    denied = ["params", *(() if training else sorted(subject.reference.denied))]
+    denied = ["params", *(() if training else sorted(subject.oracle.denied))]
     fields = {
         "module": path[0],
         "name": path[1],

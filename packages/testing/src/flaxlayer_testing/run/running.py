@@ -159,7 +159,6 @@ def _features(subject: Subject) -> tuple[str, ...]:
 
 def _title(subject: Subject) -> str:
     shapes: Mapping[str, None] = dict.fromkeys(
-        f"{array.dtype}[{','.join(map(str, array.shape))}]"
-        for array in subject.reference.raw.arrays
+        f"{array.dtype}[{','.join(map(str, array.shape))}]" for array in subject.oracle.raw.arrays
     )
     return f"{module_name(subject.module)}({', '.join(shapes)})"

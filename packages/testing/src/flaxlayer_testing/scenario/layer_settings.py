@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from flaxlayer_testing.oracle.model import LawSettings, cast_floats, part_of, path_names
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.spec.spec import Case, Json
 
 __all__ = ["SETTINGS", "Drawn", "Setting", "select_paths", "settings_of"]
@@ -54,31 +54,31 @@ class Drawn:
         return replace(self, laws=replace(self.laws, **laws))
 
 
-Apply = Callable[[Drawn, Any, Reference, Case], Drawn]
+Apply = Callable[[Drawn, Any, Oracle, Case], Drawn]
 
 
-def _bears(reference: Reference, dtype: str) -> bool:
-    args, kwargs = reference.raw.merge(cast_floats(reference.raw.arrays, dtype))
-    cast = replace(reference.raw, inputs=args, arguments=kwargs)
-    trained = reference.raw.trainable
+def _bears(oracle: Oracle, dtype: str) -> bool:
+    args, kwargs = oracle.raw.merge(cast_floats(oracle.raw.arrays, dtype))
+    cast = replace(oracle.raw, inputs=args, arguments=kwargs)
+    trained = oracle.raw.trainable
     stored = {
         name: jax.eval_shape(lambda t=tree: cast_floats(_zeros(t), dtype))
         if name in trained
         else tree
-        for name, tree in reference.stored.items()
+        for name, tree in oracle.stored.items()
     }
-    return reference.accepts(cast, variables=stored)
+    return oracle.accepts(cast, variables=stored)
 
 
 def _zeros(tree: Any) -> Any:
     return jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
 
 
-def _sows(reference: Reference, case: Case, value: Any) -> bool:
-    return bool(reference.sows)
+def _sows(oracle: Oracle, case: Case, value: Any) -> bool:
+    return bool(oracle.sows)
 
 
-def _always(reference: Reference, case: Case, value: Any) -> bool:
+def _always(oracle: Oracle, case: Case, value: Any) -> bool:
     return True
 
 
@@ -95,79 +95,79 @@ class Setting:
 
     values: tuple[Json, ...]
     apply: Apply
-    fits: Callable[[Reference, Case, Any], bool] = _always
+    fits: Callable[[Oracle, Case, Any], bool] = _always
     laws: tuple[str, ...] = ()
 
 
-def _dtype(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+def _dtype(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     policy = keras.dtype_policies.get(value)
     laws = {"compute_dtype": policy.compute_dtype, "stored_dtype": policy.variable_dtype}
     return drawn.giving(dtype=value).meaning(**laws)
 
 
-def _global_policy(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+def _global_policy(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     if "dtype" in drawn.arguments:
         return drawn
     compute = keras.dtype_policies.get(value).compute_dtype
     return replace(drawn.meaning(compute_dtype=compute), policy=value)
 
 
-def _fits_dtype(reference: Reference, case: Case, value: Any) -> bool:
+def _fits_dtype(oracle: Oracle, case: Case, value: Any) -> bool:
     policy = keras.dtype_policies.get(value)
-    return reference.traceable and _bears(reference, policy.compute_dtype)
+    return oracle.traceable and _bears(oracle, policy.compute_dtype)
 
 
-def _state_updates(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+def _state_updates(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return drawn.giving(state_updates=value).meaning(state_updates=value)
 
 
-def _has_state(reference: Reference, case: Case, value: Any) -> bool:
-    return bool(reference.state_collections)
+def _has_state(oracle: Oracle, case: Case, value: Any) -> bool:
+    return bool(oracle.state_collections)
 
 
-def _losses(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
-    names = () if value == "none" else tuple(n for n in reference.sows)
+def _losses(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    names = () if value == "none" else tuple(n for n in oracle.sows)
     return drawn.giving(losses=names).meaning(losses=names)
 
 
-def _return_sown(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
-    names = reference.sows[:1] if value == "one" else reference.sows
+def _return_sown(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    names = oracle.sows[:1] if value == "one" else oracle.sows
     return drawn.giving(return_sown=names).meaning(return_sown=names)
 
 
-def _frozen(drawn: Drawn, value: Any, reference: Reference, case: Case) -> Drawn:
+def _frozen(drawn: Drawn, value: Any, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn, frozen=(*drawn.frozen, tuple(value)))
 
 
-def _has_variables(reference: Reference, case: Case, value: Any) -> bool:
-    return bool(reference.stored)
+def _has_variables(oracle: Oracle, case: Case, value: Any) -> bool:
+    return bool(oracle.stored)
 
 
-def _trainable(drawn: Drawn, value: bool, reference: Reference, case: Case) -> Drawn:
+def _trainable(drawn: Drawn, value: bool, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn.giving(trainable=value), trainable=value)
 
 
-def _build(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+def _build(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn, built_late=True)
 
 
-def _seed(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
+def _seed(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn, global_seed=True)
 
 
-def _variables(drawn: Drawn, value: str, reference: Reference, case: Case) -> Drawn:
-    given = _trained_values(reference, case.seed)
+def _variables(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    given = _trained_values(oracle, case.seed)
     if value == "partial":  # every other leaf
         names = sorted(path_names(given))[::2]
         given = part_of(given, frozenset(names))
     elif value == "params":
-        given = {name: tree for name, tree in given.items() if name in reference.raw.trainable}
+        given = {name: tree for name, tree in given.items() if name in oracle.raw.trainable}
     elif value == "more":
         given = {**given, "unread": {"values": np.arange(3, dtype=np.float32)}}
     return replace(drawn.giving(variables=given), given=given)
 
 
-def _trained_values(reference: Reference, seed: int) -> dict[str, Any]:
+def _trained_values(oracle: Oracle, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
 
     def make(leaf: Any) -> Any:
@@ -175,13 +175,13 @@ def _trained_values(reference: Reference, seed: int) -> dict[str, Any]:
             return np.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
         return np.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
 
-    return {n: jax.tree_util.tree_map(make, t) for n, t in sorted(reference.stored.items())}
+    return {n: jax.tree_util.tree_map(make, t) for n, t in sorted(oracle.stored.items())}
 
 
-def _fits_given(reference: Reference, case: Case, value: Any) -> bool:
+def _fits_given(oracle: Oracle, case: Case, value: Any) -> bool:
     if value == "more" and case.framework == "nnx":
         return False  # an nnx module has no place for what it does not read
-    return reference.traceable and bool(reference.stored) and not _has_keys(reference.stored)
+    return oracle.traceable and bool(oracle.stored) and not _has_keys(oracle.stored)
 
 
 def _has_keys(tree: Any) -> bool:
@@ -212,13 +212,13 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def settings_of(
-    options: Mapping[str, Any], reference: Reference, case: Case
+    options: Mapping[str, Any], oracle: Oracle, case: Case
 ) -> tuple[Drawn, dict[str, Any]]:
     """Returns what settings mean for a module.
 
     Args:
         options: Values by the names of settings.
-        reference: The module, run by raw Flax.
+        oracle: The module, run by raw Flax.
         case: The case of the scenario.
 
     Returns:
@@ -228,8 +228,8 @@ def settings_of(
     kept = {}
     for name, value in options.items():
         setting = SETTINGS[name]
-        if setting.fits(reference, case, value):
-            drawn, kept[name] = setting.apply(drawn, value, reference, case), value
+        if setting.fits(oracle, case, value):
+            drawn, kept[name] = setting.apply(drawn, value, oracle, case), value
     return drawn, kept
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall, is_array
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.subject.layer import arrays_of, as_inputs
 
 __all__ = ["SURROUNDINGS", "Held", "Surrounding", "model_of", "numpy_mask"]
@@ -45,8 +45,8 @@ class Surrounding:
         saves: Whether `model.save` writes the model as it is.
     """
 
-    put: Callable[[Any, Reference], Held]
-    fits: Callable[[Reference], bool]
+    put: Callable[[Any, Oracle], Held]
+    fits: Callable[[Oracle], bool]
     saves: bool = False
 
 
@@ -54,31 +54,31 @@ def _mode(training: bool | None) -> dict[str, bool]:
     return {} if training is None else {"training": training}
 
 
-def _any(reference: Reference) -> bool:
+def _any(oracle: Oracle) -> bool:
     return True
 
 
-def _takes_tensors(reference: Reference) -> bool:
+def _takes_tensors(oracle: Oracle) -> bool:
     # Keras itself takes nothing else by position, but of our layer.
-    leaves = jax.tree_util.tree_leaves(reference.raw.inputs, is_leaf=lambda leaf: leaf is None)
+    leaves = jax.tree_util.tree_leaves(oracle.raw.inputs, is_leaf=lambda leaf: leaf is None)
     return all(map(is_array, leaves))
 
 
-def _array_arguments(reference: Reference) -> bool:
-    arrays = reference.raw.arrays
-    return reference.traceable and bool(arrays) and all(array.ndim > 0 for array in arrays)
+def _array_arguments(oracle: Oracle) -> bool:
+    arrays = oracle.raw.arrays
+    return oracle.traceable and bool(arrays) and all(array.ndim > 0 for array in arrays)
 
 
-def _one_array(reference: Reference) -> bool:
-    raw = reference.raw
-    if not _array_arguments(reference) or raw.arguments or len(raw.inputs) != 1:
+def _one_array(oracle: Oracle) -> bool:
+    raw = oracle.raw
+    if not _array_arguments(oracle) or raw.arguments or len(raw.inputs) != 1:
         return False
     return hasattr(raw.inputs[0], "dtype") and all(
-        leaf is True for leaf in keras.tree.flatten(reference.array_outputs)
+        leaf is True for leaf in keras.tree.flatten(oracle.array_outputs)
     )
 
 
-def _alone(layer: Any, reference: Reference) -> Held:
+def _alone(layer: Any, oracle: Oracle) -> Held:
     return Held(layer, layer, lambda a, k, t: layer(*a, **_mode(t), **k), flat=False)
 
 
@@ -98,7 +98,7 @@ class Wrapper(keras.layers.Layer):
         return self.layer(*args, **_mode(training), **kwargs)
 
 
-def _custom_layer(layer: Any, reference: Reference) -> Held:
+def _custom_layer(layer: Any, oracle: Oracle) -> Held:
     wrapper = Wrapper(layer)
     return Held(layer, wrapper, lambda a, k, t: wrapper(*a, **_mode(t), **k), flat=False)
 
@@ -128,32 +128,32 @@ def _of_list(layer: Any, model: Any) -> Held:
     return Held(layer, model, run)
 
 
-def _subclassed(layer: Any, reference: Reference) -> Held:
-    return _of_list(layer, Holder(layer, reference.raw))
+def _subclassed(layer: Any, oracle: Oracle) -> Held:
+    return _of_list(layer, Holder(layer, oracle.raw))
 
 
-def model_of(layer: Any, reference: Reference) -> keras.Model:
+def model_of(layer: Any, oracle: Oracle) -> keras.Model:
     """Returns a functional model of a layer alone, from and to lists of arrays."""
-    raw = reference.raw
-    args, kwargs = as_inputs((raw.inputs, dict(raw.arguments)), any_batch=reference.takes_any_batch)
+    raw = oracle.raw
+    args, kwargs = as_inputs((raw.inputs, dict(raw.arguments)), any_batch=oracle.takes_any_batch)
     inputs = arrays_of((args, kwargs))
     return keras.Model(inputs, arrays_of(layer(*args, **kwargs)))
 
 
-def _functional(layer: Any, reference: Reference) -> Held:
-    return _of_list(layer, model_of(layer, reference))
+def _functional(layer: Any, oracle: Oracle) -> Held:
+    return _of_list(layer, model_of(layer, oracle))
 
 
 def _of_one(layer: Any, model: Any) -> Held:
     return Held(layer, model, lambda a, k, t: arrays_of(model(a[0], **_mode(t))))
 
 
-def _sequential(layer: Any, reference: Reference) -> Held:
+def _sequential(layer: Any, oracle: Oracle) -> Held:
     return _of_one(layer, keras.Sequential([layer]))
 
 
-def _built_sequential(layer: Any, reference: Reference) -> Held:
-    first = as_inputs(reference.raw.arrays[0], any_batch=reference.takes_any_batch)
+def _built_sequential(layer: Any, oracle: Oracle) -> Held:
+    first = as_inputs(oracle.raw.arrays[0], any_batch=oracle.takes_any_batch)
     return _of_one(layer, keras.Sequential([first, layer]))
 
 
@@ -186,7 +186,7 @@ def numpy_mask(array: Any) -> np.ndarray[Any, Any]:
     return np.broadcast_to(kept, array.shape[:2])
 
 
-def _behind_mask(layer: Any, reference: Reference) -> Held:
+def _behind_mask(layer: Any, oracle: Oracle) -> Held:
     gives = GivesMask()
 
     def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
@@ -196,14 +196,14 @@ def _behind_mask(layer: Any, reference: Reference) -> Held:
     return Held(layer, layer, run, flat=False)
 
 
-def _first_has_two(reference: Reference) -> bool:
-    first: Any = reference.raw.inputs[0] if reference.raw.inputs else None
+def _first_has_two(oracle: Oracle) -> bool:
+    first: Any = oracle.raw.inputs[0] if oracle.raw.inputs else None
     if not hasattr(first, "dtype") or first.ndim < 2:
         return False
-    if not reference.raw.takes_mask:
+    if not oracle.raw.takes_mask:
         return True
-    masked = reference.raw.with_mask(numpy_mask(first))
-    return reference.accepts(masked)
+    masked = oracle.raw.with_mask(numpy_mask(first))
+    return oracle.accepts(masked)
 
 
 SURROUNDINGS: Mapping[str, Surrounding] = {

@@ -17,7 +17,7 @@ from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.render.building import make_arguments, module_of
 from flaxlayer_testing.scenario.layer_settings import (
     Drawn,
@@ -88,14 +88,14 @@ class World:
     def begin(cls, scenario: Scenario, factory: LayerFactory = FlaxLayer) -> World:
         """Makes the layer of a scenario, and the model of its laws."""
         subject = Subject.from_case(scenario.case, layer=factory)
-        drawn, kept = settings_of(dict(scenario.settings), subject.reference, scenario.case)
+        drawn, kept = settings_of(dict(scenario.settings), subject.oracle, scenario.case)
         drawn, layer = make_layer(subject, drawn)
-        reference = subject.reference
+        oracle = subject.oracle
         if drawn.given is not None:
-            reference = reference.with_given(drawn.given)
-        laws = LawModel(reference, drawn.laws)
+            oracle = oracle.with_given(drawn.given)
+        laws = LawModel(oracle, drawn.laws)
         where = scenario.surrounding
-        where = where if SURROUNDINGS[where].fits(laws.reference) else "alone"
+        where = where if SURROUNDINGS[where].fits(laws.oracle) else "alone"
         world = cls(
             scenario,
             subject,
@@ -113,7 +113,7 @@ class World:
         """Puts a new layer into the surrounding; the first step builds it, or this does."""
         self.freeze(layer, *self.drawn.frozen)
         with global_policy(self.drawn.policy):
-            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.reference)
+            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.oracle)
         self.state = self.started()
         if not self.drawn.built_late:
             self.build()
@@ -121,7 +121,7 @@ class World:
     def put(self, layer: Any) -> None:
         """Puts another layer into the surrounding, which holds what this one did."""
         with global_policy(self.drawn.policy):
-            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.reference)
+            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.oracle)
 
     def new_layer(self) -> Any:
         """Makes a layer of the same settings, which is not built."""
@@ -146,7 +146,7 @@ class World:
 
     def _build(self, layer: Any) -> None:
         raw = self.raw
-        if self.laws.reference.traceable:
+        if self.laws.oracle.traceable:
             layer(*as_symbolic(raw.inputs), **as_symbolic(dict(raw.arguments)))
         else:
             self.run_layer(raw, False)
@@ -164,12 +164,12 @@ class World:
     @property
     def raw(self) -> RawCall:
         """The call of the scenario's case."""
-        return self.laws.reference.raw
+        return self.laws.oracle.raw
 
     @property
-    def reference(self) -> Reference:
+    def oracle(self) -> Oracle:
         """The module, run by raw Flax."""
-        return self.laws.reference
+        return self.laws.oracle
 
     def call_with(self, *, batch: int, seed: int, statics: int = 0) -> RawCall:
         """Returns the call on other arrays.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.subject.key_rule import KeyRule
 from flaxlayer_testing.subject.layer import copied
 
@@ -17,29 +17,29 @@ class Expectations:
     """The keys and the initial variables of the layers of a subject.
 
     Attributes:
-        reference: The module, run by raw Flax.
+        oracle: The module, run by raw Flax.
         rule: How the layers derive keys; a layer is asked only where the rule of others does.
         seed: The seed of the layers.
     """
 
-    reference: Reference
+    oracle: Oracle
     rule: KeyRule
     seed: int
     _made: dict[tuple[int, bool], dict[str, Any]] = field(
         default_factory=dict, init=False, repr=False
     )
 
-    def build_draws(self, reference: Reference | None = None) -> int:
+    def build_draws(self, oracle: Oracle | None = None) -> int:
         """Returns how many seeds the build of a layer draws.
 
         Args:
-            reference: What the layer runs, if another call of the module.
+            oracle: What the layer runs, if another call of the module.
 
         Returns:
             One where only a call at inference can build it, and draws.
         """
-        built = reference or self.reference
-        return 0 if self.reference.traceable else int(built.needs_rng(training=False))
+        built = oracle or self.oracle
+        return 0 if self.oracle.traceable else int(built.needs_rng(training=False))
 
     def keys(
         self,
@@ -48,7 +48,7 @@ class Expectations:
         training: bool,
         draws: int = 0,
         seed: int | None = None,
-        reference: Reference | None = None,
+        oracle: Oracle | None = None,
     ) -> dict[str, Any]:
         """Returns the keys that a call of a layer has to use (R1, R2).
 
@@ -57,14 +57,14 @@ class Expectations:
             training: The mode.
             draws: How many calls since the build drew a seed.
             seed: Another seed than that of the subject.
-            reference: What the layer runs, if another call of the module.
+            oracle: What the layer runs, if another call of the module.
 
         Returns:
             A key for each stream that the module draws from.
         """
-        streams = (reference or self.reference).drawn_streams(training=training)
+        streams = (oracle or self.oracle).drawn_streams(training=training)
         number = self.seed if seed is None else seed
-        drawn = self.build_draws(reference) + draws
+        drawn = self.build_draws(oracle) + draws
         return self.rule.of_call(layer, number, drawn, streams, training=training)
 
     def variables(
@@ -84,7 +84,7 @@ class Expectations:
             Its collections of params and state, copied.
         """
         number = self.seed if seed is None else seed
-        called = called or not self.reference.traceable
+        called = called or not self.oracle.traceable
         if (number, called) in self._made:
             return copied(self._made[number, called])
         made = self._initial(layer, number, called)
@@ -93,13 +93,13 @@ class Expectations:
         return copied(made)
 
     def _initial(self, layer: Any, seed: int, called: bool) -> dict[str, Any]:
-        reference = self.reference
-        keys = self.rule.of_init(layer, seed, reference.init_streams)
-        whole = reference.init(keys, unseen=not called)
-        made = {name: tree for name, tree in whole.items() if name in reference.stored}
+        oracle = self.oracle
+        keys = self.rule.of_init(layer, seed, oracle.init_streams)
+        whole = oracle.init(keys, unseen=not called)
+        made = {name: tree for name, tree in whole.items() if name in oracle.stored}
         if not called:
             return made
-        streams = reference.drawn_streams(training=False)
+        streams = oracle.drawn_streams(training=False)
         keys = self.rule.of_call(layer, seed, 0, streams, training=False)
-        _, updates = reference.apply(made, keys, training=False)
-        return reference.next_variables(made, updates)
+        _, updates = oracle.apply(made, keys, training=False)
+        return oracle.next_variables(made, updates)

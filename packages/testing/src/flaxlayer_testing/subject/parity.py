@@ -56,5 +56,5 @@ def compare_runs(
     actual = backend.to_arrays(actual)
     if backend.shares_programs:
         return compare_trees(expected, actual, bitwise=not inlined, path=path)
-    table = across_compilers({*subject.reference.computed_dtypes, *computed})
+    table = across_compilers({*subject.oracle.computed_dtypes, *computed})
     return compare_trees(expected, actual, path=path, tolerances=table)

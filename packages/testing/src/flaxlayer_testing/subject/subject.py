@@ -15,7 +15,7 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall, is_array
 from flaxlayer_testing.oracle.key_parameters import KeyParameter
 from flaxlayer_testing.oracle.nnx import NnxCall, is_nnx
-from flaxlayer_testing.oracle.reference import Reference
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.roles import TRANSIENT
 from flaxlayer_testing.render.building import make_arguments, module_of
 from flaxlayer_testing.spec.freedom import grow
@@ -107,25 +107,25 @@ class Subject:
             A subject.
         """
         other = replace(self, layer=layer)
-        other.__dict__["reference"] = self.reference
+        other.__dict__["oracle"] = self.oracle
         return other
 
     @cached_property
-    def reference(self) -> Reference:
+    def oracle(self) -> Oracle:
         """The module, run by raw Flax."""
         call = NnxCall if is_nnx(self.module) else RawCall
         raw = call(self.module, self.inputs, self.arguments, self.training_arg, keys=self.keys)
-        return Reference(raw, self.transient)
+        return Oracle(raw, self.transient)
 
     @cached_property
     def expected(self) -> Expectations:
         """The keys and the initial variables that the layers have to use."""
-        return Expectations(self.reference, key_rule(self.layer), self.seed)
+        return Expectations(self.oracle, key_rule(self.layer), self.seed)
 
     @property
     def takes_arrays(self) -> bool:
         """Whether the arguments hold arrays, all of them with a batch dimension."""
-        arrays = self.reference.raw.arrays
+        arrays = self.oracle.raw.arrays
         return bool(arrays) and all(array.ndim > 0 for array in arrays)
 
     @property
@@ -135,14 +135,14 @@ class Subject:
         if not one or not is_array(self.inputs[0]):
             return False
         # A dataclass is a leaf to Keras.
-        return all(leaf is True for leaf in keras.tree.flatten(self.reference.array_outputs))
+        return all(leaf is True for leaf in keras.tree.flatten(self.oracle.array_outputs))
 
     @property
     def fits_sequential(self) -> bool:
         """Whether a `keras.Sequential` takes the arguments as they are, and gives the outputs."""
         if not self.fits_unbuilt:
             return False
-        dtype = self.reference.raw.arrays[0].dtype
+        dtype = self.oracle.raw.arrays[0].dtype
         return not jnp.issubdtype(dtype, jnp.floating) or dtype == keras.config.floatx()
 
     def new_layer(self, *, seed: int | None = None, **settings: Any) -> Any:
@@ -176,7 +176,7 @@ class Subject:
         Args:
             layer: A layer under test.
         """
-        if self.reference.traceable:
+        if self.oracle.traceable:
             layer(*as_symbolic(self.inputs), **as_symbolic(dict(self.arguments)))
         else:
             self.call(layer, training=False)
@@ -219,7 +219,7 @@ class Subject:
         kwargs = dict(self.arguments)
         args, kwargs = as_inputs(
             (self.inputs, kwargs),
-            any_batch=self.reference.takes_any_batch,
+            any_batch=self.oracle.takes_any_batch,
             other=(self.inputs if other is None else other, kwargs),
         )
         return args, kwargs
@@ -233,7 +233,7 @@ class Subject:
     @property
     def arrays(self) -> list[Any]:
         """The arrays of the arguments, in the order in which `model` takes them."""
-        return list(self.reference.raw.arrays)
+        return list(self.oracle.raw.arrays)
 
     def call(self, layer: Any, *, training: bool) -> Any:
         """Calls a layer on the inputs, and returns its outputs as arrays."""

@@ -36,7 +36,7 @@ def split_floats(tree: Any) -> tuple[list[Any], Any]:
 
 def trained_part(subject: Subject, variables: Variables) -> dict[str, Any]:
     """Returns the collections that are trained."""
-    return {n: tree for n, tree in variables.items() if n in subject.reference.raw.trainable}
+    return {n: tree for n, tree in variables.items() if n in subject.oracle.raw.trainable}
 
 
 def raw_gradients(
@@ -58,7 +58,7 @@ def raw_gradients(
 
     def loss(params: list[Any], inputs: list[Any]) -> tuple[Any, Any]:
         whole = {**variables, **merge_params(params)}
-        return subject.reference.loss(whole, rngs, merge_inputs(inputs))
+        return subject.oracle.loss(whole, rngs, merge_inputs(inputs))
 
     grads, updates = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, inputs)
     return (merge_params(grads[0]), merge_inputs(grads[1])), updates
@@ -72,7 +72,7 @@ def _raw_step(
     grads = current_backend().descent(split_floats(grads)[0])
     changes, moments = OPTIMIZER.update(grads, moments)
     moved = merge(optax.apply_updates(params, changes))
-    following = subject.reference.next_variables(variables, updates)
+    following = subject.oracle.next_variables(variables, updates)
     return {**following, **moved}, moments
 
 

@@ -19,19 +19,17 @@ __all__ = ["wrong_arguments", "wrong_file", "wrong_inputs", "wrong_pattern", "wr
 
 
 def _has_variables(world: World) -> bool:
-    return bool(world.reference.stored)
+    return bool(world.oracle.stored)
 
 
 def _alone(world: World) -> bool:
     return world.held.model is world.held.layer
 
 
-@scenario_step("A1", fits=lambda world: _alone(world) and world.reference.refuses_shapes)
+@scenario_step("A1", fits=lambda world: _alone(world) and world.oracle.refuses_shapes)
 def wrong_inputs(world: World) -> None:
     """Calls the layer on inputs that raw Flax refuses for their shape."""
-    wrong = current_backend().to_backend(
-        (world.reference.widened_inputs, dict(world.raw.arguments))
-    )
+    wrong = current_backend().to_backend((world.oracle.widened_inputs, dict(world.raw.arguments)))
     layer = world.held.layer
     world.refused(
         "inputs of a wrong shape", lambda: layer(*wrong[0], training=True, **wrong[1]), "A1"
@@ -81,13 +79,13 @@ def wrong_pattern(world: World, *, thaw: bool) -> None:
 
 
 def _files(world: World) -> bool:
-    return _has_variables(world) and SURROUNDINGS["functional"].fits(world.reference)
+    return _has_variables(world) and SURROUNDINGS["functional"].fits(world.oracle)
 
 
 @scenario_step("W3", "S6", fits=_files, kind=("missing", "extra", "shape"))
 def wrong_file(world: World, *, kind: str) -> None:
     """Loads a weights file that lacks an entry, has one more, or one of another shape."""
-    model = model_of(world.held.layer, world.reference)
+    model = model_of(world.held.layer, world.oracle)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)

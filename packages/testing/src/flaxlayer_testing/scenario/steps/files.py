@@ -22,7 +22,7 @@ __all__ = ["load_weights", "reload"]
 
 
 def _models(world: World) -> bool:
-    return SURROUNDINGS["functional"].fits(world.reference)
+    return SURROUNDINGS["functional"].fits(world.oracle)
 
 
 def _has_own_seed(world: World) -> bool:
@@ -73,7 +73,7 @@ def _known(layer: Any) -> Iterator[None]:
 def reload(world: World, *, route: str) -> None:
     """Goes on with a layer that was saved and loaded, or copied, with the model around it."""
     with global_policy(world.drawn.policy), _known(world.held.layer):
-        model = ROUTES[route](model_of(world.held.layer, world.reference))
+        model = ROUTES[route](model_of(world.held.layer, world.oracle))
     layer = next(part for part in model.layers if isinstance(part, type(world.held.layer)))
     world.state = replace(world.state, draws=0)
     world.put(layer)
@@ -85,9 +85,9 @@ def load_weights(world: World) -> None:
     """Goes on with a new layer of the same settings that loads the weights of this one."""
     with global_policy(world.drawn.policy), tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
-        model_of(world.held.layer, world.reference).save_weights(path)
+        model_of(world.held.layer, world.oracle).save_weights(path)
         layer = world.new_layer()
-        model_of(layer, world.reference).load_weights(path)
+        model_of(layer, world.oracle).load_weights(path)
     started = world.started()
     world.state = replace(started, variables=world.state.variables)
     world.put(layer)

@@ -15,7 +15,7 @@ SELECTORS = (("leaf", 0), ("collection", 0), ("leaf", 1), ("collection", 1), ("a
 
 
 def _has_variables(world: World) -> bool:
-    return bool(world.reference.stored)
+    return bool(world.oracle.stored)
 
 
 def _selected(world: World, selector: tuple[str, int]) -> frozenset[str]:

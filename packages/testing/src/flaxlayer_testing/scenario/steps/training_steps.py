@@ -39,9 +39,9 @@ class Trained(keras.Model):
 
 
 def _trains(world: World) -> bool:
-    reference = world.reference
+    oracle = world.oracle
     arrays = world.raw.arrays
-    return reference.traceable and bool(arrays) and all(array.ndim for array in arrays)
+    return oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
 
 
 def _model(world: World, raw: RawCall) -> Trained:
@@ -61,7 +61,7 @@ def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
 def fit(world: World, *, steps: int) -> None:
     """Takes steps of SGD inside `fit`."""
     raw = world.raw
-    batches = current_backend().batches(raw.arrays, any_batch=world.reference.takes_any_batch)
+    batches = current_backend().batches(raw.arrays, any_batch=world.oracle.takes_any_batch)
     with global_policy(world.drawn.policy):
         model = _model(world, raw)
         model.fit(batches, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)

@@ -17,7 +17,7 @@ __all__ = ["hand_back", "load_variables", "set_weights"]
 
 
 def _has_variables(world: World) -> bool:
-    return bool(world.reference.stored)
+    return bool(world.oracle.stored)
 
 
 def _others(tree: Any, seed: int) -> Any:
@@ -57,7 +57,7 @@ def set_weights(world: World) -> None:
     world.compare("after set_weights")
 
 
-@scenario_step("W2", fits=lambda world: world.reference.traceable)
+@scenario_step("W2", fits=lambda world: world.oracle.traceable)
 def hand_back(world: World) -> None:
     """Takes the module back, with the values that the layer has."""
     module, variables = world.raw.unbind(world.held.layer.to_module())

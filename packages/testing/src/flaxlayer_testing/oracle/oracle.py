@@ -1,4 +1,4 @@
-"""The reference side of every check: the module through `init` and `apply`, nothing of a layer."""
+"""The expected side of every check: the module through `init` and `apply`, nothing of a layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flaxlayer_testing.oracle.roles import Roles
 from flaxlayer_testing.oracle.statics import compile_with_statics
 from flaxlayer_testing.oracle.variable_trees import arrays_only, merge_missing, paths_of
 
-__all__ = ["Reference"]
+__all__ = ["Oracle"]
 
 
 def with_given(raw: RawCall, given: Variables, *, complete: bool) -> RawCall:
@@ -46,7 +46,7 @@ def _is_function(kind: type, name: str) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference(Roles):
+class Oracle(Roles):
     """A raw call that is run, with what raw Flax says about it."""
 
     def init(self, rngs: Rngs, *, unseen: bool = False) -> dict[str, Any]:
@@ -132,14 +132,14 @@ class Reference(Roles):
         )
         return result
 
-    def with_call(self, raw: RawCall) -> Reference:
+    def with_call(self, raw: RawCall) -> Oracle:
         """Returns another call of the module on the same stored variables.
 
         Args:
             raw: The other call.
 
         Returns:
-            A reference; this one if the call is the same, so that what it compiled is shared.
+            An oracle; this one if the call is the same, so that what it compiled is shared.
         """
         if raw is self.raw:
             return self
@@ -147,7 +147,7 @@ class Reference(Roles):
         other.__dict__["_found"] = self._found
         return other
 
-    def with_given(self, given: Variables) -> Reference:
+    def with_given(self, given: Variables) -> Oracle:
         """Returns the same call where variables are given (B4).
 
         Where it can be applied to what was given, nothing is initialised; else what is missing is.
@@ -156,9 +156,9 @@ class Reference(Roles):
             given: Collections of variables, some or all of them, or more.
 
         Returns:
-            A reference whose `init` gives them.
+            An oracle whose `init` gives them.
         """
-        return Reference(
+        return Oracle(
             with_given(self.raw, given, complete=self._applies(given)), self.transient_names
         )
 

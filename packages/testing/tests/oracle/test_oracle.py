@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.probe import probe_loss
-from flaxlayer_testing.oracle.reference import Reference
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
 
@@ -35,56 +35,56 @@ class OnlyAtInference(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def reference():
-    return Reference(RawCall(Everything(), (X,), {}))
+def oracle():
+    return Oracle(RawCall(Everything(), (X,), {}))
 
 
 @pytest.mark.law("C2")
-def test_what_grows_when_it_is_fed_back_is_not_stored(reference):
-    assert sorted(reference.stored) == ["calls", "levels", "params"]
-    assert reference.state_collections == {"calls", "levels"}
+def test_what_grows_when_it_is_fed_back_is_not_stored(oracle):
+    assert sorted(oracle.stored) == ["calls", "levels", "params"]
+    assert oracle.state_collections == {"calls", "levels"}
 
 
 @pytest.mark.law("C3")
-def test_state_that_is_left_alone_where_it_may_not_change_is_denied_at_inference(reference):
-    assert reference.denied == {"levels"}
+def test_state_that_is_left_alone_where_it_may_not_change_is_denied_at_inference(oracle):
+    assert oracle.denied == {"levels"}
 
 
 @pytest.mark.law("C3")
-def test_apply_changes_at_inference_what_is_not_denied(reference):
+def test_apply_changes_at_inference_what_is_not_denied(oracle):
     variables = dict(Everything().init(jax.random.key(0), X))
-    stored = {name: variables[name] for name in reference.stored}
-    _, updates = reference.apply(stored, {}, training=False)
+    stored = {name: variables[name] for name in oracle.stored}
+    _, updates = oracle.apply(stored, {}, training=False)
     assert int(updates["calls"]["count"]) == 1
     assert "levels" not in updates
-    assert sorted(reference.transient(updates)) == ["intermediates", "losses"]
-    assert float(reference.sown_loss(updates)) == float(updates["losses"]["size"][0])
-    following = reference.next_variables(stored, updates)
+    assert sorted(oracle.transient(updates)) == ["intermediates", "losses"]
+    assert float(oracle.sown_loss(updates)) == float(updates["losses"]["size"][0])
+    following = oracle.next_variables(stored, updates)
     assert sorted(following) == sorted(stored)
     assert int(following["calls"]["count"]) == 1
 
 
 @pytest.mark.law("R1")
-def test_it_knows_which_mode_needs_random_numbers(reference):
-    assert reference.needs_rng(training=True)
-    assert not reference.needs_rng(training=False)
+def test_it_knows_which_mode_needs_random_numbers(oracle):
+    assert oracle.needs_rng(training=True)
+    assert not oracle.needs_rng(training=False)
 
 
 @pytest.mark.law("B2")
 def test_a_variable_that_only_inference_makes_comes_from_an_init_at_inference():
-    reference = Reference(RawCall(OnlyAtInference(), (X,), {}))
+    oracle = Oracle(RawCall(OnlyAtInference(), (X,), {}))
     raw = OnlyAtInference().init(jax.random.key(3), X, train=False)
-    made = reference.init({"params": jax.random.key(3)})
+    made = oracle.init({"params": jax.random.key(3)})
     np.testing.assert_array_equal(
         made["params"]["Dense_0"]["kernel"], raw["params"]["Dense_0"]["kernel"]
     )
-    assert list(reference.stored) == ["params"]
+    assert list(oracle.stored) == ["params"]
 
 
 def test_arrays_made_inside_a_trace_do_not_leak_out_of_it():
-    reference = Reference(RawCall(nn.Dense(2), (X,), {}))
-    reference.stored  # noqa: B018
-    reference.apply(nn.Dense(2).init(jax.random.key(0), X), {}, training=True)
+    oracle = Oracle(RawCall(nn.Dense(2), (X,), {}))
+    oracle.stored  # noqa: B018
+    oracle.apply(nn.Dense(2).init(jax.random.key(0), X), {}, training=True)
 
 
 def test_static_arguments_stay_static_and_half_precision_inputs_become_jax_arrays():
@@ -93,7 +93,7 @@ def test_static_arguments_stay_static_and_half_precision_inputs_become_jax_array
             return x if how == "same" else -x
 
     x = X.astype(jnp.bfloat16)
-    outputs, _ = Reference(RawCall(Static(), (x,), {"how": "other"})).apply({}, {}, training=False)
+    outputs, _ = Oracle(RawCall(Static(), (x,), {"how": "other"})).apply({}, {}, training=False)
     np.testing.assert_array_equal(outputs, -x)
 
 
@@ -115,7 +115,7 @@ class Steers(nn.Module):
 
 @pytest.mark.law("A6")
 def test_a_module_that_cannot_be_traced_runs_op_by_op():
-    steers = Reference(RawCall(Steers(), (X,), {}))
+    steers = Oracle(RawCall(Steers(), (X,), {}))
     assert not steers.traceable
     assert steers.state_collections == {"steps"}
     assert steers.denied == set()
@@ -132,8 +132,8 @@ def test_what_belongs_to_one_call_by_name_is_not_stored():
             return self.perturb("hidden", nn.Dense(2)(x))
 
     raw = RawCall(Perturbs(), (X,), {})
-    assert set(Reference(raw).stored) == {"params"}
-    assert set(Reference(raw, ("intermediates",)).stored) == {"params", "perturbations"}
+    assert set(Oracle(raw).stored) == {"params"}
+    assert set(Oracle(raw, ("intermediates",)).stored) == {"params", "perturbations"}
 
 
 @pytest.mark.law("C2")
@@ -145,7 +145,7 @@ def test_state_that_only_an_application_makes_is_kept_from_then_on():
                 self.variable("calls", "n", lambda: jnp.zeros((), jnp.int32)).value += 1
             return x
 
-    late = Reference(RawCall(Late(), (X,), {}))
+    late = Oracle(RawCall(Late(), (X,), {}))
     assert (set(late.stored), set(late.eventual)) == (set(), {"calls"})
     _, updates = late.apply({}, {}, training=False)
     variables = late.next_variables({}, updates)
@@ -175,7 +175,7 @@ def test_other_methods_are_those_that_take_the_arguments():
         def __call__(self, x):
             return self.decode(self.encode(x))
 
-    assert Reference(RawCall(Coder(), (X,), {})).other_methods == ("encode",)
+    assert Oracle(RawCall(Coder(), (X,), {})).other_methods == ("encode",)
 
 
 class HalvesInside(nn.Module):
@@ -197,7 +197,7 @@ class OnValues(nn.Module):
 
 @pytest.mark.law("T4")
 def test_the_dtypes_on_the_way_to_a_result_are_found():
-    found = Reference(RawCall(HalvesInside(), (X,), {})).computed_dtypes
+    found = Oracle(RawCall(HalvesInside(), (X,), {})).computed_dtypes
     assert {"bfloat16", "float32"} <= found
     assert "float16" not in found
-    assert "float16" in Reference(RawCall(OnValues(), (X,), {})).computed_dtypes
+    assert "float16" in Oracle(RawCall(OnValues(), (X,), {})).computed_dtypes
