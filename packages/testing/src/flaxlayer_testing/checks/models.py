@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -56,9 +57,14 @@ def check_other_batches(subject: Subject) -> Errors:
         inputs, arguments = repeated((subject.inputs, dict(subject.arguments)), times)
         sized = oracle.with_call(replace(oracle.raw, inputs=inputs, arguments=arguments))
         args, kwargs = current_backend().to_backend((inputs, arguments))
-        expected = [_expected(subject, layer, sized, draws + call) for call in (0, 1)]
-        eager = layer(*args, training=False, **kwargs)
-        actual = [arrays_of(eager), call_model(model, sized.raw.arrays)]
+        calls = (
+            partial(layer, *args, training=False, **kwargs),
+            partial(call_model, model, sized.raw.arrays),
+        )
+        expected, actual = [], []
+        for number, call in enumerate(calls):  # a call may change state
+            expected.append(_expected(subject, layer, sized, draws + number))
+            actual.append(arrays_of(call()))
         path = "outputs on batches of other sizes"
         errors.append(compare_runs(subject, expected, actual, path=path))
     return largest(*errors)
