@@ -44,6 +44,7 @@ class LawSettings:
         state_updates: When changed state is kept (C3).
         losses: Collections whose leaves are summed into the loss (C7).
         return_sown: Transient collections that a call returns beside the outputs (C7).
+        trained: The collections that are trained; None for those of the module (C2).
     """
 
     seed: int
@@ -52,6 +53,7 @@ class LawSettings:
     state_updates: str = "always"
     losses: tuple[str, ...] = ("losses",)
     return_sown: tuple[str, ...] = ()
+    trained: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,9 @@ class LawModel:
         """Returns the paths of the variables that an optimizer may change (C2, C5, C6)."""
         if not state.trainable:
             return frozenset()
-        params = {n: t for n, t in state.variables.items() if n in self.oracle.raw.trainable}
+        names = self.settings.trained
+        names = self.oracle.raw.trainable if names is None else names
+        params = {n: t for n, t in state.variables.items() if n in names}
         floating = {p for p, leaf in path_names(params).items() if _inexact(leaf)}
         return frozenset(floating) - state.frozen
 

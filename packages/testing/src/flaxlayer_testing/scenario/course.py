@@ -51,6 +51,8 @@ def run_scenario(scenario: Scenario, layer: LayerFactory = FlaxLayer) -> Trace:
             where = f"step {number}, {step}"
             if run_step(world, step):
                 taken.append(step.kind)
+        where = "the end"
+        world.compare_given()
     except (KeepLawError, ParityError) as error:
         law = _laws(scenario, where) if isinstance(error, ParityError) else error.law
         raise KeepLawError(

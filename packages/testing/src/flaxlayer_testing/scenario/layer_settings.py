@@ -12,11 +12,20 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from flaxlayer import CollectionPolicy
 from flaxlayer_testing.oracle.model import LawSettings, cast_floats, part_of, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.spec.spec import Case, Json
 
-__all__ = ["SETTINGS", "Drawn", "Setting", "select_paths", "settings_of"]
+__all__ = [
+    "SETTINGS",
+    "Drawn",
+    "Setting",
+    "bears_dtype",
+    "global_policy",
+    "select_paths",
+    "settings_of",
+]
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Drawn:
         frozen: Selectors of what is frozen before the build.
         trainable: Whether the layer may change.
         given: Variables that the layer is given, None for none.
-        trains_params: Whether `params` are trained.
+        hides_masks: Whether the module gets no mask of Keras.
         policy: The global dtype policy under which the layer is made and called, if any.
         built_late: Whether the first step builds the layer.
         global_seed: Whether the layer has no seed of its own.
@@ -40,7 +49,7 @@ class Drawn:
     frozen: tuple[tuple[str, int], ...] = ()
     trainable: bool = True
     given: Mapping[str, Any] | None = None
-    trains_params: bool = True
+    hides_masks: bool = False
     policy: str | None = None
     built_late: bool = False
     global_seed: bool = False
@@ -57,7 +66,8 @@ class Drawn:
 Apply = Callable[[Drawn, Any, Oracle, Case], Drawn]
 
 
-def _bears(oracle: Oracle, dtype: str) -> bool:
+def bears_dtype(oracle: Oracle, dtype: str) -> bool:
+    """Tells whether raw Flax runs a module whose params and inputs are cast to a dtype (A7)."""
     args, kwargs = oracle.raw.merge(cast_floats(oracle.raw.arrays, dtype))
     cast = replace(oracle.raw, inputs=args, arguments=kwargs)
     trained = oracle.raw.trainable
@@ -114,7 +124,7 @@ def _global_policy(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Draw
 
 def _fits_dtype(oracle: Oracle, case: Case, value: Any) -> bool:
     policy = keras.dtype_policies.get(value)
-    return oracle.traceable and _bears(oracle, policy.compute_dtype)
+    return oracle.traceable and bears_dtype(oracle, policy.compute_dtype)
 
 
 def _state_updates(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
@@ -147,6 +157,19 @@ def _trainable(drawn: Drawn, value: bool, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn.giving(trainable=value), trainable=value)
 
 
+def _no_mask(drawn: Drawn, value: None, oracle: Oracle, case: Case) -> Drawn:
+    return replace(drawn.giving(mask_arg=None), hides_masks=True)
+
+
+def _no_training(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    policy = CollectionPolicy(state=("params",))
+    return drawn.giving(collections=policy).meaning(trained=frozenset())
+
+
+def _fits_roles(oracle: Oracle, case: Case, value: Any) -> bool:
+    return oracle.raw.trainable == {"params"} and bool(oracle.stored.get("params"))
+
+
 def _build(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn, built_late=True)
 
@@ -172,8 +195,8 @@ def _trained_values(oracle: Oracle, seed: int) -> dict[str, Any]:
 
     def make(leaf: Any) -> Any:
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            return np.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
-        return np.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
+            return jnp.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
+        return jnp.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
 
     return {n: jax.tree_util.tree_map(make, t) for n, t in sorted(oracle.stored.items())}
 
@@ -191,6 +214,7 @@ def _has_keys(tree: Any) -> bool:
 
 SETTINGS: Mapping[str, Setting] = {
     "build": Setting(("late",), _build, laws=("B3", "A8")),
+    "collections": Setting(("params_as_state",), _no_training, _fits_roles, ("C2",)),
     "dtype": Setting(
         ("mixed_bfloat16", "bfloat16", "float16", "float32"), _dtype, _fits_dtype, ("A7", "C6")
     ),
@@ -201,6 +225,7 @@ SETTINGS: Mapping[str, Setting] = {
         ("C5",),
     ),
     "losses": Setting(("none", "all"), _losses, _sows, ("C7",)),
+    "mask_arg": Setting((None,), _no_mask, laws=("A4",)),
     "policy": Setting(("mixed_bfloat16", "bfloat16"), _global_policy, _fits_dtype, ("A7",)),
     "return_sown": Setting(("one", "all"), _return_sown, _sows, ("C7",)),
     "seed": Setting(("global",), _seed, laws=("R3",)),
@@ -227,6 +252,8 @@ def settings_of(
     drawn = Drawn({}, LawSettings(case.seed))
     kept = {}
     for name, value in options.items():
+        if name in ("dtype", "policy") and "collections" in options:
+            continue  # what is cast is what is trained
         setting = SETTINGS[name]
         if setting.fits(oracle, case, value):
             drawn, kept[name] = setting.apply(drawn, value, oracle, case), value

@@ -27,12 +27,14 @@ class Held:
         model: What is called in its place.
         run: Calls it: `run(arguments, keyword arguments, training)`, on arrays of the backend.
         flat: Whether it gives a list of the arrays among the outputs, not their tree.
+        varies: Whether arguments that are no arrays may be others in a later call.
     """
 
     layer: Any
     model: Any
     run: Callable[[tuple[Any, ...], Mapping[str, Any], bool | None], Any]
     flat: bool = True
+    varies: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def _one_array(oracle: Oracle) -> bool:
 
 
 def _alone(layer: Any, oracle: Oracle) -> Held:
-    return Held(layer, layer, lambda a, k, t: layer(*a, **_mode(t), **k), flat=False)
+    def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
+        return layer(*args, **_mode(training), **kwargs)
+
+    return Held(layer, layer, run, flat=False, varies=True)
 
 
 class Wrapper(keras.layers.Layer):
@@ -193,7 +198,7 @@ def _behind_mask(layer: Any, oracle: Oracle) -> Held:
         first, *rest = args
         return layer(gives(first), *rest, **_mode(training), **kwargs)
 
-    return Held(layer, layer, run, flat=False)
+    return Held(layer, layer, run, flat=False, varies=True)
 
 
 def _first_has_two(oracle: Oracle) -> bool:

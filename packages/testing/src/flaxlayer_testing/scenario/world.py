@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 
@@ -70,6 +71,7 @@ class World:
         held: The layer in its surrounding.
         kept: The settings that mean something for the module.
         surrounding: The surrounding in which it stands: the one that was drawn where it fits.
+        given_before: A copy of the variables that the layer was given.
     """
 
     scenario: Scenario
@@ -80,7 +82,7 @@ class World:
     held: Held
     kept: Mapping[str, Any]
     surrounding: str
-    exact: bool = field(default=True)
+    given_before: Any = None
 
     # Making.
 
@@ -106,6 +108,7 @@ class World:
             kept,
             where,
         )
+        world.given_before = jax.device_get(drawn.given)
         world.settle(layer)
         return world
 
@@ -185,7 +188,7 @@ class World:
         case = self.scenario.case
         batch = batch if self.held.layer.built else case.batch_size
         # A model around it has those of the case for good.
-        given = case.given if self.held.flat else vary_given(case, statics)
+        given = vary_given(case, statics) if self.held.varies else case.given
         inputs, arguments = make_arguments(replace(case, batch_size=batch, seed=seed, given=given))
         return replace(self.raw, inputs=inputs, arguments=arguments)
 
@@ -193,6 +196,8 @@ class World:
         """Returns a call as the module sees it here: with a mask, where it gets one."""
         if self.surrounding != "behind_mask" or not raw.takes_mask:
             return raw
+        if self.drawn.hides_masks:
+            return raw.with_mask(None)
         return raw.with_mask(numpy_mask(raw.inputs[0]))
 
     def run_layer(self, raw: RawCall, training: bool | None) -> Any:
@@ -212,6 +217,18 @@ class World:
             yield
         finally:
             self.laws = before
+
+    def run_apart(self, layer: Any, raw: RawCall, training: bool) -> Any:
+        """Calls another layer by itself, and returns what it gives as arrays."""
+        backend = current_backend()
+        args, kwargs = backend.to_backend((raw.inputs, dict(raw.arguments)))
+        with global_policy(self.drawn.policy):
+            return backend.to_arrays(layer(*args, training=training, **kwargs))
+
+    def moves(self, state: LayerState) -> bool:
+        """Tells whether a state has other variables than the layer has now, or writes any."""
+        before, after = path_names(self.state.variables), path_names(state.variables)
+        return any(before.get(path) is not leaf for path, leaf in after.items())
 
     def expect(self, raw: RawCall, *, training: bool) -> tuple[Result, LayerState] | Exception:
         """Returns what the laws say of a call, or the error with which raw Flax refuses it."""
@@ -242,6 +259,27 @@ class World:
         """Compares outputs, flat where the surrounding makes them so."""
         outputs = arrays_of(expected.outputs) if self.held.flat else expected.outputs
         self.compare_values(outputs, actual, path, inlined=inlined)
+
+    def read_variables(self) -> Callable[[], None]:
+        """Reads the variables, and returns what compares them with what they were (W2)."""
+        if not self.held.layer.built:
+            return lambda: None
+        tree = self.held.layer.flax_variables()
+        before = variables_of(self.held.layer)
+
+        def compare() -> None:
+            path = "variables that were read before"
+            compare_trees(before, jax.device_get(tree), bitwise=True, path=path)
+
+        return compare
+
+    def compare_given(self) -> None:
+        """Compares the arrays that the layer was given with what they were (B4)."""
+        if self.drawn.given is not None:
+            path = "arrays given to the layer"
+            compare_trees(
+                self.given_before, jax.device_get(self.drawn.given), bitwise=True, path=path
+            )
 
     def compare(self, when: str, *, inlined: bool = False) -> None:
         """Compares all that the layer holds with what the laws say, and goes on from there."""

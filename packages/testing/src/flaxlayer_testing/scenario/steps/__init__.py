@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flaxlayer_testing.scenario.steps import (
     bad_input,
-    contexts,
+    calls_in_context,
     files,
     freezing,
     layer_calls,
@@ -15,7 +15,7 @@ from flaxlayer_testing.scenario.steps.step_kinds import known_steps
 
 __all__ = ["STEPS"]
 
-_TOPICS = (layer_calls, freezing, training_steps, values, files, contexts, bad_input)
+_TOPICS = (layer_calls, freezing, training_steps, values, files, calls_in_context, bad_input)
 
 STEPS = known_steps()
 """Every step by its name, the simplest first."""

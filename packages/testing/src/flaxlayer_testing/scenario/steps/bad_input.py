@@ -11,11 +11,22 @@ import jax
 import numpy as np
 
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.oracle.model import path_names
+from flaxlayer_testing.scenario.layer_settings import select_paths
 from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 
-__all__ = ["wrong_arguments", "wrong_file", "wrong_inputs", "wrong_pattern", "wrong_variables"]
+__all__ = [
+    "wrong_arguments",
+    "wrong_file",
+    "wrong_inputs",
+    "wrong_pattern",
+    "wrong_settings",
+    "wrong_variables",
+    "wrong_weights",
+]
 
 
 def _has_variables(world: World) -> bool:
@@ -36,17 +47,39 @@ def wrong_inputs(world: World) -> None:
     )
 
 
-@scenario_step(
-    "A2", fits=lambda world: _alone(world) and not world.raw.takes_any_keyword, name=("no_such",)
-)
-def wrong_arguments(world: World, *, name: str) -> None:
-    """Calls the layer with a keyword that its method does not take."""
+def _closed(world: World) -> bool:
+    return _alone(world) and not world.raw.takes_any_keyword
+
+
+@scenario_step("A2", fits=_closed, kind=("unknown", "missing", "unhashable"))
+def wrong_arguments(world: World, *, kind: str) -> None:
+    """Calls the layer with a keyword that its method does not take, or without its inputs."""
     args, kwargs = current_backend().to_backend((world.raw.inputs, dict(world.raw.arguments)))
     layer = world.held.layer
-    world.refused("an unknown argument", lambda: layer(*args, **kwargs, **{name: 1}), "A2")
+    if kind == "missing":
+        args = args[:-1]
+        if not args and not world.raw.inputs:
+            return
+    else:
+        kwargs = {**kwargs, "no_such": {1} if kind == "unhashable" else 1}
+    world.refused(f"arguments: {kind}", lambda: layer(*args, **kwargs), "A2")
 
 
-@scenario_step("W2", fits=_has_variables, kind=("unknown", "shape", "last"))
+@scenario_step("R3", "C3", "A4", kind=("seed", "state_updates", "mask_arg", "rng_args", "method"))
+def wrong_settings(world: World, *, kind: str) -> None:
+    """Makes a layer with a setting that none can have."""
+    wrong = {
+        "seed": 2**32,
+        "state_updates": "sometimes",
+        "mask_arg": "no_such",
+        "rng_args": {"no_such": "noise"},
+        "method": "no_such",
+    }
+    module, make = world.subject.module, world.subject.layer
+    world.refused(f"the setting {kind}", lambda: make(module, **{kind: wrong[kind]}), "R3")
+
+
+@scenario_step("W2", fits=_has_variables, kind=("unknown", "shape", "last", "fraction"))
 def wrong_variables(world: World, *, kind: str) -> None:
     """Loads a tree with an unknown path, with wrong shapes, or with one wrong shape, the last."""
     layer, tree = world.held.layer, dict(world.state.variables)
@@ -54,6 +87,10 @@ def wrong_variables(world: World, *, kind: str) -> None:
     if kind == "unknown":
         moved = jax.tree_util.tree_map(_other, tree)
         wrong = {**moved, name: {**moved[name], "no_such_variable": np.ones(2, np.float32)}}
+    elif kind == "fraction":
+        wrong, found = _with_fraction(tree)
+        if not found:
+            return
     else:
         leaves, structure = jax.tree_util.tree_flatten(tree)
         first = 0 if kind == "shape" else len(leaves) - 1
@@ -65,24 +102,58 @@ def wrong_variables(world: World, *, kind: str) -> None:
     world.refused("variables that do not fit", lambda: layer.load_flax_variables(wrong), "W2")
 
 
+def _with_fraction(tree: Any) -> tuple[Any, bool]:
+    """Returns a tree whose last integers are no integers, and whether there are any."""
+    leaves, structure = jax.tree_util.tree_flatten(tree)
+    whole = [jax.numpy.issubdtype(leaf.dtype, jax.numpy.integer) for leaf in leaves]
+    if not any(whole):
+        return tree, False
+    last = max(number for number, is_whole in enumerate(whole) if is_whole)
+    changed = [
+        np.full(np.shape(leaf), 1.5, np.float32) if number == last else _other(leaf)
+        for number, leaf in enumerate(leaves)
+    ]
+    return jax.tree_util.tree_unflatten(structure, changed), True
+
+
 def _other(leaf: Any) -> Any:
     inexact = jax.numpy.issubdtype(leaf.dtype, jax.numpy.inexact)
     return (np.asarray(leaf) * 0 + 3).astype(leaf.dtype) if inexact else leaf
 
 
-@scenario_step("C5", fits=_has_variables, thaw=(False, True))
-def wrong_pattern(world: World, *, thaw: bool) -> None:
+@scenario_step("C5", fits=_has_variables, thaw=(False, True), first=(("leaf", 0), ("all", 0)))
+def wrong_pattern(world: World, *, thaw: bool, first: tuple[str, int]) -> None:
     """Freezes, or thaws, what no path matches, beside what one does."""
     layer = world.held.layer
     change = layer.unfreeze if thaw else layer.freeze
-    world.refused("a pattern of nothing", lambda: change("**", "no/such/path"), "C5")
+    good, _ = select_paths(first, path_names(world.laws.built().variables))
+    world.refused("a pattern of nothing", lambda: change(good, "no/such/path"), "C5")
+
+
+@scenario_step("W2", fits=lambda world: len(world.held.layer.weights) > 1)
+def wrong_weights(world: World) -> None:
+    """Sets weights of which the last has another shape; Keras says what is wrong with them."""
+    layer = world.held.layer
+    weights = [np.asarray(value) * 0 for value in layer.get_weights()]
+    weights[-1] = np.ones((*weights[-1].shape, 7), np.float32)
+    try:
+        layer.set_weights(weights)
+    except Exception:
+        world.compare("after weights that do not fit")
+        return
+    raise KeepLawError(
+        "The layer takes weights of another shape.",
+        expected="an error",
+        found="no error",
+        law="W2",
+    )
 
 
 def _files(world: World) -> bool:
     return _has_variables(world) and SURROUNDINGS["functional"].fits(world.oracle)
 
 
-@scenario_step("W3", "S6", fits=_files, kind=("missing", "extra", "shape"))
+@scenario_step("W3", "S6", fits=_files, kind=("missing", "extra", "shape", "dtype"))
 def wrong_file(world: World, *, kind: str) -> None:
     """Loads a weights file that lacks an entry, has one more, or one of another shape."""
     model = model_of(world.held.layer, world.oracle)
@@ -107,9 +178,11 @@ def _spoil(path: pathlib.Path, kind: str) -> None:
             return
         shape, attributes = file[last].shape, dict(file[last].attrs)
         del file[last]
-        if kind == "shape":
-            file[last] = np.ones((*shape, 7), np.float32)
-            file[last].attrs.update(attributes)
+        if kind == "missing":
+            return
+        wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, 1j)
+        file[last] = wrong
+        file[last].attrs.update(attributes)
 
 
 def _entries(file: Any) -> list[str]:

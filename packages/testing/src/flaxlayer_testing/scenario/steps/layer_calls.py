@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.oracle.model import Result
+from flaxlayer_testing.oracle.model import Result, cast_floats
+from flaxlayer_testing.scenario.layer_settings import global_policy
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
-from flaxlayer_testing.subject.layer import peeked_keys
+from flaxlayer_testing.subject.layer import arrays_of, as_symbolic, peeked_keys
 
-__all__ = ["call", "peek", "take_call"]
+__all__ = [
+    "call",
+    "call_in_dtype",
+    "call_in_jit",
+    "call_in_threads",
+    "call_method",
+    "call_symbolically",
+    "call_with_flag",
+    "peek",
+    "take_call",
+]
 
 
 @scenario_step(
@@ -29,6 +43,123 @@ __all__ = ["call", "peek", "take_call"]
 def call(world: World, *, training: bool | None, batch: int, seed: int, statics: int = 0) -> None:
     """Calls the layer in its surrounding."""
     take_call(world, world.call_with(batch=batch, seed=seed, statics=statics), training)
+
+
+def _flagged(world: World) -> bool:
+    return world.scenario.case.spec.flag is not None and not world.held.flat
+
+
+@scenario_step("A2", fits=_flagged, value=(True, False), training=(False, True, None))
+def call_with_flag(world: World, *, value: bool, training: bool | None) -> None:
+    """Calls the layer with a value of the caller's own for the module's training argument."""
+    raw, flag = world.call_with(batch=2, seed=1), world.scenario.case.spec.flag
+    assert flag is not None
+    own = {**raw.arguments, flag.name: value}
+    take_call(world, replace(raw, arguments=own), training)
+
+
+@scenario_step("A10", "C4", dtype=("float16", "bfloat16"), training=(False, True))
+def call_in_dtype(world: World, *, dtype: str, training: bool) -> None:
+    """Calls the layer on floating inputs of another dtype than those of the build."""
+    raw = world.call_with(batch=2, seed=1)
+    args, kwargs = raw.merge(cast_floats(raw.arrays, dtype))
+    other = replace(raw, inputs=args, arguments=kwargs)
+    if not world.held.flat and world.oracle.accepts(other):
+        take_call(world, other, training)
+
+
+def _methods(world: World) -> bool:
+    return world.scenario.case.spec.encoder > 0
+
+
+@scenario_step("A3", "R2", "C5", fits=_methods, training=(False, True), seed=(0, 1))
+def call_method(world: World, *, training: bool, seed: int) -> None:
+    """Calls another method of the module as a layer of its own, on the same weights."""
+    raw = replace(world.call_with(batch=2, seed=seed), method="encode")
+    expected = world.expect(raw, training=training)
+    if isinstance(expected, Exception):
+        return  # the method is not that of the first inputs
+    result, state = expected
+    layer = world.held.layer.method("encode")
+    actual = world.run_apart(layer, raw, training)
+    world.compare_values(result.outputs, actual, "outputs of a method")
+    world.state = state
+    world.compare("after a call of a method")
+    shared = {id(v) for v in layer.weights} <= {id(v) for v in world.held.layer.weights}
+    if not shared:
+        raise KeepLawError(
+            "A method has weights of its own.",
+            expected="those of its layer",
+            found="others",
+            law="A3",
+        )
+
+
+@scenario_step("A6", "B1", fits=lambda world: world.oracle.traceable, training=(False, True))
+def call_symbolically(world: World, *, training: bool) -> None:
+    """Calls the layer on Keras tensors, which tells shapes and dtypes and moves nothing."""
+    raw = world.call_with(batch=2, seed=0)
+    expected = world.expect(raw, training=training)
+    if isinstance(expected, Exception) or world.held.flat:
+        return
+    given = as_symbolic((raw.inputs, dict(raw.arguments)))
+    with global_policy(world.drawn.policy):
+        outputs = world.held.layer(*given[0], training=training, **given[1])
+    wanted = [(tuple(y.shape), str(y.dtype)) for y in arrays_of(expected[0].outputs)]
+    found = [(tuple(y.shape), y.dtype) for y in arrays_of(outputs)]
+    if found != wanted:
+        raise KeepLawError(
+            "A symbolic call gives other forms.", expected=f"{wanted}", found=f"{found}", law="B1"
+        )
+    world.compare("after a symbolic call")
+
+
+def _jax(world: World) -> bool:
+    return current_backend().name == "jax" and world.oracle.traceable and not world.held.flat
+
+
+@scenario_step("A6", "A9", "C4", fits=_jax, training=(False, True))
+def call_in_jit(world: World, *, training: bool) -> None:
+    """Calls the layer inside `jax.jit`: what would change it is refused, all else is computed."""
+    raw = world.call_with(batch=2, seed=2)
+    expected = world.expect(raw, training=training)
+    if isinstance(expected, Exception):
+        return
+    result, state = expected
+
+    def run(arrays: Any) -> Any:
+        args, kwargs = raw.merge(arrays)
+        with global_policy(world.drawn.policy):
+            outputs = world.held.run(args, kwargs, training)
+        return arrays_of(outputs)
+
+    if state.draws != world.state.draws or world.moves(state):
+        world.refused(
+            "a call in jit that changes the layer", lambda: jax.jit(run)(raw.arrays), "A9"
+        )
+        return
+    outputs = arrays_of(result.outputs)
+    world.compare_values(outputs, jax.jit(run)(raw.arrays), "outputs in jit", inlined=True)
+    world.compare("after a call in jit")
+
+
+def _still(world: World) -> bool:
+    raw, quiet = world.raw, not world.laws.streams(world.raw, training=False)
+    return quiet and raw.arrays != [] and world.oracle.state_collections <= world.oracle.denied
+
+
+@scenario_step("A8", fits=_still, on_built=False)
+def call_in_threads(world: World) -> None:
+    """Calls the layer from several threads at once."""
+    raw = world.call_with(batch=2, seed=1)
+    expected = world.expect(raw, training=False)
+    if isinstance(expected, Exception) or world.held.flat:
+        return
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: world.run_layer(raw, False), range(4)))
+    for actual in found:
+        world.compare_outputs(expected[0], actual, "outputs of a call in a thread")
+    world.compare("after calls from several threads")
 
 
 def take_call(world: World, raw: RawCall, training: bool | None) -> None:

@@ -60,11 +60,12 @@ def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
 @scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False, steps=(1, 2))
 def fit(world: World, *, steps: int) -> None:
     """Takes steps of SGD inside `fit`."""
-    raw = world.raw
+    raw, read = world.raw, world.read_variables()
     batches = current_backend().batches(raw.arrays, any_batch=world.oracle.takes_any_batch)
     with global_policy(world.drawn.policy):
         model = _model(world, raw)
         model.fit(batches, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
+    read()
     _follow(world, raw, steps, f"after {steps} steps of fit")
 
 

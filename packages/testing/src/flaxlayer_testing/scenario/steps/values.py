@@ -7,13 +7,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from flaxlayer_testing.oracle.model import part_of, path_names, replaced
+from flaxlayer_testing.scenario.layer_settings import bears_dtype
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 
-__all__ = ["hand_back", "load_variables", "set_weights"]
+__all__ = ["hand_back", "load_variables", "set_policy", "set_weights"]
 
 
 def _has_variables(world: World) -> bool:
@@ -63,3 +65,26 @@ def hand_back(world: World) -> None:
     module, variables = world.raw.unbind(world.held.layer.to_module())
     assert module is not None
     world.compare_values(world.state.variables, variables, "variables of the module handed back")
+
+
+def _has_no_policy(world: World) -> bool:
+    drawn = world.drawn
+    unset = drawn.policy is None and "dtype" not in drawn.arguments
+    return (
+        unset
+        and "collections" not in drawn.arguments
+        and world.oracle.traceable
+        and bears_dtype(world.oracle, "bfloat16")
+    )
+
+
+@scenario_step("A7", fits=_has_no_policy, policy=("mixed_bfloat16", "float32"))
+def set_policy(world: World, *, policy: str) -> None:
+    """Gives the layer a dtype policy after it was built."""
+    world.held.layer.dtype_policy = policy
+    compute = None if policy == keras.config.floatx() else "bfloat16"
+    laws = world.laws
+    world.laws = replace(
+        laws, settings=replace(laws.settings, compute_dtype=compute), context=policy
+    )
+    world.compare("under another policy")

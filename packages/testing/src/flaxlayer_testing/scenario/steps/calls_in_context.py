@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import flax.linen as nn
 import jax
 
 from flaxlayer_testing.scenario.steps.layer_calls import take_call
@@ -14,11 +15,24 @@ from flaxlayer_testing.scenario.world import World
 
 __all__ = ["call_in_context"]
 
+
+def _doubling(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    outputs = call(*args, **kwargs)
+    if context.method_name != "__call__":
+        return outputs
+    return jax.tree_util.tree_map(lambda y: y + y if _floats(y) else y, outputs)
+
+
+def _floats(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating)
+
+
 CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "rbg": lambda: jax.default_prng_impl("rbg"),
     "x64": lambda: jax.enable_x64(True),
     "precision": lambda: jax.default_matmul_precision("bfloat16"),
     "no_jit": lambda: jax.disable_jit(),
+    "interceptor": lambda: nn.intercept_methods(_doubling),
 }
 
 
