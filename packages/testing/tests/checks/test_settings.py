@@ -1,5 +1,7 @@
 """Each setting that a configuration loses is found (S1)."""
 
+from typing import Any
+
 import flax.linen as nn
 import numpy as np
 import pytest
@@ -47,3 +49,32 @@ def test_a_setting_that_is_not_loaded_is_named(setting):
 @pytest.mark.law("S1")
 def test_a_layer_that_stores_and_loads_all_passes():
     assert check_module(nn.Dense(2), X, only=["check_settings"]).ok
+
+
+class Options:
+    """Lists what it was told first, and by itself in another order, as those of transformers do."""
+
+    def __init__(self, width=2, depth=1):
+        self.values = {"width": width, "depth": depth}
+
+    def to_dict(self):
+        return self.values
+
+    @classmethod
+    def from_dict(cls, values):
+        made = cls()
+        made.values = dict(reversed(values.items()))
+        return made
+
+
+class Configured(nn.Module):
+    options: Any
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(self.options.values["width"])(x)
+
+
+@pytest.mark.law("S1")
+def test_options_that_come_back_in_another_order_are_not_lost():
+    assert check_module(Configured(Options()), X, only=["check_settings"]).ok
