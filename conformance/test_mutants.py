@@ -88,7 +88,7 @@ def test_a_command_runs_with_the_mutant_and_leaves_the_source(program):
 
 
 JOBS = """
-    import time
+    import os
     from functools import partial
     from pathlib import Path
     from conformance.mutants import find, install
@@ -104,6 +104,16 @@ JOBS = """
     ]
     for outcome in run_jobs(jobs, workers=2):
         print(outcome.name, outcome.result, outcome.error.strip())
+
+    hangs = Job("hangs", lambda: None, "conformance.test_mutants:hang")
+    stopped = run_jobs([jobs[1], hangs], workers=2)
+    next(stopped)
+    stopped.close()
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        print("one is left")
+    except ChildProcessError:
+        print("none is left")
 """
 
 
@@ -145,6 +155,7 @@ def test_each_job_has_a_process_of_its_own_whatever_it_does():
         "hangs None time",
         "healthy [7, 1] ",
         "mutant [7, 2] ",
+        "none is left",
     ]
 
 

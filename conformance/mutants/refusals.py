@@ -61,13 +61,6 @@ enter(
     "        if hosted.weights is None:\n            self._layer._builder.build_for(inputs)\n",
     law="A3",
 )
-enter(
-    "A build that fails leaves what it had begun",
-    "flaxlayer/building.py",
-    "        with self.restored():\n            self.create(inputs, file)\n",
-    "        self.create(inputs, file)\n",
-    law="S6",
-)
 thread(
     "Calls of several threads draw the same keys",
     RUNNER,

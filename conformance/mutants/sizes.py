@@ -25,13 +25,6 @@ enter(
     law="B1",
 )
 enter(
-    "All unknown sizes are one size",
-    SHAPES,
-    'names = {axis: "batch" if axis == 0 else f"dim{axis}" for axis in axes}',
-    'names = dict.fromkeys(axes, "batch")',
-    law="B1",
-)
-enter(
     "A batch of none has no shape",
     "flaxlayer/inputs.py",
     "return value is None or (type(value) is int and 0 <= value < 2**31)",

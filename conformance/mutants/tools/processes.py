@@ -93,7 +93,8 @@ def run_jobs(
         The outcomes as they come.
     """
     preload()
-    with selectors.DefaultSelector() as selector:
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        stack.callback(_end_all, selector)  # where the caller stops
         pending, running = iter(jobs), 0
         while True:
             while running < workers and (job := next(pending, None)) is not None:
@@ -146,10 +147,20 @@ def _ended(selector: selectors.BaseSelector) -> list[_Started]:
         for each in waiting:
             if each.left <= 0 and not each.late:
                 each.late = True
-                # With what it has started itself.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(each.pid, signal.SIGKILL)
+                _end(each)
     return ended
+
+
+def _end_all(selector: selectors.BaseSelector) -> None:
+    for key in list(selector.get_map().values()):
+        _end(key.data)
+        key.data.outcome()
+
+
+def _end(started: _Started) -> None:
+    # With what it has started itself.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(started.pid, signal.SIGKILL)
 
 
 def _start(job: Job, log: Path | None) -> _Started:
