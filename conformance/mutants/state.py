@@ -92,7 +92,9 @@ mutant(
     "A collection that grows with each call is stored",
     "flaxlayer_core/discovery/modes.py",
     "stable=name not in moved or same_structure(plan.updates[name], again.get(name))",
-    "stable=name in fed or name not in moved",
+    "stable=name in fed\n"
+    "                or name not in moved\n"
+    "                or same_structure(plan.updates[name], again.get(name))",
     law="C2",
     kind="roles",
 )
