@@ -43,6 +43,12 @@ class IgnoresTheSeed(FlaxLayer):
         super().__init__(module, **{**kwargs, "seed": next(self.numbers)})
 
 
+@fault("check_seed", "KeepLawError", "A layer without a seed does not take the one")
+class StartsUnseededLayersAlike(FlaxLayer):
+    def __init__(self, module, **kwargs):
+        super().__init__(module, **{"seed": 0, **kwargs})
+
+
 @fault("check_fresh_keys", "ParityError", "outputs of the first call with its keys")
 class SkipsASeed(FaultyRunner):
     def execute(self, arrays, structure, training):

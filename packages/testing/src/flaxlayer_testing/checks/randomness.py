@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import keras
 import numpy as np
 
 from flaxlayer_testing.checks.calls import run_raw
@@ -14,7 +16,7 @@ from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.keys import seed_at
-from flaxlayer_testing.subject.layer import peeked_keys, seed_state, variables_of
+from flaxlayer_testing.subject.layer import peeked_keys, seed_state, stored_value, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
 
@@ -97,7 +99,8 @@ def check_seed_steps(subject: Subject) -> None:
     """Each call that needs random numbers draws one seed, and counts on by one."""
     layer = subject.shared_layer()
     for calls in range(3):
-        expected, found = seed_at(subject.seed, calls), seed_state(layer)
+        drawn = subject.expected.build_draws() + calls
+        expected, found = seed_at(subject.seed, drawn), seed_state(layer)
         if found.tolist() != expected.tolist():
             raise KeepLawError(
                 "The seed of a layer does not count its draws.",
@@ -127,7 +130,7 @@ def check_no_draw(subject: Subject) -> None:
 
 @check("R3")
 def check_seed(subject: Subject) -> Errors:
-    """Layers of one seed start alike and draw the same keys; another seed gives others."""
+    """A seed decides initial values and keys, another gives others; without one Keras's does."""
     errors = []
     for what, seed in (("equal seeds", subject.seed), ("another seed", subject.seed + 1)):
         layer = subject.built_layer(seed=seed)
@@ -135,4 +138,19 @@ def check_seed(subject: Subject) -> Errors:
         errors.append(compare_trees(expected, variables_of(layer), bitwise=True, path=path))
         keys = subject.expected.keys(layer, training=True, seed=seed)
         refuse_other_keys(keys, peeked_keys(layer, training=True), f"A call with seed {seed}")
+    _compare_unseeded(subject)
     return largest(*errors)
+
+
+def _compare_unseeded(subject: Subject) -> None:
+    drawing = random.getstate()  # which `keras.utils.set_random_seed` sets
+    native = stored_value(keras.random.SeedGenerator().state).tolist()
+    random.setstate(drawing)
+    found = seed_state(subject.unseeded_layer()).tolist()
+    if found != native:
+        raise KeepLawError(
+            "A layer without a seed does not take the one that Keras gives.",
+            expected=f"the seed state {native}, that of a native seed generator in its place",
+            found=str(found),
+            law="R3",
+        )

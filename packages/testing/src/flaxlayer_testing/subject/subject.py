@@ -155,12 +155,19 @@ class Subject:
         Returns:
             A layer under test.
         """
-        if self.training_arg is not None:
-            settings["training_arg"] = self.training_arg
-        named = {part.name: part.stream for part in self.keys if not part.as_rngs}
-        if named:
-            settings["rng_args"] = named
-        return self.layer(self.module, seed=self.seed if seed is None else seed, **settings)
+        number = self.seed if seed is None else seed
+        return self.layer(self.module, seed=number, **self._names, **settings)
+
+    def unseeded_layer(self) -> Any:
+        """Returns a new layer that is given no seed."""
+        return self.layer(self.module, **self._names)
+
+    @property
+    def _names(self) -> dict[str, Any]:
+        """Settings that name arguments of the method."""
+        streams = {part.name: part.stream for part in self.keys if not part.as_rngs}
+        named = {"training_arg": self.training_arg, "rng_args": streams}
+        return {name: value for name, value in named.items() if value}
 
     def built_layer(self, **settings: Any) -> Any:
         """Returns a new layer that is built."""
