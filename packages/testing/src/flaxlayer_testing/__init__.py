@@ -58,6 +58,11 @@ if TYPE_CHECKING:
     from flaxlayer_testing.run.programs import failing_program
     from flaxlayer_testing.run.running import run_checks, run_report
     from flaxlayer_testing.run.search import search
+    from flaxlayer_testing.scenario.course import run_scenario
+    from flaxlayer_testing.scenario.drawn_scenarios import scenarios
+    from flaxlayer_testing.scenario.hunt import search_scenarios
+    from flaxlayer_testing.scenario.scenario import Scenario, Step
+    from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
     from flaxlayer_testing.spec.extras import Extra
     from flaxlayer_testing.spec.features import FEATURES
     from flaxlayer_testing.spec.spec import Case, Flag, ModuleSpec, Node, ValueType
@@ -93,8 +98,10 @@ __all__ = [
     "Record",
     "Report",
     "ReportFinished",
+    "Scenario",
     "SelectCheckError",
     "Status",
+    "Step",
     "Subject",
     "Tolerance",
     "ValueType",
@@ -122,7 +129,11 @@ __all__ = [
     "run_check",
     "run_checks",
     "run_report",
+    "run_scenario",
+    "scenario_step",
+    "scenarios",
     "search",
+    "search_scenarios",
     "spec_traits",
     "to_program",
     "tolerance_for",
@@ -156,6 +167,11 @@ _HOMES = {
     "report.report": ("Entry", "Report", "Status"),
     "run.running": ("run_checks", "run_report"),
     "run.search": ("search",),
+    "scenario.course": ("run_scenario",),
+    "scenario.drawn_scenarios": ("scenarios",),
+    "scenario.hunt": ("search_scenarios",),
+    "scenario.scenario": ("Scenario", "Step"),
+    "scenario.steps.step_kinds": ("scenario_step",),
     "spec.spec": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
     "generate.strategies": ("LINEN_FEATURES", "cases", "inputs", "modules", "variables"),
     "subject.subject": ("Subject",),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from flaxlayer_testing.errors import ReadProjectError
 from flaxlayer_testing.project import (
     Project,
     read_project,
@@ -77,7 +76,7 @@ def pytest_unconfigure() -> None:
 def _project(config: pytest.Config) -> Project:
     try:
         project = read_project(config.rootpath)
-    except ReadProjectError as error:
+    except ValueError as error:  # a `ReadProjectError`, whose class imports JAX
         raise pytest.UsageError(str(error)) from error
     only, exclude = (tuple(config.getoption(f"--flaxlayer-{name}")) for name in _CHOICES)
     left_out = (*(() if only else project.exclude), *exclude)

@@ -6,13 +6,13 @@ Imports nothing that is heavy, and nothing by a name that the table holds (S6).
 from __future__ import annotations
 
 import difflib
+import importlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flaxlayer_testing.errors import ReadProjectError, in_short
 from flaxlayer_testing.stored import items, mapping, number, text, texts, whole
 
 __all__ = [
@@ -118,13 +118,19 @@ def read_project(folder: Path) -> Project:
     try:
         return _project(_table(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise ReadProjectError(
-            f"[tool.flaxlayer] of {str(path)[:300]!r} cannot be read.",
-            expected="keys of " + ", ".join(_READERS) + ", each with a value of its kind",
-            found=in_short(error),
-            fix="Correct the table.",
-            law="T8",
-        ) from error
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: Exception) -> Exception:
+    errors = importlib.import_module("flaxlayer_testing.errors")  # and with it JAX
+    refused: Exception = errors.ReadProjectError(
+        f"[tool.flaxlayer] of {str(path)[:300]!r} cannot be read.",
+        expected="keys of " + ", ".join(_READERS) + ", each with a value of its kind",
+        found=errors.in_short(error),
+        fix="Correct the table.",
+        law="T8",
+    )
+    return refused
 
 
 def _table(path: Path) -> Mapping[str, Any]:

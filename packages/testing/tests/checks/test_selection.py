@@ -144,3 +144,23 @@ def test_the_decorator_of_tests_takes_checks_of_a_user():
     assert isinstance(check, Check)
     with pytest.raises(flaxlayer_testing.PassChecksError, match=r"It is refused\."):
         run_check(subject, check)
+
+
+@pytest.mark.law("T2")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(AssertionError("not mine"), ""), (KeyError("mine"), "Likely the check itself is at fault")],
+    ids=["assertion", "mistake"],
+)
+def test_a_check_of_a_user_is_not_called_a_fault_of_the_harness(error, said):
+    def check_of_mine(subject):
+        raise error
+
+    check_of_mine.__module__ = "my_checks"
+    flaxlayer_testing.check("A5")(check_of_mine)
+    report = check_module(nn.Dense(2), X, checks=[check_of_mine], only=["check_of*"])
+    message = report.failures[0].message
+    assert "harness" not in message
+    assert said in message
+    assert ("Likely" in message) == bool(said)
+    assert message.endswith("Law: A5")

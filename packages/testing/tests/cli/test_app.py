@@ -234,7 +234,7 @@ def test_zoo_runs_the_programs_of_its_entries(project):
     assert [found["entry0"], found["entry1"]] == [[], []]
     ((whole,), (halved,)) = found["whole"], found["halved"]
     assert (whole["check"], whole["laws"], whole["status"]) == ("probe", ["W1"], "passed")
-    assert (halved["laws"], halved["message"]) == (["T7"], "a law is broken")
+    assert (halved["laws"], halved["message"]) == (["T7"], "a law is broken\nLaw: T7")
     replay = "zoo --from my_net:probed --entry halved --only probe"
     assert halved["replay"] == f"flaxlayer-conformance {replay}"
     again = run(*replay.split())
@@ -300,7 +300,7 @@ def test_a_record_says_what_it_was_made_with(project):
 def test_checks_that_take_long_run_when_they_are_asked_for(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "flaxlayer_testing.cli.app.checks", lambda **given: asked.append(given) or ()
+        "flaxlayer_testing.cli.choice.checks", lambda **given: asked.append(given) or ()
     )
     run(*CHECK, *QUICK)
     run(*CHECK, *QUICK, "--slow")

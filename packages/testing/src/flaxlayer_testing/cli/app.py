@@ -33,6 +33,7 @@ from flaxlayer_testing.cli.options import (
     Target,
     TrainingArg,
 )
+from flaxlayer_testing.cli.scenario_search import scenarios
 from flaxlayer_testing.cli.searching import replay, search
 from flaxlayer_testing.cli.targets import (
     choose,
@@ -129,6 +130,7 @@ def check(
 
 
 app.command()(search)
+app.command()(scenarios)
 app.command()(replay)
 
 

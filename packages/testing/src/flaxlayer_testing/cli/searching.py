@@ -35,8 +35,9 @@ from flaxlayer_testing.cli.options import (
     Without,
     Workers,
 )
+from flaxlayer_testing.cli.scenario_search import MySteps, replay_scenario
 from flaxlayer_testing.cli.targets import run_failure
-from flaxlayer_testing.errors import ReadSpecError
+from flaxlayer_testing.errors import ReadRecordError, ReadSpecError
 from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES
 from flaxlayer_testing.project import current_project
 from flaxlayer_testing.render.program import to_program
@@ -52,6 +53,7 @@ from flaxlayer_testing.run.loading import load_object
 from flaxlayer_testing.run.pool import LOST
 from flaxlayer_testing.run.search import Found, default_database
 from flaxlayer_testing.run.search import search as search_modules
+from flaxlayer_testing.scenario.hunt import BrokenLaw
 from flaxlayer_testing.spec.features import FEATURES
 
 __all__ = ["replay", "search"]
@@ -182,17 +184,28 @@ def _say_ending(statistics: Statistics, examples: int) -> None:
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="What `search` saved.")],
+    file: Annotated[Path, typer.Argument(help="What `search` or `scenarios` saved.")],
     only: Only = None,
     my_checks: MyChecks = None,
+    my_steps: MySteps = None,
     layer: OtherLayer = None,
     json: Json = None,
     html: Html = None,
     junit: Junit = None,
 ) -> None:
-    """Runs a failure again that `search` saved."""
+    """Runs a failure again that `search` or `scenarios` saved."""
+    broken = _scenario_in(file)
+    if broken is not None:
+        replay_scenario(broken, file, layer=layer, steps=my_steps)
     with misuse():
         failure = Failure.load(file)
         chosen = choose_checks(only or [failure.check], None, my_checks)
         report = run_failure(failure, file, chosen, layer=layer, modules=my_checks or ())
     finish(Record((report,)), Outputs(json, html, junit))
+
+
+def _scenario_in(file: Path) -> BrokenLaw | None:
+    try:
+        return BrokenLaw.load(file)
+    except (ReadRecordError, ReadSpecError):
+        return None  # a failure of `search`, or neither, which `Failure.load` explains

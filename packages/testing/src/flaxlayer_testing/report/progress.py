@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from flaxlayer_testing.report.events import (
     CheckFinished,
     CheckStarted,
     Event,
+    ReportFinished,
     ShrinkTried,
     listening,
 )
@@ -29,6 +30,8 @@ from flaxlayer_testing.report.events import (
 __all__ = ["Lines", "Progress", "progress"]
 
 SECONDS_BETWEEN_LINES = 30.0
+
+_COUNTED: Mapping[str, type[Event]] = {"checks": CheckFinished, "modules": ReportFinished}
 
 
 class Progress(Protocol):
@@ -142,7 +145,9 @@ def progress(total: int, *, unit: str = "modules") -> Iterator[Progress]:
             shown.describe(event.check.name)
         elif isinstance(event, ShrinkTried):
             shown.describe(f"shrinking a failure of {event.check.name}, {event.tries} tried")
-        elif unit != "faults" and isinstance(event, CheckFinished) == (unit == "checks"):
+        elif unit in ("checks", "modules") and isinstance(event, CheckFinished) == (
+            unit == "checks"
+        ):
             shown.advance()
 
     with bar or nullcontext(), listening(listener):

@@ -62,6 +62,10 @@ _HARNESS = _Cause(
     "the harness itself is at fault: it failed outside of the layer and of the module",
     "Report it with the line that replays it.",
 )
+_CHECK = _Cause(
+    "the check itself is at fault: it failed outside of the layer and of the module",
+    "Correct it; where a law is broken, raise an `AssertionError` or a `KeepLawError`.",
+)
 _FAILS = _Cause(
     "the layer fails where raw Flax runs the module",
     "Replay it, and read the traceback from the first frame of the layer.",
@@ -82,7 +86,8 @@ def explain(check: Check, subject: Subject, error: Exception) -> str:
     """
     laws = ", ".join(_laws(check, error))
     if not isinstance(error, FlaxLayerError):
-        return f"{error}\nFix: {_cause(check, subject, error)}\nLaw: {laws}"
+        cause = _cause(check, subject, error)
+        return "\n".join([str(error), *([f"Fix: {cause}"] if cause else []), f"Law: {laws}"])
     fix = error.fix or str(_cause(check, subject, error) or "")
     parts = {"expected": error.expected, "found": error.found, "fix": fix, "law": laws}
     return str(FlaxLayerError(error.failed, **parts))
@@ -105,7 +110,11 @@ def _cause(check: Check, subject: Subject, error: Exception) -> _Cause | None:
         return _of_difference(check, subject, error)
     if isinstance(error, KeepLawError):
         return None
-    return _HARNESS if _is_of_the_harness(subject, error) else _FAILS
+    if not check.is_ours and isinstance(error, AssertionError):
+        return None  # the check of a user says what is wrong
+    if not _is_of_the_harness(subject, error):
+        return _FAILS
+    return _HARNESS if check.is_ours else _CHECK
 
 
 def _of_difference(check: Check, subject: Subject, error: ParityError) -> _Cause:

@@ -14,8 +14,8 @@ from flaxlayer_testing.report.versions import versions
 from flaxlayer_testing.run.diagnosis import explain
 from flaxlayer_testing.run.expected import ExpectedFailure, ExpectedFailures, by_check, known_of
 from flaxlayer_testing.run.naming import layer_name, module_name, replay_command
-from flaxlayer_testing.run.places import raised_in
 from flaxlayer_testing.run.programs import failing_program
+from flaxlayer_testing.run.raised_in import raised_in
 from flaxlayer_testing.spec.typing import spec_traits
 from flaxlayer_testing.subject.subject import Subject
 

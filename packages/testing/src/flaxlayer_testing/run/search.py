@@ -17,10 +17,10 @@ from flaxlayer_testing.report.events import CheckFinished, ShrinkTried, tell
 from flaxlayer_testing.report.report import Report
 from flaxlayer_testing.report.statistics import Statistics
 from flaxlayer_testing.run.bugs import Bug, bug_of
+from flaxlayer_testing.run.case_reports import Hunt, Sighting
 from flaxlayer_testing.run.case_stream import draw_smallest, strategy_of
 from flaxlayer_testing.run.expected import ExpectedFailure
 from flaxlayer_testing.run.failure import Failure
-from flaxlayer_testing.run.hunt import Hunt, Sighting
 from flaxlayer_testing.run.kept import KeptCases
 from flaxlayer_testing.run.naming import layer_name
 from flaxlayer_testing.run.pool import LOST, Inline, Pool, Processes, Trial

@@ -36,13 +36,15 @@ def scenarios(draw: st.DrawFn, *, framework: Framework = "linen", max_nodes: int
     settings = _draw_settings(drawer)
     surrounding = drawer.one_of(tuple(SURROUNDINGS))
     count = 1 + drawer.number(MOST_STEPS)
-    steps = [drawer.span(lambda inner: draw_step(inner, _KINDS)) for _ in range(count)]
+    kinds = _kinds()
+    steps = [drawer.span(lambda inner: draw_step(inner, kinds)) for _ in range(count)]
     return Scenario(case, settings, surrounding, tuple(steps))
 
 
-# A call is what shows most, so that half of all steps are calls; what takes seconds comes last.
-_OFTEN = tuple(name for name, kind in STEPS.items() if not kind.slow)
-_KINDS = ("call",) * (len(_OFTEN) // 2) + _OFTEN * 2 + tuple(n for n in STEPS if n not in _OFTEN)
+def _kinds() -> tuple[str, ...]:
+    # A call is what shows most, so that half of all steps are calls; what takes seconds comes last.
+    often = tuple(name for name, kind in STEPS.items() if not kind.slow)
+    return ("call",) * (len(often) // 2) + often * 2 + tuple(n for n in STEPS if n not in often)
 
 
 def _draw_settings(draw: Draw) -> Options:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.generate.draw.drawer import Draw
 from flaxlayer_testing.scenario.scenario import Step
 from flaxlayer_testing.scenario.world import World
@@ -57,6 +58,9 @@ def scenario_step(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function `(world, **options) -> None` as a step of scenarios.
 
+    A step of your own is drawn, run, shrunk, saved and replayed like ours once its module is
+    imported; `--steps` of the command imports one.
+
     Args:
         *laws: The laws that it is about.
         fits: Whether it can be taken in a world.
@@ -66,10 +70,23 @@ def scenario_step(
 
     Returns:
         A decorator that leaves the function as it is.
+
+    Raises:
+        SelectCheckError: If it cites no law, or is called as a step of another module.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         name = function.__name__
+        other = _STEPS.get(name)
+        taken = other is not None and other.run.__module__ != function.__module__
+        if not laws or taken:
+            raise SelectCheckError(
+                f"{function.__module__}.{name} cannot be a step of scenarios.",
+                expected="at least one law, and a name of its own",
+                found=f"the laws {laws}" + (f", and another step {name}" if taken else ""),
+                fix="Cite a law, or rename the function.",
+                law="T9",
+            )
         _STEPS[name] = StepKind(
             name, laws, function, MappingProxyType(options), fits, slow, on_built
         )
