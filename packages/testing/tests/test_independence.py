@@ -28,6 +28,8 @@ ALLOWED = {
     "run/search.py": {"flaxlayer.FlaxLayer"},
     # A value that users give for a setting.
     "checks/settings.py": {"flaxlayer.CollectionPolicy"},
+    # A setting that the layer under test is given.
+    "scenario/layer_settings.py": {"flaxlayer.CollectionPolicy"},
     # Which backend Keras takes is settled before it is imported.
     "__init__.py": {"flaxlayer_core.require_backend"},
     "__main__.py": {"flaxlayer_core.prefer_jax", "flaxlayer_core.require_backend"},
