@@ -131,6 +131,7 @@ def test_a_module_with_a_flag_of_another_name_and_two_inputs_passes_all_checks()
     assert report.ok
     skipped = {entry.check for entry in report.of(Status.SKIPPED)}
     assert skipped == {
+        "check_masked_statics",
         "check_object_kept",
         "check_returned_sown",
         "check_sequential_model",
@@ -221,7 +222,7 @@ def test_whatever_a_layer_raises_is_its_failure():
 
     report = check_module(nn.Dense(2), X, layer=Raises, only=["check_build_paths", "check_seed"])
     assert {entry.status for entry in report.entries} == {Status.FAILED}
-    assert {entry.message for entry in report.entries} == {"broken"}
+    assert {entry.message.partition("\n")[0] for entry in report.entries} == {"broken"}
 
 
 @pytest.mark.law("T8")
