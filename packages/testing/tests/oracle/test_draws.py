@@ -23,6 +23,17 @@ class Noisy(nn.Module):
         return nn.Dense(3)(x)
 
 
+class ByAnother(nn.Module):
+    """Has the value of its param from `init` of another module, whose shape each call asks for."""
+
+    @nn.compact
+    def __call__(self, x):
+        def kernel(key):
+            return nn.Dense(2, parent=None).init(key, x)["params"]["kernel"]
+
+        return x @ self.param("kernel", kernel)
+
+
 class Asks(nn.Module):
     """Asks about a stream, and draws from none."""
 
@@ -89,6 +100,12 @@ def test_a_stream_that_a_transform_keeps_back_is_refused_as_flax_refuses_it():
 
 
 @pytest.mark.law("R1")
+def test_what_an_inner_init_draws_from_its_own_key_is_no_draw_of_the_module():
+    variables = ByAnother().init(jax.random.key(0), X)
+    found = watched_streams(lambda rngs: ByAnother().apply(variables, X, rngs=rngs), curious=True)
+    assert found == frozenset()
+
+
 def test_flax_is_left_as_it_was():
     before = Scope.has_rng, Scope.make_rng
     streams(Noisy())

@@ -27,13 +27,27 @@ class _Watched:
 @contextmanager
 def _watching() -> Iterator[_Watched]:
     watched = _Watched()
-    has_rng, make_rng = Scope.has_rng, Scope.make_rng
+    has_rng, make_rng, temporary = Scope.has_rng, Scope.make_rng, Scope.temporary
+    entered: list[Scope] = []
+
+    @contextmanager
+    def entering(scope: Scope) -> Iterator[Scope]:
+        # Each `init` and `apply` enters a scope: one inside of another has keys of its own.
+        entered.append(scope)
+        try:
+            with temporary(scope) as root:
+                yield root
+        finally:
+            entered.pop()
 
     def asking(scope: Scope, name: str) -> bool:
-        watched.asked.add(name)
+        if len(entered) < 2:
+            watched.asked.add(name)
         return has_rng(scope, name)
 
     def drawing(scope: Scope, name: str = "params") -> Any:
+        if len(entered) > 1:
+            return make_rng(scope, name)
         there = has_rng(scope, name)
         (watched.drawn if there else watched.lacked).add(name)
         if not there and has_rng(scope, "params"):
@@ -41,7 +55,7 @@ def _watching() -> Iterator[_Watched]:
         with patch.object(Scope, "has_rng", has_rng):  # Flax asks it, not the module
             return make_rng(scope, name)
 
-    with patch.object(Scope, "has_rng", asking), patch.object(Scope, "make_rng", drawing):
+    with patch.multiple(Scope, has_rng=asking, make_rng=drawing, temporary=entering):
         yield watched
 
 
