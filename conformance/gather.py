@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import figures_page, known_reference, versions
+from conformance.field import record
 
 __all__ = ["gather"]
 
@@ -58,3 +59,4 @@ if __name__ == "__main__":
     figures_page.PAGE.write_text(figures_page.page(), encoding="utf-8")
     versions.PAGE.write_text(versions.page() + "\n", encoding="utf-8")
     known_reference.PAGE.write_text(known_reference.page(), encoding="utf-8")
+    record.PAGE.write_text(record.page(), encoding="utf-8")
