@@ -12,6 +12,7 @@ from conformance.mutants import KINDS, MUTANTS, Mutant, StaleMutantError, find
 from conformance.mutants.tools.importing import environment
 from conformance.mutants.tools.processes import Job, run_jobs
 from conformance.mutants.tools.record import median
+from conformance.mutants.tools.searching import is_done
 
 by_slug = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.slug)
 
@@ -165,6 +166,16 @@ def test_a_process_that_has_imported_what_mutants_change_is_not_forked():
     del flaxlayer_core
     with pytest.raises(RuntimeError, match="cannot be forked any more"):
         next(run_jobs([Job("any", lambda: None, "conformance.test_mutants:step")]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "budget", "done"),
+    [([3, 4], 20, True), ([3, None], 50, True), ([3, None], 20, False), ([3], 50, False)],
+    ids=["found", "as many cases", "fewer cases", "fewer seeds"],
+)
+def test_a_search_goes_on_where_it_was_stopped(counts, budget, done):
+    assert is_done({"counts": counts, "budget": budget}, 2, 50) == done
+    assert not is_done(None, 2, 50)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from conformance.mutants.tools.importing import install
 from conformance.mutants.tools.processes import Job, Outcome, run_jobs
 from conformance.mutants.tools.record import load, median, provenance, save, summary
 
-__all__ = ["search"]
+__all__ = ["is_done", "search"]
 
 _KILLERS = {
     "scenarios": "conformance.mutants.tools.killers:search_scenarios",
@@ -58,7 +58,7 @@ def search(
     entry.update(provenance(), budget=budget, seeds=seeds)
     known: dict[str, Any] = entry["found"]
     chosen = [find(name) for name in names] if names else MUTANTS
-    left = [each for each in chosen if again or each.slug not in known]
+    left = [each for each in chosen if again or not is_done(known.get(each.slug), seeds, budget)]
     arguments = {"seed": seed, "seeds": seeds, "budget": budget}
     jobs = (
         Job(
@@ -72,13 +72,25 @@ def search(
     )
     missed = 0
     for outcome in run_jobs(jobs, workers=workers, log=log):
-        known[outcome.name] = _found(outcome, find(outcome.name))
+        known[outcome.name] = {
+            **_found(outcome, find(outcome.name)),
+            "budget": budget,
+            "commit": entry["commit"],
+        }
         needed = median(known[outcome.name]["counts"])
         missed += needed is None
         print(f"{outcome.name}: {'not found' if needed is None else f'{needed:g}'}", flush=True)
         entry["summary"] = summary(known)
         save(record)
     return 1 if missed else 0
+
+
+def is_done(found: dict[str, Any] | None, seeds: int, budget: int) -> bool:
+    """Tells whether a record has what a search would find out, or more of it."""
+    # A search that found it within fewer cases would have found it within more.
+    if found is None or len(found["counts"]) < seeds:
+        return False
+    return found["budget"] >= budget or None not in found["counts"]
 
 
 def _framework(mutant: Mutant, killer: str) -> dict[str, str]:
