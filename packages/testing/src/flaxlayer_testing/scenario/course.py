@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from flaxlayer import FlaxLayer
@@ -43,6 +44,13 @@ def run_scenario(scenario: Scenario, layer: LayerFactory = FlaxLayer) -> Trace:
     Raises:
         KeepLawError: If the layer breaks a law; it names the step.
     """
+    with warnings.catch_warnings():
+        # Keras's own words on files that do not fit, and on models without trainable weights.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
+        return _run(scenario, layer)
+
+
+def _run(scenario: Scenario, layer: LayerFactory) -> Trace:
     where = "the build"
     taken = []
     try:

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from flaxlayer_testing.generate.draw.drawer import Draw
 from flaxlayer_testing.generate.nnx_strategies import nnx_cases
 from flaxlayer_testing.generate.strategies import cases
-from flaxlayer_testing.scenario.layer_settings import SETTINGS
+from flaxlayer_testing.scenario.layer_settings import SETTINGS, anything
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Options, Scenario
 from flaxlayer_testing.scenario.steps import STEPS
 from flaxlayer_testing.scenario.steps.step_kinds import draw_step
-from flaxlayer_testing.spec.spec import Framework
+from flaxlayer_testing.spec.spec import Case, Framework
 
 __all__ = ["scenarios"]
 
@@ -33,22 +33,29 @@ def scenarios(draw: st.DrawFn, *, framework: Framework = "linen", max_nodes: int
     """
     case = draw((cases if framework == "linen" else nnx_cases)(max_nodes=max_nodes))
     drawer = Draw(draw)
-    settings = _draw_settings(drawer)
+    settings = _draw_settings(drawer, case)
     surrounding = drawer.one_of(tuple(SURROUNDINGS))
+    kinds = _kinds(case)
     count = 1 + drawer.number(MOST_STEPS)
-    kinds = _kinds()
     steps = [drawer.span(lambda inner: draw_step(inner, kinds)) for _ in range(count)]
     return Scenario(case, settings, surrounding, tuple(steps))
 
 
-def _kinds() -> tuple[str, ...]:
-    # A call is what shows most, so that half of all steps are calls; what takes seconds comes last.
-    often = tuple(name for name, kind in STEPS.items() if not kind.slow)
-    return ("call",) * (len(often) // 2) + often * 2 + tuple(n for n in STEPS if n not in often)
+def _kinds(case: Case) -> tuple[str, ...]:
+    """Returns the kinds of steps to draw from, those of users among them."""
+    # A call is what shows most, so that a third of all steps are calls; what is slow is drawn less.
+    fitting = [kind for kind in STEPS.values() if kind.wants(case)]
+    often = [kind.name for kind in fitting if not kind.slow]
+    return (
+        ("call",) * (len(often) // 2) + tuple(often) * 2 + tuple(k.name for k in fitting if k.slow)
+    )
 
 
-def _draw_settings(draw: Draw) -> Options:
+def _draw_settings(draw: Draw, case: Case) -> Options:
     # Two settings at most hide each other less than all of them would.
     count = draw.one_of((0, 1, 2, 1))
-    names = {draw.one_of(tuple(SETTINGS)) for _ in range(count)}
+    fitting = [name for name, setting in SETTINGS.items() if setting.wants(case)]
+    # What few modules have a use for is drawn the more often for those.
+    special = [name for name in fitting if SETTINGS[name].wants is not anything]
+    names = {draw.one_of((*fitting, *special * 3)) for _ in range(count)}
     return tuple((name, draw.one_of(SETTINGS[name].values)) for name in sorted(names))

@@ -16,11 +16,13 @@ from flaxlayer import CollectionPolicy
 from flaxlayer_testing.oracle.model import LawSettings, cast_floats, part_of, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.spec.spec import Case, Json
+from flaxlayer_testing.spec.typing import spec_traits
 
 __all__ = [
     "SETTINGS",
     "Drawn",
     "Setting",
+    "anything",
     "bears_dtype",
     "global_policy",
     "select_paths",
@@ -92,6 +94,11 @@ def _always(oracle: Oracle, case: Case, value: Any) -> bool:
     return True
 
 
+def anything(case: Case) -> bool:
+    """Tells that a setting may be drawn for any case."""
+    return True
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting.
@@ -101,12 +108,14 @@ class Setting:
         apply: What a value means.
         fits: Whether it means something for a module.
         laws: The laws that it is about.
+        wants: Whether it is drawn for a case.
     """
 
     values: tuple[Json, ...]
     apply: Apply
     fits: Callable[[Oracle, Case, Any], bool] = _always
     laws: tuple[str, ...] = ()
+    wants: Callable[[Case], bool] = anything
 
 
 def _dtype(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
@@ -212,6 +221,16 @@ def _has_keys(tree: Any) -> bool:
     return any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
 
 
+def shows_sown(case: Case) -> bool:
+    """Tells whether the module of a case sows, by its spec."""
+    return bool(spec_traits(case.spec).transient)
+
+
+def shows_state(case: Case) -> bool:
+    """Tells whether the module of a case has state, by its spec."""
+    return bool(spec_traits(case.spec).state)
+
+
 SETTINGS: Mapping[str, Setting] = {
     "build": Setting(("late",), _build, laws=("B3", "A8")),
     "collections": Setting(("params_as_state",), _no_training, _fits_roles, ("C2",)),
@@ -224,12 +243,14 @@ SETTINGS: Mapping[str, Setting] = {
         _has_variables,
         ("C5",),
     ),
-    "losses": Setting(("none", "all"), _losses, _sows, ("C7",)),
-    "mask_arg": Setting((None,), _no_mask, laws=("A4",)),
+    "losses": Setting(("none", "all"), _losses, _sows, ("C7",), shows_sown),
+    "mask_arg": Setting((None,), _no_mask, laws=("A4",), wants=lambda case: case.spec.mask),
     "policy": Setting(("mixed_bfloat16", "bfloat16"), _global_policy, _fits_dtype, ("A7",)),
-    "return_sown": Setting(("one", "all"), _return_sown, _sows, ("C7",)),
+    "return_sown": Setting(("one", "all"), _return_sown, _sows, ("C7",), shows_sown),
     "seed": Setting(("global",), _seed, laws=("R3",)),
-    "state_updates": Setting(("training", "never", "always"), _state_updates, _has_state, ("C3",)),
+    "state_updates": Setting(
+        ("training", "never", "always"), _state_updates, _has_state, ("C3",), shows_state
+    ),
     "trainable": Setting((False,), _trainable, _has_variables, ("C5",)),
     "variables": Setting(("whole", "partial", "params", "more"), _variables, _fits_given, ("B4",)),
 }

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import keras
 import numpy as np
 
@@ -62,8 +61,7 @@ def _any(oracle: Oracle) -> bool:
 
 def _takes_tensors(oracle: Oracle) -> bool:
     # Keras itself takes nothing else by position, but of our layer.
-    leaves = jax.tree_util.tree_leaves(oracle.raw.inputs, is_leaf=lambda leaf: leaf is None)
-    return all(map(is_array, leaves))
+    return all(map(is_array, keras.tree.flatten(oracle.raw.inputs)))
 
 
 def _array_arguments(oracle: Oracle) -> bool:

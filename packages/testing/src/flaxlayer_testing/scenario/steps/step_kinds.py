@@ -11,7 +11,7 @@ from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.generate.draw.drawer import Draw
 from flaxlayer_testing.scenario.scenario import Step
 from flaxlayer_testing.scenario.world import World
-from flaxlayer_testing.spec.spec import Json
+from flaxlayer_testing.spec.spec import Case, Json
 
 __all__ = ["StepKind", "draw_step", "known_steps", "scenario_step"]
 
@@ -31,6 +31,7 @@ class StepKind:
         fits: Whether the step can be taken; where it cannot, it is left out.
         slow: Whether it takes seconds, so that it is drawn less often.
         on_built: Whether the layer has to be built before.
+        wants: Whether it is drawn for a case.
     """
 
     name: str
@@ -40,6 +41,7 @@ class StepKind:
     fits: Callable[[World], bool]
     slow: bool = False
     on_built: bool = True
+    wants: Callable[[Case], bool] = lambda case: True
 
 
 _STEPS: dict[str, StepKind] = {}
@@ -54,6 +56,7 @@ def scenario_step(
     fits: Callable[[World], bool] = _always,
     slow: bool = False,
     on_built: bool = True,
+    wants: Callable[[Case], bool] = lambda case: True,
     **options: tuple[Json, ...],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function `(world, **options) -> None` as a step of scenarios.
@@ -66,6 +69,7 @@ def scenario_step(
         fits: Whether it can be taken in a world.
         slow: Whether it takes seconds.
         on_built: Whether the layer has to be built before.
+        wants: Whether it is drawn for a case.
         **options: The values that each of its options may have, the simplest first.
 
     Returns:

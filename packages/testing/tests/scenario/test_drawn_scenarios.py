@@ -1,0 +1,55 @@
+"""Scenarios are drawn with floors: nothing that may be drawn is rare."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from flaxlayer_testing.scenario.drawn_scenarios import scenarios
+from flaxlayer_testing.scenario.layer_settings import SETTINGS
+from flaxlayer_testing.scenario.places import SURROUNDINGS
+from flaxlayer_testing.scenario.scenario import Scenario
+from flaxlayer_testing.scenario.steps import STEPS
+
+CASES = 2000
+FLOOR = 0.02
+
+
+def drawn(framework):
+    """Draws scenarios, none of which is run."""
+    found = []
+
+    @seed(0)
+    @settings(
+        max_examples=CASES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scenarios(framework=framework))
+    def draw(scenario):
+        found.append(scenario)
+
+    draw()
+    return found
+
+
+@pytest.mark.law("T9")
+@pytest.mark.parametrize("framework", ["linen", "nnx"])
+def test_each_setting_surrounding_and_step_is_in_two_percent_of_the_cases(framework):
+    found, counts = drawn(framework), Counter()
+    for scenario in found:
+        counts.update({("setting", name) for name, _ in scenario.settings})
+        counts.update({("step", step.kind) for step in scenario.steps})
+        counts["surrounding", scenario.surrounding] += 1
+    wanted = [("setting", name) for name in SETTINGS]
+    wanted += [("step", name) for name in STEPS] + [("surrounding", n) for n in SURROUNDINGS]
+    rare = {name: counts[name] for name in wanted if counts[name] < FLOOR * len(found)}
+    assert rare == {}
+
+
+@pytest.mark.law("T1", "T9")
+def test_every_scenario_is_read_back_from_its_json():
+    for scenario in drawn("linen")[:200]:
+        assert Scenario.from_json(scenario.to_json()) == scenario
