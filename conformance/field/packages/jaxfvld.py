@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from conformance.field.entry import Published, normal
+from conformance.field.entry import Published, normal, on
+from flaxlayer_testing import ExpectedFailure
 
 ENTRIES = (
     Published(
@@ -18,6 +19,18 @@ ENTRIES = (
                 normal(5, 3),
             ),
             {"mask": np.ones(5, np.float32)},
+        ),
+        known=on(
+            jax=(
+                ExpectedFailure(
+                    "check_gradients",
+                    "ParityError",
+                    "gradients of inputs/4 differs in value",
+                    "In `stateless_call` the gradient by a floating `mask` that the caller gives "
+                    "is zero: a fault of flaxlayer, to be mended.",
+                    ("jaxfvld 0.1.0",),
+                ),
+            )
         ),
     ),
     Published(
