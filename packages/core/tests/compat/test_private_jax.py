@@ -59,6 +59,25 @@ def test_a_trace_of_another_thread_does_not_count():
     assert seen == [True]
 
 
+@pytest.mark.law("B2", "B3")
+def test_outside_of_traces_there_are_values_and_the_body_of_a_loop_stays_as_it_is():
+    made = []
+
+    def loop():
+        step = lambda carry, _: (carry * jax.lax.sqrt(jnp.float32(0.25)), None)  # noqa: E731
+        return jax.lax.scan(step, jnp.float32(1), length=2)[0]
+
+    def function(x):
+        with private_jax.outside_traces():
+            made.extend([jnp.ones(2) * 2, str(jax.make_jaxpr(loop)())])
+        return x
+
+    jax.eval_shape(function, 1.0)
+    assert made[0].tolist() == [2.0, 2.0]
+    assert "sqrt" in made[1]
+    assert made[1] == str(jax.make_jaxpr(loop)())
+
+
 @pytest.mark.law("S3")
 def test_an_operation_is_shown_before_it_runs_and_a_compiled_function_too():
     shown, doubled = [], jax.jit(lambda x: jax.lax.sin(x) * 2)

@@ -251,6 +251,59 @@ def test_values_are_values_inside_a_trace_too(module_call, spec, module, transfo
     assert_same_bits(made[0], initialized(module_call, module, spec(4, 3)))
 
 
+class Doubled(nn.Module):
+    """Its initialisers compute numbers at the sizes of the module, in a body that is repeated."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(4, param_dtype=jnp.bfloat16)(x)
+        x = nn.WeightNorm(nn.Dense(5, kernel_init=nn.initializers.glorot_uniform()))(x)
+        x = nn.WeightNorm(nn.Dense(3))(x)
+        return nn.Dense(3, kernel_init=nn.initializers.orthogonal())(x)
+
+
+class Stepped(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        return Doubled()(x), None
+
+
+def repeated_twice(name):
+    axes = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+    if name == "remat_scan":
+        return nn.remat_scan(Doubled, lengths=(2, 2))()
+    if name == "vmap":
+        return nn.vmap(Doubled, in_axes=None, axis_size=2, **axes)()
+    if name == "scan":
+        return nn.scan(Stepped, length=2, **axes)()
+    return {"remat": nn.remat, "jit": nn.jit}[name](Doubled)()
+
+
+class Lifted(nn.Module):
+    name_of_lift: str
+
+    @nn.compact
+    def __call__(self, x):
+        lifted = repeated_twice(self.name_of_lift)
+        return lifted(x, None) if self.name_of_lift == "scan" else lifted(x)
+
+
+@pytest.mark.law("B2", "B3")
+@pytest.mark.parametrize("lift", ["remat_scan", "scan", "vmap", "remat", "jit"])
+def test_what_is_traced_inside_a_trace_has_the_bits_of_raw_init(module_call, spec, lift):
+    asked, specs = module_call(Lifted(lift), spec(None, 3))
+    made = []
+
+    def function(x):
+        build_spec, _ = infer_build_spec(asked, specs)
+        made.extend(initial_variables(build_spec, seed) for seed in range(3))
+        return x
+
+    jax.eval_shape(function, 1.0)
+    for seed, values in enumerate(made):
+        assert_same_bits(values, raw_init(Lifted(lift), jnp.ones((5, 3)), seed=seed))
+
+
 @pytest.mark.law("B2")
 @pytest.mark.parametrize("needs_size", [False, True])
 def test_a_trace_on_unknown_sizes_serves_where_no_initialiser_needs_one(

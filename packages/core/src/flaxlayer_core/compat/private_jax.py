@@ -4,6 +4,9 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py)
 
 - `jax._src.core.trace_state_clean`: JAX has no public question for "is a trace under way?". A
   layer must not run its compiled function, nor assign state, inside one (A6).
+- `jax.core.eval_context` is not documented: `jax.ensure_compile_time_eval` also takes apart what is
+  compiled as one, and computes the numbers in the body of a loop by themselves, which may then end
+  in other bits (B2).
 - `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
   its compiled functions do not count as context (R3).
 - the dtype of keys prints as `key<fry>` for the default implementation: JAX names the
@@ -34,6 +37,7 @@ __all__ = [
     "before_operations",
     "is_threefry",
     "key_impl",
+    "outside_traces",
     "prng_impl",
     "trace_state_clean",
 ]
@@ -46,6 +50,29 @@ _patch_lock = threading.RLock()
 def trace_state_clean() -> bool:
     """Tells whether no JAX transformation is tracing in this thread."""
     return bool(jax_core.trace_state_clean())
+
+
+def outside_traces() -> contextlib.AbstractContextManager[object]:
+    """Opens a context in which all is run as where no JAX transformation is tracing.
+
+    What it runs has the bits that it has outside, and its arrays may outlive the trace.
+
+    Returns:
+        The context.
+
+    Example:
+
+    ```python
+    >>> def traced(x):
+    ...     with outside_traces():
+    ...         return x + float(jax.numpy.ones(2).sum())
+    >>> float(jax.jit(traced)(1.0))
+    3.0
+
+    ```
+    """
+    context: contextlib.AbstractContextManager[object] = jax.core.eval_context()
+    return context
 
 
 def key_impl(key: jax.Array) -> str:

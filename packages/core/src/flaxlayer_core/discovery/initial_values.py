@@ -7,7 +7,6 @@ of an eager init.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
-from flaxlayer_core.compat.private_jax import trace_state_clean
+from flaxlayer_core.compat.private_jax import outside_traces
 from flaxlayer_core.discovery.build import BuildSpec, ones
 from flaxlayer_core.discovery.module_call import InitTrace, abstract_keys, trace_init
 from flaxlayer_core.discovery.search import infer_init_form
@@ -82,7 +81,7 @@ def initial_variables(
     """
     spec = build_spec.spec
     # Inside a trace the values must be values all the same (B3).
-    with contextlib.nullcontext() if trace_state_clean() else jax.ensure_compile_time_eval():
+    with outside_traces():
         given = _given_values(build_spec, shardings)
         missing = [path for path in spec.layout.paths if path not in given]
         if not missing:
