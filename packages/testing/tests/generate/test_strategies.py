@@ -32,47 +32,54 @@ pytestmark = pytest.mark.slow
 QUIET = settings(suppress_health_check=list(HealthCheck))
 LONG = settings(QUIET, max_examples=5000)
 
-EXAMPLES = 800
-# The share of drawn modules that show a feature, at the least; those that most modules have to do
-# with state, streams and modes are held to more.
-FLOORS = dict.fromkeys(LINEN_FEATURES, 0.004) | {
-    "batch_norm": 0.03,
-    "custom_state": 0.12,
-    "custom_stream": 0.04,
-    "dropout": 0.03,
-    "flag": 0.4,
-    "flag_default": 0.2,
-    "flag_keyword_only": 0.15,
-    "flag_negated": 0.1,
-    "mask": 0.03,
-    "nested": 0.1,
-    "recurrent": 0.02,
-    "setup": 0.1,
-    "several_inputs": 0.2,
-    "several_methods": 0.03,
-    "sow": 0.05,
-    "state_stream_flag": 0.02,
+EXAMPLES = 2000
+FLOOR = 0.02
+# The share of drawn modules that show a feature, at the least; what most modules have to do with is
+# held to more.
+FLOORS = dict.fromkeys(LINEN_FEATURES, FLOOR) | {
+    "batch_norm": 0.1,
+    "custom_state": 0.3,
+    "custom_stream": 0.1,
+    "dropout": 0.15,
+    "flag": 0.6,
+    "flag_default": 0.4,
+    "flag_keyword_only": 0.3,
+    "flag_negated": 0.3,
+    "mask": 0.1,
+    "nested": 0.2,
+    "recurrent": 0.1,
+    "setup": 0.2,
+    "several_inputs": 0.4,
+    "several_methods": 0.06,
+    "sow": 0.2,
+    "state_stream_flag": 0.1,
     "tied_submodule": 0.05,
-    "token_input": 0.1,
+    "token_input": 0.15,
 }
 
 
 @pytest.fixture(scope="module")
 def counted():
-    counts = Counter()
-    # Several short runs: within one, Hypothesis repeats what it drew.
-    for number in range(40):
+    counts, drawn = Counter(), set()
 
-        @seed(number)
-        @settings(QUIET, max_examples=EXAMPLES // 40, derandomize=False, phases=[Phase.generate])
-        @given(modules())
-        def draw(spec):
-            counts.update(spec_traits(spec).features)
-            counts.update(f"op {node.op}" for node in spec.nodes)
-            counts.update({"op": len(spec.nodes), "examples": 1})
+    @seed(0)
+    @settings(QUIET, max_examples=EXAMPLES, derandomize=False, phases=[Phase.generate])
+    @given(cases())
+    def draw(case):
+        counts.update(spec_traits(case.spec).features)
+        counts.update(f"op {node.op}" for node in case.spec.nodes)
+        counts[f"batch {case.batch_size}"] += 1
+        counts.update({"op": len(case.spec.nodes), "examples": 1})
+        drawn.add(case.spec)
 
-        draw()
+    draw()
+    counts["distinct"] = len(drawn)
     return counts
+
+
+def test_hardly_a_module_is_drawn_twice(counted):
+    assert counted["examples"] == EXAMPLES
+    assert counted["distinct"] >= 0.95 * EXAMPLES
 
 
 @pytest.mark.parametrize("feature", LINEN_FEATURES)
@@ -80,12 +87,20 @@ def test_a_feature_is_drawn_often_enough(feature, counted):
     assert counted[feature] >= FLOORS[feature] * counted["examples"]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_a_batch_of_each_size_is_drawn_often_enough(size, counted):
+    assert counted[f"batch {size}"] >= 0.1 * EXAMPLES
+
+
 def test_modules_have_several_nodes_on_average(counted):
     assert counted["op"] >= 3 * counted["examples"]
 
 
+NO_FEATURES = ("op", "examples", "batch ", "distinct")
+
+
 def test_every_feature_that_is_drawn_is_described(counted):
-    names = {name for name in counted if not name.startswith(("op", "examples"))}
+    names = {name for name in counted if not name.startswith(NO_FEATURES)}
     assert names <= set(LINEN_FEATURES)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.generate.draw.drawer import Draw
+from flaxlayer_testing.generate.draw.drawer import Draw, once
 from flaxlayer_testing.generate.strategies import draw_case, specs
 from flaxlayer_testing.render.nnx_source import is_of_nnx
 from flaxlayer_testing.spec.features import FEATURES
@@ -71,28 +71,32 @@ def _refuse_of_linen(features: Collection[str]) -> None:
         )
 
 
-@st.composite
 def nnx_cases(
-    draw: st.DrawFn,
     *,
     max_nodes: int = 6,
     features: Collection[str] = (),
     without: Collection[str] = (),
     instance: bool | None = None,
-) -> Case:
+) -> st.SearchStrategy[Case]:
     """Draws cases of nnx modules.
 
     Args:
-        draw: Given by Hypothesis.
         max_nodes: As for `modules`.
         features: As for `nnx_modules`.
         without: As for `nnx_modules`.
         instance: Whether the module is an object, not what makes one; None for either.
 
     Returns:
-        A case, which serialises and replays.
+        A strategy for cases, which serialise and replay.
     """
-    spec = draw(nnx_modules(max_nodes=max_nodes, features=features, without=without))
-    case = draw_case(Draw(draw), spec)
+    specs = nnx_modules(max_nodes=max_nodes, features=features, without=without)
+    return once(_nnx_cases(specs, instance))
+
+
+@st.composite
+def _nnx_cases(
+    draw: st.DrawFn, specs: st.SearchStrategy[ModuleSpec], instance: bool | None
+) -> Case:
+    case = draw_case(Draw(draw), draw(specs))
     either = Draw(draw).one_of((False, True))
     return replace(case, framework="nnx", instance=either if instance is None else instance)

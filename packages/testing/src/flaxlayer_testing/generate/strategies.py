@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import reject
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.generate.draw.arguments import draw_extras, draw_given
 from flaxlayer_testing.generate.draw.candidates import Plan
-from flaxlayer_testing.generate.draw.drawer import Draw
+from flaxlayer_testing.generate.draw.drawer import Draw, once
 from flaxlayer_testing.generate.draw.graphs import draw_flag, draw_nodes, draw_style
 from flaxlayer_testing.generate.draw.interfaces import (
     OF_SIGNATURE,
@@ -30,6 +31,8 @@ __all__ = ["LINEN_FEATURES", "cases", "draw_case", "inputs", "modules", "specs",
 
 BATCH_SIZES = (2, 1, 3, 5)
 SEEDS = 2**16
+# How many features a module is drawn for, beside what is drawn freely.
+HOPES = (0, 1, 2, 2, 3)
 
 _OF_NNX = frozenset({"supplied_rngs_argument"})
 
@@ -109,7 +112,7 @@ def specs(
             fix="Correct the name.",
             law="T1",
         )
-    return _specs(max_nodes, frozenset(features), frozenset(without))
+    return once(_specs(max_nodes, frozenset(features), frozenset(without)))
 
 
 @st.composite
@@ -117,22 +120,46 @@ def _specs(
     draw: st.DrawFn, max_nodes: int, features: frozenset[str], without: frozenset[str]
 ) -> ModuleSpec:
     drawer = Draw(draw)
-    # In the order of FEATURES, as the order of a set is not the same in every process.
-    needed = tuple(name for name in FEATURES if name in features - OF_SIGNATURE)
-    needed = tuple(part for name in needed for part in _BY_NODES.get(name, (name,)))
-    plan = Plan(max_nodes, needed, without)
-    setup = draw_style(drawer, plan, needed=bool({"setup", "several_methods"} & features))
-    wish, plan = Wish(features, without, setup), Plan(max_nodes, needed, without, setup=setup)
-    input_types = draw_inputs(drawer, needed, wish)
+    hoped = _draw_hopes(drawer, max_nodes, features, without)
+    setup = bool({"setup", "several_methods"} & (features | hoped))
+    drawn_setup = draw_style(drawer, Plan(max_nodes, without=without), needed=setup)
+    wish = Wish(features, without, hoped, drawn_setup)
+    parts = _parts(features | hoped)
+    free = max_nodes - len(_parts(hoped))
+    plan = Plan(free, parts, without, setup=drawn_setup)
+    input_types = draw_inputs(drawer, parts, wish)
     nodes, types = draw_nodes(drawer, input_types, plan)
-    spec = ModuleSpec(input_types, nodes, (0,), style="setup" if setup else "compact")
+    if not nodes:  # what was hoped for did not apply
+        nodes, types = draw_nodes(drawer, input_types, replace(plan, max_nodes=1, needed=()))
+    if not nodes:
+        reject()
+    spec = ModuleSpec(input_types, nodes, (0,), style="setup" if drawn_setup else "compact")
     spec = draw_outputs(drawer, spec, len(types), wish)
-    spec = draw_methods(drawer, draw_flag(drawer, spec, features, without), wish)
+    spec = draw_methods(drawer, draw_flag(drawer, spec, features, without, hoped), wish)
     spec = draw_extras(drawer, spec, wish)
     shown = spec_traits(spec).features
     if not features <= shown or shown & without:
         reject()
     return spec
+
+
+def _parts(features: frozenset[str]) -> tuple[str, ...]:
+    # In the order of FEATURES, as the order of a set is not the same in every process.
+    names = [name for name in FEATURES if name in features - OF_SIGNATURE]
+    return tuple(part for name in names for part in _BY_NODES.get(name, (name,)))
+
+
+def _draw_hopes(
+    draw: Draw, max_nodes: int, features: frozenset[str], without: frozenset[str]
+) -> frozenset[str]:
+    """Draws features that a module shows if it can, each as often as any other."""
+    names = [name for name in FEATURES if name not in without]
+    hoped: frozenset[str] = frozenset()
+    for _ in range(draw.one_of(HOPES)):
+        more = hoped | {draw.one_of(names)}
+        if len(_parts(more)) <= max_nodes and not more <= features:
+            hoped = more
+    return hoped - features
 
 
 @st.composite
@@ -152,27 +179,28 @@ def inputs(draw: st.DrawFn, spec: ModuleSpec, *, batch_size: int | None = None) 
     return make_inputs(spec, size, drawer.number(SEEDS))
 
 
-@st.composite
 def cases(
-    draw: st.DrawFn,
     *,
     max_nodes: int = 6,
     features: Collection[str] = (),
     without: Collection[str] = (),
-) -> Case:
+) -> st.SearchStrategy[Case]:
     """Draws cases: a module with all that a run of it needs.
 
     Args:
-        draw: Given by Hypothesis.
         max_nodes: As for `modules`.
         features: As for `modules`.
         without: As for `modules`.
 
     Returns:
-        A case, which serialises and replays.
+        A strategy for cases, which serialise and replay.
     """
-    spec = draw(modules(max_nodes=max_nodes, features=features, without=without))
-    return draw_case(Draw(draw), spec)
+    return once(_cases(modules(max_nodes=max_nodes, features=features, without=without)))
+
+
+@st.composite
+def _cases(draw: st.DrawFn, specs: st.SearchStrategy[ModuleSpec]) -> Case:
+    return draw_case(Draw(draw), draw(specs))
 
 
 def draw_case(draw: Draw, spec: ModuleSpec) -> Case:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import reject
-
 from flaxlayer_testing.generate.draw.drawer import Draw
 from flaxlayer_testing.generate.draw.interfaces import Wish
 from flaxlayer_testing.spec.extras import EXTRA_KINDS, Extra, Given
@@ -36,16 +34,12 @@ def draw_extras(draw: Draw, spec: ModuleSpec, wish: Wish) -> ModuleSpec:
         The spec with those that are wanted, and sometimes with others.
     """
     kinds = [name for name, kind in EXTRA_KINDS.items() if kind.feature not in wish.without]
-    wanted = [name for name in kinds if EXTRA_KINDS[name].feature in wish.features]
+    wanted = [name for name in kinds if EXTRA_KINDS[name].feature in wish.all]
     count = draw.one_of((0, 0, 0, 0, 0, 0, 1, 1, 2))
-    if not wanted and wish.features & _BY_FORM.keys():
+    if not wanted and wish.all & _BY_FORM.keys():
         count = max(count, 1)
     names = {*wanted, *(draw.one_of(kinds) for _ in range(count if kinds else 0))}
-    if not names:
-        return spec
-    if extended_output(spec) is None:
-        if wanted or wish.features & _BY_FORM.keys():
-            reject()
+    if not names or extended_output(spec) is None:
         return spec
     in_order = [name for name in EXTRA_KINDS if name in names]
     extras = tuple(_draw_extra(draw, name, wish, first=not at) for at, name in enumerate(in_order))
@@ -54,10 +48,8 @@ def draw_extras(draw: Draw, spec: ModuleSpec, wish: Wish) -> ModuleSpec:
 
 def _draw_extra(draw: Draw, name: str, wish: Wish, *, first: bool) -> Extra:
     forms = [form for form in _FORMS if not _shown(form) & wish.without]
-    if first:
-        forms = [form for form in forms if wish.features & _BY_FORM.keys() <= _shown(form)]
-    if not forms:
-        reject()
+    for kinds in (wish.features, wish.hoped) if first else ():
+        forms = [form for form in forms if kinds & _BY_FORM.keys() <= _shown(form)] or forms
     return Extra(name, *draw.one_of(forms))
 
 

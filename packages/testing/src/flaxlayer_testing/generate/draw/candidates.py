@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from flaxlayer_testing.spec.operations import OPERATIONS
+from flaxlayer_testing.spec.operations import OPERATIONS, Operation, Traits
 from flaxlayer_testing.spec.spec import Json, Node, ValueType
 from flaxlayer_testing.spec.typing import is_layer
 
@@ -86,32 +86,38 @@ def assignments(
     Returns:
         All options, the simplest first; none where it does not apply.
     """
+    return tuple(
+        assignment
+        for assignment, traits in _small(name, types, setup)
+        if (needed is None or needed in traits.features)
+        and not traits.features & without
+        and not (traits.uses_flag and "flag" in without)
+    )
+
+
+@lru_cache(maxsize=2**14)
+def _small(
+    name: str, types: tuple[ValueType, ...], setup: bool
+) -> tuple[tuple[Assignment, Traits], ...]:
+    """Returns the options that give small results, with what the operation shows then."""
     operation = OPERATIONS[name]
     choices = None if setup and operation.compact else operation.choices(types)
     if choices is None:
         return ()
     keys = sorted(choices)
     drawn = itertools.product(*(choices[key] for key in keys))
-    options = (tuple(zip(keys, values, strict=True)) for values in drawn)
+    assigned = (tuple(zip(keys, values, strict=True)) for values in drawn)
     return tuple(
-        assignment for assignment in options if _allowed(name, types, assignment, needed, without)
+        (assignment, operation.traits(dict(assignment)))
+        for assignment in assigned
+        if all(prod(value.shape) <= MAX_VALUE for value in _results(operation, types, assignment))
     )
 
 
-def _allowed(
-    name: str,
-    types: tuple[ValueType, ...],
-    assignment: Assignment,
-    needed: str | None,
-    without: frozenset[str],
-) -> bool:
-    operation, options = OPERATIONS[name], dict(assignment)
-    traits = operation.traits(options)
-    if traits.uses_flag and "flag" in without:
-        return False
-    small = all(prod(value.shape) <= MAX_VALUE for value in operation.results(types, options))
-    shown = needed is None or needed in traits.features
-    return small and shown and not traits.features & without
+def _results(
+    operation: Operation, types: tuple[ValueType, ...], assignment: Assignment
+) -> tuple[ValueType, ...]:
+    return operation.results(types, dict(assignment))
 
 
 def applies(

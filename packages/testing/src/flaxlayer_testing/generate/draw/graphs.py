@@ -132,11 +132,11 @@ def _draw_nested(
     numbers: Sequence[int],
     needed: str | None,
     plan: Plan,
-) -> Node:
+) -> Node | None:
     wanted = _draw_transform(draw, needed, plan)
     fitting = _fitting_numbers(types, numbers, wanted)
     if not fitting and needed in _BY_FEATURE:
-        reject()
+        return None
     wanted, numbers = (wanted, fitting) if fitting else ("", numbers)
     count = 1 if wanted in _SINGLE else min(draw.one_of((1, 2)), len(numbers))
     args = tuple(numbers[:count])
@@ -146,7 +146,7 @@ def _draw_nested(
     if wanted and not _transforms(inner, taken, wanted):
         # What was drawn stands as it is, where it is for the types that the transform was given.
         if needed in _BY_FEATURE or inner.inputs != taken:
-            reject()
+            return None
         wanted = ""
     return Node("nested", args, (("transform", wanted),) if wanted else (), inner)
 
@@ -210,7 +210,11 @@ def _closed(
 
 
 def draw_flag(
-    draw: Draw, spec: ModuleSpec, needed: frozenset[str], without: frozenset[str]
+    draw: Draw,
+    spec: ModuleSpec,
+    needed: frozenset[str],
+    without: frozenset[str],
+    hoped: frozenset[str] = frozenset(),
 ) -> ModuleSpec:
     """Draws the training argument of a spec that has none yet.
 
@@ -219,19 +223,22 @@ def draw_flag(
         spec: A spec with all its nodes.
         needed: Features that the argument must show; others in it are ignored.
         without: Features that it must not show.
+        hoped: Features that it shows if it can.
 
     Returns:
         The spec with an argument if it needs one, and sometimes if it does not.
     """
     rare = ("flag" not in without) and draw.one_of((False, False, False, True))
-    if not (spec_traits(spec).uses_flag or any(f.startswith("flag") for f in needed) or rare):
-        return spec
     kinds = {name for name in needed if name.startswith("flag")}
+    hopes = {name for name in hoped - without if name.startswith("flag")}
+    if not (spec_traits(spec).uses_flag or kinds or hopes or rare):
+        return spec
     shown = {flag: _flag_features(flag) for flag in FLAGS}
     fitting = [flag for flag in FLAGS if kinds <= shown[flag] and not shown[flag] & without]
     if not fitting:
         reject()
-    return replace(spec, flag=draw.one_of(fitting))
+    hopeful = [flag for flag in fitting if hopes <= shown[flag]]
+    return replace(spec, flag=draw.one_of(hopeful or fitting))
 
 
 def _flag_features(flag: Flag) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from hypothesis import reject
@@ -53,16 +53,28 @@ class Wish:
     Attributes:
         features: Features that it shows.
         without: Features that it does not show.
+        hoped: Features that it shows if it can.
         setup: Whether it makes its submodules in `setup`.
     """
 
     features: frozenset[str]
     without: frozenset[str]
+    hoped: frozenset[str] = frozenset()
     setup: bool = False
+
+    @property
+    def all(self) -> frozenset[str]:
+        """What it shows, and what it shows if it can."""
+        return self.features | self.hoped
 
     def choose(self, draw: Draw, feature: str, drawn: bool) -> bool:
         """Returns what was drawn, unless the feature is wanted or refused."""
-        return feature in self.features or (drawn and feature not in self.without)
+        return feature in self.all or (drawn and feature not in self.without)
+
+    def wanted(self, names: Sequence[str], end: str) -> list[str]:
+        """Returns those of some names whose features it has to show, or else hopes to."""
+        must = [name for name in names if name + end in self.features]
+        return must or [name for name in names if name + end in self.hoped]
 
 
 def draw_inputs(draw: Draw, needed: Collection[str], wish: Wish) -> tuple[ValueType, ...]:
@@ -78,24 +90,30 @@ def draw_inputs(draw: Draw, needed: Collection[str], wish: Wish) -> tuple[ValueT
     """
     refused = {value for name in wish.without for value in _OF_INPUTS.get(name, ())}
     allowed = [value for value in INPUT_TYPES if value not in refused]
-    several = "several_inputs" in wish.features
+    several = "several_inputs" in wish.all
     counts = (2, 2) if several else (1, 1, 2)
     count = draw.one_of(counts) if "several_inputs" not in wish.without else 1
     drawn = [draw.one_of(allowed) for _ in range(count)]
-    for name, values in _OF_INPUTS.items():
-        if name in wish.features and not set(drawn) & set(values):
+    # What must be shown last, so that it stays.
+    for name, values in sorted(_OF_INPUTS.items(), key=lambda pair: pair[0] in wish.features):
+        if name in wish.all and not set(drawn) & set(values):
             drawn[-1] = draw.one_of(values)
     masked = _draw_mask(draw, wish)
     if masked and not any(fits_mask(value, MASK) for value in drawn):
         drawn[0] = SEQUENCE
     drawn += [MASK] if masked else []
+    # An input that nothing asked for makes room for the first that is needed: what is drawn for a
+    # feature shrinks to that feature.
+    idle = len(drawn) == 1 and not wish.all & {*_OF_INPUTS, "several_inputs"}
     for feature in needed:
-        drawn += _missing(feature, drawn, [*allowed, MASK], wish)
+        missing = _missing(feature, drawn, [*allowed, MASK], wish)
+        drawn = missing if missing and idle else [*drawn, *missing]
+        idle = False
     return tuple(sorted(drawn, key=lambda value: value.dtype == "bool"))
 
 
 def _draw_mask(draw: Draw, wish: Wish) -> bool:
-    wanted = {"mask_input", "mask_argument"} & wish.features
+    wanted = {"mask_input", "mask_argument"} & wish.all
     allowed = not {"mask_input", "several_inputs"} & wish.without
     return bool(wanted) or (draw.one_of(RARELY) and allowed)
 
@@ -122,10 +140,10 @@ def draw_outputs(draw: Draw, spec: ModuleSpec, count: int, wish: Wish) -> Module
     Returns:
         The spec with outputs.
     """
-    outputs = _outputs(count, spec.nodes, wish.features)
+    outputs = _outputs(count, spec.nodes, wish.all)
     names = [name for name in STRUCTURES if f"{name}_output" not in wish.without]
     names = names if len(outputs) == 1 else [name for name in names if name != "array"]
-    wanted = [name for name in names if f"{name}_output" in wish.features]
+    wanted = wish.wanted(names, "_output")
     if not (wanted or names):
         reject()
     structure = draw.mostly_first(wanted or names)
@@ -153,7 +171,7 @@ def draw_methods(draw: Draw, spec: ModuleSpec, wish: Wish) -> ModuleSpec:
     fits = masked_input(spec) is not None
     mask = wish.choose(draw, "mask_argument", draw.one_of((True, True, False)) and fits)
     forms = [name for name in ARGUMENTS if f"{name}_input" not in wish.without]
-    wanted = [name for name in forms if f"{name}_input" in wish.features]
+    wanted = wish.wanted(forms, "_input")
     form = draw.mostly_first(wanted or forms)
     splits = draw.one_of((False, True)) and spec.style == "setup"
     first = draw.one_of(tuple(range(1, len(spec.nodes) + 1))) if spec.nodes else 0
