@@ -92,7 +92,7 @@ def scenario_step(
                 law="T9",
             )
         _STEPS[name] = StepKind(
-            name, laws, function, MappingProxyType(options), fits, slow, on_built
+            name, laws, function, MappingProxyType(options), fits, slow, on_built, wants
         )
         return function
 
