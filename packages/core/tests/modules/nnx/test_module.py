@@ -89,6 +89,25 @@ def test_what_a_call_makes_of_a_param_is_not_kept():
     assert (y == norm(jnp.asarray(X))).all()
 
 
+@pytest.mark.law("A1")
+def test_a_param_without_a_value_is_one_that_the_call_sees_as_it_is():
+    class Optional(nnx.Module):
+        def __init__(self):
+            self.scale = nnx.Param(jnp.asarray(2.0))
+            self.bias = nnx.Param(None)
+
+        def __call__(self, x):
+            bias = variable_value(self.bias)
+            return x * self.scale if bias is None else x + bias
+
+    module = NnxModule(Optional())
+    variables = init(module)[0]
+    assert variables == {"params": {"bias": None, "scale": 2.0}}
+    y, updates = apply(module, variables, training=True)
+    assert "params" not in updates
+    assert (y == Optional()(jnp.asarray(X))).all()
+
+
 @pytest.mark.law("C2")
 def test_an_attribute_that_is_no_variable_may_not_change():
     class Steps(nnx.Module):

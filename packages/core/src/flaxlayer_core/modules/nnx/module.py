@@ -160,6 +160,8 @@ class NnxModule(NnxFacts):
     def _changes(
         self, variable: GraphVariable, before: Mapping[Path, Shaped], after: Mapping[Path, Shaped]
     ) -> bool:
+        if not variable.paths:  # it has no value
+            return False
         if variable.is_param and variable.paths[0] in before:
             return False
         return any(after[path] is not before.get(path) for path in variable.paths)
