@@ -11,12 +11,6 @@ ENTRIES = (
     ),
     Published(
         "audax",
-        "audax.models.layers.similarity_layers:BilinearProduct",
-        "audio",
-        lambda kind: (kind(dim=3), (normal(4, 3), normal(4, 3))),
-    ),
-    Published(
-        "audax",
         "audax.models.convnext:ConvNeXtBlock",
         "audio",
         lambda kind: (kind(dim=4, drop_path=0.1), (normal(2, 4, 4, 4),)),
