@@ -4,9 +4,10 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py)
 
 - `jax._src.core.trace_state_clean`: JAX has no public question for "is a trace under way?". A
   layer must not run its compiled function, nor assign state, inside one (A6).
-- `jax.core.eval_context` is not documented: `jax.ensure_compile_time_eval` also takes apart what is
-  compiled as one, and computes the numbers in the body of a loop by themselves, which may then end
-  in other bits (B2).
+- `jax.core.eval_context` and `jax._src.config.eager_constant_folding`: what stands in the context
+  `jax.ensure_compile_time_eval` has the numbers in the body of a loop computed by themselves, and
+  may end in other bits (B2).
+  JAX 0.4.34 has one context for both, and no such option.
 - `jax.config.jax_default_prng_impl` is a public option that JAX's types do not declare, and that
   its compiled functions do not count as context (R3).
 - the dtype of keys prints as `key<fry>` for the default implementation: JAX names the
@@ -26,6 +27,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import jax
+from jax._src import config as jax_config
 from jax._src import core as jax_core
 from jax._src import pjit as jax_pjit
 from jax.extend import core as extend_core
@@ -52,13 +54,14 @@ def trace_state_clean() -> bool:
     return bool(jax_core.trace_state_clean())
 
 
-def outside_traces() -> contextlib.AbstractContextManager[object]:
+@contextlib.contextmanager
+def outside_traces() -> Iterator[None]:
     """Opens a context in which all is run as where no JAX transformation is tracing.
 
     What it runs has the bits that it has outside, and its arrays may outlive the trace.
 
-    Returns:
-        The context.
+    Yields:
+        Nothing.
 
     Example:
 
@@ -71,8 +74,10 @@ def outside_traces() -> contextlib.AbstractContextManager[object]:
 
     ```
     """
-    context: contextlib.AbstractContextManager[object] = jax.core.eval_context()
-    return context
+    folding: Leaf = getattr(jax_config, "eager_constant_folding", None)
+    unfolded = folding(False) if folding is not None else contextlib.nullcontext()
+    with jax.core.eval_context(), unfolded:
+        yield
 
 
 def key_impl(key: jax.Array) -> str:
