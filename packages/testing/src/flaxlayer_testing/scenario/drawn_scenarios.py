@@ -46,9 +46,9 @@ def _kinds(case: Case) -> tuple[str, ...]:
     # A call is what shows most, so that a third of all steps are calls; what is slow is drawn less.
     fitting = [kind for kind in STEPS.values() if kind.wants(case)]
     often = [kind.name for kind in fitting if not kind.slow]
-    return (
-        ("call",) * (len(often) // 2) + tuple(often) * 2 + tuple(k.name for k in fitting if k.slow)
-    )
+    slow = [kind.name for kind in fitting if kind.slow]
+    special = [kind.name for kind in fitting if kind.wants is not anything]
+    return ("call",) * (len(often) // 2) + tuple(often) * 2 + tuple(special) * 12 + tuple(slow)
 
 
 def _draw_settings(draw: Draw, case: Case) -> Options:

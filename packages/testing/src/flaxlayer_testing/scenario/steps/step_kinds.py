@@ -9,6 +9,7 @@ from typing import Any
 
 from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.generate.draw.drawer import Draw
+from flaxlayer_testing.scenario.layer_settings import anything
 from flaxlayer_testing.scenario.scenario import Step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.spec.spec import Case, Json
@@ -41,7 +42,7 @@ class StepKind:
     fits: Callable[[World], bool]
     slow: bool = False
     on_built: bool = True
-    wants: Callable[[Case], bool] = lambda case: True
+    wants: Callable[[Case], bool] = anything
 
 
 _STEPS: dict[str, StepKind] = {}
@@ -56,7 +57,7 @@ def scenario_step(
     fits: Callable[[World], bool] = _always,
     slow: bool = False,
     on_built: bool = True,
-    wants: Callable[[Case], bool] = lambda case: True,
+    wants: Callable[[Case], bool] = anything,
     **options: tuple[Json, ...],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function `(world, **options) -> None` as a step of scenarios.
