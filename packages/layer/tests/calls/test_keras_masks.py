@@ -358,3 +358,24 @@ def test_attention_across_inputs_takes_the_mask_of_the_keys_from_files_too(tmp_p
         y = each([x, IDS])
         close(np.asarray(y), np.asarray(expected))
         assert mask_on(y) is None
+
+
+class Weighted(nn.Module):
+    @nn.compact
+    def __call__(self, x, mask=None):
+        return nn.Dense(2)(x) * mask[:, None]
+
+
+@pytest.mark.law("A4")
+def test_weights_that_a_caller_gives_as_a_mask_stay_as_they_are_in_a_stateless_call():
+    layer, x = FlaxLayer(Weighted(), seed=0), np.ones((2, 3), np.float32)
+    mask = np.array([0.25, 0.5], np.float32)
+    expected = layer(x, mask=mask)
+    raw = Weighted().apply(layer.flax_variables(), x, mask)
+    values = [
+        [v.value for v in part]
+        for part in (layer.trainable_variables, layer.non_trainable_variables)
+    ]
+    outputs, _ = layer.stateless_call(*values, x, mask=keras.ops.convert_to_tensor(mask))
+    np.testing.assert_allclose(np.asarray(expected), np.asarray(raw), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(outputs), np.asarray(raw), rtol=1e-5)

@@ -49,6 +49,11 @@ def _sign_for_keras(call: Function) -> Function:
     return call
 
 
+def _is_boolean(mask: PyTree) -> bool:
+    leaves = [leaf for leaf in keras.tree.flatten(mask) if leaf is not None]
+    return all(keras.backend.standardize_dtype(leaf.dtype) == "bool" for leaf in leaves)
+
+
 class ModuleLayer(keras.layers.Layer):
     """The one class of ours that Keras's layers are a base of; `FlaxLayer` and `FlaxMethod` are it.
 
@@ -219,10 +224,15 @@ class ModuleLayer(keras.layers.Layer):
         record, calls_method = self._masks.record, self._masks.calls_method
         if packed is not None:
             return list(args), packed.structure, dict(record.masks) if record else {}
-        if record is not None and record.given and mask is not None:
+        called = record is not None and record.given
+        # `stateless_call` comes here without a record; Keras's own masks are boolean.
+        called = called or (record is None and calls_method and not _is_boolean(mask))
+        if called and mask is not None:
             # That of the caller reaches the method unchanged.
             kwargs = self._masks.given_mask(args, {**kwargs, "mask": mask})
         arrays, structure = partition(args, kwargs)
+        if record is None and called:
+            return arrays, structure, {}
         if record is not None and (calls_method or record.given):
             return arrays, structure, dict(record.masks) if calls_method else {}
         # Keras's own containers, and subclasses, pass the masks of the first argument.
