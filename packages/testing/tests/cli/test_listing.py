@@ -48,6 +48,7 @@ def test_a_line_says_of_each_check_its_laws_needs_and_what_it_checks(command):
         "check_seed",
         "check_state_inference",
         "check_state_training",
+        "check_state_updates",
     ]
     (line,) = (line for line in lines if line.startswith("check_state_training "))
     (known,) = checks(only=["check_state_training"])
@@ -82,7 +83,7 @@ def test_what_is_excluded_does_not_run():
     words = ["--only", "check_state_*", "--only", "check_seed", "--exclude", "check_state_inf*"]
     result = run(*DENSE, *words)
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == "1 module, 1 passed, 1 skipped"
+    assert result.stdout.splitlines()[-1] == "1 module, 1 passed, 2 skipped"
 
 
 @pytest.mark.law("T2")

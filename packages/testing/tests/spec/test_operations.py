@@ -1,5 +1,6 @@
 import ast
 import itertools
+import re
 from dataclasses import replace
 
 import flax
@@ -24,6 +25,7 @@ from flaxlayer_testing.generate.draw.candidates import assignments
 from flaxlayer_testing.generate.draw.interfaces import INPUT_TYPES, MASK
 from flaxlayer_testing.render import pieces as blocks
 from flaxlayer_testing.render.source import methods_text
+from flaxlayer_testing.spec.extras import EXTRA_KINDS
 from flaxlayer_testing.spec.operations import OPERATIONS
 
 TYPES = (
@@ -167,7 +169,8 @@ def test_every_block_is_used_by_an_operation():
     used = {
         name for operation in OPERATIONS for spec in specs_of(operation) for name in names_in(spec)
     }
-    elsewhere = {"Gained", "Record", "doubled"}
+    texts = " ".join(f"{k.text} {k.value} {k.default}" for k in EXTRA_KINDS.values())
+    elsewhere = {"Gained", "Record", "doubled", *re.findall(r"\w+", texts)}
     assert set(blocks.__all__) - elsewhere <= used
 
 

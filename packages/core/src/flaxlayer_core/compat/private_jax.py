@@ -68,7 +68,8 @@ def outside_traces() -> Iterator[None]:
     ```python
     >>> def traced(x):
     ...     with outside_traces():
-    ...         return x + float(jax.numpy.ones(2).sum())
+    ...         two = float(jax.numpy.ones(2).sum())
+    ...     return x + two
     >>> float(jax.jit(traced)(1.0))
     3.0
 

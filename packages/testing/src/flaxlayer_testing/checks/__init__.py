@@ -52,7 +52,7 @@ def checks(
 
     ```python
     >>> [check.name for check in checks(only=["check_state_*"], exclude=["*_inference"])]
-    ['check_state_training']
+    ['check_state_training', 'check_state_updates']
 
     ```
     """

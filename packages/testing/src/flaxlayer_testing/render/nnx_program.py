@@ -45,7 +45,7 @@ def to_nnx_program(case: Case, *, check: str = "") -> str:
     Example:
 
     ```python
-    >>> from flaxlayer_testing.spec.spec import Case, Node, ValueType
+    >>> from flaxlayer_testing.spec.spec import Case, ModuleSpec, Node, ValueType
     >>> node = Node("activation", (0,), (("function", "relu"),))
     >>> spec = ModuleSpec((ValueType((2,)),), (node,), (1,))
     >>> "h1 = nnx.relu(x0)" in to_nnx_program(Case(spec, framework="nnx"))
