@@ -1,0 +1,26 @@
+"""Names that no stored configuration may be resolved by."""
+
+NAMES = [
+    "os:system",
+    "os.system",
+    "builtins:eval",
+    "builtins:exec",
+    "builtins:__import__",
+    "builtins>eval",
+    "subprocess:Popen",
+    "__class__",
+    "flax.linen:Dense.__init__",
+    "flax.linen:Dense.__init__.__globals__",
+    "flax.linen:__builtins__",
+    "flax.linen.Dense",
+    "flax.linen:os",
+    "flax.linen:transforms",
+    "jax.numpy:load",
+    "jax.numpy:save",
+    "numpy:load",
+    "jax:pure_callback",
+    "jax.numpy:__dict__",
+    "",
+    ":",
+    "\0",
+]
