@@ -224,17 +224,14 @@ class ModuleLayer(keras.layers.Layer):
         record, calls_method = self._masks.record, self._masks.calls_method
         if packed is not None:
             return list(args), packed.structure, dict(record.masks) if record else {}
-        called = record is not None and record.given
         # `stateless_call` comes here without a record; Keras's own masks are boolean.
-        called = called or (record is None and calls_method and not _is_boolean(mask))
-        if called and mask is not None:
+        given = record.given if record is not None else calls_method and not _is_boolean(mask)
+        if given and mask is not None:
             # That of the caller reaches the method unchanged.
             kwargs = self._masks.given_mask(args, {**kwargs, "mask": mask})
         arrays, structure = partition(args, kwargs)
-        if record is None and called:
-            return arrays, structure, {}
-        if record is not None and (calls_method or record.given):
-            return arrays, structure, dict(record.masks) if calls_method else {}
+        if given or (record is not None and calls_method):
+            return arrays, structure, dict(record.masks) if record and calls_method else {}
         # Keras's own containers, and subclasses, pass the masks of the first argument.
         flat = keras.tree.flatten(mask)
         return arrays, structure, {i: part for i, part in enumerate(flat) if part is not None}

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.models import GivesMask
 from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.flags import mode_arguments
+from flaxlayer_testing.subject.keras_parts import GivesMask
 from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject

@@ -11,7 +11,7 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.randomness import refuse_other_keys
 from flaxlayer_testing.checks.registry import Errors, check, largest
-from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.subject.keras_parts import ProbeModel
 from flaxlayer_testing.subject.layer import peeked_keys, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject
@@ -36,29 +36,13 @@ __all__ = [
 STEPS = 3
 
 
-class ProbeModel(keras.Model):
-    """A model whose loss is `probe_loss` of a layer's outputs.
-
-    Args:
-        layer: The layer under test.
-        raw: Puts the arrays, which are the model's inputs, into the arguments of the call.
-    """
-
-    def __init__(self, layer: Any, raw: RawCall) -> None:
-        super().__init__()
-        self.layer, self.raw = layer, raw
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Adds the loss and returns it."""
-        args, kwargs = self.raw.merge(list(inputs))
-        loss = current_backend().probe_loss(self.layer(*args, training=training, **kwargs))
-        self.add_loss(loss)
-        return loss
-
-
 def compiled_model(subject: Subject, layer: Any) -> ProbeModel:
     """Returns a model of a layer that `train_on_batch` and `fit` train by the probe loss."""
-    model = ProbeModel(layer, subject.oracle.raw)
+
+    def run(args: Any, kwargs: Any, training: Any) -> Any:
+        return layer(*args, training=training, **kwargs)
+
+    model = ProbeModel(layer, subject.oracle.raw, run)
     model.compile(keras.optimizers.SGD(RATE, momentum=MOMENTUM))
     return model
 

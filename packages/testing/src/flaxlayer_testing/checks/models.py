@@ -16,8 +16,8 @@ from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import mask_of, repeated
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.oracle import Oracle
+from flaxlayer_testing.subject.keras_parts import GivesMask, Holder
 from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_inputs,
@@ -101,19 +101,6 @@ def check_sequential_model(subject: Subject) -> Errors:
     return _compare_model(subject, model, layer, "a sequential model")
 
 
-class Holder(keras.Model):
-    """A subclassed model that calls a layer with the arguments of the subject."""
-
-    def __init__(self, layer: Any, raw: RawCall) -> None:
-        super().__init__(autocast=False)  # the layer is under test, not what Keras casts for it
-        self.layer, self.raw = layer, raw
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Returns the arrays of the outputs."""
-        args, kwargs = self.raw.merge(list(inputs))
-        return arrays_of(self.layer(*args, training=training, **kwargs))
-
-
 @check("B2", "B3", needs=MODEL)
 def check_subclassed_model(subject: Subject) -> Errors:
     """A subclassed model that builds the layer in `predict_on_batch` gives the same."""
@@ -149,18 +136,6 @@ def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) 
 
 
 # Masks.
-
-
-class GivesMask(keras.layers.Layer):
-    def __init__(self, mask: Any) -> None:
-        super().__init__(autocast=False)
-        self.supports_masking, self.given = True, mask
-
-    def call(self, inputs: Any) -> Any:
-        return current_backend().duplicate(inputs)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return self.given
 
 
 class SeesMask(keras.layers.Layer):

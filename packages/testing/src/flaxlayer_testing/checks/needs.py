@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import replace
 from enum import Enum
 
-from flaxlayer_testing.checks.variants import cast_arrays, cast_params, mask_of
+from flaxlayer_testing.checks.variants import COMPUTE, mask_of
 from flaxlayer_testing.oracle.nnx import is_nnx
 from flaxlayer_testing.subject.subject import Subject
 
@@ -20,13 +19,6 @@ __all__ = ["MODEL", "Need"]
 def _runs_with_mask(subject: Subject) -> bool:
     mask, oracle = mask_of(subject), subject.oracle
     return mask is not None and oracle.accepts(oracle.raw.with_mask(mask))
-
-
-def _bears_casts(subject: Subject) -> bool:
-    oracle = subject.oracle
-    args, kwargs = oracle.raw.merge(cast_arrays(oracle.raw.arrays))
-    cast = replace(oracle.raw, inputs=args, arguments=kwargs)
-    return oracle.accepts(cast, variables=cast_params(oracle.stored, oracle.raw.trainable))
 
 
 class Need(Enum):
@@ -108,7 +100,7 @@ class Need(Enum):
     )
     CASTS = (
         "raw Flax does not run it in bfloat16, or its state changes its dtype then",
-        _bears_casts,
+        lambda subject: subject.oracle.bears_dtype(COMPUTE),
     )
     TRACEABLE = (
         "JAX cannot trace the module",

@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 
-from flaxlayer_testing.checks.models import Holder
 from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.compare.trees import compare_trees
+from flaxlayer_testing.subject.keras_parts import Holder
 from flaxlayer_testing.subject.layer import arrays_of, call_model, variables_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,39 +11,9 @@ import numpy as np
 from flaxlayer_testing.oracle.call import is_array
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["COMPUTE", "cast_arrays", "cast_params", "mask_of", "repeated"]
+__all__ = ["COMPUTE", "mask_of", "repeated"]
 
 COMPUTE = "bfloat16"
-
-
-def _cast(tree: Any) -> Any:
-    def cast(leaf: Any) -> Any:
-        if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf
-        if isinstance(leaf, jax.ShapeDtypeStruct):
-            return jax.ShapeDtypeStruct(leaf.shape, COMPUTE)
-        return jnp.asarray(leaf, COMPUTE)
-
-    return jax.tree_util.tree_map(cast, tree)
-
-
-def cast_params(variables: Mapping[str, Any], trainable: frozenset[str]) -> dict[str, Any]:
-    """Returns variables with floating params in bfloat16; state is left alone (A7).
-
-    Args:
-        variables: Params and state.
-        trainable: Names of the collections of params.
-
-    Returns:
-        The same collections.
-    """
-    return {name: _cast(tree) if name in trainable else tree for name, tree in variables.items()}
-
-
-def cast_arrays(arrays: list[Any]) -> list[Any]:
-    """Returns arrays with floating ones in bfloat16 (A7)."""
-    cast: list[Any] = _cast(arrays)
-    return cast
 
 
 def mask_of(subject: Subject) -> Any:

@@ -20,13 +20,13 @@ from flaxlayer_testing.oracle.call import RawCall, Variables, is_array
 from flaxlayer_testing.oracle.keys import call_keys, init_keys
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.probe import probe_loss
+from flaxlayer_testing.oracle.variable_trees import cast_floats, cast_params, entry_names
 
 __all__ = [
     "LawModel",
     "LawSettings",
     "LayerState",
     "Result",
-    "cast_floats",
     "part_of",
     "path_names",
     "replaced",
@@ -88,18 +88,6 @@ class Result:
     loss: Any
 
 
-def cast_floats(tree: Any, dtype: str | None) -> Any:
-    """Returns a tree with its floating leaves in a dtype; complex and other leaves stay (A7)."""
-    if dtype is None:
-        return tree
-
-    def cast(leaf: Any) -> Any:
-        floating = is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
-        return jnp.asarray(leaf).astype(dtype) if floating else leaf
-
-    return jax.tree_util.tree_map(cast, tree)
-
-
 def path_names(tree: Any) -> dict[str, Any]:
     """Returns the leaves of a tree of variables by their paths (W1).
 
@@ -112,20 +100,19 @@ def path_names(tree: Any) -> dict[str, Any]:
         The leaves by path, such as `"params/Dense_0/kernel"`.
     """
     pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {"/".join(_names(keys)): leaf for keys, leaf in pairs}
+    return {_path(keys): leaf for keys, leaf in pairs}
 
 
-def _names(keys: Any) -> list[str]:
-    entries = (getattr(key, "key", getattr(key, "idx", None)) for key in keys)
-    names = (str(entry) for entry in entries if entry is not None)
-    return [name.replace("%", "%25").replace("/", "%2F") for name in names]
+def _path(keys: Any) -> str:
+    names = entry_names(keys)
+    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
 
 
 def replaced(tree: Any, kept: Mapping[str, Any]) -> Any:
     """Returns a tree with other values at some of its paths."""
 
     def pick(keys: Any, leaf: Any) -> Any:
-        return kept.get("/".join(_names(keys)), leaf)
+        return kept.get(_path(keys), leaf)
 
     return jax.tree_util.tree_map_with_path(pick, tree)
 
@@ -151,7 +138,7 @@ def _part(tree: Any, paths: frozenset[str]) -> Any:
 
 
 def _below(paths: frozenset[str], name: Any) -> frozenset[str]:
-    (own,) = _names([jax.tree_util.DictKey(name)])
+    own = _path([jax.tree_util.DictKey(name)])
     return frozenset(path[len(own) + 1 :] for path in paths if f"{path}/".startswith(f"{own}/"))
 
 
@@ -174,17 +161,16 @@ class LawModel:
 
     def built(self) -> LayerState:
         """Returns the state after the build: the values of raw init, given ones in their place."""
-        keys = init_keys(self.settings.seed, self.oracle.init_streams)
-        initial = self.oracle.init(keys)
-        stored = {name: initial[name] for name in self.oracle.stored}
-        return LayerState(self._stored(stored))
+        if "built" not in self._known:
+            keys = init_keys(self.settings.seed, self.oracle.init_streams)
+            initial = self.oracle.init(keys)
+            stored = {name: initial[name] for name in self.oracle.stored}
+            self._known["built"] = LayerState(self._stored(stored))
+        built: LayerState = self._known["built"]
+        return built
 
     def _stored(self, variables: Variables) -> dict[str, Any]:
-        trained, dtype = self.oracle.raw.trainable, self.settings.stored_dtype
-        made = {
-            name: cast_floats(tree, dtype) if name in trained else tree
-            for name, tree in variables.items()
-        }
+        made = cast_params(variables, self.oracle.raw.trainable, self.settings.stored_dtype)
         # A variable may be a Python number, which a layer stores as an array.
         return {n: jax.tree_util.tree_map(jnp.asarray, tree) for n, tree in made.items()}
 
@@ -218,10 +204,7 @@ class LawModel:
         trained = self.oracle.raw.trainable
 
         def apply(variables: Variables, rngs: Any, arrays: Any) -> Any:
-            cast = {
-                name: cast_floats(tree, dtype) if name in trained else tree
-                for name, tree in variables.items()
-            }
+            cast = cast_params(variables, trained, dtype)
             return run(cast, rngs, cast_floats(arrays, dtype))
 
         return apply

@@ -16,7 +16,7 @@ from flaxlayer_testing.oracle.dependence import operations
 from flaxlayer_testing.oracle.probe import probe_loss
 from flaxlayer_testing.oracle.roles import Roles
 from flaxlayer_testing.oracle.statics import compile_with_statics
-from flaxlayer_testing.oracle.variable_trees import arrays_only, merge_missing, paths_of
+from flaxlayer_testing.oracle.variable_trees import arrays_only, merge_missing
 
 __all__ = ["Oracle"]
 
@@ -159,20 +159,8 @@ class Oracle(Roles):
             An oracle whose `init` gives them.
         """
         return Oracle(
-            with_given(self.raw, given, complete=self._applies(given)), self.transient_names
+            with_given(self.raw, given, complete=self.lacks_nothing(given)), self.transient_names
         )
-
-    def _applies(self, given: Variables) -> bool:
-        """Tells whether a call needs nothing that init would have to make."""
-        lacking = set(paths_of(self.stored)) - set(paths_of(given))
-        try:
-            for training in (True, False):
-                made = self._updates(self._found.evaluate, given, training)
-                if lacking & set(paths_of(made)):
-                    return False  # it makes by itself what init makes
-        except Exception:  # whatever a module raises for lack of a variable
-            return False
-        return True
 
     @cached_property
     def other_methods(self) -> tuple[str, ...]:

@@ -16,8 +16,11 @@ from jax import errors as jax_errors
 from flaxlayer_testing.oracle.call import Evaluate, RawCall, Variables, is_array
 from flaxlayer_testing.oracle.variable_trees import (
     arrays_only,
+    cast_floats,
+    cast_params,
     common_part,
     merge_missing,
+    paths_of,
     structure_of,
 )
 
@@ -280,6 +283,32 @@ class Roles:
                     common_part(given, updates)
                 ):
                     return False
+        except _RefusedError:
+            return False
+        return True
+
+    def bears_dtype(self, dtype: str) -> bool:
+        """Tells whether raw Flax runs the module with its params and inputs cast (A7).
+
+        Args:
+            dtype: What floating ones are cast to.
+        """
+        args, kwargs = self.raw.merge(cast_floats(self.raw.arrays, dtype))
+        cast = replace(self.raw, inputs=args, arguments=kwargs)
+        return self.accepts(cast, variables=cast_params(self.stored, self.raw.trainable, dtype))
+
+    def lacks_nothing(self, given: Variables) -> bool:
+        """Tells whether a call with given variables needs nothing that init would make (B4).
+
+        Args:
+            given: Collections of variables.
+        """
+        lacking = set(paths_of(self.stored)) - set(paths_of(given))
+        try:
+            for training in (True, False):
+                made = self._updates(self._found.evaluate, given, training, telling=True)
+                if lacking & set(paths_of(made)):
+                    return False  # it makes by itself what init makes
         except _RefusedError:
             return False
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +12,9 @@ import keras
 import numpy as np
 
 from flaxlayer import CollectionPolicy
-from flaxlayer_testing.oracle.model import LawSettings, cast_floats, part_of, path_names
+from flaxlayer_testing.oracle.model import LawSettings, part_of, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
+from flaxlayer_testing.oracle.variable_trees import random_like
 from flaxlayer_testing.spec.spec import Case, Json
 from flaxlayer_testing.spec.typing import spec_traits
 
@@ -23,8 +23,6 @@ __all__ = [
     "Drawn",
     "Setting",
     "anything",
-    "bears_dtype",
-    "global_policy",
     "select_paths",
     "settings_of",
 ]
@@ -66,24 +64,6 @@ class Drawn:
 
 
 Apply = Callable[[Drawn, Any, Oracle, Case], Drawn]
-
-
-def bears_dtype(oracle: Oracle, dtype: str) -> bool:
-    """Tells whether raw Flax runs a module whose params and inputs are cast to a dtype (A7)."""
-    args, kwargs = oracle.raw.merge(cast_floats(oracle.raw.arrays, dtype))
-    cast = replace(oracle.raw, inputs=args, arguments=kwargs)
-    trained = oracle.raw.trainable
-    stored = {
-        name: jax.eval_shape(lambda t=tree: cast_floats(_zeros(t), dtype))
-        if name in trained
-        else tree
-        for name, tree in oracle.stored.items()
-    }
-    return oracle.accepts(cast, variables=stored)
-
-
-def _zeros(tree: Any) -> Any:
-    return jax.tree_util.tree_map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
 
 
 def _sows(oracle: Oracle, case: Case, value: Any) -> bool:
@@ -133,7 +113,7 @@ def _global_policy(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Draw
 
 def _fits_dtype(oracle: Oracle, case: Case, value: Any) -> bool:
     policy = keras.dtype_policies.get(value)
-    return oracle.traceable and bears_dtype(oracle, policy.compute_dtype)
+    return oracle.traceable and oracle.bears_dtype(policy.compute_dtype)
 
 
 def _state_updates(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
@@ -188,7 +168,7 @@ def _seed(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
 
 
 def _variables(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
-    given = _trained_values(oracle, case.seed)
+    given = random_like(dict(sorted(oracle.stored.items())), case.seed)
     if value == "partial":  # every other leaf
         names = sorted(path_names(given))[::2]
         given = part_of(given, frozenset(names))
@@ -197,17 +177,6 @@ def _variables(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     elif value == "more":
         given = {**given, "unread": {"values": np.arange(3, dtype=np.float32)}}
     return replace(drawn.giving(variables=given), given=given)
-
-
-def _trained_values(oracle: Oracle, seed: int) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-
-    def make(leaf: Any) -> Any:
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            return jnp.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
-        return jnp.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
-
-    return {n: jax.tree_util.tree_map(make, t) for n, t in sorted(oracle.stored.items())}
 
 
 def _fits_given(oracle: Oracle, case: Case, value: Any) -> bool:
@@ -302,15 +271,3 @@ def select_paths(selector: tuple[str, int], paths: Any) -> tuple[str, frozenset[
     collections = sorted({path.partition("/")[0] for path in known})
     chosen = collections[number % len(collections)]
     return f"{chosen}/**", frozenset(p for p in known if p.startswith(f"{chosen}/"))
-
-
-@contextmanager
-def global_policy(name: str | None) -> Any:
-    """Sets Keras's global dtype policy for a while, if one is named."""
-    before = keras.config.dtype_policy()
-    if name is not None:
-        keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.oracle.call import RawCall, is_array
+from flaxlayer_testing.oracle.call import is_array
 from flaxlayer_testing.oracle.oracle import Oracle
+from flaxlayer_testing.subject.keras_parts import GivesMask, Holder
 from flaxlayer_testing.subject.layer import arrays_of, as_inputs
 
 __all__ = ["SURROUNDINGS", "Held", "Surrounding", "model_of", "numpy_mask"]
@@ -106,24 +106,6 @@ def _custom_layer(layer: Any, oracle: Oracle) -> Held:
     return Held(layer, wrapper, lambda a, k, t: wrapper(*a, **_mode(t), **k), flat=False)
 
 
-class Holder(keras.Model):
-    """A subclassed model that calls a layer on a list of arrays.
-
-    Args:
-        layer: The layer that it holds.
-        raw: Puts the arrays into the arguments of the call.
-    """
-
-    def __init__(self, layer: Any, raw: RawCall) -> None:
-        super().__init__(autocast=False)
-        self.layer, self.raw = layer, raw
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Returns the arrays of the outputs."""
-        args, kwargs = self.raw.merge(list(inputs))
-        return arrays_of(self.layer(*args, **_mode(training), **kwargs))
-
-
 def _of_list(layer: Any, model: Any) -> Held:
     def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
         return arrays_of(model(arrays_of((args, dict(kwargs))), **_mode(training)))
@@ -160,24 +142,8 @@ def _built_sequential(layer: Any, oracle: Oracle) -> Held:
     return _of_one(layer, keras.Sequential([first, layer]))
 
 
-class GivesMask(keras.layers.Layer):
-    """Gives its input a mask of the first two dimensions."""
-
-    def __init__(self) -> None:
-        super().__init__(autocast=False)
-        self.supports_masking = True
-
-    def call(self, inputs: Any) -> Any:
-        """Returns a copy of the input."""
-        return current_backend().duplicate(inputs)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Returns the mask."""
-        return mask_for(inputs)
-
-
 def mask_for(array: Any) -> Any:
-    """Returns the mask that `GivesMask` gives an array: each third step is masked."""
+    """Returns the mask of an array behind a mask: each third step is masked."""
     first = array[(slice(None), slice(None), *([0] * (len(array.shape) - 2)))]
     kept = np.arange(array.shape[1]) % 3 != 1
     return keras.ops.logical_and(keras.ops.ones_like(first, dtype="bool"), kept)
@@ -190,7 +156,7 @@ def numpy_mask(array: Any) -> np.ndarray[Any, Any]:
 
 
 def _behind_mask(layer: Any, oracle: Oracle) -> Held:
-    gives = GivesMask()
+    gives = GivesMask(mask_for)
 
     def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
         first, *rest = args

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,14 +15,13 @@ from flaxlayer import FlaxLayer
 from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.compare.trees import compare_trees
-from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.errors import KeepLawError, in_short
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.render.building import make_arguments, module_of
 from flaxlayer_testing.scenario.layer_settings import (
     Drawn,
-    global_policy,
     select_paths,
     settings_of,
 )
@@ -30,9 +29,9 @@ from flaxlayer_testing.scenario.places import SURROUNDINGS, Held, numpy_mask
 from flaxlayer_testing.scenario.scenario import Scenario
 from flaxlayer_testing.spec.extras import Given
 from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.keras_parts import global_policy
 from flaxlayer_testing.subject.layer import (
     LayerFactory,
-    Snapshot,
     arrays_of,
     as_symbolic,
     leaf_paths,
@@ -40,6 +39,7 @@ from flaxlayer_testing.subject.layer import (
     variables_of,
 )
 from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.records import LayerRecord
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["World"]
@@ -142,10 +142,9 @@ class World:
 
     def started(self) -> LayerState:
         """Returns the state of the layer when it is new."""
-        state = replace(self.laws.built(), trainable=self.drawn.trainable)
-        paths = path_names(state.variables)
-        chosen = [select_paths(selector, paths)[1] for selector in self.drawn.frozen]
-        return replace(state, frozen=frozenset().union(*chosen))
+        chosen = [select_paths(selector, self.paths)[1] for selector in self.drawn.frozen]
+        frozen: frozenset[str] = frozenset().union(*chosen)
+        return replace(self.laws.built(), trainable=self.drawn.trainable, frozen=frozen)
 
     def _build(self, layer: Any) -> None:
         raw = self.raw
@@ -157,10 +156,14 @@ class World:
 
     def freeze(self, layer: Any, *selectors: tuple[str, int], thaw: bool = False) -> None:
         """Freezes, or thaws, what selectors name."""
-        paths = path_names(self.laws.built().variables)
         for selector in selectors:
-            pattern, _ = select_paths(selector, paths)
+            pattern, _ = select_paths(selector, self.paths)
             (layer.unfreeze if thaw else layer.freeze)(pattern)
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The paths of the variables that the layer is built with (W1)."""
+        return path_names(self.laws.built().variables)
 
     # Calling.
 
@@ -321,23 +324,13 @@ class World:
 
     def refused(self, what: str, act: Callable[[], Any], law: str) -> None:
         """Runs what has to be refused by an explained error, with nothing changed by it."""
-        layer = self.held.layer
-        before, seed = Snapshot(layer), seed_state(layer).tolist()
+        before = LayerRecord.of(self.held.layer)
         try:
             act()
         except Exception as error:
             if not _explained(error):
-                found = f"{type(error).__name__}: {error}"[:500]
-                raise _unexplained(what, found, law) from error
-            after = Snapshot(layer)
-            compare_trees(before.tree(), after.tree(), bitwise=True, path=f"variables after {what}")
-            if seed_state(layer).tolist() != seed:
-                raise KeepLawError(
-                    f"{what} moved the seed.",
-                    expected=str(seed),
-                    found=str(seed_state(layer)),
-                    law=law,
-                ) from None
+                raise _unexplained(what, in_short(error), law) from error
+            before.refuse_changes(self.held.layer, what, law)
             self.compare(f"after {what}")
             return
         raise _unexplained(what, "no error", law)

@@ -12,6 +12,7 @@ import numpy as np
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import is_array
+from flaxlayer_testing.oracle.variable_trees import entry_names
 
 __all__ = [
     "MADE",
@@ -94,13 +95,8 @@ def leaf_paths(tree: Any) -> dict[str, Any]:
         The leaves by path, such as `"params/Dense_0/kernel"`.
     """
     pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {"/".join(_names(keys)): leaf for keys, leaf in pairs}
-
-
-def _names(keys: Sequence[Any]) -> list[str]:
-    entries = [getattr(key, "key", getattr(key, "idx", None)) for key in keys]
-    names = [str(entry) for entry in entries if entry is not None]
-    return list(map(current_backend().variable_name, names))
+    escape = current_backend().variable_name
+    return {"/".join(map(escape, entry_names(keys))): leaf for keys, leaf in pairs}
 
 
 def _stays(leaf: Any) -> bool:

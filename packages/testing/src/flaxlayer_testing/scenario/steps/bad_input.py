@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.checks.refused_loads import variables_in
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.oracle.model import path_names
 from flaxlayer_testing.scenario.layer_settings import select_paths
 from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
-from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
+from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
 
 __all__ = [
@@ -27,10 +27,6 @@ __all__ = [
     "wrong_variables",
     "wrong_weights",
 ]
-
-
-def _has_variables(world: World) -> bool:
-    return bool(world.oracle.stored)
 
 
 def _alone(world: World) -> bool:
@@ -79,7 +75,7 @@ def wrong_settings(world: World, *, kind: str) -> None:
     world.refused(f"the setting {kind}", lambda: make(module, **{kind: wrong[kind]}), "R3")
 
 
-@scenario_step("W2", fits=_has_variables, kind=("unknown", "shape", "last", "fraction"))
+@scenario_step("W2", fits=has_variables, kind=("unknown", "shape", "last", "fraction"))
 def wrong_variables(world: World, *, kind: str) -> None:
     """Loads a tree with an unknown path, with wrong shapes, or with one wrong shape, the last."""
     layer, tree = world.held.layer, dict(world.state.variables)
@@ -121,12 +117,12 @@ def _other(leaf: Any) -> Any:
     return (np.asarray(leaf) * 0 + 3).astype(leaf.dtype) if inexact else leaf
 
 
-@scenario_step("C5", fits=_has_variables, thaw=(False, True), first=(("leaf", 0), ("all", 0)))
+@scenario_step("C5", fits=has_variables, thaw=(False, True), first=(("leaf", 0), ("all", 0)))
 def wrong_pattern(world: World, *, thaw: bool, first: tuple[str, int]) -> None:
     """Freezes, or thaws, what no path matches, beside what one does."""
     layer = world.held.layer
     change = layer.unfreeze if thaw else layer.freeze
-    good, _ = select_paths(first, path_names(world.laws.built().variables))
+    good, _ = select_paths(first, world.paths)
     world.refused("a pattern of nothing", lambda: change(good, "no/such/path"), "C5")
 
 
@@ -150,7 +146,7 @@ def wrong_weights(world: World) -> None:
 
 
 def _files(world: World) -> bool:
-    return _has_variables(world) and SURROUNDINGS["functional"].fits(world.oracle)
+    return has_variables(world) and SURROUNDINGS["functional"].fits(world.oracle)
 
 
 @scenario_step("W3", "S6", fits=_files, kind=("missing", "extra", "shape", "dtype"))
@@ -169,7 +165,7 @@ def wrong_file(world: World, *, kind: str) -> None:
 def _spoil(path: pathlib.Path, kind: str) -> None:
     """Changes the values of a file, and spoils its last entry."""
     with h5py.File(path, "r+") as file:
-        *others, last = _entries(file)
+        *others, last = variables_in(file)
         for name in others:
             if file[name].dtype.kind == "f":
                 file[name][...] = file[name][()] * 0 + 3
@@ -183,14 +179,3 @@ def _spoil(path: pathlib.Path, kind: str) -> None:
         wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, 1j)
         file[last] = wrong
         file[last].attrs.update(attributes)
-
-
-def _entries(file: Any) -> list[str]:
-    found: list[str] = []
-
-    def visit(name: str, part: Any) -> None:
-        if isinstance(part, h5py.Dataset) and "seed_generator" not in name:
-            found.append(name)
-
-    file.visititems(visit)
-    return found

@@ -13,10 +13,10 @@ from typing import Any
 
 import keras
 
-from flaxlayer_testing.scenario.layer_settings import global_policy
 from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
+from flaxlayer_testing.subject.keras_parts import global_policy
 
 __all__ = ["load_weights", "reload"]
 

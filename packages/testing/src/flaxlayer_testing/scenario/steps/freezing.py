@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flaxlayer_testing.oracle.model import path_names
 from flaxlayer_testing.scenario.layer_settings import select_paths
-from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
+from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
 
 __all__ = ["freeze", "set_trainable", "thaw"]
@@ -14,15 +13,11 @@ __all__ = ["freeze", "set_trainable", "thaw"]
 SELECTORS = (("leaf", 0), ("collection", 0), ("leaf", 1), ("collection", 1), ("all", 0))
 
 
-def _has_variables(world: World) -> bool:
-    return bool(world.oracle.stored)
-
-
 def _selected(world: World, selector: tuple[str, int]) -> frozenset[str]:
-    return select_paths(selector, path_names(world.laws.built().variables))[1]
+    return select_paths(selector, world.paths)[1]
 
 
-@scenario_step("C5", fits=_has_variables, selector=SELECTORS)
+@scenario_step("C5", fits=has_variables, selector=SELECTORS)
 def freeze(world: World, *, selector: tuple[str, int]) -> None:
     """Freezes by a path pattern."""
     world.freeze(world.held.layer, selector)
@@ -31,7 +26,7 @@ def freeze(world: World, *, selector: tuple[str, int]) -> None:
     world.compare("after a freeze")
 
 
-@scenario_step("C5", fits=_has_variables, selector=(("all", 0), *SELECTORS[:-1]))
+@scenario_step("C5", fits=has_variables, selector=(("all", 0), *SELECTORS[:-1]))
 def thaw(world: World, *, selector: tuple[str, int]) -> None:
     """Thaws by a path pattern."""
     world.freeze(world.held.layer, selector, thaw=True)
@@ -40,7 +35,7 @@ def thaw(world: World, *, selector: tuple[str, int]) -> None:
     world.compare("after a thaw")
 
 
-@scenario_step("C5", fits=_has_variables, trainable=(False, True))
+@scenario_step("C5", fits=has_variables, trainable=(False, True))
 def set_trainable(world: World, *, trainable: bool) -> None:
     """Sets `trainable` of the layer."""
     world.held.layer.trainable = trainable

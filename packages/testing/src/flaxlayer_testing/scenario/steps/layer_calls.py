@@ -13,10 +13,11 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.oracle.model import Result, cast_floats
-from flaxlayer_testing.scenario.layer_settings import global_policy
+from flaxlayer_testing.oracle.model import Result
+from flaxlayer_testing.oracle.variable_trees import cast_floats
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
+from flaxlayer_testing.subject.keras_parts import global_policy
 from flaxlayer_testing.subject.layer import arrays_of, as_symbolic, peeked_keys
 
 __all__ = [

@@ -14,7 +14,7 @@ from flaxlayer_testing.scenario.scenario import Step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.spec.spec import Case, Json
 
-__all__ = ["StepKind", "draw_step", "known_steps", "scenario_step"]
+__all__ = ["StepKind", "draw_step", "has_variables", "known_steps", "scenario_step"]
 
 Choices = Mapping[str, tuple[Json, ...]]
 """The values that each option of a step may have, the simplest first."""
@@ -46,6 +46,11 @@ class StepKind:
 
 
 _STEPS: dict[str, StepKind] = {}
+
+
+def has_variables(world: World) -> bool:
+    """Tells whether the module has variables, which most steps need."""
+    return bool(world.oracle.stored)
 
 
 def _always(world: World) -> bool:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.scenario.layer_settings import global_policy
-from flaxlayer_testing.scenario.places import Held
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
+from flaxlayer_testing.subject.keras_parts import ProbeModel, global_policy
 
 __all__ = ["fit", "train_on_batch"]
 
 RATE = 0.125
-
-
-class Trained(keras.Model):
-    """A model whose loss is the probe loss of what a surrounding gives.
-
-    Args:
-        held: The layer in its surrounding.
-        raw: Puts the arrays, which are the model's inputs, into the arguments of the call.
-    """
-
-    def __init__(self, held: Held, raw: RawCall) -> None:
-        super().__init__(autocast=False)
-        self.inner, self.run, self.raw = held.model, held.run, raw
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Adds the loss and returns it."""
-        args, kwargs = self.raw.merge(list(inputs))
-        loss = current_backend().probe_loss(self.run(args, kwargs, training))
-        self.add_loss(loss)
-        return loss
 
 
 def _trains(world: World) -> bool:
@@ -44,8 +21,8 @@ def _trains(world: World) -> bool:
     return oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
 
 
-def _model(world: World, raw: RawCall) -> Trained:
-    model = Trained(world.held, raw)
+def _model(world: World, raw: RawCall) -> ProbeModel:
+    model = ProbeModel(world.held.model, raw, world.held.run)
     model.compile(keras.optimizers.SGD(RATE))
     return model
 

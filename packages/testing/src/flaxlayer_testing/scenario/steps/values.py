@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import keras
-import numpy as np
 
 from flaxlayer_testing.oracle.model import part_of, path_names, replaced
-from flaxlayer_testing.scenario.layer_settings import bears_dtype
-from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
+from flaxlayer_testing.oracle.variable_trees import random_like
+from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
 
 __all__ = ["hand_back", "load_variables", "set_policy", "set_weights"]
 
 
-def _has_variables(world: World) -> bool:
-    return bool(world.oracle.stored)
-
-
-def _others(tree: Any, seed: int) -> Any:
-    rng = np.random.default_rng(seed)
-
-    def make(leaf: Any) -> Any:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return leaf
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            return np.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
-        return np.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
-
-    return jax.tree_util.tree_map(make, tree)
-
-
-@scenario_step("W2", fits=_has_variables, part=("whole", "first", "odd"), seed=(0, 1))
+@scenario_step("W2", fits=has_variables, part=("whole", "first", "odd"), seed=(0, 1))
 def load_variables(world: World, *, part: str, seed: int) -> None:
     """Loads a tree of variables, or a part of one, and goes on with its values."""
     variables = dict(world.state.variables)
     if part == "first":
         variables = dict(sorted(variables.items())[:1])
-    given = _others(variables, seed)
+    given = random_like(variables, seed)
     if part == "odd":
         names = frozenset(sorted(path_names(given))[1::2])
         given = part_of(given, names)
@@ -51,7 +30,7 @@ def load_variables(world: World, *, part: str, seed: int) -> None:
     world.compare("after load_flax_variables")
 
 
-@scenario_step("W2", fits=_has_variables)
+@scenario_step("W2", fits=has_variables)
 def set_weights(world: World) -> None:
     """Sets the weights to what Keras reads of them."""
     layer = world.held.layer
@@ -74,7 +53,7 @@ def _has_no_policy(world: World) -> bool:
         unset
         and "collections" not in drawn.arguments
         and world.oracle.traceable
-        and bears_dtype(world.oracle, "bfloat16")
+        and world.oracle.bears_dtype("bfloat16")
     )
 
 
