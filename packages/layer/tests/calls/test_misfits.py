@@ -126,3 +126,35 @@ def test_what_a_module_raises_on_inputs_of_the_form_of_the_build_is_its_own():
         with pytest.raises(ValueError, match="of no form") as caught:
             layer(batch={"a": ONE, "b": ONE}, mode="fails", **scale)
         assert not isinstance(caught.value, CallArgumentError)
+
+
+class Tokens(nn.Module):
+    @nn.compact
+    def __call__(self, tokens):
+        return nn.Embed(5, 2)(tokens)
+
+
+@pytest.mark.law("A1")
+def test_floats_where_tokens_were_are_another_form():
+    layer = FlaxLayer(Tokens(), name="tokens")
+    layer(np.ones((1, 3), np.int32))
+    with pytest.raises(CallArgumentError, match=r"'tokens' .* of another form") as caught:
+        layer(np.ones((1, 3), np.float32))
+    assert str(caught.value).splitlines()[1:3] == ["Expected: int32[1,3]", "Found: float32[1,3]"]
+
+
+@pytest.mark.law("A9")
+def test_floats_of_another_precision_are_no_other_form():
+    class Fails(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            if x.dtype == np.float16:
+                message = "too coarse"
+                raise ValueError(message)
+            return nn.Dense(2)(x)
+
+    layer = FlaxLayer(Fails())
+    layer(np.ones((1, 3), np.float32))
+    with pytest.raises(ValueError, match="too coarse") as caught:
+        layer(np.ones((1, 3), np.float16))
+    assert not isinstance(caught.value, CallArgumentError)

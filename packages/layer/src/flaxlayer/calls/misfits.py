@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from flax.errors import FlaxError
 
 from flaxlayer.explained_errors import JAX_ERRORS
@@ -67,7 +70,17 @@ def explain_misfit(
     return misfit
 
 
+_KINDS = (np.floating, np.integer, np.bool_, np.complexfloating, jax.dtypes.prng_key)
+
+
+def _same_kind(spec: ArraySpec, other: ArraySpec) -> bool:
+    """Tells whether both are floating, integers, booleans, complex, or keys."""
+    return all(jnp.issubdtype(spec.dtype, k) == jnp.issubdtype(other.dtype, k) for k in _KINDS)
+
+
 def _accepts(spec: ArraySpec, other: ArraySpec) -> bool:
+    if not _same_kind(spec, other):
+        return False
     # Another batch size is no other form.
     batch = (None, *other.shape[1:]) if other.shape else other.shape
     return spec.accepts(batch) or spec.accepts(other.shape)
