@@ -3,13 +3,13 @@
 import pytest
 
 from conformance.examining import CALLS, MODELS, examine
-from flaxlayer_testing import FEATURES, cases, spec_traits
+from flaxlayer_testing import LINEN_FEATURES, cases, spec_traits
 
 pytestmark = pytest.mark.slow
 
 SHARDS = 4
 # In the order of their names, so that a shard costs what the others cost.
-SEARCHED = sorted(FEATURES)
+SEARCHED = sorted(LINEN_FEATURES)
 
 
 @pytest.mark.law("T2")
