@@ -95,11 +95,13 @@ def _rngs_text(spec: ModuleSpec, seed: int, *, training: bool) -> str:
     return "{" + ", ".join(keys) + "}"
 
 
-def _apply_text(case: Case, name: str, *, training: bool) -> str:
-    rngs = _rngs_text(case.spec, case.seed, training=training)
-    call = call_text(case.spec, training=training, keys=rngs)
+def _apply_lines(case: Case, name: str, *, training: bool) -> list[str]:
+    call = call_text(case.spec, training=training, keys="keys")
     mutable = "mutable=nn.DenyList(['params'])"
-    return f"{name} = module.apply(variables, {call}, rngs={rngs}, {mutable})"
+    return [
+        f"keys = {_rngs_text(case.spec, case.seed, training=training)}",
+        f"{name} = module.apply(variables, {call}, rngs=keys, {mutable})",
+    ]
 
 
 def _run_text(case: Case) -> str:
@@ -110,7 +112,7 @@ def _run_text(case: Case) -> str:
         "module = Model()",
         f"keys = {{'params': jax.random.key({case.seed}), **{rngs}}}",
         f"variables = module.init(keys, {call_text(spec, training=True, keys='keys')})",
-        _apply_text(case, "trained", training=True),
-        _apply_text(case, "predicted", training=False),
+        *_apply_lines(case, "trained", training=True),
+        *_apply_lines(case, "predicted", training=False),
     ]
     return "\n".join(lines)

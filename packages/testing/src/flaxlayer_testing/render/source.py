@@ -155,7 +155,8 @@ class Writer:
         if not first.options:
             return f"{layer}({call_text(args, flag, value)})"
         run = f"lambda m, *xs: m({call_text(['*xs'], flag, value)})"
-        text = self._transform_text(first).replace("{run}", run)
+        step = f"m({call_text(['x'], flag, value)})"
+        text = self._transform_text(first).replace("{run}", run).replace("{step}", step)
         return text.replace("{layer}", layer).replace("{args}", ", ".join(args))
 
     def _transform_text(self, node: Node) -> str:

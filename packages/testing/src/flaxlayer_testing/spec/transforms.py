@@ -35,8 +35,8 @@ class Transform:
 
     Attributes:
         feature: The feature that it shows.
-        text: Its Python expression, of `{run}`, a function that calls a module, `{layer}`, the
-            module, and `{args}`.
+        text: Its Python expression, of `{run}`, a function that calls a module, or `{step}`, the
+            call of a module `m` with `x`, of `{layer}`, the module, and `{args}`.
         layer: The Python expression of the module's class, of `{name}`, that of the nested spec.
         fits: Whether it applies to a spec with these results and traits.
         without: Features that the module may not show.
@@ -112,8 +112,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "scan_time": Transform(
             feature="scan_time",
-            text=f"nn.scan(lambda m, c, x: (c, ({{run}})(m, x)), {_TIME})({{layer}}, (), {{args}})"
-            "[1]",
+            text=f"nn.scan(lambda m, c, x: (c, {{step}}), {_TIME})({{layer}}, (), {{args}})[1]",
             fits=_stateless,
             without=_OVER_TIME,
             inputs=_steps,

@@ -47,6 +47,7 @@ class Plan:
         without: Features that no node may show.
         depth: How many modules it stands in.
         setup: Whether submodules are made in `setup`, where not every operation can stand.
+        stand_ins: Types that may stand in place of the one input, for the first operation.
     """
 
     max_nodes: int
@@ -54,6 +55,7 @@ class Plan:
     without: frozenset[str] = frozenset()
     depth: int = 0
     setup: bool = False
+    stand_ins: tuple[ValueType, ...] = ()
 
     @property
     def nests(self) -> bool:

@@ -54,7 +54,8 @@ def draw_nodes(
         plan: What the graph may be.
 
     Returns:
-        The nodes, and the types of all values.
+        The nodes, and the types of all values: first those of the inputs, of which the only one may
+        be another than was given if the plan has stand-ins.
     """
     nodes: tuple[Node, ...] = ()
     types = list(inputs)
@@ -64,8 +65,9 @@ def draw_nodes(
         if not (more or needed):
             continue
         step = partial(_draw_step, types=types, nodes=nodes, needed=needed, plan=plan)
-        node, more = draw.span(step)
+        node, kinds, more = draw.span(step)
         if node is not None:
+            inputs = inputs if nodes else kinds
             nodes = (*nodes, node)
             types = list(value_types(_open_graph(inputs, nodes)))
     return nodes, types
@@ -77,9 +79,11 @@ def _draw_step(
     nodes: Sequence[Node],
     needed: str | None,
     plan: Plan,
-) -> tuple[Node | None, bool]:
-    # Whether another follows stands behind each node, so that every node but one can be deleted.
-    return _draw_node(draw, types, nodes, needed, plan), draw.one_of(CONTINUE)
+) -> tuple[Node | None, tuple[ValueType, ...], bool]:
+    """Draws a node, with the types of the values before it, and whether another follows."""
+    # That stands behind each node, so that every node but one can be deleted.
+    node, kinds = _draw_node(draw, types, nodes, needed, plan)
+    return node, kinds, draw.one_of(CONTINUE)
 
 
 def _open_graph(inputs: tuple[ValueType, ...], nodes: tuple[Node, ...]) -> ModuleSpec:
@@ -93,28 +97,39 @@ def _draw_node(
     nodes: Sequence[Node],
     needed: str | None,
     plan: Plan,
-) -> Node | None:
+) -> tuple[Node | None, tuple[ValueType, ...]]:
     used = _ONCE & {node.op for node in nodes}
     found = candidates(types, nodes, needed, plan)
     fitting = {name: places for name, places in found.items() if name not in used}
+    others = {} if nodes or needed else _stand_ins(plan)
     repeats = repeatable(types, nodes) if needed in (None, "tied_submodule") else []
     nests = plan.nests and (needed is None or needed in _NESTING)
-    names = {*fitting, *(["nested"] if nests else [])}
+    names = {*fitting, *others, *(["nested"] if nests else [])}
     if repeats and "tied_submodule" not in plan.without:
         names.add("again")
     if not names:
-        return None
+        return None, tuple(types)
     # From all operations, whatever applies, so that a choice means the same after others are gone.
     name = draw.one_of(NAMES, allowed=names)
     if name == "nested":
-        return _draw_nested(draw, types, ordered(types, nodes), needed, plan)
+        return _draw_nested(draw, types, ordered(types, nodes), needed, plan), tuple(types)
     if name == "again":
         position, numbers = draw.one_of(repeats)
-        return Node("again", numbers, (("node", position),))
+        return Node("again", numbers, (("node", position),)), tuple(types)
+    if name not in fitting:
+        types, fitting = (others[name],), candidates((others[name],), nodes, needed, plan)
     args = draw.mostly_first(fitting[name])
     kinds = tuple(types[number] for number in args)
     options = assignments(name, kinds, needed, plan.without, plan.setup)
-    return Node(name, args, draw.one_of(options))
+    return Node(name, args, draw.one_of(options)), tuple(types)
+
+
+def _stand_ins(plan: Plan) -> dict[str, ValueType]:
+    """Returns the first type that each operation takes, of those that may be the one input's."""
+    found: dict[str, ValueType] = {}
+    for kind in plan.stand_ins:
+        found = {name: kind for name in candidates((kind,), (), None, plan)} | found
+    return found
 
 
 # Nested modules.

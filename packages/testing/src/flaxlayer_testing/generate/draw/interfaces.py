@@ -14,7 +14,16 @@ from flaxlayer_testing.spec.operations.masks import fits_mask
 from flaxlayer_testing.spec.spec import ARGUMENTS, STRUCTURES, ModuleSpec, Node, ValueType
 from flaxlayer_testing.spec.typing import masked_input
 
-__all__ = ["INPUT_TYPES", "OF_SIGNATURE", "Wish", "draw_inputs", "draw_methods", "draw_outputs"]
+__all__ = [
+    "INPUT_TYPES",
+    "OF_SIGNATURE",
+    "Wish",
+    "allowed_inputs",
+    "draw_inputs",
+    "draw_methods",
+    "draw_outputs",
+    "is_idle",
+]
 
 INPUT_TYPES = (
     ValueType((3,)),
@@ -88,8 +97,7 @@ def draw_inputs(draw: Draw, needed: Collection[str], wish: Wish) -> tuple[ValueT
     Returns:
         One to four types, more where features need them.
     """
-    refused = {value for name in wish.without for value in _OF_INPUTS.get(name, ())}
-    allowed = [value for value in INPUT_TYPES if value not in refused]
+    allowed = allowed_inputs(wish)
     several = "several_inputs" in wish.all
     counts = (2, 2) if several else (1, 1, 2)
     count = draw.one_of(counts) if "several_inputs" not in wish.without else 1
@@ -104,12 +112,23 @@ def draw_inputs(draw: Draw, needed: Collection[str], wish: Wish) -> tuple[ValueT
     drawn += [MASK] if masked else []
     # An input that nothing asked for makes room for the first that is needed: what is drawn for a
     # feature shrinks to that feature.
-    idle = len(drawn) == 1 and not wish.all & {*_OF_INPUTS, "several_inputs"}
+    idle = is_idle(drawn, wish)
     for feature in needed:
         missing = _missing(feature, drawn, [*allowed, MASK], wish)
         drawn = missing if missing and idle else [*drawn, *missing]
         idle = False
     return tuple(sorted(drawn, key=lambda value: value.dtype == "bool"))
+
+
+def is_idle(inputs: Sequence[ValueType], wish: Wish) -> bool:
+    """Whether there is one input, and nothing that is wished for asks for it."""
+    return len(inputs) == 1 and not wish.all & {*_OF_INPUTS, "several_inputs"}
+
+
+def allowed_inputs(wish: Wish) -> tuple[ValueType, ...]:
+    """Returns the types that an input may have, the simplest first."""
+    refused = {value for name in wish.without for value in _OF_INPUTS.get(name, ())}
+    return tuple(value for value in INPUT_TYPES if value not in refused)
 
 
 def _draw_mask(draw: Draw, wish: Wish) -> bool:
