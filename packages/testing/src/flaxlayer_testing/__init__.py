@@ -35,7 +35,6 @@ if TYPE_CHECKING:
         variables,
     )
     from flaxlayer_testing.render.building import (
-        build_module,
         call_arguments,
         flag_arguments,
         init_variables,
@@ -43,7 +42,8 @@ if TYPE_CHECKING:
         make_inputs,
         make_rngs,
     )
-    from flaxlayer_testing.render.nnx_module import build_nnx_module
+    from flaxlayer_testing.render.linen_dialect import build_module
+    from flaxlayer_testing.render.nnx_dialect import build_nnx_module
     from flaxlayer_testing.render.program import to_program
     from flaxlayer_testing.report.events import (
         CheckFinished,
@@ -143,7 +143,6 @@ __all__ = [
 
 _HOMES = {
     "render.building": (
-        "build_module",
         "call_arguments",
         "flag_arguments",
         "init_variables",
@@ -159,7 +158,8 @@ _HOMES = {
     "spec.extras": ("Extra",),
     "run.fronts": ("check_module", "parametrize_checks", "run_check"),
     "spec.typing": ("output_types", "value_types"),
-    "render.nnx_module": ("build_nnx_module",),
+    "render.linen_dialect": ("build_module",),
+    "render.nnx_dialect": ("build_nnx_module",),
     "generate.nnx_strategies": ("NNX_FEATURES", "nnx_cases", "nnx_modules"),
     "render.program": ("to_program",),
     "run.programs": ("failing_program",),

@@ -1,6 +1,7 @@
 import ast
 import itertools
 import re
+import warnings
 from dataclasses import replace
 
 import flax
@@ -8,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 
 from flaxlayer_testing import (
     FEATURES,
@@ -16,6 +18,7 @@ from flaxlayer_testing import (
     Node,
     ValueType,
     build_module,
+    build_nnx_module,
     flag_arguments,
     make_rngs,
     output_types,
@@ -24,8 +27,9 @@ from flaxlayer_testing import (
 from flaxlayer_testing.generate.draw.candidates import assignments
 from flaxlayer_testing.generate.draw.interfaces import INPUT_TYPES, MASK
 from flaxlayer_testing.render import pieces as blocks
-from flaxlayer_testing.render.source import methods_text
+from flaxlayer_testing.render.linen_dialect import LINEN
 from flaxlayer_testing.spec.extras import EXTRA_KINDS
+from flaxlayer_testing.spec.frameworks import is_of
 from flaxlayer_testing.spec.operations import OPERATIONS
 
 TYPES = (
@@ -36,6 +40,10 @@ TYPES = (
     ValueType((3, 2)),
     MASK,
 )
+
+
+OF_NNX = [name for name, operation in OPERATIONS.items() if "nnx" in operation.forms]
+of_nnx = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
 
 
 def specs_of(name, *, style="compact"):
@@ -82,6 +90,25 @@ def test_results_have_the_type_that_the_registry_says(name):
     for spec in sample_of(name):
         _, (outputs, _) = abstract_run(spec, training=True)
         found = [ValueType(out.shape[1:], out.dtype.name) for out in outputs]
+        assert tuple(found) == output_types(spec), spec
+
+
+@of_nnx
+@pytest.mark.parametrize("name", OF_NNX)
+def test_an_operation_of_nnx_has_the_results_that_the_registry_says(name):
+    specs = [spec for spec in sample_of(name) if is_of(spec, "nnx")]
+    assert specs
+    for spec in specs[:6]:
+        inputs = [jax.ShapeDtypeStruct((2, *v.shape), jnp.dtype(v.dtype)) for v in spec.inputs]
+
+        def run(*arrays, spec=spec):
+            module = build_nnx_module(spec, seed=0)
+            module.train()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*sow", DeprecationWarning)
+                return module(*arrays, **flag_arguments(spec, training=True))
+
+        found = [ValueType(out.shape[1:], out.dtype.name) for out in jax.eval_shape(run, *inputs)]
         assert tuple(found) == output_types(spec), spec
 
 
@@ -148,7 +175,7 @@ def test_a_stream_that_is_asked_for_is_drawn_from_where_it_is_there():
 
 
 def names_in(spec):
-    method = ast.parse("\n".join(methods_text(spec)["__call__"])).body[0]
+    method = ast.parse("\n".join(LINEN.writer(spec).methods()["__call__"])).body[0]
     return {node.id for node in ast.walk(method) if isinstance(node, ast.Name)}
 
 
@@ -177,4 +204,4 @@ def test_every_block_is_used_by_an_operation():
 @pytest.mark.law("T1")
 def test_an_operation_is_there_where_flax_has_what_it_needs():
     assert ("fold_streams" in OPERATIONS) == hasattr(nn, "fold_rngs")
-    assert all(hasattr(nn, op.linen) for op in OPERATIONS.values() if op.linen)
+    assert all(hasattr(nn, op.needs) for op in OPERATIONS.values() if op.needs)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.generate.draw.drawer import Draw, once
 from flaxlayer_testing.generate.strategies import draw_case, specs
-from flaxlayer_testing.render.nnx_source import is_of_nnx
 from flaxlayer_testing.spec.features import FEATURES
+from flaxlayer_testing.spec.frameworks import is_of
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
 
 __all__ = ["NNX_FEATURES", "nnx_cases", "nnx_modules"]
@@ -56,7 +56,13 @@ def nnx_modules(
     ```
     """
     _refuse_of_linen(features)
-    return specs(max_nodes, features, {*without, *_OF_LINEN}).filter(is_of_nnx)
+    return specs(max_nodes, features, {*without, *_OF_LINEN}).filter(
+        lambda spec: is_of(spec, "nnx")
+    )
+
+
+def _is_of_nnx(spec: ModuleSpec) -> bool:
+    return is_of(spec, "nnx")
 
 
 def _refuse_of_linen(features: Collection[str]) -> None:

@@ -11,16 +11,15 @@ import numpy as np
 from flax import nnx
 
 from flaxlayer_testing.render import pieces as blocks
-from flaxlayer_testing.render.linen_module import build_module
-from flaxlayer_testing.render.nnx_module import build_nnx_module
-from flaxlayer_testing.render.source import input_names
+from flaxlayer_testing.render.dialects import DIALECTS
+from flaxlayer_testing.render.linen_dialect import build_module
+from flaxlayer_testing.render.method_ends import input_names
 from flaxlayer_testing.spec.extras import GIVEN_ARRAY, Given
 from flaxlayer_testing.spec.operations import VOCABULARY
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, ValueType
 from flaxlayer_testing.spec.traits import spec_traits
 
 __all__ = [
-    "build_module",
     "call_arguments",
     "flag_arguments",
     "init_variables",
@@ -132,10 +131,7 @@ def _as_jax_array(leaf: Any) -> Any:
 
 def module_of(case: Case) -> Any:
     """Builds the module of a case: of linen, or of nnx as an object or what makes one."""
-    if case.framework == "linen":
-        return build_module(case.spec)
-    seed = case.seed if case.instance else None
-    return build_nnx_module(case.spec, batch_size=case.batch_size, seed=seed)
+    return DIALECTS[case.framework].module_of(case)
 
 
 def flag_arguments(spec: ModuleSpec, *, training: bool) -> dict[str, bool]:

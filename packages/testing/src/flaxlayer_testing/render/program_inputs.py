@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flaxlayer_testing.render.source import input_names
+from flaxlayer_testing.render.method_ends import input_names
 from flaxlayer_testing.spec.extras import EXTRA_KINDS, GIVEN_ARRAY, Given
 from flaxlayer_testing.spec.operations import VOCABULARY
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, ValueType

@@ -1,72 +1,76 @@
-"""The Python text of a spec. It is what a built module runs and what a program prints (T1)."""
+"""The common walk from a spec to the Python text of its module, whatever it is written in (T1)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from flaxlayer_testing.spec.operations import OPERATIONS, Site
+from flaxlayer_testing.render.method_ends import (
+    entry_lines,
+    extra_lines,
+    joined,
+    return_text,
+    value_name,
+)
+from flaxlayer_testing.spec.operations import OPERATIONS
+from flaxlayer_testing.spec.operations.forms import Form, Site
 from flaxlayer_testing.spec.signature import Signature, call_text
 from flaxlayer_testing.spec.spec import FLAG_NAMES, Flag, ModuleSpec, Node
-from flaxlayer_testing.spec.transforms import TRANSFORMS
-from flaxlayer_testing.spec.typing import extended_output, masked_input, value_types
+from flaxlayer_testing.spec.transforms import TRANSFORMS, TransformForm
+from flaxlayer_testing.spec.typing import value_types
 
-__all__ = [
-    "Writer",
-    "input_names",
-    "method_lines",
-    "methods_text",
-    "mode_text",
-    "nested_specs",
-    "repeats",
-]
-
-_UNPACKED = {
-    "dict": "{names} = {keys}",
-    "tuple": "{names} = inputs",
-    "dataclass": "{names} = inputs.values",
-}
-
-
-def input_names(spec: ModuleSpec) -> list[str]:
-    """Returns the names of the module's arrays."""
-    return [_value_name(spec, number) for number in range(len(spec.inputs))]
-
-
-def mode_text(flag: Flag | None, training: bool) -> str:
-    """Returns the expression that is true in a mode, by the training argument."""
-    if flag is None:
-        return str(training)
-    return flag.name if FLAG_NAMES[flag.name] == training else f"not {flag.name}"
-
-
-def _value_name(spec: ModuleSpec, number: int) -> str:
-    if spec.mask and number == len(spec.inputs) - 1:
-        return "mask"
-    return f"x{number}" if number < len(spec.inputs) else f"h{number}"
-
-
-def nested_specs(spec: ModuleSpec, prefix: str = "Nested") -> dict[str, ModuleSpec]:
-    """Returns the nested specs of a spec by the names of their classes, not those within them."""
-    return {
-        f"{prefix}{position}": node.inner
-        for position, node in enumerate(spec.nodes)
-        if node.inner is not None
-    }
+__all__ = ["Writer", "class_texts", "nested_specs", "repeats"]
 
 
 @dataclass(frozen=True)
-class Writer:
-    """Writes the methods of one class.
+class Writer(ABC):
+    """Writes the class of a spec; what it is written in decides where its layers are made.
 
     Attributes:
-        spec: A valid spec.
+        spec: A valid spec that uses only what the framework has.
         prefix: What the names of nested classes begin with.
+        batch_size: The size of the batch, for caches.
     """
 
     spec: ModuleSpec
-    prefix: str
+    prefix: str = "Nested"
+    batch_size: int = 2
+
+    # What differs between the frameworks.
+
+    framework = ""  # what it is written in
+    flax = ""  # what that is called in the text
+    nested = ""  # the expression that makes a nested module, of `{name}` and `{fields}`
+    constructor = ""  # the method that makes layers, with its parameters
+    between = ""  # what stands between two methods
+
+    @property
+    @abstractmethod
+    def constructs(self) -> bool:
+        """Whether a method of its own makes the layers."""
+
+    @property
+    def decorators(self) -> list[str]:
+        """The lines above each method."""
+        return []
+
+    @abstractmethod
+    def constructor_lines(self) -> list[str]:
+        """Returns the lines of the method that makes the layers."""
+
+    @abstractmethod
+    def layer_text(self, position: int) -> str:
+        """Returns the expression of the layer that a node calls; empty where it has none."""
+
+    def lines_before(self, position: int) -> list[str]:
+        """Returns the lines that make the layer of a node just before its call."""
+        return []
+
+    def nested_fields(self, position: int) -> str:
+        """Returns what a nested module is made with."""
+        return ""
 
     # Numbers and names.
 
@@ -85,163 +89,144 @@ class Writer:
         before = value_types(_open(self.spec, nodes[:-1]))
         return value_types(_open(self.spec, nodes))[len(before) :]
 
-    def _name(self, number: int) -> str:
-        return _value_name(self.spec, number)
+    def _names(self, numbers: Sequence[int]) -> list[str]:
+        return [value_name(self.spec, number) for number in numbers]
 
-    @cached_property
-    def repeated(self) -> set[int]:
-        """The positions of the nodes whose layers are called again."""
-        return {repeats(node) for node in self.spec.nodes if node.op == "again"}
-
-    @property
-    def _setup(self) -> bool:
-        return self.spec.style == "setup"
-
-    def _layer_name(self, position: int) -> str:
-        return f"{'self.' if self._setup else ''}layer_{self.results[position][0]}"
+    def maker(self, position: int) -> int:
+        """Returns the position of the node that makes the layer of a node, mostly its own."""
+        node = self.spec.nodes[position]
+        return repeats(node) if node.op == "again" else position
 
     # Expressions.
 
-    def _site(self, position: int, node: Node) -> Site:
-        return Site(
-            args=tuple(map(self._name, node.args)),
-            options=dict(node.options),
-            index=self.results[position][0],
-            training=mode_text(self.spec.flag, True),
-            inference=mode_text(self.spec.flag, False),
-        )
-
-    def layer_text(self, position: int) -> str:
-        """Returns the expression that makes the layer of a node; empty where it has none."""
+    def made_text(self, position: int) -> str:
+        """Returns the expression that makes the layer of a node; empty where it makes none."""
         node = self.spec.nodes[position]
         if node.inner is not None:
-            return f"{self._nested_class(position)}({self._nested_fields(position)})"
-        operation = OPERATIONS.get(node.op)
-        layer = operation.layer if operation else None
-        return layer(self._site(position, node)) if layer else ""
+            form = self._transform(node)
+            text = (form.make if form else "") or self.nested
+            text = text.replace("{fields}", self.nested_fields(position))
+            return text.replace("{name}", f"{self.prefix}{position}")
+        make = None if node.op == "again" else self._form(node).make
+        return make(self._site(position)) if make else ""
 
-    def _nested_class(self, position: int) -> str:
-        name, options = f"{self.prefix}{position}", dict(self.spec.nodes[position].options)
-        if not options:
-            return name
-        return TRANSFORMS[str(options["transform"])].layer.replace("{name}", name)
+    def _form(self, node: Node) -> Form:
+        return OPERATIONS[node.op].forms[self.framework]
 
-    def _nested_fields(self, position: int) -> str:
-        return "" if self._setup else f"name='nested_{self.results[position][0]}'"
+    def _transform(self, node: Node) -> TransformForm | None:
+        name = dict(node.options).get("transform")
+        return TRANSFORMS[str(name)].forms[self.framework] if name else None
 
-    def _is_named(self, position: int) -> bool:
-        return bool(self.layer_text(position)) and (self._setup or position in self.repeated)
+    def _site(self, position: int, layer: str = "") -> Site:
+        made, types = self.maker(position), value_types(self.spec)
+        first = self.spec.nodes[made]
+        return Site(
+            args=tuple(self._names(self.spec.nodes[position].args)),
+            options=dict(first.options),
+            index=self.results[made][0],
+            types=tuple(types[number] for number in first.args),
+            layer=layer,
+            training=_mode_text(self.spec.flag, True),
+            inference=_mode_text(self.spec.flag, False),
+            batch_size=self.batch_size,
+            flax=self.flax,
+        )
 
     def _expression(self, position: int) -> str:
-        node = self.spec.nodes[position]
-        if node.op == "again":
-            return self._call(repeats(node), position, self._layer_name(repeats(node)))
-        named = self._layer_name(position) if self._is_named(position) else ""
-        return self._call(position, position, named)
-
-    def _call(self, made: int, position: int, named: str) -> str:
-        node, first = self.spec.nodes[position], self.spec.nodes[made]
+        first, layer = self.spec.nodes[self.maker(position)], self.layer_text(position)
         if first.inner is not None:
-            return self._nested_call(made, node, named or self.layer_text(made))
-        site = self._site(made, Node(first.op, node.args, first.options))
-        return OPERATIONS[first.op].expression(site, layer=named)
+            return self._nested_call(first, first.inner, position, layer)
+        return self._form(first).call(self._site(position, layer))
 
-    def _nested_call(self, made: int, node: Node, layer: str) -> str:
-        first = self.spec.nodes[made]
-        inner, args = first.inner, list(map(self._name, node.args))
-        assert inner is not None
-        flag = inner.flag
-        value = mode_text(self.spec.flag, flag is None or FLAG_NAMES[flag.name])
-        if not first.options:
+    def _nested_call(self, first: Node, inner: ModuleSpec, position: int, layer: str) -> str:
+        args, flag = self._names(self.spec.nodes[position].args), inner.flag
+        value = _mode_text(self.spec.flag, flag is None or FLAG_NAMES[flag.name])
+        form = self._transform(first)
+        if form is None:
             return f"{layer}({call_text(args, flag, value)})"
         run = f"lambda m, *xs: m({call_text(['*xs'], flag, value)})"
         step = f"m({call_text(['x'], flag, value)})"
-        text = self._transform_text(first).replace("{run}", run).replace("{step}", step)
-        return text.replace("{layer}", layer).replace("{args}", ", ".join(args))
-
-    def _transform_text(self, node: Node) -> str:
-        return TRANSFORMS[str(dict(node.options)["transform"])].text
+        text = form.call.replace("{nones}", joined(["None"] * len(args))).replace("{step}", step)
+        return text.replace("{run}", run).replace("{layer}", layer).replace("{args}", joined(args))
 
     # Lines.
 
-    def node_lines(self, position: int) -> list[str]:
-        """Returns the lines of one node in a method."""
-        node, lines = self.spec.nodes[position], []
-        if not self._setup and self._is_named(position):
-            lines.append(f"{self._layer_name(position)} = {self.layer_text(position)}")
-        first = self.spec.nodes[repeats(node)] if node.op == "again" else node
-        single = first.inner is not None and first.inner.structure == "tuple"
-        names = [self._name(number) for number in self.results[position]]
-        comma = "," if single and len(names) == 1 else ""
-        return [*lines, f"{', '.join(names)}{comma} = {self._expression(position)}"]
+    def _node_lines(self, position: int) -> list[str]:
+        inner = self.spec.nodes[self.maker(position)].inner
+        names = self._names(self.results[position])
+        comma = "," if inner and inner.structure == "tuple" and len(names) == 1 else ""
+        call = f"{joined(names)}{comma} = {self._expression(position)}"
+        return [*self.lines_before(position), call]
 
-    def setup_lines(self) -> list[str]:
-        """Returns the lines of `setup`."""
-        positions = range(len(self.spec.nodes))
-        made = [
-            f"{self._layer_name(p)} = {self.layer_text(p)}" for p in positions if self.layer_text(p)
-        ]
-        return made or ["pass"]
-
-    def handed_on(self) -> list[str]:
+    def _handed_on(self) -> list[str]:
         """Returns the names of the values that `encode` returns."""
         spec, count = self.spec, self.spec.encoder
         own = [number for part in self.results[:count] for number in part]
         later = {n for node in spec.nodes[count:] for n in node.args} | set(spec.outputs)
-        return [self._name(number) for number in own if number in later or number == own[-1]]
+        return self._names([n for n in own if n in later or n == own[-1]])
 
-    def encode_lines(self) -> list[str]:
-        """Returns the lines of the method `encode`."""
-        lines = [line for p in range(self.spec.encoder) for line in self.node_lines(p)]
-        return [*self.entry_lines(), *lines, f"return {_joined(self.handed_on())}"]
+    def _encode_lines(self) -> list[str]:
+        lines = [line for p in range(self.spec.encoder) for line in self._node_lines(p)]
+        return [*entry_lines(self.spec), *lines, f"return {joined(self._handed_on())}"]
 
-    def call_lines(self) -> list[str]:
-        """Returns the lines of `__call__`."""
+    def _call_lines(self) -> list[str]:
         spec, lines = self.spec, []
         if spec.encoder:
             call = f"self.encode({Signature.of(spec).call})"
-            lines.append(f"{', '.join(self.handed_on())} = {call}")
+            lines.append(f"{joined(self._handed_on())} = {call}")
         for position in range(spec.encoder, len(spec.nodes)):
-            lines += self.node_lines(position)
-        lines += self.extra_lines()
-        return [*self.entry_lines(), *lines, f"return {self._return_text()}"]
+            lines += self._node_lines(position)
+        ends = [*extra_lines(spec), f"return {return_text(spec)}"]
+        return [*entry_lines(spec), *lines, *ends]
 
-    def extra_lines(self) -> list[str]:
-        """Returns the lines in which extra parameters change the first floating output."""
-        number = extended_output(self.spec)
-        name = "" if number is None else self._name(number)
-        return [f"{name} = {extra.kind.text.format(y=name)}" for extra in self.spec.extras]
+    # Methods.
 
-    def entry_lines(self) -> list[str]:
-        """Returns the lines that give the inputs their names."""
-        spec, names = self.spec, input_names(self.spec)
-        lines = []
-        if spec.arguments != "positional":
-            own = names[: len(names) - spec.mask]
-            text = ", ".join(own) if len(own) > 1 else f"({own[0]},)"
-            keys = ", ".join(f"inputs['{name}']" for name in own)
-            keys = keys if len(own) > 1 else f"({keys},)"
-            lines.append(_UNPACKED[spec.arguments].format(names=text, keys=keys))
-        if spec.mask:
-            masked = names[masked_input(spec) or 0]
-            lines.append(f"mask = jnp.ones({masked}.shape[:2], bool) if mask is None else mask")
-        return lines
+    def methods(self) -> dict[str, list[str]]:
+        """Returns the lines of each method by its name, decorators apart."""
+        parameters, lines = f"self, {Signature.of(self.spec).parameters}", {}
+        if self.constructs:
+            name = self.constructor.partition("(")[0]
+            lines[name] = _method(self.constructor, self.constructor_lines())
+        if self.spec.encoder:
+            lines["encode"] = _method(f"encode({parameters})", self._encode_lines())
+        return {**lines, "__call__": _method(f"__call__({parameters})", self._call_lines())}
 
-    def _return_text(self) -> str:
-        names = [self._name(number) for number in self.spec.outputs]
-        tuple_text = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
-        if self.spec.structure == "dict":
-            return "{" + ", ".join(f"'y{i}': {name}" for i, name in enumerate(names)) + "}"
-        return {
-            "array": names[0],
-            "tuple": tuple_text,
-            "nested": f"{{'first': {names[0]}, 'rest': [{', '.join(names[1:])}]}}",
-            "dataclass": f"Record({tuple_text})",
-        }[self.spec.structure]
+    def class_text(self, name: str) -> str:
+        """Returns the text of the class, its nested classes apart."""
+        methods = [[*self.decorators, *method] for method in self.methods().values()]
+        texts = ["\n".join(f"    {line}" for line in method) for method in methods]
+        return f"class {name}({self.flax}.Module):\n{self.between.join(texts)}"
 
 
-def _open(spec: ModuleSpec, nodes: tuple[Node, ...]) -> ModuleSpec:
-    return ModuleSpec(spec.inputs, nodes, (0,), "array", spec.flag, style=spec.style)
+def class_texts(writer: Writer, name: str = "Model") -> list[str]:
+    """Returns the text of the class of a spec, behind those of the modules nested in it.
+
+    Args:
+        writer: Writes the class.
+        name: The name of the class.
+
+    Returns:
+        Python text.
+
+    Raises:
+        ReadSpecError: If the spec is not valid.
+    """
+    value_types(writer.spec)
+    nested = [
+        text
+        for class_name, inner in nested_specs(writer.spec, writer.prefix).items()
+        for text in class_texts(replace(writer, spec=inner, prefix=f"{class_name}_"), class_name)
+    ]
+    return [*nested, writer.class_text(name)]
+
+
+def nested_specs(spec: ModuleSpec, prefix: str = "Nested") -> dict[str, ModuleSpec]:
+    """Returns the nested specs of a spec by the names of their classes, not those within them."""
+    return {
+        f"{prefix}{position}": node.inner
+        for position, node in enumerate(spec.nodes)
+        if node.inner is not None
+    }
 
 
 def repeats(node: Node) -> int:
@@ -251,44 +236,16 @@ def repeats(node: Node) -> int:
     return position
 
 
-def _joined(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def _mode_text(flag: Flag | None, training: bool) -> str:
+    """Returns the expression that is true in a mode, by the training argument."""
+    if flag is None:
+        return str(training)
+    return flag.name if FLAG_NAMES[flag.name] == training else f"not {flag.name}"
 
 
-def methods_text(spec: ModuleSpec, prefix: str = "Nested") -> Mapping[str, list[str]]:
-    r"""Returns the lines of each method of a spec.
-
-    Args:
-        spec: A valid spec.
-        prefix: What the names of nested classes begin with.
-
-    Returns:
-        Lines without indentation of the methods themselves, by name; decorators are left to the
-        caller.
-
-    Example:
-
-    ```python
-    >>> from flaxlayer_testing.spec.spec import ModuleSpec, Node, ValueType
-    >>> node = Node("activation", (0,), (("function", "relu"),))
-    >>> spec = ModuleSpec((ValueType((3,)),), (node,), (1,))
-    >>> print("\n".join(methods_text(spec)["__call__"]))
-    def __call__(self, x0):
-        h1 = nn.relu(x0)
-        return h1
-
-    ```
-    """
-    value_types(spec)
-    writer, parameters = Writer(spec, prefix), f"self, {Signature.of(spec).parameters}"
-    methods = {}
-    if spec.style == "setup":
-        methods["setup"] = method_lines("setup", "self", writer.setup_lines())
-    if spec.encoder:
-        methods["encode"] = method_lines("encode", parameters, writer.encode_lines())
-    return {**methods, "__call__": method_lines("__call__", parameters, writer.call_lines())}
+def _open(spec: ModuleSpec, nodes: tuple[Node, ...]) -> ModuleSpec:
+    return ModuleSpec(spec.inputs, nodes, (0,), "array", spec.flag, style=spec.style)
 
 
-def method_lines(name: str, parameters: str, lines: Sequence[str]) -> list[str]:
-    """Returns the lines of a method."""
-    return [f"def {name}({parameters}):", *(f"    {line}" for line in lines)]
+def _method(head: str, lines: Sequence[str]) -> list[str]:
+    return [f"def {head}:", *(f"    {line}" for line in lines)]

@@ -29,7 +29,8 @@ class ExtraKind:
         optional_annotation: The same where it has a default.
         feature: The feature that it shows.
         stream: The stream of the random keys that the layer fills it with (R5).
-        as_rngs: Whether it gets an `nnx.Rngs`, not a key; only a method of nnx does.
+        as_rngs: Whether it gets an `nnx.Rngs`, not a key.
+        only: The framework that alone has it, if one has; empty if each has.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ExtraKind:
     optional_annotation: str = ""
     stream: str = ""
     as_rngs: bool = False
+    only: str = ""
 
 
 _KINDS = (
@@ -107,6 +109,7 @@ _KINDS = (
         optional_annotation="nnx.Rngs | None",
         stream="supplied",
         as_rngs=True,
+        only="nnx",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Lifted transforms of a nested module: when they apply, what they make, their Python text (T1)."""
+"""Transforms of a nested module: when they apply, what they make, how they are done (T1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from flaxlayer_testing.spec.operations import Traits
 from flaxlayer_testing.spec.spec import ModuleSpec, ValueType
 
-__all__ = ["TRANSFORMS", "Transform"]
+__all__ = ["TRANSFORMS", "Transform", "TransformForm"]
 
 Types = Sequence[ValueType]
 
@@ -29,15 +29,29 @@ def _any(inner: ModuleSpec, results: Types, traits: Traits) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class TransformForm:
+    """How a framework does a transform.
+
+    Attributes:
+        call: Its Python expression, of `{run}`, a function that calls a module, or `{step}`, the
+            call of a module `m` with `x`, of `{layer}`, the module, `{args}`, and `{nones}`, as
+            many times `None`.
+        make: The Python expression that makes the module, of `{name}`, the class of the nested
+            spec, and `{fields}`; empty where that is as without a transform.
+    """
+
+    call: str
+    make: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """One entry of the registry of lifted transforms.
+    """One entry of the registry of transforms.
 
     Attributes:
         feature: The feature that it shows.
-        text: Its Python expression, of `{run}`, a function that calls a module, or `{step}`, the
-            call of a module `m` with `x`, of `{layer}`, the module, and `{args}`.
-        layer: The Python expression of the module's class, of `{name}`, that of the nested spec.
+        forms: How each framework that has it does it, by the name of the framework.
         fits: Whether it applies to a spec with these results and traits.
         without: Features that the module may not show.
         inputs: The types of the module's inputs, of those of the node's arguments.
@@ -46,8 +60,7 @@ class Transform:
     """
 
     feature: str
-    text: str
-    layer: str = "{name}"
+    forms: Mapping[str, TransformForm]
     fits: Callable[[ModuleSpec, Types, Traits], bool] = _any
     without: frozenset[str] = frozenset()
     inputs: Callable[[tuple[ValueType, ...]], tuple[ValueType, ...]] = _unchanged
@@ -94,25 +107,61 @@ _TIME = (
     "split_rngs={'params': False, nn.DenyList('params'): True}, in_axes=1, out_axes=1"
 )
 
+_STACKED = f"stacked({{name}}, rngs, {SIZE})"
+
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
     {
-        "jit": Transform(feature="jit", text="nn.jit({run})({layer}, {args})"),
-        "remat": Transform(feature="remat", text="nn.remat({run})({layer}, {args})"),
+        "jit": Transform(
+            feature="jit",
+            forms={
+                "linen": TransformForm("nn.jit({run})({layer}, {args})"),
+                "nnx": TransformForm("nnx.jit({run})({layer}, {args})"),
+            },
+        ),
+        "remat": Transform(
+            feature="remat",
+            forms={
+                "linen": TransformForm("nn.remat({run})({layer}, {args})"),
+                "nnx": TransformForm("nnx.remat({run})({layer}, {args})"),
+            },
+        ),
         "vmap": Transform(
             feature="vmap",
-            text=f"nn.vmap({{run}}, in_axes=None, out_axes=1, axis_size={SIZE}, {_AXES}, {_NAMED})"
-            "({layer}, {args})",
+            forms={
+                "linen": TransformForm(
+                    f"nn.vmap({{run}}, in_axes=None, out_axes=1, axis_size={SIZE}, {_AXES}, "
+                    f"{_NAMED})({{layer}}, {{args}})"
+                ),
+                "nnx": TransformForm(
+                    f"nnx.vmap({{run}}, in_axes=(0, {{nones}}), out_axes=1, axis_size={SIZE})"
+                    "({layer}, {args})",
+                    _STACKED,
+                ),
+            },
             results=lambda _, results: _leading(SIZE, results),
         ),
         "scan": Transform(
             feature="scan",
-            text=f"nn.scan(lambda m, c, _: (({{run}})(m, c), None), length={SIZE}, {_AXES}, "
-            f"{_NAMED})({{layer}}, {{args}}, None)[0]",
+            forms={
+                "linen": TransformForm(
+                    f"nn.scan(lambda m, c, _: (({{run}})(m, c), None), length={SIZE}, {_AXES}, "
+                    f"{_NAMED})({{layer}}, {{args}}, None)[0]"
+                ),
+                "nnx": TransformForm(
+                    f"nnx.scan({{run}}, length={SIZE}, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)"
+                    "({layer}, {args})",
+                    _STACKED,
+                ),
+            },
             fits=_closed,
         ),
         "scan_time": Transform(
             feature="scan_time",
-            text=f"nn.scan(lambda m, c, x: (c, {{step}}), {_TIME})({{layer}}, (), {{args}})[1]",
+            forms={
+                "linen": TransformForm(
+                    f"nn.scan(lambda m, c, x: (c, {{step}}), {_TIME})({{layer}}, (), {{args}})[1]"
+                )
+            },
             fits=_stateless,
             without=_OVER_TIME,
             inputs=_steps,
@@ -120,14 +169,21 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "map_variables": Transform(
             feature="map_variables",
-            text="nn.map_variables({run}, 'params', doubled, init=self.is_initializing())"
-            "({layer}, {args})",
+            forms={
+                "linen": TransformForm(
+                    "nn.map_variables({run}, 'params', doubled, init=self.is_initializing())"
+                    "({layer}, {args})"
+                )
+            },
             fits=_trainable,
         ),
         "remat_scan": Transform(
             feature="remat_scan",
-            text="{layer}({args})",
-            layer=f"nn.remat_scan({{name}}, lengths=({SIZE},))",
+            forms={
+                "linen": TransformForm(
+                    "{layer}({args})", f"nn.remat_scan({{name}}, lengths=({SIZE},))({{fields}})"
+                )
+            },
             fits=_stacked,
             # It calls the module without a flag, and knows no names for new axes.
             without=frozenset({"flag", "partition_metadata"}),

@@ -191,7 +191,7 @@ def is_layer(node: Node) -> bool:
     if node.inner is not None:
         # A cache that one call made is for the steps of the next.
         return not node.options and "decode_cache" not in spec_traits(node.inner).features
-    return node.op in OPERATIONS and OPERATIONS[node.op].layer is not None
+    return node.op in OPERATIONS and OPERATIONS[node.op].is_layer
 
 
 def _nested_results(

@@ -14,11 +14,11 @@ from flaxlayer_testing.spec.operations.lifted import CONTROL
 from flaxlayer_testing.spec.operations.linear import LINEAR
 from flaxlayer_testing.spec.operations.masks import MASKS
 from flaxlayer_testing.spec.operations.norms import NORMS
-from flaxlayer_testing.spec.operations.operation import VOCABULARY, Choices, Operation, Site, Traits
+from flaxlayer_testing.spec.operations.operation import VOCABULARY, Choices, Operation, Traits
 from flaxlayer_testing.spec.operations.sequences import SEQUENCES
 from flaxlayer_testing.spec.operations.structure import STRUCTURE
 
-__all__ = ["OPERATIONS", "VOCABULARY", "Choices", "Operation", "Site", "Traits"]
+__all__ = ["OPERATIONS", "VOCABULARY", "Choices", "Operation", "Traits"]
 
 _PARTS = (
     *(LINEAR, CONVOLUTIONS, NORMS, ARRAYS, CUSTOM),
@@ -30,7 +30,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         operation.name: operation
         for part in _PARTS
         for operation in part
-        if not operation.linen or hasattr(nn, operation.linen)
+        if not operation.needs or hasattr(nn, operation.needs)
     }
 )
 """Every operation that this Flax has, the simplest first: Hypothesis shrinks towards the front."""

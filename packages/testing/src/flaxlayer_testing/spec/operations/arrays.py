@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
+from flaxlayer_testing.spec.operations.forms import Site, dtype_text, in_both
 from flaxlayer_testing.spec.operations.operation import (
     VOCABULARY,
     Choices,
     Operation,
-    Site,
     Types,
-    dtype_text,
     is_float,
     is_token,
     shows,
@@ -86,7 +84,8 @@ def _pool_results(types: Types, options: Options) -> tuple[ValueType, ...]:
 
 def _pool_text(site: Site) -> str:
     x = site.args[0]
-    return f"nn.{site.options['function']}({x}, (2,) * ({x}.ndim - 2), (2,) * ({x}.ndim - 2))"
+    function = f"{site.flax}.{site.options['function']}"
+    return f"{function}({x}, (2,) * ({x}.ndim - 2), (2,) * ({x}.ndim - 2))"
 
 
 def _flatten_choices(types: Types) -> Choices | None:
@@ -119,8 +118,12 @@ def _cast_choices(types: Types) -> Choices | None:
     return {"dtype": tuple(name for name in names if name != types[0].dtype)}
 
 
-def _call(module: str) -> Callable[[Site], str]:
-    return lambda site: f"{module}.{site.options['function']}({', '.join(site.args)})"
+def _activation_text(site: Site) -> str:
+    return f"{site.flax}.{site.options['function']}({', '.join(site.args)})"
+
+
+def _merge_text(site: Site) -> str:
+    return f"jnp.{site.options['function']}({', '.join(site.args)})"
 
 
 ARRAYS = (
@@ -128,7 +131,7 @@ ARRAYS = (
         name="activation",
         choices=_activation_choices,
         results=_same,
-        text=_call("nn"),
+        forms=in_both(_activation_text),
         traits=shows("activation"),
     ),
     Operation(
@@ -136,7 +139,7 @@ ARRAYS = (
         arity=2,
         choices=_merge_choices,
         results=_same,
-        text=_call("jnp"),
+        forms=in_both(_merge_text),
         traits=shows("merge"),
     ),
     Operation(
@@ -144,28 +147,28 @@ ARRAYS = (
         arity=2,
         choices=_concat_choices,
         results=_concat_results,
-        text=lambda site: f"jnp.concatenate([{', '.join(site.args)}], axis=-1)",
+        forms=in_both(lambda site: f"jnp.concatenate([{', '.join(site.args)}], axis=-1)"),
         traits=shows("concat"),
     ),
     Operation(
         name="split",
         choices=_split_choices,
         results=_split_results,
-        text=lambda site: f"jnp.split({site.args[0]}, 2, axis=-1)",
+        forms=in_both(lambda site: f"jnp.split({site.args[0]}, 2, axis=-1)"),
         traits=shows("split"),
     ),
     Operation(
         name="mean",
         choices=_mean_choices,
         results=_mean_results,
-        text=lambda site: f"jnp.mean({site.args[0]}, axis=1)",
+        forms=in_both(lambda site: f"jnp.mean({site.args[0]}, axis=1)"),
         traits=shows("mean"),
     ),
     Operation(
         name="pool",
         choices=_pool_choices,
         results=_pool_results,
-        text=_pool_text,
+        forms=in_both(_pool_text),
         traits=shows("pool"),
     ),
     Operation(
@@ -173,35 +176,37 @@ ARRAYS = (
         weight=2,
         choices=_flatten_choices,
         results=_flatten_results,
-        text=lambda site: f"jnp.reshape({site.args[0]}, ({site.args[0]}.shape[0], -1))",
+        forms=in_both(lambda site: f"jnp.reshape({site.args[0]}, ({site.args[0]}.shape[0], -1))"),
         traits=shows("flatten"),
     ),
     Operation(
         name="unflatten",
         choices=_unflatten_choices,
         results=_unflatten_results,
-        text=lambda site: f"jnp.reshape({site.args[0]}, (*{site.args[0]}.shape[:-1], 2, -1))",
+        forms=in_both(
+            lambda site: f"jnp.reshape({site.args[0]}, (*{site.args[0]}.shape[:-1], 2, -1))"
+        ),
         traits=shows("unflatten"),
     ),
     Operation(
         name="swap_axes",
         choices=_mean_choices,
         results=_swap_results,
-        text=lambda site: f"jnp.swapaxes({site.args[0]}, 1, 2)",
+        forms=in_both(lambda site: f"jnp.swapaxes({site.args[0]}, 1, 2)"),
         traits=shows("swap_axes"),
     ),
     Operation(
         name="cast",
         choices=_cast_choices,
         results=lambda types, options: (ValueType(types[0].shape, str(options["dtype"])),),
-        text=lambda site: f"{site.args[0]}.astype({dtype_text(site.options['dtype'])})",
+        forms=in_both(lambda site: f"{site.args[0]}.astype({dtype_text(site.options['dtype'])})"),
         traits=shows("cast"),
     ),
     Operation(
         name="one_hot",
         choices=lambda types: {} if is_token(types[0]) else None,
         results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
-        text=lambda site: f"jax.nn.one_hot({site.args[0]}, {VOCABULARY})",
+        forms=in_both(lambda site: f"jax.nn.one_hot({site.args[0]}, {VOCABULARY})"),
         traits=shows("one_hot"),
     ),
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import ceil
 
+from flaxlayer_testing.spec.operations.forms import layer, linen_stock, nnx_stock
 from flaxlayer_testing.spec.operations.linear import PARAM_DTYPES, float_rank, last, trained
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
     Types,
-    constructor,
     integer,
 )
 from flaxlayer_testing.spec.spec import Options, ValueType
@@ -86,20 +86,25 @@ def _local_choices(types: Types) -> Choices | None:
     return {"features": FEATURES, "kernel_size": _kernels(types)[:1]}
 
 
+_CONV = {
+    "linen": layer(linen_stock("Conv")),
+    "nnx": layer(nnx_stock("Conv", "features", "kernel_size")),
+}
+
 CONVOLUTIONS = (
     Operation(
         name="conv",
         weight=2,
         choices=_conv_choices,
         results=_conv_results,
-        layer=constructor("Conv"),
+        forms=_CONV,
         traits=trained("conv"),
     ),
     Operation(
         name="conv_grouped",
         choices=_grouped_choices,
         results=_conv_results,
-        layer=constructor("Conv"),
+        forms=_CONV,
         traits=trained("conv_grouped"),
     ),
     Operation(
@@ -107,21 +112,24 @@ CONVOLUTIONS = (
         weight=2,
         choices=_volume_choices,
         results=_conv_results,
-        layer=constructor("Conv"),
+        forms=_CONV,
         traits=trained("conv_volume"),
     ),
     Operation(
         name="conv_transpose",
         choices=_transpose_choices,
         results=_transpose_results,
-        layer=constructor("ConvTranspose"),
+        forms={
+            "linen": layer(linen_stock("ConvTranspose")),
+            "nnx": layer(nnx_stock("ConvTranspose", "features", "kernel_size")),
+        },
         traits=trained("conv_transpose"),
     ),
     Operation(
         name="conv_local",
         choices=_local_choices,
         results=_conv_results,
-        layer=constructor("ConvLocal"),
+        forms={"linen": layer(linen_stock("ConvLocal"))},
         traits=trained("conv_local"),
         fixed=lambda options: len(options["kernel_size"]) + 1,  # type: ignore[arg-type]
     ),

@@ -1,20 +1,20 @@
-"""Operations over the functions of `blocks`: custom state, rng streams, sown values."""
+"""Operations over functions of `render/pieces`: custom state, rng streams, sown values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from flaxlayer_testing.spec.operations.forms import Form, Site, Text, nnx_on_variable, with_module
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
-    Site,
     Traits,
     Types,
     is_float,
 )
 from flaxlayer_testing.spec.spec import Json, Options, ValueType
 
-__all__ = ["CUSTOM", "block", "on_floats"]
+__all__ = ["CUSTOM", "on_floats"]
 
 
 def _any_float(types: Types) -> Choices | None:
@@ -28,28 +28,6 @@ def on_floats(**choices: tuple[Json, ...]) -> Callable[[Types], Choices | None]:
 
 def _same(types: Types, options: Options) -> tuple[ValueType, ...]:
     return (types[0],)
-
-
-def block(function: str, *, named: bool = False, flag: bool = False) -> Callable[[Site], str]:
-    """Returns what makes the text of a call of a function of `blocks` with the module itself.
-
-    Args:
-        function: Its name.
-        named: Whether it takes a name for its variables.
-        flag: Whether it takes the mode.
-
-    Returns:
-        The text of the call at a site.
-    """
-
-    def text(site: Site) -> str:
-        keywords = {"name": repr(f"{function}_{site.index}")} if named else {}
-        keywords |= {"training": site.training} if flag else {}
-        keywords |= {key: repr(value) for key, value in site.options.items()}
-        arguments = ["self", *site.args, *(f"{key}={value}" for key, value in keywords.items())]
-        return f"{function}({', '.join(arguments)})"
-
-    return text
 
 
 def _state(collection: str, *features: str, flag: bool = False) -> Callable[[Options], Traits]:
@@ -92,13 +70,15 @@ def _op(
     compact: bool = True,
     fixed: int = 0,
     weight: int = 1,
+    nnx: Form | None = None,
 ) -> Operation:
+    linen = Form(with_module(name, named=named, flag=flag))
     return Operation(
         name=name,
         weight=weight,
         choices=on_floats(**(choices or {})),
         results=_same,
-        text=block(name, named=named, flag=flag),
+        forms={"linen": linen, **({"nnx": nnx} if nnx else {})},
         traits=traits,
         compact=compact,
         fixed=lambda _: fixed,
@@ -108,6 +88,18 @@ def _op(
 def _sown(collection: str, *features: str) -> Callable[[Options], Traits]:
     traits = Traits(features=frozenset(features), transient=frozenset({collection}))
     return lambda _: traits
+
+
+def _counter(kind: str) -> Text:
+    return lambda _: f"{kind}(jnp.zeros((), jnp.int32))"
+
+
+def _nnx_averages(site: Site) -> str:
+    return f"Averages(jnp.zeros({site.size}), source='features')"
+
+
+def _nnx_stream(site: Site) -> str:
+    return f"rngs[{site.options['stream']!r}].fork()"
 
 
 STREAMS = ("noise", "dropout")
@@ -120,14 +112,20 @@ CUSTOM = (
         choices={"at_init": (False, True)},
         flag=True,
         weight=3,
+        nnx=Form(nnx_on_variable("count_steps", flag=True), _counter("Steps")),
     ),
-    _op("count_calls", _state("calls", "count_calls")),
+    _op(
+        "count_calls",
+        _state("calls", "count_calls"),
+        nnx=Form(nnx_on_variable("count_calls"), _counter("Calls")),
+    ),
     _op(
         "moving_average",
         _state("averages", "moving_average", flag=True),
         choices={"decay": (0.5, 0.75)},
         flag=True,
         fixed=1,
+        nnx=Form(nnx_on_variable("moving_average", flag=True), _nnx_averages),
     ),
     _op("guarded_average", _state("levels", "guarded_average"), weight=6),
     _op("training_trace", _state("peaks", "training_trace", "lazy_state", flag=True), flag=True),
@@ -140,6 +138,7 @@ CUSTOM = (
         named=False,
         flag=True,
         compact=False,
+        nnx=Form(nnx_on_variable("training_noise", flag=True), _nnx_stream),
     ),
     _op(
         "always_noise",
@@ -147,6 +146,7 @@ CUSTOM = (
         choices={"stream": ("sample", "noise")},
         named=False,
         compact=False,
+        nnx=Form(nnx_on_variable("always_noise"), _nnx_stream),
     ),
     _op(
         "optional_noise",
@@ -156,7 +156,13 @@ CUSTOM = (
         flag=True,
         compact=False,
     ),
-    _op("sow_value", _sown("intermediates", "sow", "sow_value"), compact=False, weight=2),
+    _op(
+        "sow_value",
+        _sown("intermediates", "sow", "sow_value"),
+        compact=False,
+        weight=2,
+        nnx=Form(with_module("sow_value", named=True)),
+    ),
     _op(
         "sow_loss",
         _loss_traits,
@@ -164,6 +170,7 @@ CUSTOM = (
         flag=True,
         compact=False,
         weight=7,
+        nnx=Form(with_module("sow_loss", named=True, flag=True)),
     ),
     _op("sow_total", _state("metrics", "sow_reducer"), compact=False),
     _op("perturbed", _sown("perturbations", "perturb"), fixed=-1),

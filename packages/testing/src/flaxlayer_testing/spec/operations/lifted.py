@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from flaxlayer_testing.spec.operations.custom import block
+from flaxlayer_testing.spec.operations.forms import Form, Site, with_module
 from flaxlayer_testing.spec.operations.linear import float_rank, same_shape
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
-    Site,
     Traits,
     Types,
     is_float,
@@ -44,7 +43,7 @@ CONTROL = (
         name="loop",
         choices=_loop_choices,
         results=lambda types, _: (types[0],),
-        text=block("loop", named=True),
+        forms={"linen": Form(with_module("loop", named=True))},
         compact=True,
         fixed=lambda _: 0,
         traits=lambda _: Traits(
@@ -55,7 +54,7 @@ CONTROL = (
         name="branch",
         choices=_choices,
         results=_results,
-        text=block("branch", named=True),
+        forms={"linen": Form(with_module("branch", named=True))},
         compact=True,
         traits=lambda _: _traits("cond", "branches"),
     ),
@@ -63,7 +62,7 @@ CONTROL = (
         name="choose",
         choices=_choices,
         results=_results,
-        text=block("choose"),
+        forms={"linen": Form(with_module("choose"))},
         compact=True,
         traits=lambda _: _traits("switch"),
     ),
@@ -71,16 +70,16 @@ CONTROL = (
         name="double_gradient",
         choices=_choices,
         results=_results,
-        text=lambda site: f"double_gradient({site.args[0]})",
+        forms={"linen": Form(lambda site: f"double_gradient({site.args[0]})")},
         compact=True,
         traits=lambda _: _traits("custom_vjp"),
     ),
     Operation(
         name="fold_streams",
-        linen="fold_rngs",
+        needs="fold_rngs",
         choices=lambda types: {"rate": (0.5,)} if float_rank(types, 1, 2) else None,
         results=lambda types, _: (types[0],),
-        text=_fold_text,
+        forms={"linen": Form(_fold_text)},
         compact=True,
         fixed=lambda _: 0,
         traits=lambda _: Traits(

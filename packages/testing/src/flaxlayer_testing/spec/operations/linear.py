@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from flaxlayer_testing.spec.operations.forms import (
+    Form,
+    Site,
+    layer,
+    linen_stock,
+    nnx_linear,
+    nnx_stock,
+)
 from flaxlayer_testing.spec.operations.operation import (
     VOCABULARY,
     Choices,
     Operation,
-    Site,
     Traits,
     Types,
-    constructor,
     integer,
     is_float,
     is_token,
@@ -82,6 +88,12 @@ def _general_results(types: Types, options: Options) -> tuple[ValueType, ...]:
     return last(types, options, *_integers(options["features"]), dropped=dropped)
 
 
+def _nnx_general(site: Site) -> str:
+    axis = site.options["axis"]
+    taken = site.types[0].shape[-len(axis) :] if isinstance(axis, tuple) else (site.size,)
+    return f"nnx.LinearGeneral({taken}, {site.options['features']}, axis={axis}, rngs=rngs)"
+
+
 def _einsum_choices(types: Types) -> Choices | None:
     return {"heads": (2, 3)} if float_rank(types, 1, 2) else None
 
@@ -90,6 +102,11 @@ def _einsum_text(site: Site) -> str:
     # The kernel's leading sizes are names, filled in where the input is at hand.
     x, heads = site.args[0], site.options["heads"]
     return f"nn.Einsum(({x}.shape[-1], {heads}, 2), '...a,ahd->...hd', use_bias=False)({x})"
+
+
+def _nnx_einsum(site: Site) -> str:
+    sizes = (site.size, site.options["heads"], 2)
+    return f"nnx.Einsum('...a,ahd->...hd', {sizes}, rngs=rngs)"
 
 
 def _embed_choices(types: Types) -> Choices | None:
@@ -130,20 +147,31 @@ def _sequential_text(site: Site) -> str:
     return f"nn.Sequential([nn.Dense(3), nn.tanh, nn.Dense({site.options['features']})])"
 
 
+def _nnx_sequential(site: Site) -> str:
+    first, last = nnx_linear(site.size, 3), nnx_linear(3, site.options["features"])
+    return f"nnx.Sequential({first}, nnx.tanh, {last})"
+
+
 LINEAR = (
     Operation(
         name="dense",
         weight=4,
         choices=_dense_choices,
         results=_features_results,
-        layer=constructor("Dense"),
+        forms={
+            "linen": layer(linen_stock("Dense")),
+            "nnx": layer(nnx_stock("Linear", "features")),
+        },
         traits=trained("dense"),
     ),
     Operation(
         name="dense_general",
         choices=_general_choices,
         results=_general_results,
-        layer=constructor("DenseGeneral"),
+        forms={
+            "linen": layer(linen_stock("DenseGeneral")),
+            "nnx": layer(_nnx_general),
+        },
         traits=trained("dense_general"),
         fixed=lambda options: len(_integers(options["axis"])),
     ),
@@ -151,7 +179,7 @@ LINEAR = (
         name="einsum",
         choices=_einsum_choices,
         results=lambda types, options: last(types, options, integer(options["heads"]), 2),
-        text=_einsum_text,
+        forms={"linen": Form(_einsum_text), "nnx": layer(_nnx_einsum)},
         compact=True,
         traits=trained("einsum"),
     ),
@@ -159,7 +187,10 @@ LINEAR = (
         name="embed",
         choices=_embed_choices,
         results=_embed_results,
-        layer=constructor("Embed"),
+        forms={
+            "linen": layer(linen_stock("Embed")),
+            "nnx": layer(nnx_stock("Embed", "num_embeddings", "features", size=False)),
+        },
         traits=trained("embed"),
         fixed=lambda _: 0,
     ),
@@ -168,8 +199,10 @@ LINEAR = (
         weight=7,
         choices=_dropout_choices,
         results=lambda types, _: (types[0],),
-        layer=constructor("Dropout"),
-        mode="deterministic",
+        forms={
+            "linen": layer(linen_stock("Dropout"), mode="deterministic"),
+            "nnx": layer(nnx_stock("Dropout", "rate", size=False)),
+        },
         traits=_dropout_traits,
         fixed=lambda _: 0,
     ),
@@ -177,7 +210,10 @@ LINEAR = (
         name="prelu",
         choices=_prelu_choices,
         results=lambda types, _: (types[0],),
-        layer=constructor("PReLU"),
+        forms={
+            "linen": layer(linen_stock("PReLU")),
+            "nnx": layer(nnx_stock("PReLU", size=False, rngs=False)),
+        },
         traits=trained("prelu"),
         fixed=lambda _: 0,
     ),
@@ -185,7 +221,7 @@ LINEAR = (
         name="sequential",
         choices=_sequential_choices,
         results=_features_results,
-        layer=_sequential_text,
+        forms={"linen": layer(_sequential_text), "nnx": layer(_nnx_sequential)},
         traits=trained("sequential"),
     ),
 )

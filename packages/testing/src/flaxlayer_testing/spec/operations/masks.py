@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from flaxlayer_testing.spec.operations.forms import (
+    Site,
+    in_both,
+    layer,
+    linen_stock,
+    nnx_stock,
+)
 from flaxlayer_testing.spec.operations.norms import EPSILON
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
-    Site,
     Traits,
     Types,
-    constructor,
     is_float,
     shows,
 )
-from flaxlayer_testing.spec.operations.sequences import attention_traits, is_sequence
+from flaxlayer_testing.spec.operations.sequences import (
+    attention_traits,
+    is_sequence,
+    nnx_attention,
+    nnx_rnn,
+)
 from flaxlayer_testing.spec.spec import Options, ValueType
 
 __all__ = ["MASKS", "fits_mask", "is_mask"]
@@ -50,7 +60,7 @@ def _attention_choices(types: Types) -> Choices | None:
 
 def _attention_arguments(site: Site) -> str:
     x, mask = site.args
-    return f"{x}, mask=nn.make_attention_mask({mask}, {mask})"
+    return f"{x}, mask={site.flax}.make_attention_mask({mask}, {mask})"
 
 
 def _norm_arguments(site: Site) -> str:
@@ -74,7 +84,7 @@ def _function(name: str, feature: str, *, mean: bool = False) -> Operation:
         weight=7,
         choices=_choices,
         results=lambda types, _: (ValueType(types[0].shape[mean:], types[0].dtype),),
-        text=lambda site: f"{name}({', '.join(site.args)})",
+        forms=in_both(lambda site: f"{name}({', '.join(site.args)})"),
         traits=shows("mask", feature),
         fixed=lambda _: 0,
     )
@@ -89,9 +99,14 @@ MASKS = (
         weight=6,
         choices=_attention_choices,
         results=_same,
-        layer=constructor("MultiHeadDotProductAttention"),
-        arguments=_attention_arguments,
-        mode="deterministic",
+        forms={
+            "linen": layer(
+                linen_stock("MultiHeadDotProductAttention"),
+                arguments=_attention_arguments,
+                mode="deterministic",
+            ),
+            "nnx": layer(nnx_attention, arguments=_attention_arguments),
+        },
         traits=lambda options: attention_traits("mask", "masked_attention", options=options),
     ),
     Operation(
@@ -100,9 +115,14 @@ MASKS = (
         weight=6,
         choices=_single_choices,
         results=_same,
-        layer=constructor("BatchNorm", epsilon=EPSILON),
-        arguments=_norm_arguments,
-        mode="use_running_average",
+        forms={
+            "linen": layer(
+                linen_stock("BatchNorm", epsilon=EPSILON),
+                arguments=_norm_arguments,
+                mode="use_running_average",
+            ),
+            "nnx": layer(nnx_stock("BatchNorm", epsilon=EPSILON), arguments=_norm_arguments),
+        },
         traits=lambda _: Traits(
             features=frozenset({"mask", "masked_norm"}),
             trainable=True,
@@ -116,8 +136,15 @@ MASKS = (
         weight=6,
         choices=_single_choices,
         results=lambda types, _: (ValueType((types[0].shape[0], 3)),),
-        layer=lambda _: "nn.RNN(nn.GRUCell(3), reverse=True)",
-        arguments=_lengths_arguments,
+        forms={
+            "linen": layer(
+                lambda _: "nn.RNN(nn.GRUCell(3), reverse=True)", arguments=_lengths_arguments
+            ),
+            "nnx": layer(
+                lambda site: nnx_rnn("GRUCell", site.size, 3, "reverse=True"),
+                arguments=_lengths_arguments,
+            ),
+        },
         traits=lambda _: Traits(features=frozenset({"mask", "masked_recurrent"}), trainable=True),
     ),
 )

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from flaxlayer_testing.spec.operations.forms import (
+    Form,
+    Site,
+    layer,
+    linen_stock,
+    nnx_linear,
+    nnx_stock,
+)
 from flaxlayer_testing.spec.operations.linear import (
     PARAM_DTYPES,
     float_rank,
@@ -12,9 +20,7 @@ from flaxlayer_testing.spec.operations.linear import (
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
-    Site,
     Types,
-    constructor,
     integer,
 )
 from flaxlayer_testing.spec.spec import Options, ValueType
@@ -61,12 +67,22 @@ def _wrapped_results(types: Types, options: Options) -> tuple[ValueType, ...]:
     return last(types, options, integer(options["features"]))
 
 
-def _weight_text(site: Site) -> str:
-    return f"nn.WeightNorm(nn.Dense({site.options['features']}), epsilon={EPSILON})"
+def _norm_forms(name: str, *, mode: str = "") -> dict[str, Form]:
+    return {
+        "linen": layer(linen_stock(name, epsilon=EPSILON), mode=mode),
+        "nnx": layer(nnx_stock(name, epsilon=EPSILON)),
+    }
 
 
-def _spectral_text(site: Site) -> str:
-    return f"nn.SpectralNorm(nn.Dense({site.options['features']}), epsilon={EPSILON})"
+def _wrapped_forms(name: str, *, mode: str = "") -> dict[str, Form]:
+    def in_linen(site: Site) -> str:
+        return f"nn.{name}(nn.Dense({site.options['features']}), epsilon={EPSILON})"
+
+    def in_nnx(site: Site) -> str:
+        inner = nnx_linear(site.size, site.options["features"])
+        return f"nnx.{name}({inner}, epsilon={EPSILON}, rngs=rngs)"
+
+    return {"linen": layer(in_linen, mode=mode), "nnx": layer(in_nnx)}
 
 
 NORMS = (
@@ -75,51 +91,49 @@ NORMS = (
         weight=6,
         choices=_batch_choices,
         results=_plain_results,
-        layer=constructor("BatchNorm", epsilon=EPSILON),
-        mode="use_running_average",
+        forms=_norm_forms("BatchNorm", mode="use_running_average"),
         traits=trained("batch_norm", state=frozenset({"batch_stats"}), uses_flag=True),
     ),
     Operation(
         name="layer_norm",
         choices=_norm_choices,
         results=same_shape,
-        layer=constructor("LayerNorm", epsilon=EPSILON),
+        forms=_norm_forms("LayerNorm"),
         traits=trained("layer_norm"),
     ),
     Operation(
         name="rms_norm",
         choices=_norm_choices,
         results=same_shape,
-        layer=constructor("RMSNorm", epsilon=EPSILON),
+        forms=_norm_forms("RMSNorm"),
         traits=trained("rms_norm"),
     ),
     Operation(
         name="group_norm",
         choices=_group_choices,
         results=same_shape,
-        layer=constructor("GroupNorm", epsilon=EPSILON),
+        forms=_norm_forms("GroupNorm"),
         traits=trained("group_norm"),
     ),
     Operation(
         name="instance_norm",
         choices=_instance_choices,
         results=_plain_results,
-        layer=constructor("InstanceNorm", epsilon=EPSILON),
+        forms=_norm_forms("InstanceNorm"),
         traits=trained("instance_norm"),
     ),
     Operation(
         name="weight_norm",
         choices=_wrapped_choices,
         results=_wrapped_results,
-        layer=_weight_text,
+        forms=_wrapped_forms("WeightNorm"),
         traits=trained("weight_norm"),
     ),
     Operation(
         name="spectral_norm",
         choices=_wrapped_choices,
         results=_wrapped_results,
-        layer=_spectral_text,
-        mode="update_stats",
+        forms=_wrapped_forms("SpectralNorm", mode="update_stats"),
         traits=trained("spectral_norm", state=frozenset({"batch_stats"}), uses_flag=True),
     ),
 )

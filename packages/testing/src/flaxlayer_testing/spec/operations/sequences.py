@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from flaxlayer_testing.spec.operations.forms import CACHE, Form, Site, layer, linen_stock
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
-    Site,
     Traits,
     Types,
-    constructor,
     integer,
 )
-from flaxlayer_testing.spec.spec import Options, ValueType
+from flaxlayer_testing.spec.spec import Json, Options, ValueType
 
-__all__ = ["SEQUENCES", "attention_traits", "is_sequence"]
+__all__ = ["SEQUENCES", "attention_traits", "is_sequence", "nnx_attention", "nnx_rnn"]
 
 CELLS = ("SimpleCell", "GRUCell", "MGUCell", "LSTMCell", "OptimizedLSTMCell")
+_OF_LINEN: frozenset[Json] = frozenset({"MGUCell"})
 
 
 def is_sequence(value: ValueType) -> bool:
@@ -42,9 +44,17 @@ def attention_traits(*features: str, options: Options) -> Traits:
     return plain | Traits(features=dropped, training_streams=frozenset({"dropout"}))
 
 
+def nnx_attention(site: Site) -> str:
+    """Returns the text that makes attention of one sequence, or of two."""
+    heads, rate = site.options["num_heads"], site.options["dropout_rate"]
+    other = [f"in_kv_features={value.shape[-1]}" for value in site.types[1:2] if value.shape[1:]]
+    parts = [str(heads), str(site.size), "4", *other, f"dropout_rate={rate}", "decode=False"]
+    return f"nnx.MultiHeadAttention({', '.join(parts)}, rngs=rngs)"
+
+
 def _causal_arguments(site: Site) -> str:
     x = site.args[0]
-    return f"{x}, mask=nn.make_causal_mask({x}[..., 0])"
+    return f"{x}, mask={site.flax}.make_causal_mask({x}[..., 0])"
 
 
 def _decode_choices(types: Types) -> Choices | None:
@@ -53,6 +63,11 @@ def _decode_choices(types: Types) -> Choices | None:
 
 def _decode_text(site: Site) -> str:
     return f"decode_step(self, {site.args[0]}, num_heads={site.options['num_heads']})"
+
+
+def _nnx_decoder(site: Site) -> str:
+    attention = f"nnx.MultiHeadAttention({site.options['num_heads']}, {site.size}, 4, decode=True"
+    return f"with_cache({attention}, rngs=rngs), ({site.batch_size}, {CACHE}, {site.size}))"
 
 
 def _recurrent_choices(types: Types) -> Choices | None:
@@ -70,6 +85,19 @@ def _recurrent_text(site: Site) -> str:
     return f"nn.RNN({cell}, reverse={site.options['reverse']}, keep_order=True)"
 
 
+def nnx_rnn(cell: object, size: int, features: object, *more: str) -> str:
+    """Returns the text that makes a recurrent layer of a cell, with further arguments."""
+    made = f"nnx.{cell}({size}, {features}, rngs=rngs)"
+    return f"nnx.RNN({', '.join([made, *more])})"
+
+
+def _nnx_recurrent(site: Site) -> str:
+    cell, features = site.options["cell"], site.options["features"]
+    return nnx_rnn(
+        cell, site.size, features, f"reverse={site.options['reverse']}", "keep_order=True"
+    )
+
+
 def _recurrent_traits(options: Options) -> Traits:
     cell = str(options["cell"])
     return Traits(features=frozenset({"recurrent", f"recurrent_{cell}"}), trainable=True)
@@ -82,6 +110,11 @@ def _bidirectional_choices(types: Types) -> Choices | None:
 def _bidirectional_text(site: Site) -> str:
     names = (site.options["forward"], site.options["backward"])
     return f"nn.Bidirectional({', '.join(f'nn.RNN(nn.{name}(2))' for name in names)})"
+
+
+def _nnx_bidirectional(site: Site) -> str:
+    cells = (site.options["forward"], site.options["backward"])
+    return f"nnx.Bidirectional({', '.join(nnx_rnn(cell, site.size, 2) for cell in cells)})"
 
 
 def _frames_choices(types: Types) -> Choices | None:
@@ -101,8 +134,10 @@ SEQUENCES = (
         weight=3,
         choices=_attention_choices,
         results=lambda types, _: (types[0],),
-        layer=constructor("MultiHeadDotProductAttention"),
-        mode="deterministic",
+        forms={
+            "linen": layer(linen_stock("MultiHeadDotProductAttention"), mode="deterministic"),
+            "nnx": layer(nnx_attention),
+        },
         traits=lambda options: attention_traits("attention", options=options),
     ),
     Operation(
@@ -111,8 +146,10 @@ SEQUENCES = (
         arity=2,
         choices=_cross_choices,
         results=lambda types, _: (types[0],),
-        layer=constructor("MultiHeadAttention"),
-        mode="deterministic",
+        forms={
+            "linen": layer(linen_stock("MultiHeadAttention"), mode="deterministic"),
+            "nnx": layer(nnx_attention),
+        },
         traits=lambda options: attention_traits("cross_attention", options=options),
     ),
     Operation(
@@ -120,9 +157,14 @@ SEQUENCES = (
         weight=2,
         choices=_attention_choices,
         results=lambda types, _: (types[0],),
-        layer=constructor("MultiHeadDotProductAttention"),
-        arguments=_causal_arguments,
-        mode="deterministic",
+        forms={
+            "linen": layer(
+                linen_stock("MultiHeadDotProductAttention"),
+                arguments=_causal_arguments,
+                mode="deterministic",
+            ),
+            "nnx": layer(nnx_attention, arguments=_causal_arguments),
+        },
         traits=lambda options: attention_traits("causal_attention", options=options),
     ),
     Operation(
@@ -130,7 +172,10 @@ SEQUENCES = (
         weight=4,
         choices=_decode_choices,
         results=lambda types, _: (ValueType((1, types[0].shape[-1])),),
-        text=_decode_text,
+        forms={
+            "linen": Form(_decode_text),
+            "nnx": Form(lambda site: f"{site.layer}({site.args[0]}[:, :1])", _nnx_decoder),
+        },
         compact=True,
         fixed=lambda _: -1,
         traits=lambda _: Traits(
@@ -142,7 +187,10 @@ SEQUENCES = (
         weight=8,
         choices=_recurrent_choices,
         results=_recurrent_results,
-        layer=_recurrent_text,
+        forms={
+            "linen": layer(_recurrent_text),
+            "nnx": replace(layer(_nnx_recurrent), lacks=_OF_LINEN),
+        },
         traits=_recurrent_traits,
     ),
     Operation(
@@ -150,7 +198,10 @@ SEQUENCES = (
         weight=2,
         choices=_bidirectional_choices,
         results=lambda types, _: (ValueType((types[0].shape[0], 4)),),
-        layer=_bidirectional_text,
+        forms={
+            "linen": layer(_bidirectional_text),
+            "nnx": replace(layer(_nnx_bidirectional), lacks=_OF_LINEN),
+        },
         traits=lambda _: Traits(features=frozenset({"bidirectional"}), trainable=True),
     ),
     Operation(
@@ -160,7 +211,7 @@ SEQUENCES = (
         results=lambda types, options: (
             ValueType((*types[0].shape[:-1], integer(options["features"]))),
         ),
-        text=_frames_text,
+        forms={"linen": Form(_frames_text)},
         compact=True,
         traits=lambda _: Traits(
             features=frozenset({"recurrent", "recurrent_frames"}), trainable=True

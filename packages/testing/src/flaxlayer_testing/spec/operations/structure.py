@@ -1,21 +1,31 @@
-"""Operations over `blocks` for params: any dtype, metadata, tied, shared, inherited."""
+"""Operations over `render/pieces` for params: any dtype, metadata, tied, shared, inherited."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from flaxlayer_testing.spec.operations.forms import (
+    Form,
+    Site,
+    Text,
+    keywords_text,
+    layer,
+    nnx_linear,
+    nnx_on_variable,
+    nnx_stock,
+    plain_call,
+)
 from flaxlayer_testing.spec.operations.linear import float_rank, last, same_shape
 from flaxlayer_testing.spec.operations.operation import (
     VOCABULARY,
     Choices,
     Operation,
-    Site,
     Traits,
     Types,
     integer,
     is_float,
     is_token,
-    keywords_text,
     shows,
     with_features,
 )
@@ -42,11 +52,11 @@ def _vectors_choices(types: Types) -> Choices | None:
     return {} if is_float(types[0]) and types[0].shape else None
 
 
-def _function(name: str) -> Callable[[Site], str]:
+def _function(name: str) -> Text:
     return lambda site: f"{name}({', '.join([*site.args, *keywords_text(site.options)])})"
 
 
-def _class(name: str) -> Callable[[Site], str]:
+def _class(name: str) -> Text:
     return lambda site: f"{name}({', '.join(keywords_text(site.options))})"
 
 
@@ -59,11 +69,24 @@ def _table_text(site: Site) -> str:
     return f"table(self, {x}, name='table_{site.index}', dtype={dtype!r})"
 
 
+def _nnx_table(site: Site) -> str:
+    return f"nnx.Param(jnp.ones(({site.size},), {site.options['dtype']!r}))"
+
+
 def _table_traits(options: Options) -> Traits:
     return Traits(
         features=frozenset({"table", f"param_{options['dtype']}"}),
         trainable=True,
     )
+
+
+def _nnx_complex(site: Site) -> str:
+    dtypes = ("dtype=jnp.complex64", "param_dtype=jnp.complex64")
+    return nnx_linear(site.size, site.options["features"], *dtypes)
+
+
+def _nnx_real(site: Site) -> str:
+    return f"jnp.real({plain_call(site)})"
 
 
 def _metadata_choices(types: Types) -> Choices | None:
@@ -78,6 +101,13 @@ def _metadata_text(site: Site) -> str:
     return f"nn.Dense({features}, kernel_init={init})"
 
 
+def _nnx_metadata(site: Site) -> str:
+    init = "nnx.initializers.lecun_normal(), (None, 'model')"
+    # Without a mesh the names are metadata only.
+    boxed = f"nnx.with_partitioning({init}, eager_sharding=False)"
+    return nnx_linear(site.size, site.options["features"], f"kernel_init={boxed}")
+
+
 def _metadata_traits(options: Options) -> Traits:
     return _trainable("partition_metadata", str(options["partitioning"]))(options)
 
@@ -88,11 +118,19 @@ def _tied_choices(types: Types) -> Choices | None:
     return {"features": (types[0].shape[-1],)}
 
 
+def _nnx_tied(site: Site) -> str:
+    return f"Tied({nnx_linear(site.size, site.options['features'])})"
+
+
 def _tied_embed_choices(types: Types) -> Choices | None:
     if not is_token(types[0]):
         return None
     sizes: tuple[Json, ...] = (VOCABULARY,)
     return {"num_embeddings": sizes, "features": (2, 3)}
+
+
+def _nnx_attend(site: Site) -> str:
+    return f"{site.layer}.attend(nnx.tanh({plain_call(site)}))"
 
 
 def _plain_results(types: Types, options: Options) -> tuple[ValueType, ...]:
@@ -108,7 +146,7 @@ def _class_op(name: str, feature: str) -> Operation:
         name=feature,
         choices=_features_choices,
         results=_results,
-        layer=_class(name),
+        forms={"linen": layer(_class(name))},
         traits=_trainable(feature),
     )
 
@@ -119,7 +157,7 @@ STRUCTURE = (
         weight=6,
         choices=_table_choices,
         results=lambda types, _: (types[0],),
-        text=_table_text,
+        forms={"linen": Form(_table_text), "nnx": Form(nnx_on_variable("scale_by"), _nnx_table)},
         compact=True,
         traits=_table_traits,
     ),
@@ -129,7 +167,7 @@ STRUCTURE = (
         results=lambda types, options: (
             ValueType((*types[0].shape[:-1], integer(options["features"]))),
         ),
-        text=_function("complex_dense"),
+        forms={"linen": Form(_function("complex_dense")), "nnx": Form(_nnx_real, _nnx_complex)},
         compact=True,
         traits=_trainable("complex_dense", "param_complex64"),
     ),
@@ -138,14 +176,17 @@ STRUCTURE = (
         weight=2,
         choices=_metadata_choices,
         results=_results,
-        layer=_metadata_text,
+        forms={
+            "linen": layer(_metadata_text),
+            "nnx": replace(layer(_nnx_metadata), lacks=frozenset({"with_logical_partitioning"})),
+        },
         traits=_metadata_traits,
     ),
     Operation(
         name="metadata_axis",
         choices=_features_choices,
         results=_results,
-        text=_function("metadata_axis"),
+        forms={"linen": Form(_function("metadata_axis"))},
         compact=True,
         traits=_trainable("partition_metadata", "add_metadata_axis"),
     ),
@@ -153,7 +194,7 @@ STRUCTURE = (
         name="tied_dense",
         choices=_tied_choices,
         results=_plain_results,
-        text=_function("tied_dense"),
+        forms={"linen": Form(_function("tied_dense")), "nnx": layer(_nnx_tied)},
         compact=True,
         traits=lambda _: _TIED,
     ),
@@ -161,7 +202,10 @@ STRUCTURE = (
         name="tied_embed",
         choices=_tied_embed_choices,
         results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
-        text=_function("tied_embed"),
+        forms={
+            "linen": Form(_function("tied_embed")),
+            "nnx": Form(_nnx_attend, nnx_stock("Embed", "num_embeddings", "features", size=False)),
+        },
         compact=True,
         fixed=lambda _: 0,
         traits=lambda _: with_features(_TIED, "tied_embed"),
@@ -172,7 +216,7 @@ STRUCTURE = (
         name="compact_name_scope",
         choices=_features_choices,
         results=_results,
-        text=lambda site: f"{_class('Apart')(site)}({site.args[0]})",
+        forms={"linen": Form(lambda site: f"{_class('Apart')(site)}({site.args[0]})")},
         compact=True,
         traits=_trainable("compact_name_scope"),
     ),
