@@ -209,7 +209,7 @@ def test_another_layer_is_judged_and_its_failures_raise():
     with pytest.raises(PassChecksError) as caught:
         report.raise_for_failures()
     message = str(caught.value)
-    assert "check_inference (A5, A6) failed with ParityError" in message
+    assert "check_inference (A1, A5, A6) failed with ParityError" in message
     assert "outputs in inference differs in value." in message
     assert re.match(r"Replay: KERAS_BACKEND=\w+ python -m pytest \S", message.splitlines()[-1])
 

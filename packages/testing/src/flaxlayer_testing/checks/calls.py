@@ -51,7 +51,7 @@ def _compare_outputs(subject: Subject, *, training: bool) -> Errors:
     return compare_runs(subject, expected, actual, path=path)
 
 
-@check("A5", "A6")
+@check("A1", "A5", "A6")
 def check_inference(subject: Subject) -> Errors:
     """An eager call at inference gives the bits of a jitted raw apply."""
     return _compare_outputs(subject, training=False)
