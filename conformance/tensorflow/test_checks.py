@@ -14,6 +14,7 @@ from flax import nnx
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Subject, run_report
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.report.report import Status
 from flaxlayer_testing.run.samples import LosesTraining, NegatesOutputs
 from flaxlayer_testing.subject.parity import compare_runs
@@ -79,13 +80,11 @@ SUBJECTS = {
     "nnx": Subject(functools.partial(NnxNet), (X,)),
 }
 INAPPLICABLE = {
-    "a call at inference changes state or draws random numbers",
-    "the module draws no random numbers in training",
-    "the module has no state",
-    "the module is no object with values of its own",
-    "the module sows nothing in training",
-    "no generated case with sizes that may be unknown",
-    "raw Flax accepts inputs of another shape, too",
+    need.reason
+    for need in (
+        *(Need.STILL, Need.STREAMS, Need.STATE, Need.OWN_VALUES, Need.SOWN, Need.UNKNOWN_SIZES),
+        *(Need.REFUSED_SHAPES, Need.MASK_ARGUMENT, Need.LINEN),
+    )
 }
 """Why a check is skipped: each says something of the module, none of TensorFlow."""
 

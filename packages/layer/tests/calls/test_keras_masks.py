@@ -379,3 +379,39 @@ def test_weights_that_a_caller_gives_as_a_mask_stay_as_they_are_in_a_stateless_c
     outputs, _ = layer.stateless_call(*values, x, mask=keras.ops.convert_to_tensor(mask))
     np.testing.assert_allclose(np.asarray(expected), np.asarray(raw), rtol=1e-5)
     np.testing.assert_allclose(np.asarray(outputs), np.asarray(raw), rtol=1e-5)
+
+
+class Weighing(nn.Module):
+    """Uses a mask of any form."""
+
+    @nn.compact
+    def __call__(self, x, mask=None):
+        return nn.Dense(2)(x) * (1.0 if mask is None else mask.sum())
+
+
+PAIRS = np.tril(np.ones((4, 4), bool))[None, None].repeat(2, 0)
+GIVEN = {
+    "causal": (nn.MultiHeadDotProductAttention(2), PAIRS),
+    "keys": (nn.MultiHeadDotProductAttention(2), PAIRS[:, :, 2:3]),
+    "of one array for all": (nn.MultiHeadDotProductAttention(2), PAIRS[0, 0]),
+    "of more dimensions than the input": (Weighing(), PAIRS),
+    "of a form of Keras": (Weighing(), PAIRS[:, 0, 2]),
+    "of no dimension": (Weighing(), np.array(False)),
+    "of numbers": (Weighing(), np.arange(3)),
+}
+
+
+@pytest.mark.law("A4")
+@pytest.mark.parametrize("module, mask", GIVEN.values(), ids=GIVEN)
+def test_any_mask_that_a_caller_gives_reaches_the_method_in_a_stateless_call(module, mask):
+    x = np.random.default_rng(0).standard_normal((2, 4, 8)).astype(np.float32)
+    layer = FlaxLayer(module, seed=0)
+    layer(x)
+    raw = module.apply(layer.flax_variables(), x, mask=mask)
+    without = module.apply(layer.flax_variables(), x)
+    values = layer.trainable_variables, layer.non_trainable_variables
+    outputs, _ = layer.stateless_call(*values, x, mask=keras.ops.convert_to_tensor(mask))
+    np.testing.assert_allclose(np.asarray(outputs), np.asarray(raw), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(np.asarray(raw), np.asarray(without))
+    called = keras.ops.convert_to_tensor(layer(x, mask=mask))
+    np.testing.assert_allclose(np.asarray(called), np.asarray(raw), rtol=1e-5, atol=1e-6)

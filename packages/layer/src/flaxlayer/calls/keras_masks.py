@@ -28,7 +28,7 @@ from flaxlayer_core import (
     plan_masks,
 )
 
-__all__ = ["MaskRecord", "MaskRouter", "masks_of"]
+__all__ = ["MaskRecord", "MaskRouter", "is_leading", "masks_of"]
 
 Masks = Mapping[int, Array]
 
@@ -75,6 +75,29 @@ def masks_of(arrays: Sequence[Array]) -> dict[int, Array]:
     """Returns the masks that travel on arrays, by the position of the array."""
     pairs = ((index, private_keras.get_mask(array)) for index, array in enumerate(arrays))
     return {index: mask for index, mask in pairs if mask is not None}
+
+
+def is_leading(mask: PyTree, args: Args) -> bool:
+    """Tells whether a mask is one of Keras: boolean, of the first dimensions of its array (A4).
+
+    Args:
+        mask: A mask, or masks in the structure of the first argument; None is one of Keras.
+        args: The positional arguments of the call.
+    """
+    masks = keras.tree.flatten(mask)
+    arrays = keras.tree.flatten(args[0]) if args else []
+    return mask is None or (len(masks) == len(arrays) and all(map(_is_leading, masks, arrays)))
+
+
+def _is_leading(mask: Array, array: Array) -> bool:
+    if mask is None:
+        return True
+    shape = tuple(mask.shape)
+    return (
+        keras.backend.standardize_dtype(mask.dtype) == "bool"
+        and 0 < len(shape) <= len(array.shape)
+        and shape == tuple(array.shape)[: len(shape)]
+    )
 
 
 class MaskRouter:

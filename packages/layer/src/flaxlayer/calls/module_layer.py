@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import keras
 
 from flaxlayer.backends import unconverted
 from flaxlayer.calls.eager_calls import NOT_TAKEN, EagerCalls
-from flaxlayer.calls.keras_masks import MaskRouter, masks_of
+from flaxlayer.calls.keras_masks import MaskRouter, is_leading, masks_of
 from flaxlayer.calls.overridden_methods import build_arguments, fits
 from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.settling import Builder, Settler
@@ -47,11 +48,6 @@ def _sign_for_keras(call: Function) -> Function:
     named = [owner.replace(kind=only), inspect.Parameter("inputs", only, default=None), *others]
     call.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
     return call
-
-
-def _is_boolean(mask: PyTree) -> bool:
-    leaves = [leaf for leaf in keras.tree.flatten(mask) if leaf is not None]
-    return all(keras.backend.standardize_dtype(leaf.dtype) == "bool" for leaf in leaves)
 
 
 class ModuleLayer(keras.layers.Layer):
@@ -224,8 +220,8 @@ class ModuleLayer(keras.layers.Layer):
         record, calls_method = self._masks.record, self._masks.calls_method
         if packed is not None:
             return list(args), packed.structure, dict(record.masks) if record else {}
-        # `stateless_call` comes here without a record; Keras's own masks are boolean.
-        given = record.given if record is not None else calls_method and not _is_boolean(mask)
+        # A wrapper of Keras calls `call` by itself, without a record, with masks of Keras.
+        given = record.given if record is not None else calls_method and not is_leading(mask, args)
         if given and mask is not None:
             # That of the caller reaches the method unchanged.
             kwargs = self._masks.given_mask(args, {**kwargs, "mask": mask})
@@ -268,6 +264,38 @@ class ModuleLayer(keras.layers.Layer):
             outputs = unwrap_statics(outputs)
         self._masks.carry(arrays, structure, masks, leaves, outputs)
         return outputs
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Array],
+        non_trainable_variables: Sequence[Array],
+        *args: PyTree,
+        return_losses: bool = False,
+        **kwargs: PyTree,
+    ) -> tuple[PyTree, ...]:
+        """Calls the layer with values in place of its variables, and writes none.
+
+        Args:
+            trainable_variables: Values in the order of `layer.trainable_variables`.
+            non_trainable_variables: Values in the order of `layer.non_trainable_variables`.
+            *args: Positional arguments of the method.
+            return_losses: Whether the losses are returned as well.
+            **kwargs: Keyword arguments of the method, and Keras's `training`; a `mask` reaches the
+                method as it is.
+
+        Returns:
+            The outputs, and the new values of the non-trainable variables; the losses behind them
+            if they are asked for.
+        """
+        with self._masks.recording((), given=kwargs.get("mask") is not None):
+            called: tuple[PyTree, ...] = super().stateless_call(
+                trainable_variables,
+                non_trainable_variables,
+                *args,
+                return_losses=return_losses,
+                **kwargs,
+            )
+        return called
 
     def _execute_in_scope(
         self, arrays: list[Array], structure: ArgumentStructure, training: bool
