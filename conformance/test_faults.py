@@ -5,10 +5,12 @@ import functools
 import subprocess
 import sys
 
+import keras
 import pytest
 from hypothesis.errors import NoSuchExample
 
 from conformance.faults import FAULTS
+from conformance.faults.parts import PLACES
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import (
     ExpectedFailure,
@@ -71,6 +73,19 @@ def test_there_are_thirty_faults_and_more():
     assert len({fault.layer for fault in FAULTS}) >= 30
 
 
+@by_name
+def test_a_private_method_of_a_fault_stands_in_for_one_of_the_layer(fault):
+    parts = (getattr(fault.layer, place) for place in PLACES.values())
+    own = [
+        (name, cls)
+        for part in (fault.layer, *parts)
+        for cls in part.__mro__
+        for name in vars(cls)
+        if cls.__module__.startswith("conformance.") and name.startswith("_") and name[1] != "_"
+    ]
+    assert [name for name, cls in own if not hasattr(super(cls, cls), name)] == []
+
+
 @pytest.mark.law("T6")
 def test_a_known_failure_is_expected_and_a_stale_one_fails():
     fault = next(fault for fault in FAULTS if fault.check == "check_sown")
@@ -119,14 +134,16 @@ def test_the_printed_program_stands_alone():
 
 
 @pytest.mark.law("T8")
-def test_the_last_line_of_a_failure_is_the_command_that_replays_it():
+def test_the_last_line_of_a_failure_is_the_command_that_replays_it(monkeypatch):
     fault = next(fault for fault in FAULTS if fault.check == "check_state_training")
     case, _ = _found(fault)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # in a test, it is the test that is run again
     report = run_report(_healthy(case).with_layer(fault.layer), only=[fault.check])
     with pytest.raises(AssertionError) as caught:
         report.raise_for_failures()
     line = str(caught.value).splitlines()[-1]
-    assert line.startswith("Replay: python -m flaxlayer_testing.run.replay")
+    backend = f"KERAS_BACKEND={keras.backend.backend()}"
+    assert line.startswith(f"Replay: {backend} python -m flaxlayer_testing.run.replay")
     done = _run(["sh", "-c", line.removeprefix("Replay: ").replace("python", sys.executable, 1)])
     assert done.returncode == 1
     assert "variables after training" in done.stderr

@@ -10,14 +10,15 @@ from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.settling import Settler
 from flaxlayer.hosted import HostedModule
 
-__all__ = ["FaultyRunner", "MayRound", "layer_of", "rounded"]
+__all__ = ["PLACES", "FaultyRunner", "MayRound", "layer_of", "rounded"]
 
-_PLACES = {
+PLACES = {
     Runner: "_runner_class",
     Settler: "_settler_class",
     HostedModule: "_hosted_class",
     LayerBuilder: "_builder_class",
 }
+"""The parts of a layer that a fault may break, and the attribute of each."""
 
 
 class FaultyRunner(Runner):
@@ -31,7 +32,7 @@ def layer_of(faulty):
     """Returns the layer that a faulty part makes, in its module and by its name."""
     if issubclass(faulty, FlaxLayer):
         return faulty
-    place = next(name for part, name in _PLACES.items() if issubclass(faulty, part))
+    place = next(name for part, name in PLACES.items() if issubclass(faulty, part))
     return type(faulty.__name__, (FlaxLayer,), {place: faulty, "__module__": faulty.__module__})
 
 

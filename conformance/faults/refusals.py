@@ -19,8 +19,8 @@ class SwallowsUnknownArguments(FlaxLayer):
 
 @fault("check_wrong_shapes", "KeepLawError", "A layer does not explain inputs of a wrong shape.")
 class PassesOnRawErrors(Runner):
-    def _misfit(self, arrays, error):
-        return None
+    def _refuse(self, error, arrays, structure):
+        raise error
 
 
 @fault("check_wrong_method", "KeepLawError", "the method no_such_method")

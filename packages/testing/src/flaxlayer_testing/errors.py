@@ -67,7 +67,30 @@ class KeepLawError(FlaxLayerError, AssertionError):
 
 
 class PassChecksError(FlaxLayerError, AssertionError):
-    """Checks failed, or expected failures did not come about (T2, T6)."""
+    """Checks failed, or expected failures did not come about (T2, T6).
+
+    Args:
+        failed: What failed; cut where it is very long.
+        replay: The command that runs the last of the failures again: the last line of the message,
+            never cut (T8).
+
+    Example:
+
+    ```python
+    >>> error = PassChecksError("It failed. " + 9_000 * "x", replay="pytest -k it")
+    >>> len(str(error)) < 8_100, str(error).splitlines()[-1]
+    (True, 'Replay: pytest -k it')
+
+    ```
+    """
+
+    def __init__(self, failed: str, *, replay: str) -> None:
+        super().__init__(failed)
+        self.replay = replay
+        self.args = (f"{self.failed}\nReplay: {replay}",)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_checks, (self.failed, self.replay))
 
 
 class ParityError(FlaxLayerError, AssertionError):
@@ -114,6 +137,10 @@ class ParityError(FlaxLayerError, AssertionError):
 def in_short(error: BaseException) -> str:
     """Returns the class and the words of an error, at most 500 characters of them."""
     return f"{type(error).__name__}: {error}"[:500]
+
+
+def _rebuild_checks(failed: str, replay: str) -> PassChecksError:
+    return PassChecksError(failed, replay=replay)
 
 
 def _rebuild_parity(

@@ -15,6 +15,8 @@ from flaxlayer_testing import (
     ReadSpecError,
     ValueType,
     build_nnx_module,
+    compare_trees,
+    to_program,
 )
 from flaxlayer_testing.render import nnx_dialect as generated
 
@@ -49,6 +51,26 @@ def test_an_object_tells_what_it_was_made_with():
     spec = ModuleSpec((X,), (DENSE,), (1,))
     module = build_nnx_module(spec, batch_size=3, seed=1)
     assert module.get_config() == {"spec": spec.to_json(), "batch_size": 3}
+
+
+@pytest.mark.law("T1")
+def test_the_object_of_a_program_has_the_values_and_the_streams_of_the_built_one():
+    drawn = [
+        Node("dropout", (0,), (("broadcast_dims", ()), ("rate", 0.5), ("rng_collection", name)))
+        for name in ("dropout", "drop_path")
+    ]
+    spec = ModuleSpec((X,), (*drawn, DENSE), (1, 2, 3), "tuple", flag=Flag("train"))
+    case = Case(spec, 2, 5, framework="nnx", instance=True)
+    namespace = {"__name__": "program"}
+    exec(compile(to_program(case), "<program>", "exec"), namespace)
+    made, printed = build_nnx_module(spec, seed=5), namespace["module"]
+    compare_trees(_state(made), _state(printed), bitwise=True)
+    streams = {part.tag for _, part in nnx.iter_graph(made) if isinstance(part, nnx.RngStream)}
+    assert streams == {"dropout", "drop_path"}
+
+
+def _state(module):
+    return nnx.to_pure_dict(nnx.state(module))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """`check_module`, its report, known failures, the decorator: the front ends of the checks (T2)."""
 
 import json
+import pickle
 import re
+from dataclasses import replace
 from typing import Any
 
 import flax.linen as nn
@@ -200,6 +202,18 @@ def test_every_method_that_takes_the_arguments_is_run():
     report = check_module(Coder(), X, layer=DecodesOnly, only=["check_methods"])
     assert "outputs of the method encode" in report.failures[0].message
     check_module(Coder(), X, only=["check_methods"]).raise_for_failures()
+
+
+@pytest.mark.law("T8")
+def test_the_last_line_of_a_failure_replays_it_however_long_the_failure_is():
+    report = check_module(nn.Dense(2), X, layer=Negates, only=["check_inference"])
+    (entry,) = report.entries
+    long = replace(report, entries=(replace(entry, program=500 * "x = 1\n" + 9_000 * "y"),) * 2)
+    with pytest.raises(PassChecksError) as caught:
+        long.raise_for_failures()
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert str(error).splitlines()[-1] == f"Replay: {entry.replay}"
+        assert len(str(error)) < 8_100 + len(entry.replay)
 
 
 @pytest.mark.law("T3")

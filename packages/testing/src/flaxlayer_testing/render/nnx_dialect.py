@@ -145,8 +145,13 @@ def build_nnx_module(
     make = partial(kind, spec=text, batch_size=batch_size)
     if seed is None:
         return make
+    return make(rngs=nnx.Rngs(**_stream_seeds(seed)))
+
+
+def _stream_seeds(seed: int) -> dict[str, int]:
+    # Every stream that an operation draws from has keys of its own.
     streams = ("default", "params", "dropout", "noise", "drop_path", "sample")
-    return make(rngs=nnx.Rngs(**{name: seed + i for i, name in enumerate(streams)}))
+    return {name: seed + number for number, name in enumerate(streams)}
 
 
 # How a program runs it.
@@ -166,8 +171,7 @@ class _Nnx:
         return NnxWriter(spec, batch_size=batch_size)
 
     def run_lines(self, case: Case) -> list[str]:
-        names = ("default", "params", "dropout")
-        keys = ", ".join(f"{name}={case.seed + number}" for number, name in enumerate(names))
+        keys = ", ".join(f"{name}={seed}" for name, seed in _stream_seeds(case.seed).items())
         made = f"Model(rngs=nnx.Rngs({keys}))"
         filled = [extra.kind.stream for extra in case.spec.extras if extra.kind.stream]
         given = ", ".join(f"'{stream}': jax.random.key({case.seed})" for stream in filled)

@@ -54,15 +54,20 @@ class Entry:
     program: str = ""
     place: str = ""
 
-    def failure_text(self) -> str:
-        """Returns the failure for a person; its last line is what replays it (T8)."""
+    def failure_text(self, *, replays: bool = True) -> str:
+        """Returns the failure for a person.
+
+        Args:
+            replays: Whether its last line is what replays it (T8).
+        """
         laws = ", ".join(self.laws)
         parts = [f"{self.check} ({laws}) failed with {self.error_type}:", self.message]
         if self.place:
             parts.append(f"Raised in: {self.place}")
         if self.program:
             parts += ["A program that fails in the same way:", "", self.program]
-        return "\n".join([*parts, f"Replay: {self.replay}"])
+        parts += [f"Replay: {self.replay}"] if replays else []
+        return "\n".join(parts)
 
 
 @dataclass(frozen=True)
@@ -119,11 +124,10 @@ class Report:
         if not self.failures:
             return
         names = ", ".join(entry.check for entry in self.failures)
-        texts = "\n\n".join(entry.failure_text() for entry in self.failures)
-        raise PassChecksError(
-            f"{self.layer} does not pass {len(self.failures)} checks of {self.subject}: {names}."
-            f"\n\n{texts}"
-        )
+        *others, last = self.failures
+        texts = [*(entry.failure_text() for entry in others), last.failure_text(replays=False)]
+        failed = f"{self.layer} does not pass {len(self.failures)} checks of {self.subject}"
+        raise PassChecksError("\n\n".join([f"{failed}: {names}.", *texts]), replay=last.replay)
 
     def to_json(self) -> str:
         """Returns the report as JSON."""
