@@ -21,9 +21,11 @@ from conformance.figures import Figures
 STARTED = pytest.StashKey[float]()
 
 
-# What needs TensorFlow, which takes seconds to import, and nnx modules on a Flax without them.
+# What needs TensorFlow, which takes seconds to import, or torch; nnx modules on an older Flax.
 _ELSEWHERE: tuple[str, ...] = (
     ".backends.tensorflow",
+    ".backends.torch",
+    ".private_torch",
     ".exports.endpoints",
     ".exports.litert",
     ".tensorflow_operations",

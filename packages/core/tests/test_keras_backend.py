@@ -137,7 +137,8 @@ def test_a_backend_that_is_not_installed_is_explained(name, missing, words, situ
         require_backend()
     assert words in e.value.found
     assert 'os.environ["KERAS_BACKEND"] = "jax"' in e.value.fix
-    assert ("flaxlayer[tensorflow]" in e.value.fix) == (missing == "tensorflow")
+    for extra in ("tensorflow", "torch"):
+        assert (f"pip install 'flaxlayer[{extra}]'" in e.value.fix) == (missing == extra)
 
 
 def test_a_backend_that_keras_does_not_know_is_explained(situation, monkeypatch):

@@ -68,7 +68,7 @@ def test_losses_of_activity_are_those_of_a_native_layer():
         layer = make(activity_regularizer="l2")
         layer(X)
         known(layer)(X)
-        return [float(loss) for loss in layer.losses]
+        return [float(np.asarray(loss)) for loss in layer.losses]
 
     expected, ours = outcomes(run)
     for found in ours:

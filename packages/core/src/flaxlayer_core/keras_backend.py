@@ -117,9 +117,11 @@ def _error(planned: PlannedBackend, fault: str) -> ImportBackendError:
     ]
     if planned.name == "tensorflow":
         ways.append("or, to run on TensorFlow, pip install 'flaxlayer[tensorflow]'")
+    if planned.name == "torch":
+        ways.append("or, to run on torch, pip install 'flaxlayer[torch]'")
     return ImportBackendError(
         f"Keras cannot be imported: its backend {planned.name!r} is {fault}.",
-        expected=f"{_VARIABLE}=jax or {_VARIABLE}=tensorflow, and that backend installed",
+        expected=f"{_VARIABLE}=jax, =tensorflow or =torch, and that backend installed",
         found=f"{planned.name}: {planned.reason}",
         fix=f"Choose JAX: {'; '.join(ways)}.",
     )

@@ -183,6 +183,7 @@ def constant(array: Any) -> Any:
     """Returns a value, such as the data of a key, as Keras can store it in a model."""
     if isinstance(array, jax.core.Tracer):
         return array
+    array = current_backend().passed_on(array)
     # What JAX holds means nothing to TensorFlow, and Keras stores a scalar of NumPy without dtype.
     scalar = isinstance(array, np.ndarray | np.generic) and array.ndim == 0
     return keras.ops.convert_to_tensor(array) if scalar or isinstance(array, jax.Array) else array

@@ -249,7 +249,9 @@ class _PuttingTogether:
             return jax.tree_util.tree_unflatten(value.treedef, [self.run(v) for v in value.leaves])
         if isinstance(value, KeyData):
             if _is_concrete(value.data):
-                return jax.random.wrap_key_data(value.data, impl=value.impl)
+                # Where there are no unsigned integers, as in torch, signed ones have the bits.
+                data = value.data.astype(np.uint32)
+                return jax.random.wrap_key_data(data, impl=value.impl)
             return value.data if self._open_keys else value
         return self._object(value) if isinstance(value, GraphPart) else value
 

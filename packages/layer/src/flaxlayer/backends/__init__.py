@@ -17,12 +17,19 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def unconverted(function: Function) -> Function:
-    """Keeps TensorFlow's AutoGraph from rewriting a function, and what it calls."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow
+    """Keeps a function, and what it calls, from TensorFlow's AutoGraph and torch's Dynamo.
 
-    plain: Function = tensorflow.autograph.experimental.do_not_convert(function)
+    A function that `torch.compile` compiles has a graph break there.
+    """
+    name, plain = keras.backend.backend(), function
+    if name == "tensorflow":
+        import tensorflow
+
+        plain = tensorflow.autograph.experimental.do_not_convert(function)
+    if name == "torch":
+        import torch
+
+        plain = torch.compiler.disable(function, reason="a Flax module runs in JAX")
     return plain
 
 
@@ -42,9 +49,13 @@ def current_backend() -> Backend:
         from flaxlayer.backends.tensorflow.backend import TensorFlowBackend
 
         return TensorFlowBackend()
+    if name == "torch":
+        from flaxlayer.backends.torch.torch_backend import TorchBackend
+
+        return TorchBackend()
     raise SelectBackendError(
         "FlaxLayer cannot run on this Keras backend.",
-        expected="KERAS_BACKEND=jax or KERAS_BACKEND=tensorflow",
+        expected="KERAS_BACKEND=jax, KERAS_BACKEND=tensorflow or KERAS_BACKEND=torch",
         found=name,
         fix="Set KERAS_BACKEND before keras is imported.",
     )

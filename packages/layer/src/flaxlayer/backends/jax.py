@@ -55,6 +55,10 @@ class JaxBackend:
         shape = (None if export.is_symbolic_dim(dim) else dim for dim in array.shape)
         return ArraySpec(tuple(shape), canonical_dtype(array.dtype))
 
+    def passed_on(self, array: BackendArray) -> BackendArray:
+        """Returns the array: every dtype is one of the backend."""
+        return array
+
     def compile(self, pure: PureCall) -> Run:
         """Returns the call under `jax.jit`, which obeys `disable_jit`, x64 and precision."""
         return jax.jit(pure)

@@ -61,6 +61,9 @@ class Backend(Protocol):
     def describe(self, array: BackendArray) -> ArraySpec:
         """Returns the shape and the dtype that the module will see for an array."""
 
+    def passed_on(self, array: BackendArray) -> BackendArray:
+        """Returns an array that Keras passes on in its own dtype: itself, if that is so (A10)."""
+
     def compile(self, pure: PureCall) -> Run:
         """Returns a call as a function of the backend's arrays, compiled once."""
 

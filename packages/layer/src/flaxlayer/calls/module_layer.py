@@ -176,7 +176,7 @@ class ModuleLayer(keras.layers.Layer):
                 return form.outline.fill(tensors)
         masked_structure = self._masks.masked_structure(arrays, structure, masks)
         sealed = self._returns_objects(masked_structure, bool(training))
-        if sealed or needs_packing(args, kwargs, structure):
+        if sealed or needs_packing(args, kwargs, structure) or self._changes(arrays):
             packed = PackedArguments(structure, flat_outputs=sealed)
             constants = map(constant, arrays)
             return packed.assemble(super().__call__(*constants, flax_arguments=packed, **own))
@@ -207,6 +207,11 @@ class ModuleLayer(keras.layers.Layer):
         if mask is None and any(isinstance(array, keras.KerasTensor) for array in arrays):
             private_keras.forget_filled_mask(self)
         return outputs
+
+    def _changes(self, arrays: list[Array]) -> bool:
+        # A10: Keras would give the module an array of another dtype.
+        passed_on = self._runner.backend.passed_on
+        return any(passed_on(array) is not array for array in arrays)
 
     def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
         # Keras would take an object of a user's class for a tensor, and write its mask on it.

@@ -13,17 +13,19 @@ Checked with the versions of docs/versions.md (tests/compat/test_jax_tracing.py)
 from __future__ import annotations
 
 import contextlib
+import importlib
 import operator
 import threading
 import types
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 from jax import export
 from jax._src.lax import convolution
 
-__all__ = ["TraceContext", "jit_is_disabled", "symbolic_padding", "trace_context"]
+__all__ = ["TraceContext", "jit_is_disabled", "symbolic_padding", "trace_context", "tracing_as"]
 
 TraceContext = tuple[bool, str | None, str, bool]
 
@@ -37,6 +39,26 @@ def trace_context() -> TraceContext:
         config.jax_numpy_dtype_promotion,
         config.jax_threefry_partitionable,
     )
+
+
+# JAX 0.8 made it public.
+_has_x64: Any = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+
+
+@contextlib.contextmanager
+def tracing_as(context: TraceContext) -> Iterator[None]:
+    """Opens a context with settings that `trace_context` returned, here or in another thread."""
+    if context == trace_context():
+        yield
+        return
+    x64, precision, promotion, partitionable = context
+    with (
+        _has_x64.enable_x64(x64),
+        jax.default_matmul_precision(precision),
+        jax.numpy_dtype_promotion(promotion),
+        jax.threefry_partitionable(partitionable),
+    ):
+        yield
 
 
 def jit_is_disabled() -> bool:

@@ -9,6 +9,8 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_keras.p
 - the `current_call_ctx` and `distribution` attributes of Keras's global state, and
   `Layer._remat_mode` (since Keras 3.9): they tell whether this call is the outermost one and a
   plain one, which may then skip what `Layer.__call__` does for the others (A6).
+- the hooks of `torch.nn.Module`, which layers are on torch: they see a call only if it goes through
+  `Layer.__call__`.
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
   variables of a transformer takes longer than the compiled call itself.
 - `Layer._inbound_nodes` and `Node.arguments`: Keras 3.6 records in a functional model the mask that
@@ -52,6 +54,8 @@ __all__ = [
     "retracking",
     "scope_of",
 ]
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def in_stateless_scope() -> bool:
@@ -132,7 +136,13 @@ def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[BackendArray]) -> 
         and layer.input_spec is None
         and not getattr(layer, "_remat_mode", None)
         and layer.quantization_mode is None
+        and not _has_hooks(layer)
     )
+
+
+def _has_hooks(layer: keras.layers.Layer) -> bool:
+    known = vars(layer)
+    return any(known.get(name) for name in _HOOKS)
 
 
 def get_mask(tensor: BackendArray) -> BackendArray | None:

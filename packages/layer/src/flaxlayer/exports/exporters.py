@@ -11,6 +11,7 @@ from flaxlayer.backends import current_backend
 from flaxlayer.exports.traced_by_jax import JaxExporter
 from flaxlayer.exports.traced_by_tensorflow import TensorFlowExporter
 from flaxlayer.typing import InputSignature, PyTree, TensorFlowFunction
+from flaxlayer_core import ExportModelError
 
 __all__ = ["Endpoints", "Exporter", "current_exporter"]
 
@@ -70,5 +71,19 @@ _EXPORTERS: dict[str, type[Exporter]] = {
 
 
 def current_exporter() -> Exporter:
-    """Returns what exports models of the active Keras backend."""
-    return _EXPORTERS[current_backend().traced_by]()
+    """Returns what exports models of the active Keras backend.
+
+    Raises:
+        ExportModelError: If none does.
+    """
+    traced_by = current_backend().traced_by
+    if traced_by not in _EXPORTERS:
+        raise ExportModelError(
+            "A model cannot be exported on this Keras backend.",
+            expected=f"a model that one of {', '.join(_EXPORTERS)} traces",
+            found=traced_by,
+            fix="Save the model, load it under KERAS_BACKEND=jax or KERAS_BACKEND=tensorflow, and "
+            "export it there: files hold on every backend.",
+            law="K4",
+        )
+    return _EXPORTERS[traced_by]()

@@ -60,9 +60,16 @@ def write_weights(
     """
     store[RECORD] = encode_record(inputs)
     for path, variable in ({} if weights is None else weights.by_path()).items():
-        store[store_key(path)] = variable
+        store[store_key(path)] = _in_its_dtype(variable)
     for key, variable in _own_by_key(own).items():
         store[key] = variable
+
+
+def _in_its_dtype(variable: keras.Variable) -> Any:
+    # On torch Keras keeps unsigned integers in signed ones; files know no backend (W3).
+    if not str(variable.dtype).startswith("uint"):
+        return variable
+    return keras.ops.convert_to_numpy(variable.value).astype(variable.dtype)
 
 
 def _own_by_key(own: Sequence[keras.Variable]) -> dict[str, keras.Variable]:

@@ -68,7 +68,10 @@ class FlaxWeights:
     def jax_values(self) -> list[jax.Array]:
         """Returns the current values as arrays of JAX."""
         with self._turn():  # on TensorFlow what holds a value is read here
-            return list(map(current_backend().to_jax, self.values()))
+            arrays = list(map(current_backend().to_jax, self.values()))
+        # On torch Keras keeps unsigned integers in signed ones.
+        kinds = [spec.dtype if spec.dtype.kind == "u" else None for spec in self.layout.specs]
+        return [jnp.asarray(array, kind) for array, kind in zip(arrays, kinds, strict=True)]
 
     def _turn(self) -> contextlib.AbstractContextManager[object]:
         turn: contextlib.AbstractContextManager[object]

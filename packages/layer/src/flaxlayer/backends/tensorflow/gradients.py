@@ -8,7 +8,7 @@ from typing import TypeAlias
 import jax
 import tensorflow as tf
 
-from flaxlayer.backends.tensorflow.conjugates import conjugated
+from flaxlayer.backends.conjugates import conjugated
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
 from flaxlayer.backends.tensorflow.recording import current_recording
 from flaxlayer.backends.tensorflow.residuals import Linearized, linearize

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
+from flaxlayer.backends.conjugates import conjugated
 from flaxlayer.backends.flat_functions import FlatFunction
-from flaxlayer.backends.tensorflow.conjugates import conjugated
 from flaxlayer.backends.tensorflow.gradients import TensorGradient, as_list
 from flaxlayer.backends.tensorflow.tensors import to_jax, to_tensor
 from flaxlayer.backends.vjp import differentiable_positions, vjp_function

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import tensorflow as tf
 from jax import export
 
-from flaxlayer.backends.tensorflow.conjugates import conjugate
+from flaxlayer.backends.linear_trace import LinearTrace
 from flaxlayer.backends.tensorflow.lowering import Lowered, lower
-from flaxlayer.backends.vjp import (
-    NO_GRADIENT,
-    apply_vjp,
-    differentiable_positions,
-    differentiate,
-)
+from flaxlayer.backends.vjp import NO_GRADIENT, differentiable_positions
 from flaxlayer.typing import Array, FlatCallable
 from flaxlayer_core import LowerModuleError
 
@@ -77,18 +71,18 @@ def linearize(
         LowerModuleError: If an operation cannot run in TensorFlow (K4).
     """
     gradient = f"The gradient of {title}"
-    tracing = _Tracing(function, free)
+    trace = LinearTrace(function, free)
     try:
-        forward = lower(tracing.forward, inputs, title=gradient, platforms=platforms)
-        count = tracing.count
+        forward = lower(trace.forward, inputs, title=gradient, platforms=platforms)
+        count = trace.count
         # Unknown sizes are read from inputs: those of residuals may be expressions of them.
-        needed = sorted(tracing.taken() | _unknown(inputs))
+        needed = sorted(trace.taken() | _unknown(inputs))
         outputs = forward.outputs[:count]
         cotangents = [outputs[index] for index in differentiable_positions(outputs)]
         arrays: list[Array] = [inputs[index] for index in needed]
         arrays += [*forward.outputs[count:], *cotangents]
         structs = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
-        run = tracing.backward(needed, len(forward.outputs) - count)
+        run = _backward(trace, needed, len(forward.outputs) - count)
         backward = lower(run, structs, title=gradient, platforms=platforms)
     except LowerModuleError:
         # What the function itself does is refused under its own name.
@@ -103,73 +97,12 @@ def _unknown(inputs: Sequence[jax.ShapeDtypeStruct]) -> set[int]:
     return {i for i, array in enumerate(inputs) if any(map(export.is_symbolic_dim, array.shape))}
 
 
-@dataclass(frozen=True)
-class _Input:
-    index: int
+def _backward(
+    trace: LinearTrace, needed: Sequence[int], kept: int
+) -> Callable[..., list[jax.Array]]:
+    def gradients(*arrays: jax.Array) -> list[jax.Array]:
+        inputs = dict(zip(needed, arrays, strict=False))
+        residuals, cotangents = arrays[len(needed) :][:kept], arrays[len(needed) + kept :]
+        return trace.gradients(inputs, residuals, cotangents)
 
-
-@dataclass(frozen=True)
-class _Kept:
-    index: int
-    impl: Hashable
-
-
-@dataclass(frozen=True)
-class _Constant:
-    value: Array
-
-
-class _Tracing:
-    """What is traced, and where the residuals of the gradients come from once `forward` is."""
-
-    def __init__(self, function: FlatCallable, free: Sequence[int]) -> None:
-        self._function, self._free = function, free
-        self._structure: jax.tree_util.PyTreeDef | None = None
-        self._leaves: list[_Input | _Kept | _Constant] = []
-        self.count = 0
-
-    def forward(self, *arrays: jax.Array) -> list[jax.Array]:
-        outputs, vjp = differentiate(self._function, arrays, self._free)
-        leaves, self._structure = jax.tree_util.tree_flatten(vjp)
-        positions = {id(array): index for index, array in enumerate(arrays)}
-        kept: dict[int, jax.Array] = {}
-        self._leaves = [_place(leaf, positions, kept) for leaf in leaves]
-        self.count = len(outputs)
-        return [*outputs, *kept.values()]
-
-    def taken(self) -> set[int]:
-        return {leaf.index for leaf in self._leaves if isinstance(leaf, _Input)}
-
-    def backward(self, needed: Sequence[int], kept: int) -> Callable[..., list[jax.Array]]:
-        def gradients(*arrays: jax.Array) -> list[jax.Array]:
-            inputs = dict(zip(needed, arrays, strict=False))
-            residuals = arrays[len(needed) : len(needed) + kept]
-            leaves = [_take(leaf, inputs, residuals) for leaf in self._leaves]
-            vjp = jax.tree_util.tree_unflatten(self._structure, leaves)
-            return conjugate(apply_vjp(vjp, conjugate(arrays[len(needed) + kept :])))
-
-        return gradients
-
-
-def _place(
-    leaf: Array, positions: dict[int, int], kept: dict[int, jax.Array]
-) -> _Input | _Kept | _Constant:
-    if not isinstance(leaf, jax.core.Tracer):
-        return _Constant(leaf)
-    if id(leaf) in positions:
-        return _Input(positions[id(leaf)])
-    typed = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    index = list(kept).index(id(leaf)) if id(leaf) in kept else len(kept)
-    kept[id(leaf)] = jax.random.key_data(leaf) if typed else leaf
-    return _Kept(index, jax.random.key_impl(leaf) if typed else None)
-
-
-def _take(
-    leaf: _Input | _Kept | _Constant, inputs: dict[int, jax.Array], residuals: Sequence[jax.Array]
-) -> Array:
-    if isinstance(leaf, _Constant):
-        return leaf.value
-    if isinstance(leaf, _Input):
-        return inputs[leaf.index]
-    value = residuals[leaf.index]
-    return value if leaf.impl is None else jax.random.wrap_key_data(value, impl=leaf.impl)
+    return gradients

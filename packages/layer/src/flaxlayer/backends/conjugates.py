@@ -1,4 +1,4 @@
-"""TensorFlow's gradients of complex functions, which are the conjugates of JAX's."""
+"""Gradients of complex functions as TensorFlow and torch have them: the conjugates of JAX's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def conjugate(arrays: Sequence[jax.Array]) -> list[jax.Array]:
 
 
 def conjugated(gradients: FlatCallable, count: int) -> Callable[..., list[jax.Array]]:
-    """Returns gradients in the sense of TensorFlow.
+    """Returns gradients in the sense of TensorFlow and torch.
 
     Args:
         gradients: What `vjp_function` returns.
