@@ -48,9 +48,11 @@ class LayerFiles:
         if file.empty and refusal is not None and refusal[0]() is place:
             raise refusal[1]
         known = self._runner.cache.inputs
-        if file.inputs is not None and (known is None or known.guessed):
+        # What a file names of a layer that is built need not be known (S2).
+        inputs = file.inputs() if known is None or known.guessed else None
+        if inputs is not None:
             with self._builder.restored():
-                self._build_of(file, file.inputs)
+                self._build_of(file, inputs)
         else:
             file.assign(self._hosted.weights, self._own_variables())
         self._refusal = None

@@ -63,3 +63,9 @@ def test_a_failing_program_fails_for_the_faulty_layer_and_not_for_its_twin(form)
 )
 def test_a_program_of_a_check_passes_for_the_layer(form, check):
     run(failing_program(Subject.from_case(case_of(form, "dropout", "batch_norm")), check))
+
+
+@pytest.mark.law("T1")
+@pytest.mark.parametrize("feature", ["training_trace", "inference_trace"])
+def test_a_program_of_initial_values_passes_where_one_mode_alone_makes_state(feature):
+    run(failing_program(Subject.from_case(case_of("linen", feature)), "check_build_values"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 
 from flaxlayer.inputs import BuildInputs
-from flaxlayer.saving.build_config import decode_inputs, encode_inputs
+from flaxlayer.saving.build_config import encode_inputs
 from flaxlayer.saving.fields import check_mapping, count_values, refuse
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.typing import Json, KerasStore
@@ -33,8 +34,10 @@ def _record(inputs: BuildInputs | None) -> Json:
         return {"unknown": str(error)}
 
 
-def read_record(store: KerasStore) -> BuildInputs | None:
-    """Returns the inputs that a file records, None where they are not known.
+def read_record(store: KerasStore) -> Mapping[str, Json] | None:
+    """Returns what a file records of the inputs, None where they are not known.
+
+    What it names is not looked up: a layer that is built needs none of it.
 
     Args:
         store: What the file has for a layer.
@@ -54,9 +57,8 @@ def read_record(store: KerasStore) -> BuildInputs | None:
         record = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise refuse(RECORD, expected="JSON text as bytes", found=error) from error
-    if record is None or "arguments" not in check_mapping(record, RECORD):
-        return None
-    return decode_inputs(record)
+    known = None if record is None else check_mapping(record, RECORD)
+    return known if known is not None and "arguments" in known else None
 
 
 def _no_record(key: str, header: ArrayHeader) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
+from flaxlayer.saving.build_config import decode_inputs
 from flaxlayer.saving.input_records import RECORD, encode_record, read_record
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.typing import Array, DType, Json, KerasStore, Write
@@ -84,15 +85,23 @@ class StoredWeights:
         store: Its arrays by key.
         keys: The keys of the layer's variables.
         recorded: Whether the file says what the layer was built for: older files do not.
-        inputs: The inputs that it was built for, None where that is not known.
+        record: What it records of the inputs that it was built for, None where that is not known.
         title: What to name in an error.
     """
 
     store: KerasStore
     keys: tuple[str, ...]
     recorded: bool
-    inputs: BuildInputs | None
+    record: Mapping[str, Json] | None
     title: str
+
+    def inputs(self) -> BuildInputs | None:
+        """Returns the inputs that the layer was built for, None where they are not known.
+
+        Raises:
+            DecodeModuleError: If they hold what is not known to this process, or are refused.
+        """
+        return None if self.record is None else decode_inputs(self.record)
 
     @property
     def empty(self) -> bool:
@@ -221,7 +230,7 @@ def open_weights(store: KerasStore, *, title: str) -> StoredWeights:
         title: What to name in an error.
 
     Raises:
-        DecodeModuleError: If the record of its inputs is refused.
+        DecodeModuleError: If the record of its inputs is no JSON of a bounded size.
     """
     try:
         keys = list(store.keys())
@@ -230,9 +239,9 @@ def open_weights(store: KerasStore, *, title: str) -> StoredWeights:
             ["names of variables"], [explain(error)]
         ) from error
     recorded = RECORD in keys
-    inputs = read_record(store) if recorded else None
+    record = read_record(store) if recorded else None
     return StoredWeights(
-        store, tuple(key for key in keys if key != RECORD), recorded, inputs, title
+        store, tuple(key for key in keys if key != RECORD), recorded, record, title
     )
 
 
