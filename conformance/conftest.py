@@ -26,6 +26,7 @@ _ELSEWHERE: tuple[str, ...] = (
     ".backends.tensorflow",
     ".backends.torch",
     ".private_torch",
+    ".torch_backend",
     ".exports.endpoints",
     ".exports.litert",
     ".tensorflow_operations",

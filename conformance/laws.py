@@ -64,6 +64,7 @@ ELSEWHERE = {
     "S6": "refused or loaded",
     "K1": "one semantics",
     "K2": "TensorFlow",
+    "K3": "torch",
     "K4": "preflight",
 }
 """Laws that a module of the zoo cannot show: they are about a backend, several devices, what stands
@@ -73,7 +74,11 @@ in the module's place or around the layer, a mistake, or a file."""
 _LAYER = "packages/layer/tests/"
 # What runs on the TensorFlow backend (`./dev laws-tensorflow` and the suite of conformance).
 _ON_TENSORFLOW = (_LAYER, "conformance/tensorflow/")
-_ON_JAX = (f"{_LAYER}weights/test_sharding.py", f"{_LAYER}exports/onnx/test_comparison.py")
+_NOT_THERE = (
+    f"{_LAYER}weights/test_sharding.py",
+    f"{_LAYER}exports/onnx/test_comparison.py",
+    f"{_LAYER}backends/torch/",
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class EnforcingTest:
     @property
     def runs_on_tensorflow(self) -> bool:
         """Whether it runs a layer on the TensorFlow backend."""
-        elsewhere = self.jax_only or self.name.startswith(_ON_JAX)
+        elsewhere = self.jax_only or self.name.startswith(_NOT_THERE)
         return self.name.startswith(_ON_TENSORFLOW) and not elsewhere
 
     def __str__(self) -> str:
@@ -139,7 +144,7 @@ def page() -> str:
     lines += [
         "Made by `python -m conformance.laws` from the tests' `law` markers. Those of",
         f"`{_LAYER}` run on the TensorFlow backend too (`./dev laws-tensorflow`), but for the",
-        "ones that are said to be about JAX alone.",
+        "ones that are said to be about JAX alone, and on the torch backend (`./dev laws-torch`).",
         "",
     ]
     for law, title in {**LAWS, **ELSEWHERE}.items():

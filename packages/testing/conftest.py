@@ -2,5 +2,8 @@
 
 import keras
 
-if keras.backend.backend() != "tensorflow":
-    collect_ignore = ["src/flaxlayer_testing/backends/tensorflow_backend.py"]
+collect_ignore = [
+    f"src/flaxlayer_testing/backends/{name}_backend.py"
+    for name in ("tensorflow", "torch")
+    if name != keras.backend.backend()
+]

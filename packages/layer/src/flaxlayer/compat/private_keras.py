@@ -142,7 +142,7 @@ def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[BackendArray]) -> 
 
 def _has_hooks(layer: keras.layers.Layer) -> bool:
     known = vars(layer)
-    return any(known.get(name) for name in _HOOKS)
+    return _HOOKS[0] in known and any(known.get(name) for name in _HOOKS)
 
 
 def get_mask(tensor: BackendArray) -> BackendArray | None:

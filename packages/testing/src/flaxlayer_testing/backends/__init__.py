@@ -27,7 +27,12 @@ def current_backend() -> Backend:
 
     ```
     """
-    if keras.backend.backend() == "tensorflow":
+    name = keras.backend.backend()
+    if name == "torch":
+        from flaxlayer_testing.backends.torch_backend import TorchBackend
+
+        return TorchBackend()
+    if name == "tensorflow":
         from flaxlayer_testing.backends.tensorflow_backend import TensorFlowBackend
 
         return TensorFlowBackend()

@@ -67,7 +67,10 @@ def seed_state(layer: Any) -> np.ndarray[Any, Any]:
 
 def stored_value(variable: Any) -> np.ndarray[Any, Any]:
     """Returns a copy of the value of a Keras variable."""
-    return current_backend().to_numpy(variable.value)
+    value = current_backend().to_numpy(variable.value)
+    # On torch Keras keeps unsigned integers in signed ones.
+    kind = str(variable.dtype)
+    return value.astype(kind) if kind.startswith("uint") else value
 
 
 def call_model(model: Any, arrays: Sequence[Any]) -> list[Any]:
