@@ -27,6 +27,7 @@ __all__ = [
     "doc_names",
     "documented_order",
     "equal_names",
+    "framework_branches",
     "imports",
     "names_from",
     "private_uses",
@@ -246,6 +247,38 @@ def backend_branches(package: Package) -> list[str]:
         if _room(module) != "backends"
         and not {*package.imports[module], *_attributes(_tree(path))}.isdisjoint(_ASKS)
     ]
+
+
+def framework_branches(package: Package) -> list[str]:
+    """The name of a framework is a key of a table: no file compares it, or asks what a module is.
+
+    What differs stands in the table's entries, `*_dialect` and their like.
+    """
+    return [
+        module
+        for module, path in package.files.items()
+        if any(map(_asks_framework, ast.walk(_tree(path))))
+    ]
+
+
+_FRAMEWORKS = frozenset({"linen", "nnx"})
+
+
+def _asks_framework(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func).rpartition(".")[2] == "is_nnx"
+    if isinstance(node, ast.MatchValue):
+        return not _texts(node).isdisjoint(_FRAMEWORKS)
+    if not isinstance(node, ast.Compare):
+        return False
+    named = {ast.unparse(part).rpartition(".")[2] for part in (node.left, *node.comparators)}
+    equal = all(isinstance(operator, ast.Eq | ast.NotEq) for operator in node.ops)
+    return (equal and "framework" in named) or not _texts(node).isdisjoint(_FRAMEWORKS)
+
+
+def _texts(node: ast.AST) -> set[str]:
+    constants = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
 
 
 def unreached(package: Package) -> list[str]:

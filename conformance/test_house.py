@@ -34,6 +34,16 @@ OF_ITS_OWN_TESTS = [
 """What stands in core's root, though its own tests alone import it from there."""
 
 
+ASKS_FRAMEWORK = {
+    "flaxlayer_testing": {
+        "oracle.raw_calls": "any module may be given, and it does not say what it is",
+        "run.naming": "an object of nnx shows all its arrays where a linen module shows its fields",
+        "spec.spec": "a stored case of linen has the form that it had before there was nnx",
+    },
+}
+"""Files that ask what a module is of, and why."""
+
+
 def _files(pattern, package):
     """The files of the repository that are not of a package."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern]
@@ -99,6 +109,12 @@ def test_what_is_private_elsewhere_stands_in_compat(package):
 @PACKAGES
 def test_only_backends_ask_which_backend_keras_has(package):
     assert house.backend_branches(package) == []
+
+
+@PACKAGES
+def test_no_file_branches_on_the_framework(package):
+    found = house.framework_branches(package)
+    assert found == [module for module in ASKS_FRAMEWORK.get(package.name, {})]
 
 
 @BOTH
@@ -224,6 +240,30 @@ def test_public_uses_of_other_libraries_are_not_private(made):
 def test_a_branch_on_the_backend_is_found(made, text):
     assert house.backend_branches(made(a=text)) == ["a"]
     assert house.backend_branches(made(backends_in_a=text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if case.framework == other: pass",
+        "x = 1 if framework != 'linen' else 2",
+        "assert name in ('linen', 'both')",
+        "match name:\n    case 'nnx':\n        pass",
+        "if oracle.is_nnx(module): pass",
+    ],
+    ids=["attribute", "name", "membership", "match", "type"],
+)
+def test_a_branch_on_the_framework_is_found(made, text):
+    assert house.framework_branches(made(a=text)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["form = forms['nnx']", "if framework in forms: pass", "if name == 'flax': pass"],
+    ids=["table", "key", "other"],
+)
+def test_a_framework_is_a_key(made, text):
+    assert house.framework_branches(made(a=text)) == []
 
 
 def test_a_file_that_nothing_imports_is_found(made):

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         ReadSpecError,
         SelectCheckError,
     )
-    from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES, nnx_cases, nnx_modules
     from flaxlayer_testing.generate.strategies import (
         LINEN_FEATURES,
+        NNX_FEATURES,
         cases,
         inputs,
         modules,
+        nnx_cases,
+        nnx_modules,
         variables,
     )
     from flaxlayer_testing.render.building import (
@@ -160,7 +162,6 @@ _HOMES = {
     "spec.typing": ("output_types", "value_types"),
     "render.linen_dialect": ("build_module",),
     "render.nnx_dialect": ("build_nnx_module",),
-    "generate.nnx_strategies": ("NNX_FEATURES", "nnx_cases", "nnx_modules"),
     "render.program": ("to_program",),
     "run.programs": ("failing_program",),
     "report.record": ("FaultResult", "Record"),
@@ -173,7 +174,16 @@ _HOMES = {
     "scenario.scenario": ("Scenario", "Step"),
     "scenario.steps.step_kinds": ("scenario_step",),
     "spec.spec": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
-    "generate.strategies": ("LINEN_FEATURES", "cases", "inputs", "modules", "variables"),
+    "generate.strategies": (
+        "LINEN_FEATURES",
+        "NNX_FEATURES",
+        "cases",
+        "inputs",
+        "modules",
+        "nnx_cases",
+        "nnx_modules",
+        "variables",
+    ),
     "subject.subject": ("Subject",),
     "compare.tolerances": ("TOLERANCES", "Tolerance", "tolerance_for"),
     "spec.traits": ("spec_traits",),

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from flaxlayer_testing import FEATURES, NNX_FEATURES, checks
+from flaxlayer_testing import FEATURES, LINEN_FEATURES, NNX_FEATURES, checks
 from flaxlayer_testing.checks import registry
 from flaxlayer_testing.cli.app import app
 
@@ -74,7 +74,7 @@ def test_the_features_are_those_of_the_framework(framework):
     result = run("search", "--list-features", "--framework", framework)
     assert result.exit_code == 0, result.output
     listed = [line.split()[0] for line in result.stdout.splitlines()[1:]]
-    assert listed == list(FEATURES if framework == "linen" else NNX_FEATURES)
+    assert listed == list(LINEN_FEATURES if framework == "linen" else NNX_FEATURES)
     assert FEATURES["dense"] in result.stdout
 
 

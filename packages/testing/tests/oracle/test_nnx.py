@@ -12,7 +12,7 @@ from flax.errors import ModifyScopeVariableError
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Status, Subject, check_module, run_report
-from flaxlayer_testing.oracle.nnx import NnxCall, is_nnx
+from flaxlayer_testing.oracle.nnx import NnxCall
 from flaxlayer_testing.oracle.oracle import Oracle
 
 pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
@@ -161,13 +161,6 @@ def test_what_derives_from_param_is_trained():
     made = functools.partial(nnx.LoRALinear, 3, 2, lora_rank=2)
     assert oracle(made).raw.trainable == {"params", "LoRAParam"}
     assert oracle(made).state_collections == frozenset()
-
-
-def test_linen_modules_are_told_from_nnx_modules():
-    import flax.linen as nn
-
-    assert not is_nnx(nn.Dense(1))
-    assert all(map(is_nnx, (MADE, Block, Block(rngs=nnx.Rngs(0)), lambda rngs: None)))
 
 
 @pytest.mark.law("C3")

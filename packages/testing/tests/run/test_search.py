@@ -7,10 +7,11 @@ from hypothesis.database import InMemoryExampleDatabase
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import LoadTargetError, ReadSpecError, Status, listening, search, spec_traits
+from flaxlayer_testing.generate.strategies import cases_of
 from flaxlayer_testing.report.events import ReportFinished, ShrinkTried
 from flaxlayer_testing.report.statistics import Ending, statistics_text
 from flaxlayer_testing.run import case_stream
-from flaxlayer_testing.run.case_stream import draw_distinct, draw_smallest, strategy_of
+from flaxlayer_testing.run.case_stream import draw_distinct, draw_smallest
 from flaxlayer_testing.run.samples import NegatesOutputs
 from flaxlayer_testing.spec.features import FEATURES
 
@@ -45,7 +46,7 @@ def drawn(count, seed=1, **options):
         found.append(case)
         return len(found) == count
 
-    return found, draw_distinct(strategy_of("linen", **options), seed, take)
+    return found, draw_distinct(cases_of("linen", **options), seed, take)
 
 
 @pytest.mark.law("T1")
@@ -79,7 +80,9 @@ def test_features_are_asked_for_and_kept_out(framework):
         found.append(case)
         return len(found) == 8
 
-    draw_distinct(strategy_of(framework, ["dropout"], ["batch_norm", "flag_default"]), 0, take)
+    draw_distinct(
+        cases_of(framework, features=["dropout"], without=["batch_norm", "flag_default"]), 0, take
+    )
     for case in found:
         features = spec_traits(case.spec).features
         assert "dropout" in features
@@ -193,7 +196,9 @@ def test_no_module_is_begun_when_the_time_is_over():
 @pytest.mark.law("T1")
 def test_shrinking_ends_when_the_case_is_not_found_again():
     (case, *_), _ = drawn(3)
-    found = draw_smallest(strategy_of("linen", ["conv"]), case, lambda case: True, number=0, most=5)
+    found = draw_smallest(
+        cases_of("linen", features=["conv"]), case, lambda case: True, number=0, most=5
+    )
     assert found == (case, None)
 
 

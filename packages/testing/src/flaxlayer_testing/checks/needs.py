@@ -10,7 +10,6 @@ from collections.abc import Callable
 from enum import Enum
 
 from flaxlayer_testing.checks.variants import COMPUTE, mask_of
-from flaxlayer_testing.oracle.nnx import is_nnx
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["MODEL", "Need"]
@@ -41,7 +40,7 @@ class Need(Enum):
     )
     LINEN = (
         "the module is one of nnx, whose calls Flax does not intercept",
-        lambda subject: not is_nnx(subject.module),
+        lambda subject: subject.oracle.raw.intercepted,
     )
     STATE = (
         "the module has no state",

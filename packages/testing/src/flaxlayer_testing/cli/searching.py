@@ -38,7 +38,7 @@ from flaxlayer_testing.cli.options import (
 from flaxlayer_testing.cli.scenario_search import MySteps, replay_scenario
 from flaxlayer_testing.cli.targets import run_failure
 from flaxlayer_testing.errors import ReadRecordError, ReadSpecError
-from flaxlayer_testing.generate.nnx_strategies import NNX_FEATURES
+from flaxlayer_testing.generate.draw.offers import features_of
 from flaxlayer_testing.project import current_project
 from flaxlayer_testing.render.program import to_program
 from flaxlayer_testing.report.console import Outputs, finish, misuse
@@ -59,8 +59,6 @@ from flaxlayer_testing.spec.features import FEATURES
 __all__ = ["replay", "search"]
 
 FAILURE = Path("flaxlayer-failure.json")
-
-_FEATURES = {"linen": FEATURES, "nnx": {name: FEATURES[name] for name in NNX_FEATURES}}
 
 
 def search(
@@ -87,7 +85,7 @@ def search(
     junit: Junit = None,
 ) -> None:
     """Checks generated modules, all different; shrinks what fails and saves it."""
-    known = _FEATURES[framework]
+    known = {name: FEATURES[name] for name in features_of(framework)}
     with misuse():
         factory, chosen = load_object(layer), choose_checks(only, exclude, my_checks, slow=slow)
     if list_checks:

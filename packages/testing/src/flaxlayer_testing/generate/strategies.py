@@ -6,54 +6,37 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import reject
 from hypothesis import strategies as st
 
-from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.generate.draw.arguments import draw_extras, draw_given
-from flaxlayer_testing.generate.draw.candidates import Plan
+from flaxlayer_testing.generate.draw.arguments import draw_given
 from flaxlayer_testing.generate.draw.drawer import Draw, once
-from flaxlayer_testing.generate.draw.graphs import draw_flag, draw_nodes, draw_style
-from flaxlayer_testing.generate.draw.interfaces import (
-    OF_SIGNATURE,
-    Wish,
-    allowed_inputs,
-    draw_inputs,
-    draw_methods,
-    draw_outputs,
-    is_idle,
-)
+from flaxlayer_testing.generate.draw.offers import features_of
+from flaxlayer_testing.generate.draw.whole_specs import specs_of
 from flaxlayer_testing.render.building import make_inputs, make_variables
-from flaxlayer_testing.spec.features import FEATURES
+from flaxlayer_testing.render.dialects import DIALECTS
 from flaxlayer_testing.spec.freedom import dimensions, is_free
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
-from flaxlayer_testing.spec.traits import spec_traits
 
-__all__ = ["LINEN_FEATURES", "cases", "draw_case", "inputs", "modules", "specs", "variables"]
+__all__ = [
+    "LINEN_FEATURES",
+    "NNX_FEATURES",
+    "cases",
+    "cases_of",
+    "inputs",
+    "modules",
+    "nnx_cases",
+    "nnx_modules",
+    "variables",
+]
 
 BATCH_SIZES = (2, 1, 3, 5)
 SEEDS = 2**16
-# How many features a module is drawn for, beside what is drawn freely.
-HOPES = (0, 1, 2, 2, 3)
-# What free drawing seldom shows is hoped for twice as often.
-SELDOM = (
-    *("add_metadata_axis", "bidirectional", "boxed_sum", "compact_name_scope", "cond"),
-    *("conv_grouped", "conv_local", "conv_transpose", "conv_volume", "custom_vjp", "einsum"),
-    *("embed", "fold_rngs", "instance_norm", "masked_attention", "mean", "one_hot"),
-    *("param_float32", "perturb", "recurrent_frames", "scan_time", "spectral_norm", "switch"),
-    *("tied_embed", "while_loop", "with_partitioning"),
-)
 
-_OF_NNX = frozenset({"supplied_rngs_argument"})
-
-LINEN_FEATURES = tuple(name for name in FEATURES if name not in _OF_NNX)
+LINEN_FEATURES = features_of("linen")
 """The features that a generated linen module can show."""
 
-# Features of a whole graph, by the features of nodes that bring them about.
-_BY_NODES = {
-    "state_stream_flag": ("count_steps", "dropout"),
-    "tied_submodule": ("dense", "tied_submodule"),
-}
+NNX_FEATURES = features_of("nnx")
+"""The features that a generated nnx module can show."""
 
 
 def modules(
@@ -85,94 +68,35 @@ def modules(
 
     ```
     """
-    lacking = sorted(_OF_NNX & set(features))
-    if lacking:
-        raise ReadSpecError(
-            "No linen modules can be drawn.",
-            expected="features that linen has",
-            found=", ".join(lacking),
-            fix="Draw them with `flaxlayer_testing.nnx_modules()`.",
-            law="T1",
-        )
-    return specs(max_nodes, features, {*without, *_OF_NNX})
+    return specs_of("linen", max_nodes, features, without)
 
 
-def specs(
-    max_nodes: int, features: Collection[str], without: Collection[str]
+def nnx_modules(
+    *, max_nodes: int = 6, features: Collection[str] = (), without: Collection[str] = ()
 ) -> st.SearchStrategy[ModuleSpec]:
-    """Draws specs of modules of linen or of nnx.
+    """Draws specs of which nnx modules can be built, too.
 
     Args:
         max_nodes: As for `modules`.
-        features: As for `modules`.
-        without: Features that no module shows; those that a framework lacks among them.
+        features: Features that every module shows, of `flaxlayer_testing.NNX_FEATURES`.
+        without: Features that no module shows.
 
     Returns:
-        A strategy for specs.
+        A strategy for specs that `build_nnx_module` takes. The simplest is one `nnx.Linear`.
 
     Raises:
         ReadSpecError: If a feature is not known, or `max_nodes` is below 1.
+
+    Example:
+
+    ```python
+    >>> from hypothesis import find
+    >>> find(nnx_modules(), lambda spec: True).nodes[0].op
+    'dense'
+
+    ```
     """
-    unknown = sorted({*features, *without} - set(FEATURES))
-    if unknown or max_nodes < 1:
-        raise ReadSpecError(
-            "No modules can be drawn.",
-            expected="names of features, and at least one node; known: " + ", ".join(FEATURES),
-            found=f"max_nodes={max_nodes}, unknown features {unknown}",
-            fix="Correct the name.",
-            law="T1",
-        )
-    return once(_specs(max_nodes, frozenset(features), frozenset(without)))
-
-
-@st.composite
-def _specs(
-    draw: st.DrawFn, max_nodes: int, features: frozenset[str], without: frozenset[str]
-) -> ModuleSpec:
-    drawer = Draw(draw)
-    hoped = _draw_hopes(drawer, max_nodes, features, without)
-    setup = bool({"setup", "several_methods"} & (features | hoped))
-    drawn_setup = draw_style(drawer, Plan(max_nodes, without=without), needed=setup)
-    wish = Wish(features, without, hoped, drawn_setup)
-    parts = _parts(features | hoped)
-    free = max_nodes - len(_parts(hoped))
-    plan = Plan(free, parts, without, setup=drawn_setup)
-    input_types = draw_inputs(drawer, parts, wish)
-    if not parts and is_idle(input_types, wish):
-        plan = replace(plan, stand_ins=allowed_inputs(wish))
-    nodes, types = draw_nodes(drawer, input_types, plan)
-    if not nodes:  # what was hoped for did not apply
-        nodes, types = draw_nodes(drawer, input_types, replace(plan, max_nodes=1, needed=()))
-    if not nodes:
-        reject()
-    input_types = tuple(types[: len(input_types)])
-    spec = ModuleSpec(input_types, nodes, (0,), style="setup" if drawn_setup else "compact")
-    spec = draw_outputs(drawer, spec, len(types), wish)
-    spec = draw_methods(drawer, draw_flag(drawer, spec, features, without, hoped), wish)
-    spec = draw_extras(drawer, spec, wish)
-    shown = spec_traits(spec).features
-    if not features <= shown or shown & without:
-        reject()
-    return spec
-
-
-def _parts(features: frozenset[str]) -> tuple[str, ...]:
-    # In the order of FEATURES, as the order of a set is not the same in every process.
-    names = [name for name in FEATURES if name in features - OF_SIGNATURE]
-    return tuple(part for name in names for part in _BY_NODES.get(name, (name,)))
-
-
-def _draw_hopes(
-    draw: Draw, max_nodes: int, features: frozenset[str], without: frozenset[str]
-) -> frozenset[str]:
-    """Draws features that a module shows if it can."""
-    names = [name for name in (*FEATURES, *SELDOM) if name not in without]
-    hoped: frozenset[str] = frozenset()
-    for _ in range(draw.one_of(HOPES)):
-        more = hoped | {draw.one_of(names)}
-        if len(_parts(more)) <= max_nodes and not more <= features:
-            hoped = more
-    return hoped - features
+    return specs_of("nnx", max_nodes, features, without)
 
 
 @st.composite
@@ -208,15 +132,72 @@ def cases(
     Returns:
         A strategy for cases, which serialise and replay.
     """
-    return once(_cases(modules(max_nodes=max_nodes, features=features, without=without)))
+    return cases_of("linen", max_nodes=max_nodes, features=features, without=without)
+
+
+def nnx_cases(
+    *,
+    max_nodes: int = 6,
+    features: Collection[str] = (),
+    without: Collection[str] = (),
+    instance: bool | None = None,
+) -> st.SearchStrategy[Case]:
+    """Draws cases of nnx modules.
+
+    Args:
+        max_nodes: As for `modules`.
+        features: As for `nnx_modules`.
+        without: As for `nnx_modules`.
+        instance: Whether the module is an object, not what makes one; None for either.
+
+    Returns:
+        A strategy for cases, which serialise and replay.
+    """
+    return cases_of(
+        "nnx", max_nodes=max_nodes, features=features, without=without, instance=instance
+    )
+
+
+def cases_of(
+    framework: str,
+    *,
+    max_nodes: int = 6,
+    features: Collection[str] = (),
+    without: Collection[str] = (),
+    instance: bool | None = None,
+) -> st.SearchStrategy[Case]:
+    """Draws cases of modules of a framework.
+
+    Args:
+        framework: `"linen"` or `"nnx"`.
+        max_nodes: As for `modules`.
+        features: As for `modules`, of those that the framework has.
+        without: As for `modules`.
+        instance: Where a module may be an object with values: whether it is; None for either.
+
+    Returns:
+        A strategy for cases, which serialise and replay.
+
+    Raises:
+        ReadSpecError: If a feature is not known or the framework lacks it, or `max_nodes` is below
+            1.
+    """
+    return once(_cases(framework, specs_of(framework, max_nodes, features, without), instance))
 
 
 @st.composite
-def _cases(draw: st.DrawFn, specs: st.SearchStrategy[ModuleSpec]) -> Case:
-    return draw_case(Draw(draw), draw(specs))
+def _cases(
+    draw: st.DrawFn, framework: str, specs: st.SearchStrategy[ModuleSpec], instance: bool | None
+) -> Case:
+    drawer = Draw(draw)
+    case = replace(_draw_case(drawer, draw(specs)), framework=framework)
+    if not DIALECTS[framework].has_objects:
+        return case
+    either = drawer.one_of((False, True))
+    return replace(case, instance=either if instance is None else instance)
 
 
-def draw_case(draw: Draw, spec: ModuleSpec) -> Case:
+def _draw_case(draw: Draw, spec: ModuleSpec) -> Case:
     """Draws all that a run of a module needs."""
     size, seed = draw.one_of(BATCH_SIZES), draw.number(SEEDS)
     unknown = draw.one_of(((), *dimensions(spec)))

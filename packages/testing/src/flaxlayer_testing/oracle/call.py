@@ -127,6 +127,16 @@ class RawCall:
         return False
 
     @property
+    def intercepted(self) -> bool:
+        """Whether interceptors of linen see its calls."""
+        return True
+
+    @property
+    def takes_unread(self) -> bool:
+        """Whether the module has a place for variables that it does not read."""
+        return True
+
+    @property
     def trainable(self) -> frozenset[str]:
         """Names of the collections that are trained (C2)."""
         return frozenset({"params"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -17,33 +17,12 @@ from flax.errors import ModifyScopeVariableError
 from flaxlayer_testing.oracle.call import Evaluate, RawCall, Rngs, Variables, arrays_of
 from flaxlayer_testing.oracle.dependence import needed_inputs
 
-__all__ = ["NnxCall", "is_nnx"]
+__all__ = ["NnxCall"]
 
 _INIT = ("default", "dropout", "params")
 
 # Stands for the key of a stream that got none, so that it matters if the module draws from it.
 _NO_KEY = 2**31 - 1
-
-
-def is_nnx(module: Any) -> bool:
-    """Tells whether a module under test is one of nnx, or what makes one.
-
-    Args:
-        module: A linen or nnx module, a class, a function, or a `functools.partial`.
-
-    Returns:
-        False for an instance of a linen module.
-
-    Example:
-
-    ```python
-    >>> import flax.linen as nn
-    >>> is_nnx(nn.Dense(2)), is_nnx(partial(nnx.Linear, 3, 2))
-    (False, True)
-
-    ```
-    """
-    return isinstance(module, nnx.Module | partial | type) or not hasattr(module, "apply")
 
 
 def _value(variable: Any) -> Any:
@@ -124,6 +103,16 @@ class NnxCall(RawCall):
     def holds_values(self) -> bool:
         """Whether the module is an object with initial values of its own, not what makes one."""
         return isinstance(self.module, nnx.Module)
+
+    @property
+    def intercepted(self) -> bool:
+        """Whether interceptors of linen see its calls: no."""
+        return False
+
+    @property
+    def takes_unread(self) -> bool:
+        """Whether the module has a place for variables that it does not read: no."""
+        return False
 
     @property
     def trainable(self) -> frozenset[str]:

@@ -17,10 +17,12 @@ class Dialect(Protocol):
     Attributes:
         imports: The lines that import what each program needs.
         pieces: Functions and classes that texts refer to, by their names.
+        has_objects: Whether a module may be an object with values of its own.
     """
 
     imports: str
     pieces: Mapping[str, Any]
+    has_objects: bool
 
     def writer(self, spec: ModuleSpec, *, batch_size: int = 2) -> Writer:
         """Returns what writes the class of a spec."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from flaxlayer_testing.render import pieces as blocks
 from flaxlayer_testing.render.classes import ClassForm, execute, generated_class
+from flaxlayer_testing.render.piece_names import named_pieces, pieces_of
 from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.render.source import Writer, nested_specs, repeats
 from flaxlayer_testing.spec.frameworks import require_of
@@ -177,7 +178,8 @@ def _apply_lines(case: Case, name: str, *, training: bool) -> list[str]:
 
 class _Linen:
     imports = "import flax.linen as nn\nimport jax\nimport jax.numpy as jnp\nimport numpy as np"
-    pieces: Mapping[str, Any] = {name: getattr(blocks, name) for name in blocks.__all__}
+    pieces: Mapping[str, Any] = named_pieces(blocks) | pieces_of("linen")
+    has_objects = False
 
     def writer(self, spec: ModuleSpec, *, batch_size: int = 2) -> LinenWriter:
         return LinenWriter(spec, batch_size=batch_size)

@@ -13,6 +13,7 @@ from flax import nnx
 
 from flaxlayer_testing.render import pieces as blocks
 from flaxlayer_testing.render.classes import ClassForm, execute, generated_class
+from flaxlayer_testing.render.piece_names import named_pieces, pieces_of
 from flaxlayer_testing.render.pieces import of_nnx_modules as nnx_blocks
 from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.render.source import Writer, class_texts
@@ -163,9 +164,8 @@ class _Nnx:
         "import jax\nimport jax.numpy as jnp\nimport numpy as np\nfrom flax import nnx"
     )
     # A function of linen has the name of one of nnx.
-    pieces: Mapping[str, Any] = {
-        name: getattr(part, name) for part in (nnx_blocks, blocks) for name in part.__all__
-    } | {name: getattr(nnx_blocks, name) for name in nnx_blocks.__all__}
+    pieces: Mapping[str, Any] = named_pieces(nnx_blocks, blocks) | pieces_of("nnx")
+    has_objects = True
 
     def writer(self, spec: ModuleSpec, *, batch_size: int = 2) -> NnxWriter:
         return NnxWriter(spec, batch_size=batch_size)

@@ -12,11 +12,9 @@ from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
-from flaxlayer_testing.generate.nnx_strategies import nnx_cases, nnx_modules
-from flaxlayer_testing.generate.strategies import cases, modules
 from flaxlayer_testing.spec.spec import Case
 
-__all__ = ["Draws", "draw_distinct", "draw_kept", "draw_smallest", "strategy_of"]
+__all__ = ["Draws", "draw_distinct", "draw_kept", "draw_smallest"]
 
 # Hypothesis draws in another order for another number of examples, so there is one for all: the
 # first cases of a long search are those of a short one.
@@ -25,27 +23,6 @@ _KEY = b"case"
 
 MOST_REPEATS = 1000
 """After so many draws without a new case, the space counts as exhausted."""
-
-
-def strategy_of(
-    framework: str, features: Collection[str] = (), without: Collection[str] = ()
-) -> SearchStrategy[Case]:
-    """Returns the strategy for the cases of a search.
-
-    Args:
-        framework: `"linen"` or `"nnx"`.
-        features: Features that every module shows.
-        without: Features that no module shows.
-
-    Returns:
-        A strategy.
-
-    Raises:
-        ReadSpecError: If a feature is not known.
-    """
-    check, draw = (nnx_modules, nnx_cases) if framework == "nnx" else (modules, cases)
-    check(features=features, without=without)
-    return draw(features=features, without=without)
 
 
 @dataclass

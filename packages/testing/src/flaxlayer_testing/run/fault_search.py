@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
+from flaxlayer_testing.generate.strategies import cases_of
 from flaxlayer_testing.report.record import FaultResult
 from flaxlayer_testing.report.report import Status
-from flaxlayer_testing.run.case_stream import strategy_of
 from flaxlayer_testing.run.running import run_report
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.subject.subject import Subject
@@ -81,7 +81,7 @@ def find_fault(fault: Any, number: int) -> tuple[Case, int]:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    strategy = strategy_of(fault.framework)
+    strategy = cases_of(fault.framework)
     return find(strategy, catches, settings=once, random=random.Random(number)), len(tried)
 
 
@@ -92,8 +92,8 @@ def _shared_subject(case: Case) -> Subject:
 
 
 def _caught(fault: Any, case: Case) -> bool:
-    # A faulty layer may change an nnx object, so each gets one of its own.
-    subject = Subject.from_case(case) if case.framework == "nnx" else _shared_subject(case)
+    # A faulty layer may change an object that it is given, so each gets one of its own.
+    subject = Subject.from_case(case) if case.instance else _shared_subject(case)
     report = run_report(subject.with_layer(fault.layer), only=[fault.check])
     return any(
         entry.status is Status.FAILED

@@ -12,7 +12,7 @@ import jax
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks import Check
-from flaxlayer_testing.oracle.nnx import is_nnx
+from flaxlayer_testing.oracle.raw_calls import is_nnx
 from flaxlayer_testing.project import pytest_root
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.run.layer_texts import layer_fields
 from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["nnx_check_text"]
 
@@ -59,10 +60,11 @@ ours = layer.to_module()
 close(*(jax.tree.leaves(nnx.state(m, nnx.Not(nnx.RngState))) for m in (raw, ours)))"""
 
 
-def nnx_check_text(case: Case, check: str, path: tuple[str, str]) -> str:
+def nnx_check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
     """Returns the text of a check of a layer under test, beside the module in plain NNX.
 
     Args:
+        subject: The subject of the case.
         case: A case of nnx.
         check: The name of a check that can be printed.
         path: The module and the name that the layer can be imported by.
@@ -70,6 +72,7 @@ def nnx_check_text(case: Case, check: str, path: tuple[str, str]) -> str:
     Returns:
         What to append to the program of the case.
     """
+    del subject  # plain NNX keeps its own state
     text = _SETUP.format(
         module=path[0],
         name=path[1],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.render.program import to_program
-from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.run.key_text import key_text
-from flaxlayer_testing.run.layer_texts import layer_fields
+from flaxlayer_testing.run.linen_programs import linen_check_text
 from flaxlayer_testing.run.naming import import_path
 from flaxlayer_testing.run.nnx_programs import nnx_check_text
 from flaxlayer_testing.spec.spec import Case
@@ -14,75 +15,16 @@ from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["PROGRAMS", "failing_program"]
 
-_SETUP = """\
-import os
+PROGRAMS = (
+    *("check_inference", "check_training", "check_fresh_keys", "check_state_training"),
+    *("check_state_inference", "check_build_values", "check_build_dtypes"),
+)
+"""The checks that can be printed."""
 
-os.environ['KERAS_BACKEND'] = 'jax'
-
-import keras
-from {module} import {name} as Layer
-
-
-def same(expected, actual):
-    assert jax.tree.structure(expected) == jax.tree.structure(actual)
-    for pair in zip(jax.tree.leaves(expected), jax.tree.leaves(actual)):
-        a, b = map(np.asarray, pair)
-        assert (a.dtype, a.shape) == (b.dtype, b.shape), (a.dtype, a.shape, b.dtype, b.shape)
-        assert a.tobytes() == b.tobytes(), f'{{a}} != {{b}}'
-
-
-{arrays}
-
-
-def raw(variables, rngs, arrays):
-    {merged}
-    return module.apply(variables, {call}, rngs=rngs, mutable=nn.DenyList({denied}))
-
-
-raw = jax.jit(raw)
-{built}
-variables = layer.flax_variables()
-"""
-
-_OUTPUTS = """\
-expected, _ = raw(variables, keys(0, {training}), arrays)
-same(expected, layer({given}, training={training}))
-"""
-
-_TWO_CALLS = """\
-for draws in range(2):
-    rngs = keys(draws, True), layer.peek_rngs(training=True)
-    same(*(jax.tree.map(jax.random.key_data, part) for part in rngs))
-    expected, _ = raw(layer.flax_variables(), keys(draws, True), arrays)
-    same(expected, layer({given}, training=True))
-"""
-
-_STATE = """\
-for draws in range({steps}):
-    _, updates = raw(variables, keys(draws, {training}), arrays)
-    variables |= {{name: tree for name, tree in updates.items() if name in variables}}
-    layer({given}, training={training})
-same(variables, layer.flax_variables())
-"""
-
-_VALUES = """\
-initial = dict(module.init(init_keys, {init_call}))
-same({{name: initial[name] for name in variables}}, variables)
-"""
-
-# No value depends on a key that init does not need.
-_INIT_KEYS = "{'argument': jax.random.key(0), **init_keys}"
-
-PROGRAMS = {
-    "check_inference": (_OUTPUTS, False),
-    "check_training": (_OUTPUTS, True),
-    "check_fresh_keys": (_TWO_CALLS, True),
-    "check_state_training": (_STATE, True),
-    "check_state_inference": (_STATE, False),
-    "check_build_values": (_VALUES, True),
-    "check_build_dtypes": (_VALUES, True),
+_TEXTS: Mapping[str, Callable[[Subject, Case, str, tuple[str, str]], str]] = {
+    "linen": linen_check_text,
+    "nnx": nnx_check_text,
 }
-"""The text of a check and the mode of its raw side, for checks that can be printed."""
 
 
 def failing_program(subject: Subject, check: str) -> str:
@@ -102,24 +44,5 @@ def failing_program(subject: Subject, check: str) -> str:
         return ""
     if not current_backend().shares_programs or subject.expected.rule.asks:
         return ""
-    if subject.case.framework == "nnx":
-        text = nnx_check_text(subject.case, check, path)
-    else:
-        text = _check_text(subject, subject.case, check, path)
+    text = _TEXTS[subject.case.framework](subject, subject.case, check, path)
     return to_program(subject.case, check=f"{key_text(subject)}\n\n{text}")
-
-
-def _check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
-    text, training = PROGRAMS[check]
-    denied = ["params", *(() if training else sorted(subject.oracle.denied))]
-    fields = {
-        "module": path[0],
-        "name": path[1],
-        "call": call_text(case.spec, training=training, keys="rngs"),
-        "init_call": call_text(case.spec, training=True, keys=_INIT_KEYS),
-        "denied": repr(denied),
-        **layer_fields(case),
-        "training": training,
-        "steps": 3 if training else 2,
-    }
-    return (_SETUP + "\n" + text).format(**fields)

@@ -13,12 +13,13 @@ from hypothesis.strategies import SearchStrategy
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks import Check, GivenChecks, checks
+from flaxlayer_testing.generate.strategies import cases_of
 from flaxlayer_testing.report.events import CheckFinished, ShrinkTried, tell
 from flaxlayer_testing.report.report import Report
 from flaxlayer_testing.report.statistics import Statistics
 from flaxlayer_testing.run.bugs import Bug, bug_of
 from flaxlayer_testing.run.case_reports import Hunt, Sighting
-from flaxlayer_testing.run.case_stream import draw_smallest, strategy_of
+from flaxlayer_testing.run.case_stream import draw_smallest
 from flaxlayer_testing.run.expected import ExpectedFailure
 from flaxlayer_testing.run.failure import Failure
 from flaxlayer_testing.run.kept import KeptCases
@@ -127,7 +128,7 @@ def search(
     """
     chosen = checks(only=only, exclude=exclude, given=given, slow=slow)
     trial = Trial(layer, chosen, tuple(expected_failures))
-    strategy = strategy_of(framework, features, without)
+    strategy = cases_of(framework, features=features, without=without)
     same = (current_backend().name, layer_name(layer), framework)
     if database is None:
         database = InMemoryExampleDatabase()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from flaxlayer_testing.generate.draw.drawer import Draw
-from flaxlayer_testing.generate.nnx_strategies import nnx_cases
-from flaxlayer_testing.generate.strategies import cases
+from flaxlayer_testing.generate.strategies import cases_of
 from flaxlayer_testing.scenario.layer_settings import SETTINGS, anything
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Options, Scenario
@@ -31,7 +30,7 @@ def scenarios(draw: st.DrawFn, *, framework: Framework = "linen", max_nodes: int
     Returns:
         A scenario, which serialises and replays. The simplest is one call of a `Dense`.
     """
-    case = draw((cases if framework == "linen" else nnx_cases)(max_nodes=max_nodes))
+    case = draw(cases_of(framework, max_nodes=max_nodes))
     drawer = Draw(draw)
     settings = _draw_settings(drawer, case)
     surrounding = drawer.one_of(tuple(SURROUNDINGS))

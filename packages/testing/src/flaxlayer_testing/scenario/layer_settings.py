@@ -180,8 +180,8 @@ def _variables(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
 
 
 def _fits_given(oracle: Oracle, case: Case, value: Any) -> bool:
-    if value == "more" and case.framework == "nnx":
-        return False  # an nnx module has no place for what it does not read
+    if value == "more" and not oracle.raw.takes_unread:
+        return False
     return oracle.traceable and bool(oracle.stored) and not _has_keys(oracle.stored)
 
 

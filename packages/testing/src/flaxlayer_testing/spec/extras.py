@@ -28,6 +28,7 @@ class ExtraKind:
         annotation: The Python text of its annotation, if it needs one.
         optional_annotation: The same where it has a default.
         feature: The feature that it shows.
+        about: What that is.
         stream: The stream of the random keys that the layer fills it with (R5).
         as_rngs: Whether it gets an `nnx.Rngs`, not a key.
         only: The framework that alone has it, if one has; empty if each has.
@@ -38,6 +39,7 @@ class ExtraKind:
     default: str
     text: str
     feature: str
+    about: str
     value: str = "{given!r}"
     annotation: str = ""
     optional_annotation: str = ""
@@ -53,6 +55,7 @@ _KINDS = (
         default="'tanh'",
         text="apply_function({y}, function)",
         feature="text_argument",
+        about="a static str as an argument",
     ),
     ExtraKind(
         name="times",
@@ -60,6 +63,7 @@ _KINDS = (
         default="1",
         text="halve({y}, times)",
         feature="number_argument",
+        about="a static integer as an argument",
     ),
     ExtraKind(
         name="side",
@@ -67,6 +71,7 @@ _KINDS = (
         default="Side.LEFT",
         text="turn({y}, side)",
         feature="enum_argument",
+        about="a static enum as an argument",
         value="Side.{given}",
     ),
     ExtraKind(
@@ -75,6 +80,7 @@ _KINDS = (
         default="False",
         text="{y} + 1 if shifted else {y}",
         feature="switch_argument",
+        about="a static bool as an argument that is no training argument",
     ),
     ExtraKind(
         name="bias",
@@ -82,6 +88,7 @@ _KINDS = (
         default="None",
         text="{y} if bias is None else add_rows({y}, bias)",
         feature="array_argument",
+        about="an array that may be None, beside the inputs",
     ),
     ExtraKind(
         name="key",
@@ -89,6 +96,7 @@ _KINDS = (
         default="None",
         text="{y} if key is None else add_noise({y}, key)",
         feature="key_argument",
+        about="a typed random key as an argument",
         value="jax.random.key({given})",
     ),
     ExtraKind(
@@ -97,6 +105,7 @@ _KINDS = (
         default="None",
         text="{y} if noise_key is None else add_noise({y}, noise_key)",
         feature="supplied_key_argument",
+        about="an argument that gets a random key from the layer",
         stream="argument",
     ),
     ExtraKind(
@@ -105,6 +114,7 @@ _KINDS = (
         default="None",
         text="{y} if rngs is None else add_noise({y}, rngs.supplied())",
         feature="supplied_rngs_argument",
+        about="an argument that gets an nnx.Rngs from the layer",
         annotation="nnx.Rngs",
         optional_annotation="nnx.Rngs | None",
         stream="supplied",

@@ -51,6 +51,7 @@ class Transform:
 
     Attributes:
         feature: The feature that it shows.
+        about: What that is.
         forms: How each framework that has it does it, by the name of the framework.
         fits: Whether it applies to a spec with these results and traits.
         without: Features that the module may not show.
@@ -60,6 +61,7 @@ class Transform:
     """
 
     feature: str
+    about: str
     forms: Mapping[str, TransformForm]
     fits: Callable[[ModuleSpec, Types, Traits], bool] = _any
     without: frozenset[str] = frozenset()
@@ -113,6 +115,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
     {
         "jit": Transform(
             feature="jit",
+            about="nn.jit",
             forms={
                 "linen": TransformForm("nn.jit({run})({layer}, {args})"),
                 "nnx": TransformForm("nnx.jit({run})({layer}, {args})"),
@@ -120,6 +123,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "remat": Transform(
             feature="remat",
+            about="nn.remat",
             forms={
                 "linen": TransformForm("nn.remat({run})({layer}, {args})"),
                 "nnx": TransformForm("nnx.remat({run})({layer}, {args})"),
@@ -127,6 +131,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "vmap": Transform(
             feature="vmap",
+            about="nn.vmap",
             forms={
                 "linen": TransformForm(
                     f"nn.vmap({{run}}, in_axes=None, out_axes=1, axis_size={SIZE}, {_AXES}, "
@@ -142,6 +147,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "scan": Transform(
             feature="scan",
+            about="nn.scan over layers, each with variables of its own",
             forms={
                 "linen": TransformForm(
                     f"nn.scan(lambda m, c, _: (({{run}})(m, c), None), length={SIZE}, {_AXES}, "
@@ -157,6 +163,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "scan_time": Transform(
             feature="scan_time",
+            about="nn.scan over time, with params in common",
             forms={
                 "linen": TransformForm(
                     f"nn.scan(lambda m, c, x: (c, {{step}}), {_TIME})({{layer}}, (), {{args}})[1]"
@@ -169,6 +176,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "map_variables": Transform(
             feature="map_variables",
+            about="nn.map_variables",
             forms={
                 "linen": TransformForm(
                     "nn.map_variables({run}, 'params', doubled, init=self.is_initializing())"
@@ -179,6 +187,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
         ),
         "remat_scan": Transform(
             feature="remat_scan",
+            about="nn.remat_scan",
             forms={
                 "linen": TransformForm(
                     "{layer}({args})", f"nn.remat_scan({{name}}, lengths=({SIZE},))({{fields}})"

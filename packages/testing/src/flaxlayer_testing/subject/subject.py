@@ -12,10 +12,10 @@ import keras
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.oracle.call import RawCall, is_array
+from flaxlayer_testing.oracle.call import is_array
 from flaxlayer_testing.oracle.key_parameters import KeyParameter
-from flaxlayer_testing.oracle.nnx import NnxCall, is_nnx
 from flaxlayer_testing.oracle.oracle import Oracle
+from flaxlayer_testing.oracle.raw_calls import raw_call
 from flaxlayer_testing.oracle.roles import TRANSIENT
 from flaxlayer_testing.render.building import make_arguments, module_of
 from flaxlayer_testing.spec.freedom import grow
@@ -113,8 +113,7 @@ class Subject:
     @cached_property
     def oracle(self) -> Oracle:
         """The module, run by raw Flax."""
-        call = NnxCall if is_nnx(self.module) else RawCall
-        raw = call(self.module, self.inputs, self.arguments, self.training_arg, keys=self.keys)
+        raw = raw_call(self.module, self.inputs, self.arguments, self.training_arg, keys=self.keys)
         return Oracle(raw, self.transient)
 
     @cached_property

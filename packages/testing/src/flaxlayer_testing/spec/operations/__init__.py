@@ -1,35 +1,45 @@
-"""The registry of operations that a spec may use."""
+"""The registry of operations that a spec may use.
+
+An operation is an entry of the `PART` of any file of this room: the room is listed, so that a new
+one needs no entry elsewhere. What it takes and makes, what it shows, and how each framework does it
+stand there together.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import flax.linen as nn
 
-from flaxlayer_testing.spec.operations.arrays import ARRAYS
-from flaxlayer_testing.spec.operations.convolutions import CONVOLUTIONS
-from flaxlayer_testing.spec.operations.custom import CUSTOM
-from flaxlayer_testing.spec.operations.lifted import CONTROL
-from flaxlayer_testing.spec.operations.linear import LINEAR
-from flaxlayer_testing.spec.operations.masks import MASKS
-from flaxlayer_testing.spec.operations.norms import NORMS
-from flaxlayer_testing.spec.operations.operation import VOCABULARY, Choices, Operation, Traits
-from flaxlayer_testing.spec.operations.sequences import SEQUENCES
-from flaxlayer_testing.spec.operations.structure import STRUCTURE
-
-__all__ = ["OPERATIONS", "VOCABULARY", "Choices", "Operation", "Traits"]
-
-_PARTS = (
-    *(LINEAR, CONVOLUTIONS, NORMS, ARRAYS, CUSTOM),
-    *(STRUCTURE, SEQUENCES, CONTROL, MASKS),
+from flaxlayer_testing.spec.operations.operation import (
+    VOCABULARY,
+    Choices,
+    Operation,
+    Part,
+    Traits,
 )
+
+__all__ = ["OPERATIONS", "PARTS", "VOCABULARY", "Choices", "Operation", "Part", "Traits"]
+
+
+def _find_parts() -> tuple[Part, ...]:
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
+    files = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    parts: list[Part] = [file.PART for file in files if hasattr(file, "PART")]
+    return tuple(sorted(parts, key=lambda part: part.place))
+
+
+PARTS = _find_parts()
+"""What each file holds."""
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for part in _PARTS
-        for operation in part
+        for part in PARTS
+        for operation in part.operations
         if not operation.needs or hasattr(nn, operation.needs)
     }
 )

@@ -9,6 +9,7 @@ from flaxlayer_testing.spec.operations.operation import (
     VOCABULARY,
     Choices,
     Operation,
+    Part,
     Types,
     is_float,
     is_token,
@@ -16,7 +17,7 @@ from flaxlayer_testing.spec.operations.operation import (
 )
 from flaxlayer_testing.spec.spec import Options, ValueType
 
-__all__ = ["ARRAYS"]
+__all__ = ["PART"]
 
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "silu", "softmax", "elu", "softplus")
 MAX_FEATURES = 8
@@ -126,87 +127,109 @@ def _merge_text(site: Site) -> str:
     return f"jnp.{site.options['function']}({', '.join(site.args)})"
 
 
-ARRAYS = (
-    Operation(
-        name="activation",
-        choices=_activation_choices,
-        results=_same,
-        forms=in_both(_activation_text),
-        traits=shows("activation"),
-    ),
-    Operation(
-        name="merge",
-        arity=2,
-        choices=_merge_choices,
-        results=_same,
-        forms=in_both(_merge_text),
-        traits=shows("merge"),
-    ),
-    Operation(
-        name="concat",
-        arity=2,
-        choices=_concat_choices,
-        results=_concat_results,
-        forms=in_both(lambda site: f"jnp.concatenate([{', '.join(site.args)}], axis=-1)"),
-        traits=shows("concat"),
-    ),
-    Operation(
-        name="split",
-        choices=_split_choices,
-        results=_split_results,
-        forms=in_both(lambda site: f"jnp.split({site.args[0]}, 2, axis=-1)"),
-        traits=shows("split"),
-    ),
-    Operation(
-        name="mean",
-        choices=_mean_choices,
-        results=_mean_results,
-        forms=in_both(lambda site: f"jnp.mean({site.args[0]}, axis=1)"),
-        traits=shows("mean"),
-    ),
-    Operation(
-        name="pool",
-        choices=_pool_choices,
-        results=_pool_results,
-        forms=in_both(_pool_text),
-        traits=shows("pool"),
-    ),
-    Operation(
-        name="flatten",
-        weight=2,
-        choices=_flatten_choices,
-        results=_flatten_results,
-        forms=in_both(lambda site: f"jnp.reshape({site.args[0]}, ({site.args[0]}.shape[0], -1))"),
-        traits=shows("flatten"),
-    ),
-    Operation(
-        name="unflatten",
-        choices=_unflatten_choices,
-        results=_unflatten_results,
-        forms=in_both(
-            lambda site: f"jnp.reshape({site.args[0]}, (*{site.args[0]}.shape[:-1], 2, -1))"
+PART = Part(
+    place=4,
+    features={
+        "arrays": {
+            "activation": "an activation function",
+            "cast": "a change of dtype between layers",
+            "concat": "values joined along their features",
+            "flatten": "a reshape to one dimension",
+            "mean": "a mean over a dimension",
+            "merge": "two values of one type joined by a sum, product or maximum",
+            "one_hot": "one-hot encoding",
+            "pool": "average or maximum pooling",
+            "split": "an operation with two results",
+            "swap_axes": "two dimensions exchanged",
+            "unflatten": "features split into two dimensions",
+        },
+    },
+    operations=(
+        Operation(
+            name="activation",
+            choices=_activation_choices,
+            results=_same,
+            forms=in_both(_activation_text),
+            traits=shows("activation"),
         ),
-        traits=shows("unflatten"),
-    ),
-    Operation(
-        name="swap_axes",
-        choices=_mean_choices,
-        results=_swap_results,
-        forms=in_both(lambda site: f"jnp.swapaxes({site.args[0]}, 1, 2)"),
-        traits=shows("swap_axes"),
-    ),
-    Operation(
-        name="cast",
-        choices=_cast_choices,
-        results=lambda types, options: (ValueType(types[0].shape, str(options["dtype"])),),
-        forms=in_both(lambda site: f"{site.args[0]}.astype({dtype_text(site.options['dtype'])})"),
-        traits=shows("cast"),
-    ),
-    Operation(
-        name="one_hot",
-        choices=lambda types: {} if is_token(types[0]) else None,
-        results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
-        forms=in_both(lambda site: f"jax.nn.one_hot({site.args[0]}, {VOCABULARY})"),
-        traits=shows("one_hot"),
+        Operation(
+            name="merge",
+            arity=2,
+            choices=_merge_choices,
+            results=_same,
+            forms=in_both(_merge_text),
+            traits=shows("merge"),
+        ),
+        Operation(
+            name="concat",
+            arity=2,
+            choices=_concat_choices,
+            results=_concat_results,
+            forms=in_both(lambda site: f"jnp.concatenate([{', '.join(site.args)}], axis=-1)"),
+            traits=shows("concat"),
+        ),
+        Operation(
+            name="split",
+            choices=_split_choices,
+            results=_split_results,
+            forms=in_both(lambda site: f"jnp.split({site.args[0]}, 2, axis=-1)"),
+            traits=shows("split"),
+        ),
+        Operation(
+            name="mean",
+            choices=_mean_choices,
+            results=_mean_results,
+            forms=in_both(lambda site: f"jnp.mean({site.args[0]}, axis=1)"),
+            traits=shows("mean"),
+        ),
+        Operation(
+            name="pool",
+            choices=_pool_choices,
+            results=_pool_results,
+            forms=in_both(_pool_text),
+            traits=shows("pool"),
+        ),
+        Operation(
+            name="flatten",
+            weight=2,
+            choices=_flatten_choices,
+            results=_flatten_results,
+            forms=in_both(
+                lambda site: f"jnp.reshape({site.args[0]}, ({site.args[0]}.shape[0], -1))"
+            ),
+            traits=shows("flatten"),
+        ),
+        Operation(
+            name="unflatten",
+            choices=_unflatten_choices,
+            results=_unflatten_results,
+            forms=in_both(
+                lambda site: f"jnp.reshape({site.args[0]}, (*{site.args[0]}.shape[:-1], 2, -1))"
+            ),
+            traits=shows("unflatten"),
+        ),
+        Operation(
+            name="swap_axes",
+            choices=_mean_choices,
+            results=_swap_results,
+            forms=in_both(lambda site: f"jnp.swapaxes({site.args[0]}, 1, 2)"),
+            traits=shows("swap_axes"),
+        ),
+        Operation(
+            name="cast",
+            choices=_cast_choices,
+            results=lambda types, options: (ValueType(types[0].shape, str(options["dtype"])),),
+            forms=in_both(
+                lambda site: f"{site.args[0]}.astype({dtype_text(site.options['dtype'])})"
+            ),
+            traits=shows("cast"),
+        ),
+        Operation(
+            name="one_hot",
+            choices=lambda types: {} if is_token(types[0]) else None,
+            results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
+            forms=in_both(lambda site: f"jax.nn.one_hot({site.args[0]}, {VOCABULARY})"),
+            traits=shows("one_hot"),
+        ),
     ),
 )

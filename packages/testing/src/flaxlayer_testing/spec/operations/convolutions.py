@@ -9,12 +9,13 @@ from flaxlayer_testing.spec.operations.linear import PARAM_DTYPES, float_rank, l
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
+    Part,
     Types,
     integer,
 )
 from flaxlayer_testing.spec.spec import Options, ValueType
 
-__all__ = ["CONVOLUTIONS"]
+__all__ = ["PART"]
 
 FEATURES = (2, 3)
 
@@ -91,46 +92,58 @@ _CONV = {
     "nnx": layer(nnx_stock("Conv", "features", "kernel_size")),
 }
 
-CONVOLUTIONS = (
-    Operation(
-        name="conv",
-        weight=2,
-        choices=_conv_choices,
-        results=_conv_results,
-        forms=_CONV,
-        traits=trained("conv"),
-    ),
-    Operation(
-        name="conv_grouped",
-        choices=_grouped_choices,
-        results=_conv_results,
-        forms=_CONV,
-        traits=trained("conv_grouped"),
-    ),
-    Operation(
-        name="conv_volume",
-        weight=2,
-        choices=_volume_choices,
-        results=_conv_results,
-        forms=_CONV,
-        traits=trained("conv_volume"),
-    ),
-    Operation(
-        name="conv_transpose",
-        choices=_transpose_choices,
-        results=_transpose_results,
-        forms={
-            "linen": layer(linen_stock("ConvTranspose")),
-            "nnx": layer(nnx_stock("ConvTranspose", "features", "kernel_size")),
+PART = Part(
+    place=2,
+    features={
+        "layers": {
+            "conv": "a convolution over one or two dimensions",
+            "conv_grouped": "a convolution by groups of features, dilated or not",
+            "conv_local": "ConvLocal",
+            "conv_transpose": "ConvTranspose",
+            "conv_volume": "a convolution over three dimensions",
         },
-        traits=trained("conv_transpose"),
-    ),
-    Operation(
-        name="conv_local",
-        choices=_local_choices,
-        results=_conv_results,
-        forms={"linen": layer(linen_stock("ConvLocal"))},
-        traits=trained("conv_local"),
-        fixed=lambda options: len(options["kernel_size"]) + 1,  # type: ignore[arg-type]
+    },
+    operations=(
+        Operation(
+            name="conv",
+            weight=2,
+            choices=_conv_choices,
+            results=_conv_results,
+            forms=_CONV,
+            traits=trained("conv"),
+        ),
+        Operation(
+            name="conv_grouped",
+            choices=_grouped_choices,
+            results=_conv_results,
+            forms=_CONV,
+            traits=trained("conv_grouped"),
+        ),
+        Operation(
+            name="conv_volume",
+            weight=2,
+            choices=_volume_choices,
+            results=_conv_results,
+            forms=_CONV,
+            traits=trained("conv_volume"),
+        ),
+        Operation(
+            name="conv_transpose",
+            choices=_transpose_choices,
+            results=_transpose_results,
+            forms={
+                "linen": layer(linen_stock("ConvTranspose")),
+                "nnx": layer(nnx_stock("ConvTranspose", "features", "kernel_size")),
+            },
+            traits=trained("conv_transpose"),
+        ),
+        Operation(
+            name="conv_local",
+            choices=_local_choices,
+            results=_conv_results,
+            forms={"linen": layer(linen_stock("ConvLocal"))},
+            traits=trained("conv_local"),
+            fixed=lambda options: len(options["kernel_size"]) + 1,  # type: ignore[arg-type]
+        ),
     ),
 )

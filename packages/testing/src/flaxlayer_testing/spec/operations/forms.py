@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flaxlayer_testing.spec.spec import Json, Options, ValueType
 
@@ -80,11 +81,14 @@ class Form:
         call: The expression that does it; of its layer, where it has one.
         make: The expression that makes its layer, or a variable or stream that it needs.
         lacks: Values of its options that the framework does not have.
+        pieces: Functions and classes that its text refers to and that stand beside it, not in
+            `render/pieces`: they need `jax`, `jnp` and the framework only, and each other.
     """
 
     call: Text = plain_call
     make: Text | None = None
     lacks: frozenset[Json] = frozenset()
+    pieces: tuple[Any, ...] = ()
 
     def has(self, options: Options) -> bool:
         """Tells whether the framework has all that options ask for."""

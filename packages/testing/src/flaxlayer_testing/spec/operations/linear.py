@@ -17,6 +17,7 @@ from flaxlayer_testing.spec.operations.operation import (
     VOCABULARY,
     Choices,
     Operation,
+    Part,
     Traits,
     Types,
     integer,
@@ -26,7 +27,7 @@ from flaxlayer_testing.spec.operations.operation import (
 )
 from flaxlayer_testing.spec.spec import Json, Options, ValueType
 
-__all__ = ["LINEAR", "PARAM_DTYPES", "float_rank", "last", "same_shape", "trained"]
+__all__ = ["PARAM_DTYPES", "PART", "float_rank", "last", "same_shape", "trained"]
 
 FEATURES = (2, 3, 4)
 # Single precision is repeated: it is drawn most often.
@@ -152,76 +153,94 @@ def _nnx_sequential(site: Site) -> str:
     return f"nnx.Sequential({first}, nnx.tanh, {last})"
 
 
-LINEAR = (
-    Operation(
-        name="dense",
-        weight=4,
-        choices=_dense_choices,
-        results=_features_results,
-        forms={
-            "linen": layer(linen_stock("Dense")),
-            "nnx": layer(nnx_stock("Linear", "features")),
+PART = Part(
+    place=1,
+    features={
+        "layers": {
+            "dense": "Dense",
+            "dense_general": "DenseGeneral",
+            "dropout": "Dropout",
+            "dropout_stream": "Dropout with a stream of its own name",
+            "einsum": "Einsum",
+            "embed": "Embed",
+            "prelu": "PReLU",
+            "sequential": "Sequential",
         },
-        traits=trained("dense"),
-    ),
-    Operation(
-        name="dense_general",
-        choices=_general_choices,
-        results=_general_results,
-        forms={
-            "linen": layer(linen_stock("DenseGeneral")),
-            "nnx": layer(_nnx_general),
+        "variables": {
+            "param_dtype": "parameters in half precision",
         },
-        traits=trained("dense_general"),
-        fixed=lambda options: len(_integers(options["axis"])),
-    ),
-    Operation(
-        name="einsum",
-        choices=_einsum_choices,
-        results=lambda types, options: last(types, options, integer(options["heads"]), 2),
-        forms={"linen": Form(_einsum_text), "nnx": layer(_nnx_einsum)},
-        compact=True,
-        traits=trained("einsum"),
-    ),
-    Operation(
-        name="embed",
-        choices=_embed_choices,
-        results=_embed_results,
-        forms={
-            "linen": layer(linen_stock("Embed")),
-            "nnx": layer(nnx_stock("Embed", "num_embeddings", "features", size=False)),
-        },
-        traits=trained("embed"),
-        fixed=lambda _: 0,
-    ),
-    Operation(
-        name="dropout",
-        weight=7,
-        choices=_dropout_choices,
-        results=lambda types, _: (types[0],),
-        forms={
-            "linen": layer(linen_stock("Dropout"), mode="deterministic"),
-            "nnx": layer(nnx_stock("Dropout", "rate", size=False)),
-        },
-        traits=_dropout_traits,
-        fixed=lambda _: 0,
-    ),
-    Operation(
-        name="prelu",
-        choices=_prelu_choices,
-        results=lambda types, _: (types[0],),
-        forms={
-            "linen": layer(linen_stock("PReLU")),
-            "nnx": layer(nnx_stock("PReLU", size=False, rngs=False)),
-        },
-        traits=trained("prelu"),
-        fixed=lambda _: 0,
-    ),
-    Operation(
-        name="sequential",
-        choices=_sequential_choices,
-        results=_features_results,
-        forms={"linen": layer(_sequential_text), "nnx": layer(_nnx_sequential)},
-        traits=trained("sequential"),
+    },
+    operations=(
+        Operation(
+            name="dense",
+            weight=4,
+            choices=_dense_choices,
+            results=_features_results,
+            forms={
+                "linen": layer(linen_stock("Dense")),
+                "nnx": layer(nnx_stock("Linear", "features")),
+            },
+            traits=trained("dense"),
+        ),
+        Operation(
+            name="dense_general",
+            choices=_general_choices,
+            results=_general_results,
+            forms={
+                "linen": layer(linen_stock("DenseGeneral")),
+                "nnx": layer(_nnx_general),
+            },
+            traits=trained("dense_general"),
+            fixed=lambda options: len(_integers(options["axis"])),
+        ),
+        Operation(
+            name="einsum",
+            choices=_einsum_choices,
+            results=lambda types, options: last(types, options, integer(options["heads"]), 2),
+            forms={"linen": Form(_einsum_text), "nnx": layer(_nnx_einsum)},
+            compact=True,
+            traits=trained("einsum"),
+        ),
+        Operation(
+            name="embed",
+            choices=_embed_choices,
+            results=_embed_results,
+            forms={
+                "linen": layer(linen_stock("Embed")),
+                "nnx": layer(nnx_stock("Embed", "num_embeddings", "features", size=False)),
+            },
+            traits=trained("embed"),
+            fixed=lambda _: 0,
+        ),
+        Operation(
+            name="dropout",
+            weight=7,
+            choices=_dropout_choices,
+            results=lambda types, _: (types[0],),
+            forms={
+                "linen": layer(linen_stock("Dropout"), mode="deterministic"),
+                "nnx": layer(nnx_stock("Dropout", "rate", size=False)),
+            },
+            traits=_dropout_traits,
+            fixed=lambda _: 0,
+        ),
+        Operation(
+            name="prelu",
+            choices=_prelu_choices,
+            results=lambda types, _: (types[0],),
+            forms={
+                "linen": layer(linen_stock("PReLU")),
+                "nnx": layer(nnx_stock("PReLU", size=False, rngs=False)),
+            },
+            traits=trained("prelu"),
+            fixed=lambda _: 0,
+        ),
+        Operation(
+            name="sequential",
+            choices=_sequential_choices,
+            results=_features_results,
+            forms={"linen": layer(_sequential_text), "nnx": layer(_nnx_sequential)},
+            traits=trained("sequential"),
+        ),
     ),
 )

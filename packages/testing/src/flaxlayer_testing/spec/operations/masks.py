@@ -13,6 +13,7 @@ from flaxlayer_testing.spec.operations.norms import EPSILON
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
+    Part,
     Traits,
     Types,
     is_float,
@@ -26,7 +27,7 @@ from flaxlayer_testing.spec.operations.sequences import (
 )
 from flaxlayer_testing.spec.spec import Options, ValueType
 
-__all__ = ["MASKS", "fits_mask", "is_mask"]
+__all__ = ["PART", "fits_mask", "is_mask"]
 
 
 def is_mask(value: ValueType) -> bool:
@@ -90,61 +91,76 @@ def _function(name: str, feature: str, *, mean: bool = False) -> Operation:
     )
 
 
-MASKS = (
-    _function("apply_mask", "apply_mask"),
-    _function("masked_mean", "masked_mean", mean=True),
-    Operation(
-        name="masked_attention",
-        arity=2,
-        weight=6,
-        choices=_attention_choices,
-        results=_same,
-        forms={
-            "linen": layer(
-                linen_stock("MultiHeadDotProductAttention"),
-                arguments=_attention_arguments,
-                mode="deterministic",
-            ),
-            "nnx": layer(nnx_attention, arguments=_attention_arguments),
+PART = Part(
+    place=9,
+    features={
+        "sequences": {
+            "apply_mask": "masked elements set to zero",
+            "mask": "a layer or function of a value and its mask",
+            "masked_attention": "attention under a mask that comes from outside",
+            "masked_mean": "a mean of what is not masked",
+            "masked_norm": "BatchNorm of what is not masked",
+            "masked_recurrent": "a recurrent layer over sequences of different lengths",
         },
-        traits=lambda options: attention_traits("mask", "masked_attention", options=options),
-    ),
-    Operation(
-        name="masked_norm",
-        arity=2,
-        weight=6,
-        choices=_single_choices,
-        results=_same,
-        forms={
-            "linen": layer(
-                linen_stock("BatchNorm", epsilon=EPSILON),
-                arguments=_norm_arguments,
-                mode="use_running_average",
-            ),
-            "nnx": layer(nnx_stock("BatchNorm", epsilon=EPSILON), arguments=_norm_arguments),
-        },
-        traits=lambda _: Traits(
-            features=frozenset({"mask", "masked_norm"}),
-            trainable=True,
-            state=frozenset({"batch_stats"}),
-            uses_flag=True,
+    },
+    operations=(
+        _function("apply_mask", "apply_mask"),
+        _function("masked_mean", "masked_mean", mean=True),
+        Operation(
+            name="masked_attention",
+            arity=2,
+            weight=6,
+            choices=_attention_choices,
+            results=_same,
+            forms={
+                "linen": layer(
+                    linen_stock("MultiHeadDotProductAttention"),
+                    arguments=_attention_arguments,
+                    mode="deterministic",
+                ),
+                "nnx": layer(nnx_attention, arguments=_attention_arguments),
+            },
+            traits=lambda options: attention_traits("mask", "masked_attention", options=options),
         ),
-    ),
-    Operation(
-        name="masked_recurrent",
-        arity=2,
-        weight=6,
-        choices=_single_choices,
-        results=lambda types, _: (ValueType((types[0].shape[0], 3)),),
-        forms={
-            "linen": layer(
-                lambda _: "nn.RNN(nn.GRUCell(3), reverse=True)", arguments=_lengths_arguments
+        Operation(
+            name="masked_norm",
+            arity=2,
+            weight=6,
+            choices=_single_choices,
+            results=_same,
+            forms={
+                "linen": layer(
+                    linen_stock("BatchNorm", epsilon=EPSILON),
+                    arguments=_norm_arguments,
+                    mode="use_running_average",
+                ),
+                "nnx": layer(nnx_stock("BatchNorm", epsilon=EPSILON), arguments=_norm_arguments),
+            },
+            traits=lambda _: Traits(
+                features=frozenset({"mask", "masked_norm"}),
+                trainable=True,
+                state=frozenset({"batch_stats"}),
+                uses_flag=True,
             ),
-            "nnx": layer(
-                lambda site: nnx_rnn("GRUCell", site.size, 3, "reverse=True"),
-                arguments=_lengths_arguments,
+        ),
+        Operation(
+            name="masked_recurrent",
+            arity=2,
+            weight=6,
+            choices=_single_choices,
+            results=lambda types, _: (ValueType((types[0].shape[0], 3)),),
+            forms={
+                "linen": layer(
+                    lambda _: "nn.RNN(nn.GRUCell(3), reverse=True)", arguments=_lengths_arguments
+                ),
+                "nnx": layer(
+                    lambda site: nnx_rnn("GRUCell", site.size, 3, "reverse=True"),
+                    arguments=_lengths_arguments,
+                ),
+            },
+            traits=lambda _: Traits(
+                features=frozenset({"mask", "masked_recurrent"}), trainable=True
             ),
-        },
-        traits=lambda _: Traits(features=frozenset({"mask", "masked_recurrent"}), trainable=True),
+        ),
     ),
 )

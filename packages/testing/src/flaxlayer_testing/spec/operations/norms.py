@@ -20,12 +20,13 @@ from flaxlayer_testing.spec.operations.linear import (
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
+    Part,
     Types,
     integer,
 )
 from flaxlayer_testing.spec.spec import Options, ValueType
 
-__all__ = ["EPSILON", "NORMS"]
+__all__ = ["EPSILON", "PART"]
 
 # Norms of two or three features are ill-conditioned under linen's epsilon of 1e-6: rounding would
 # be multiplied by up to 1000, and T4 allows no tolerance for that.
@@ -85,55 +86,69 @@ def _wrapped_forms(name: str, *, mode: str = "") -> dict[str, Form]:
     return {"linen": layer(in_linen, mode=mode), "nnx": layer(in_nnx)}
 
 
-NORMS = (
-    Operation(
-        name="batch_norm",
-        weight=6,
-        choices=_batch_choices,
-        results=_plain_results,
-        forms=_norm_forms("BatchNorm", mode="use_running_average"),
-        traits=trained("batch_norm", state=frozenset({"batch_stats"}), uses_flag=True),
-    ),
-    Operation(
-        name="layer_norm",
-        choices=_norm_choices,
-        results=same_shape,
-        forms=_norm_forms("LayerNorm"),
-        traits=trained("layer_norm"),
-    ),
-    Operation(
-        name="rms_norm",
-        choices=_norm_choices,
-        results=same_shape,
-        forms=_norm_forms("RMSNorm"),
-        traits=trained("rms_norm"),
-    ),
-    Operation(
-        name="group_norm",
-        choices=_group_choices,
-        results=same_shape,
-        forms=_norm_forms("GroupNorm"),
-        traits=trained("group_norm"),
-    ),
-    Operation(
-        name="instance_norm",
-        choices=_instance_choices,
-        results=_plain_results,
-        forms=_norm_forms("InstanceNorm"),
-        traits=trained("instance_norm"),
-    ),
-    Operation(
-        name="weight_norm",
-        choices=_wrapped_choices,
-        results=_wrapped_results,
-        forms=_wrapped_forms("WeightNorm"),
-        traits=trained("weight_norm"),
-    ),
-    Operation(
-        name="spectral_norm",
-        choices=_wrapped_choices,
-        results=_wrapped_results,
-        forms=_wrapped_forms("SpectralNorm", mode="update_stats"),
-        traits=trained("spectral_norm", state=frozenset({"batch_stats"}), uses_flag=True),
+PART = Part(
+    place=3,
+    features={
+        "layers": {
+            "batch_norm": "BatchNorm",
+            "group_norm": "GroupNorm",
+            "instance_norm": "InstanceNorm",
+            "layer_norm": "LayerNorm",
+            "rms_norm": "RMSNorm",
+            "spectral_norm": "SpectralNorm",
+            "weight_norm": "WeightNorm",
+        },
+    },
+    operations=(
+        Operation(
+            name="batch_norm",
+            weight=6,
+            choices=_batch_choices,
+            results=_plain_results,
+            forms=_norm_forms("BatchNorm", mode="use_running_average"),
+            traits=trained("batch_norm", state=frozenset({"batch_stats"}), uses_flag=True),
+        ),
+        Operation(
+            name="layer_norm",
+            choices=_norm_choices,
+            results=same_shape,
+            forms=_norm_forms("LayerNorm"),
+            traits=trained("layer_norm"),
+        ),
+        Operation(
+            name="rms_norm",
+            choices=_norm_choices,
+            results=same_shape,
+            forms=_norm_forms("RMSNorm"),
+            traits=trained("rms_norm"),
+        ),
+        Operation(
+            name="group_norm",
+            choices=_group_choices,
+            results=same_shape,
+            forms=_norm_forms("GroupNorm"),
+            traits=trained("group_norm"),
+        ),
+        Operation(
+            name="instance_norm",
+            choices=_instance_choices,
+            results=_plain_results,
+            forms=_norm_forms("InstanceNorm"),
+            traits=trained("instance_norm"),
+        ),
+        Operation(
+            name="weight_norm",
+            choices=_wrapped_choices,
+            results=_wrapped_results,
+            forms=_wrapped_forms("WeightNorm"),
+            traits=trained("weight_norm"),
+        ),
+        Operation(
+            name="spectral_norm",
+            choices=_wrapped_choices,
+            results=_wrapped_results,
+            forms=_wrapped_forms("SpectralNorm", mode="update_stats"),
+            traits=trained("spectral_norm", state=frozenset({"batch_stats"}), uses_flag=True),
+        ),
     ),
 )

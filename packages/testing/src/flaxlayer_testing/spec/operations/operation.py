@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax.numpy as jnp
 
@@ -14,6 +15,8 @@ __all__ = [
     "VOCABULARY",
     "Choices",
     "Operation",
+    "Part",
+    "Topic",
     "Traits",
     "Types",
     "integer",
@@ -103,6 +106,26 @@ class Operation:
     def is_layer(self) -> bool:
         """Whether it is a layer that can be called again, in each framework that has it."""
         return all(form.make is not None for form in self.forms.values())
+
+
+Topic = Literal["arrays", "layers", "sequences", "transforms", "variables"]
+"""What a feature of an operation is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The operations of one file of this room.
+
+    Attributes:
+        operations: The operations, the simplest first.
+        features: What each feature that they show is, by its topic and name; those of other files
+            may be shown, too.
+        place: Where they stand among those of all files.
+    """
+
+    operations: tuple[Operation, ...]
+    features: Mapping[Topic, Mapping[str, str]]
+    place: int = 100
 
 
 def is_float(value: ValueType) -> bool:

@@ -8,13 +8,14 @@ from flaxlayer_testing.spec.operations.forms import CACHE, Form, Site, layer, li
 from flaxlayer_testing.spec.operations.operation import (
     Choices,
     Operation,
+    Part,
     Traits,
     Types,
     integer,
 )
 from flaxlayer_testing.spec.spec import Json, Options, ValueType
 
-__all__ = ["SEQUENCES", "attention_traits", "is_sequence", "nnx_attention", "nnx_rnn"]
+__all__ = ["PART", "attention_traits", "is_sequence", "nnx_attention", "nnx_rnn"]
 
 CELLS = ("SimpleCell", "GRUCell", "MGUCell", "LSTMCell", "OptimizedLSTMCell")
 _OF_LINEN: frozenset[Json] = frozenset({"MGUCell"})
@@ -128,93 +129,113 @@ def _frames_text(site: Site) -> str:
     return f"nn.RNN(nn.ConvLSTMCell({features}, {sizes}))({site.args[0]})"
 
 
-SEQUENCES = (
-    Operation(
-        name="attention",
-        weight=3,
-        choices=_attention_choices,
-        results=lambda types, _: (types[0],),
-        forms={
-            "linen": layer(linen_stock("MultiHeadDotProductAttention"), mode="deterministic"),
-            "nnx": layer(nnx_attention),
+PART = Part(
+    place=7,
+    features={
+        "sequences": {
+            "attention": "multi-head attention",
+            "attention_dropout": "dropout inside attention",
+            "bidirectional": "Bidirectional",
+            "causal_attention": "attention under a causal mask",
+            "cross_attention": "attention from one sequence to another",
+            "decode_cache": "attention that decodes from a cache",
+            "recurrent": "a recurrent cell under RNN",
+            "recurrent_GRUCell": "GRUCell",
+            "recurrent_LSTMCell": "LSTMCell",
+            "recurrent_MGUCell": "MGUCell",
+            "recurrent_OptimizedLSTMCell": "OptimizedLSTMCell",
+            "recurrent_SimpleCell": "SimpleCell",
+            "recurrent_frames": "ConvLSTMCell",
         },
-        traits=lambda options: attention_traits("attention", options=options),
-    ),
-    Operation(
-        name="cross_attention",
-        weight=2,
-        arity=2,
-        choices=_cross_choices,
-        results=lambda types, _: (types[0],),
-        forms={
-            "linen": layer(linen_stock("MultiHeadAttention"), mode="deterministic"),
-            "nnx": layer(nnx_attention),
-        },
-        traits=lambda options: attention_traits("cross_attention", options=options),
-    ),
-    Operation(
-        name="causal_attention",
-        weight=2,
-        choices=_attention_choices,
-        results=lambda types, _: (types[0],),
-        forms={
-            "linen": layer(
-                linen_stock("MultiHeadDotProductAttention"),
-                arguments=_causal_arguments,
-                mode="deterministic",
+    },
+    operations=(
+        Operation(
+            name="attention",
+            weight=3,
+            choices=_attention_choices,
+            results=lambda types, _: (types[0],),
+            forms={
+                "linen": layer(linen_stock("MultiHeadDotProductAttention"), mode="deterministic"),
+                "nnx": layer(nnx_attention),
+            },
+            traits=lambda options: attention_traits("attention", options=options),
+        ),
+        Operation(
+            name="cross_attention",
+            weight=2,
+            arity=2,
+            choices=_cross_choices,
+            results=lambda types, _: (types[0],),
+            forms={
+                "linen": layer(linen_stock("MultiHeadAttention"), mode="deterministic"),
+                "nnx": layer(nnx_attention),
+            },
+            traits=lambda options: attention_traits("cross_attention", options=options),
+        ),
+        Operation(
+            name="causal_attention",
+            weight=2,
+            choices=_attention_choices,
+            results=lambda types, _: (types[0],),
+            forms={
+                "linen": layer(
+                    linen_stock("MultiHeadDotProductAttention"),
+                    arguments=_causal_arguments,
+                    mode="deterministic",
+                ),
+                "nnx": layer(nnx_attention, arguments=_causal_arguments),
+            },
+            traits=lambda options: attention_traits("causal_attention", options=options),
+        ),
+        Operation(
+            name="decode",
+            weight=4,
+            choices=_decode_choices,
+            results=lambda types, _: (ValueType((1, types[0].shape[-1])),),
+            forms={
+                "linen": Form(_decode_text),
+                "nnx": Form(lambda site: f"{site.layer}({site.args[0]}[:, :1])", _nnx_decoder),
+            },
+            compact=True,
+            fixed=lambda _: -1,
+            traits=lambda _: Traits(
+                features=frozenset({"decode_cache"}), trainable=True, state=frozenset({"cache"})
             ),
-            "nnx": layer(nnx_attention, arguments=_causal_arguments),
-        },
-        traits=lambda options: attention_traits("causal_attention", options=options),
-    ),
-    Operation(
-        name="decode",
-        weight=4,
-        choices=_decode_choices,
-        results=lambda types, _: (ValueType((1, types[0].shape[-1])),),
-        forms={
-            "linen": Form(_decode_text),
-            "nnx": Form(lambda site: f"{site.layer}({site.args[0]}[:, :1])", _nnx_decoder),
-        },
-        compact=True,
-        fixed=lambda _: -1,
-        traits=lambda _: Traits(
-            features=frozenset({"decode_cache"}), trainable=True, state=frozenset({"cache"})
         ),
-    ),
-    Operation(
-        name="recurrent",
-        weight=8,
-        choices=_recurrent_choices,
-        results=_recurrent_results,
-        forms={
-            "linen": layer(_recurrent_text),
-            "nnx": replace(layer(_nnx_recurrent), lacks=_OF_LINEN),
-        },
-        traits=_recurrent_traits,
-    ),
-    Operation(
-        name="bidirectional",
-        weight=2,
-        choices=_bidirectional_choices,
-        results=lambda types, _: (ValueType((types[0].shape[0], 4)),),
-        forms={
-            "linen": layer(_bidirectional_text),
-            "nnx": replace(layer(_nnx_bidirectional), lacks=_OF_LINEN),
-        },
-        traits=lambda _: Traits(features=frozenset({"bidirectional"}), trainable=True),
-    ),
-    Operation(
-        name="recurrent_frames",
-        weight=2,
-        choices=_frames_choices,
-        results=lambda types, options: (
-            ValueType((*types[0].shape[:-1], integer(options["features"]))),
+        Operation(
+            name="recurrent",
+            weight=8,
+            choices=_recurrent_choices,
+            results=_recurrent_results,
+            forms={
+                "linen": layer(_recurrent_text),
+                "nnx": replace(layer(_nnx_recurrent), lacks=_OF_LINEN),
+            },
+            traits=_recurrent_traits,
         ),
-        forms={"linen": Form(_frames_text)},
-        compact=True,
-        traits=lambda _: Traits(
-            features=frozenset({"recurrent", "recurrent_frames"}), trainable=True
+        Operation(
+            name="bidirectional",
+            weight=2,
+            choices=_bidirectional_choices,
+            results=lambda types, _: (ValueType((types[0].shape[0], 4)),),
+            forms={
+                "linen": layer(_bidirectional_text),
+                "nnx": replace(layer(_nnx_bidirectional), lacks=_OF_LINEN),
+            },
+            traits=lambda _: Traits(features=frozenset({"bidirectional"}), trainable=True),
+        ),
+        Operation(
+            name="recurrent_frames",
+            weight=2,
+            choices=_frames_choices,
+            results=lambda types, options: (
+                ValueType((*types[0].shape[:-1], integer(options["features"]))),
+            ),
+            forms={"linen": Form(_frames_text)},
+            compact=True,
+            traits=lambda _: Traits(
+                features=frozenset({"recurrent", "recurrent_frames"}), trainable=True
+            ),
         ),
     ),
 )

@@ -21,6 +21,7 @@ from flaxlayer_testing.spec.operations.operation import (
     VOCABULARY,
     Choices,
     Operation,
+    Part,
     Traits,
     Types,
     integer,
@@ -31,8 +32,9 @@ from flaxlayer_testing.spec.operations.operation import (
 )
 from flaxlayer_testing.spec.spec import Json, Options, ValueType
 
-__all__ = ["STRUCTURE"]
+__all__ = ["PART"]
 
+_OF_LINEN: frozenset[Json] = frozenset({"with_logical_partitioning"})
 DTYPES = ("float16", "bfloat16", "float32", "complex64", "int32", "bool")
 
 
@@ -138,6 +140,7 @@ def _plain_results(types: Types, options: Options) -> tuple[ValueType, ...]:
     return same_shape(types, {})
 
 
+_NNX_EMBED = nnx_stock("Embed", "num_embeddings", "features", size=False)
 _TIED = Traits(features=frozenset({"tied"}), trainable=True)
 
 
@@ -151,74 +154,106 @@ def _class_op(name: str, feature: str) -> Operation:
     )
 
 
-STRUCTURE = (
-    Operation(
-        name="table",
-        weight=6,
-        choices=_table_choices,
-        results=lambda types, _: (types[0],),
-        forms={"linen": Form(_table_text), "nnx": Form(nnx_on_variable("scale_by"), _nnx_table)},
-        compact=True,
-        traits=_table_traits,
-    ),
-    Operation(
-        name="complex_dense",
-        choices=_features_choices,
-        results=lambda types, options: (
-            ValueType((*types[0].shape[:-1], integer(options["features"]))),
+PART = Part(
+    place=6,
+    features={
+        "transforms": {
+            "add_metadata_axis": "nn.add_metadata_axis",
+        },
+        "variables": {
+            "compact_name_scope": "compact methods with a scope each",
+            "complex_dense": "a complex Dense",
+            "inheritance": "a module class with the fields of another",
+            "nowrap": "a helper method without a scope",
+            "param_bfloat16": "a bfloat16 param of the module's own",
+            "param_bool": "a boolean param",
+            "param_complex64": "a complex param",
+            "param_float16": "a float16 param of the module's own",
+            "param_float32": "a float32 param of the module's own",
+            "param_int32": "an integer param",
+            "partition_metadata": "variables with partition metadata",
+            "share_scope": "a module that shares the scope of another",
+            "table": "a param of the module's own",
+            "tied": "one layer used twice",
+            "tied_embed": "an embedding table used for input and output",
+            "with_logical_partitioning": "params with logical axis names",
+            "with_partitioning": "params with names of mesh axes",
+        },
+    },
+    operations=(
+        Operation(
+            name="table",
+            weight=6,
+            choices=_table_choices,
+            results=lambda types, _: (types[0],),
+            forms={
+                "linen": Form(_table_text),
+                "nnx": Form(nnx_on_variable("scale_by"), _nnx_table),
+            },
+            compact=True,
+            traits=_table_traits,
         ),
-        forms={"linen": Form(_function("complex_dense")), "nnx": Form(_nnx_real, _nnx_complex)},
-        compact=True,
-        traits=_trainable("complex_dense", "param_complex64"),
+        Operation(
+            name="complex_dense",
+            choices=_features_choices,
+            results=lambda types, options: (
+                ValueType((*types[0].shape[:-1], integer(options["features"]))),
+            ),
+            forms={"linen": Form(_function("complex_dense")), "nnx": Form(_nnx_real, _nnx_complex)},
+            compact=True,
+            traits=_trainable("complex_dense", "param_complex64"),
+        ),
+        Operation(
+            name="partitioned_dense",
+            weight=2,
+            choices=_metadata_choices,
+            results=_results,
+            forms={
+                "linen": layer(_metadata_text),
+                "nnx": replace(layer(_nnx_metadata), lacks=_OF_LINEN),
+            },
+            traits=_metadata_traits,
+        ),
+        Operation(
+            name="metadata_axis",
+            choices=_features_choices,
+            results=_results,
+            forms={"linen": Form(_function("metadata_axis"))},
+            compact=True,
+            traits=_trainable("partition_metadata", "add_metadata_axis"),
+        ),
+        Operation(
+            name="tied_dense",
+            choices=_tied_choices,
+            results=_plain_results,
+            forms={"linen": Form(_function("tied_dense")), "nnx": layer(_nnx_tied)},
+            compact=True,
+            traits=lambda _: _TIED,
+        ),
+        Operation(
+            name="tied_embed",
+            choices=_tied_embed_choices,
+            results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
+            forms={
+                "linen": Form(_function("tied_embed")),
+                "nnx": Form(
+                    _nnx_attend, nnx_stock("Embed", "num_embeddings", "features", size=False)
+                ),
+            },
+            compact=True,
+            fixed=lambda _: 0,
+            traits=lambda _: with_features(_TIED, "tied_embed"),
+        ),
+        _class_op("Adapted", "share_scope"),
+        _class_op("Helped", "nowrap"),
+        Operation(
+            name="compact_name_scope",
+            choices=_features_choices,
+            results=_results,
+            forms={"linen": Form(lambda site: f"{_class('Apart')(site)}({site.args[0]})")},
+            compact=True,
+            traits=_trainable("compact_name_scope"),
+        ),
+        _class_op("Shifted", "inheritance"),
     ),
-    Operation(
-        name="partitioned_dense",
-        weight=2,
-        choices=_metadata_choices,
-        results=_results,
-        forms={
-            "linen": layer(_metadata_text),
-            "nnx": replace(layer(_nnx_metadata), lacks=frozenset({"with_logical_partitioning"})),
-        },
-        traits=_metadata_traits,
-    ),
-    Operation(
-        name="metadata_axis",
-        choices=_features_choices,
-        results=_results,
-        forms={"linen": Form(_function("metadata_axis"))},
-        compact=True,
-        traits=_trainable("partition_metadata", "add_metadata_axis"),
-    ),
-    Operation(
-        name="tied_dense",
-        choices=_tied_choices,
-        results=_plain_results,
-        forms={"linen": Form(_function("tied_dense")), "nnx": layer(_nnx_tied)},
-        compact=True,
-        traits=lambda _: _TIED,
-    ),
-    Operation(
-        name="tied_embed",
-        choices=_tied_embed_choices,
-        results=lambda types, _: (ValueType((*types[0].shape, VOCABULARY)),),
-        forms={
-            "linen": Form(_function("tied_embed")),
-            "nnx": Form(_nnx_attend, nnx_stock("Embed", "num_embeddings", "features", size=False)),
-        },
-        compact=True,
-        fixed=lambda _: 0,
-        traits=lambda _: with_features(_TIED, "tied_embed"),
-    ),
-    _class_op("Adapted", "share_scope"),
-    _class_op("Helped", "nowrap"),
-    Operation(
-        name="compact_name_scope",
-        choices=_features_choices,
-        results=_results,
-        forms={"linen": Form(lambda site: f"{_class('Apart')(site)}({site.args[0]})")},
-        compact=True,
-        traits=_trainable("compact_name_scope"),
-    ),
-    _class_op("Shifted", "inheritance"),
 )

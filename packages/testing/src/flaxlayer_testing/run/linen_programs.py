@@ -1,0 +1,107 @@
+"""The end of a program that fails for a layer as a check of a linen module does (T1)."""
+
+from __future__ import annotations
+
+from flaxlayer_testing.render.program_inputs import call_text
+from flaxlayer_testing.run.layer_texts import layer_fields
+from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.subject import Subject
+
+__all__ = ["linen_check_text"]
+
+_SETUP = """\
+import os
+
+os.environ['KERAS_BACKEND'] = 'jax'
+
+import keras
+from {module} import {name} as Layer
+
+
+def same(expected, actual):
+    assert jax.tree.structure(expected) == jax.tree.structure(actual)
+    for pair in zip(jax.tree.leaves(expected), jax.tree.leaves(actual)):
+        a, b = map(np.asarray, pair)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), (a.dtype, a.shape, b.dtype, b.shape)
+        assert a.tobytes() == b.tobytes(), f'{{a}} != {{b}}'
+
+
+{arrays}
+
+
+def raw(variables, rngs, arrays):
+    {merged}
+    return module.apply(variables, {call}, rngs=rngs, mutable=nn.DenyList({denied}))
+
+
+raw = jax.jit(raw)
+{built}
+variables = layer.flax_variables()
+"""
+
+_OUTPUTS = """\
+expected, _ = raw(variables, keys(0, {training}), arrays)
+same(expected, layer({given}, training={training}))
+"""
+
+_TWO_CALLS = """\
+for draws in range(2):
+    rngs = keys(draws, True), layer.peek_rngs(training=True)
+    same(*(jax.tree.map(jax.random.key_data, part) for part in rngs))
+    expected, _ = raw(layer.flax_variables(), keys(draws, True), arrays)
+    same(expected, layer({given}, training=True))
+"""
+
+_STATE = """\
+for draws in range({steps}):
+    _, updates = raw(variables, keys(draws, {training}), arrays)
+    variables |= {{name: tree for name, tree in updates.items() if name in variables}}
+    layer({given}, training={training})
+same(variables, layer.flax_variables())
+"""
+
+_VALUES = """\
+initial = dict(module.init(init_keys, {init_call}))
+same({{name: initial[name] for name in variables}}, variables)
+"""
+
+# No value depends on a key that init does not need.
+_INIT_KEYS = "{'argument': jax.random.key(0), **init_keys}"
+
+# The text of a check, and the mode of its raw side.
+_TEXTS = {
+    "check_inference": (_OUTPUTS, False),
+    "check_training": (_OUTPUTS, True),
+    "check_fresh_keys": (_TWO_CALLS, True),
+    "check_state_training": (_STATE, True),
+    "check_state_inference": (_STATE, False),
+    "check_build_values": (_VALUES, True),
+    "check_build_dtypes": (_VALUES, True),
+}
+
+
+def linen_check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
+    """Returns the text of a check of a layer under test, beside the module in raw linen.
+
+    Args:
+        subject: The subject of the case.
+        case: A case of linen.
+        check: The name of a check that can be printed.
+        path: The module and the name that the layer can be imported by.
+
+    Returns:
+        What to append to the program of the case.
+    """
+    text, training = _TEXTS[check]
+    denied = ["params", *(() if training else sorted(subject.oracle.denied))]
+    fields = {
+        "module": path[0],
+        "name": path[1],
+        "call": call_text(case.spec, training=training, keys="rngs"),
+        "init_call": call_text(case.spec, training=True, keys=_INIT_KEYS),
+        "denied": repr(denied),
+        **layer_fields(case),
+        "training": training,
+        "steps": 3 if training else 2,
+    }
+    return (_SETUP + "\n" + text).format(**fields)
