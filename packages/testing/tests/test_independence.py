@@ -91,7 +91,7 @@ def test_nothing_of_core_or_layer_is_borrowed():
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("oracle/nnx.py", "from flaxlayer_core import dce", "flaxlayer_core.dce"),
+        ("oracle/nnx_call.py", "from flaxlayer_core import dce", "flaxlayer_core.dce"),
         ("checks/a.py", "import flaxlayer_core.jaxprs.traced", "flaxlayer_core.jaxprs.traced"),
         ("checks/a.py", "from flaxlayer import FlaxLayer", "flaxlayer.FlaxLayer"),
         ("run/search.py", "from flaxlayer import register", "flaxlayer.register"),
@@ -102,7 +102,7 @@ def test_nothing_of_core_or_layer_is_borrowed():
         ("checks/a.py", "rngs = layer.peek_rngs(training=True)", "peek_rngs"),
         ("subject/layer.py", "ask = layer.init_rngs", "init_rngs"),
         (
-            "oracle/nnx.py",
+            "oracle/nnx_call.py",
             "from flaxlayer_testing.subject.layer import arrays_of",
             "flaxlayer_testing.subject.layer.arrays_of",
         ),

@@ -2,7 +2,7 @@ import flax.linen as nn
 import numpy as np
 import pytest
 
-from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.linen_call import LinenCall
 from flaxlayer_testing.oracle.oracle import Oracle
 
 X = np.ones((2, 3), np.float32)
@@ -28,10 +28,10 @@ class Unmasked(nn.Module):
 @pytest.mark.parametrize(
     ("call", "inputs", "others"),
     [
-        (RawCall(Positional(), (X,), {"scale": 2.0}), (X,), {"scale": 2.0}),
-        (RawCall(Positional(), (X, MASK, 2.0), {}), (X,), {"scale": 2.0}),
-        (RawCall(Positional(), (X,), {"mask": MASK}), (X,), {}),
-        (RawCall(ByName(), (X, X), {}), (X, X), {}),
+        (LinenCall(Positional(), (X,), {"scale": 2.0}), (X,), {"scale": 2.0}),
+        (LinenCall(Positional(), (X, MASK, 2.0), {}), (X,), {"scale": 2.0}),
+        (LinenCall(Positional(), (X,), {"mask": MASK}), (X,), {}),
+        (LinenCall(ByName(), (X, X), {}), (X, X), {}),
     ],
 )
 def test_a_mask_takes_the_place_of_the_one_that_a_call_has(call, inputs, others):
@@ -46,7 +46,7 @@ def test_a_mask_takes_the_place_of_the_one_that_a_call_has(call, inputs, others)
 
 @pytest.mark.law("A4")
 def test_a_call_without_a_mask_stays_the_same():
-    call = RawCall(Unmasked(), (X,), {})
+    call = LinenCall(Unmasked(), (X,), {})
     assert not call.takes_mask
     assert call.with_mask(MASK) is call
 
@@ -57,6 +57,6 @@ def test_leaves_that_are_no_arrays_come_out_of_a_compiled_call():
         def __call__(self, x):
             return {"x": 2 * x, "kind": "double", "size": 3, "none": None}
 
-    outputs, _ = Oracle(RawCall(Mixed(), (X,), {})).apply({}, {}, training=False)
+    outputs, _ = Oracle(LinenCall(Mixed(), (X,), {})).apply({}, {}, training=False)
     assert outputs.pop("x").tolist() == (2 * X).tolist()
     assert outputs == {"kind": "double", "size": 3, "none": None}

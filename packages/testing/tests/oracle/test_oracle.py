@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.linen_call import LinenCall
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.probe import probe_loss
 
@@ -36,7 +36,7 @@ class OnlyAtInference(nn.Module):
 
 @pytest.fixture(scope="module")
 def oracle():
-    return Oracle(RawCall(Everything(), (X,), {}))
+    return Oracle(LinenCall(Everything(), (X,), {}))
 
 
 @pytest.mark.law("C2")
@@ -72,7 +72,7 @@ def test_it_knows_which_mode_needs_random_numbers(oracle):
 
 @pytest.mark.law("B2")
 def test_a_variable_that_only_inference_makes_comes_from_an_init_at_inference():
-    oracle = Oracle(RawCall(OnlyAtInference(), (X,), {}))
+    oracle = Oracle(LinenCall(OnlyAtInference(), (X,), {}))
     raw = OnlyAtInference().init(jax.random.key(3), X, train=False)
     made = oracle.init({"params": jax.random.key(3)})
     np.testing.assert_array_equal(
@@ -82,7 +82,7 @@ def test_a_variable_that_only_inference_makes_comes_from_an_init_at_inference():
 
 
 def test_arrays_made_inside_a_trace_do_not_leak_out_of_it():
-    oracle = Oracle(RawCall(nn.Dense(2), (X,), {}))
+    oracle = Oracle(LinenCall(nn.Dense(2), (X,), {}))
     oracle.stored  # noqa: B018
     oracle.apply(nn.Dense(2).init(jax.random.key(0), X), {}, training=True)
 
@@ -93,7 +93,7 @@ def test_static_arguments_stay_static_and_half_precision_inputs_become_jax_array
             return x if how == "same" else -x
 
     x = X.astype(jnp.bfloat16)
-    outputs, _ = Oracle(RawCall(Static(), (x,), {"how": "other"})).apply({}, {}, training=False)
+    outputs, _ = Oracle(LinenCall(Static(), (x,), {"how": "other"})).apply({}, {}, training=False)
     np.testing.assert_array_equal(outputs, -x)
 
 
@@ -115,7 +115,7 @@ class Steers(nn.Module):
 
 @pytest.mark.law("A6")
 def test_a_module_that_cannot_be_traced_runs_op_by_op():
-    steers = Oracle(RawCall(Steers(), (X,), {}))
+    steers = Oracle(LinenCall(Steers(), (X,), {}))
     assert not steers.traceable
     assert steers.state_collections == {"steps"}
     assert steers.denied == set()
@@ -131,7 +131,7 @@ def test_what_belongs_to_one_call_by_name_is_not_stored():
         def __call__(self, x):
             return self.perturb("hidden", nn.Dense(2)(x))
 
-    raw = RawCall(Perturbs(), (X,), {})
+    raw = LinenCall(Perturbs(), (X,), {})
     assert set(Oracle(raw).stored) == {"params"}
     assert set(Oracle(raw, ("intermediates",)).stored) == {"params", "perturbations"}
 
@@ -145,7 +145,7 @@ def test_state_that_only_an_application_makes_is_kept_from_then_on():
                 self.variable("calls", "n", lambda: jnp.zeros((), jnp.int32)).value += 1
             return x
 
-    late = Oracle(RawCall(Late(), (X,), {}))
+    late = Oracle(LinenCall(Late(), (X,), {}))
     assert (set(late.stored), set(late.eventual)) == (set(), {"calls"})
     _, updates = late.apply({}, {}, training=False)
     variables = late.next_variables({}, updates)
@@ -175,7 +175,7 @@ def test_other_methods_are_those_that_take_the_arguments():
         def __call__(self, x):
             return self.decode(self.encode(x))
 
-    assert Oracle(RawCall(Coder(), (X,), {})).other_methods == ("encode",)
+    assert Oracle(LinenCall(Coder(), (X,), {})).other_methods == ("encode",)
 
 
 class HalvesInside(nn.Module):
@@ -197,7 +197,7 @@ class OnValues(nn.Module):
 
 @pytest.mark.law("T4")
 def test_the_dtypes_on_the_way_to_a_result_are_found():
-    found = Oracle(RawCall(HalvesInside(), (X,), {})).computed_dtypes
+    found = Oracle(LinenCall(HalvesInside(), (X,), {})).computed_dtypes
     assert {"bfloat16", "float32"} <= found
     assert "float16" not in found
-    assert "float16" in Oracle(RawCall(OnValues(), (X,), {})).computed_dtypes
+    assert "float16" in Oracle(LinenCall(OnValues(), (X,), {})).computed_dtypes

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from flaxlayer_testing.oracle.call import RawCall
-from flaxlayer_testing.oracle.nnx import NnxCall
+from flaxlayer_testing.oracle.linen_call import LinenCall
+from flaxlayer_testing.oracle.nnx_call import NnxCall
 from flaxlayer_testing.oracle.raw_calls import is_nnx, raw_call
 
 X = np.ones((2, 3), np.float32)
@@ -28,7 +28,7 @@ def test_linen_modules_are_told_from_nnx_modules(form):
 
 @pytest.mark.parametrize("form", ["partial", "object", "function"])
 def test_each_framework_has_a_call_of_its_own(form):
-    assert type(raw_call(nn.Dense(2), (X,), {})) is RawCall
+    assert type(raw_call(nn.Dense(2), (X,), {})) is LinenCall
     call = raw_call(OF_NNX[form], (X,), {})
     assert type(call) is NnxCall
     assert call.holds_values == (form == "object")

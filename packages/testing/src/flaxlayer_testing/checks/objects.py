@@ -6,7 +6,7 @@ from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.oracle.nnx import NnxCall
+from flaxlayer_testing.oracle.nnx_call import NnxCall
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["check_object_kept"]

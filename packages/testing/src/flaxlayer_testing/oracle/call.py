@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxlayer_testing.oracle.dependence import needed_inputs
-from flaxlayer_testing.oracle.draws import watched_streams
 from flaxlayer_testing.oracle.flags import mode_arguments
 from flaxlayer_testing.oracle.key_parameters import KeyParameter, supplied_keys, wanted_keys
 
@@ -23,8 +21,6 @@ __all__ = ["Evaluate", "RawCall", "Rngs", "Variables", "arrays_of", "is_array"]
 Variables = Mapping[str, Any]
 Rngs = Mapping[str, Any]
 Evaluate = Callable[..., Any]
-
-_PARAMS = frozenset({"params"})
 
 
 def is_array(leaf: Any) -> bool:
@@ -43,15 +39,15 @@ def _ones(array: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class RawCall:
+class RawCall(ABC):
     """A module with the arguments of one call, run by raw Flax.
 
     Attributes:
-        module: An unbound linen module.
+        module: A module, or what makes one.
         inputs: Positional arguments: arrays, pytrees, static values.
         arguments: Keyword arguments but the training flag.
         training_arg: The training argument where its name is not customary.
-        method: The name of the method that `apply` calls; `init` always calls the module.
+        method: The name of the method that `apply` calls.
         keys: Parameters that get random keys when the arguments have none (R5).
     """
 
@@ -90,9 +86,10 @@ class RawCall:
         args, kwargs = self.merge([_ones(array) for array in self.arrays])
         return replace(self, inputs=args, arguments=kwargs)
 
-    def _complete(
+    def complete(
         self, arrays: list[Any], method: str, rngs: Rngs, training: bool
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns all arguments of a call: with these arrays, the mode, and keys (A2, R5)."""
         args, kwargs = self.merge(arrays)
         flags = mode_arguments(
             self.target, kwargs, self.training_arg, training=training, method=method
@@ -105,96 +102,6 @@ class RawCall:
         """Returns the streams of the keys that arguments get in a mode (R5)."""
         wanted = wanted_keys(self.keys, self.signature, self.arguments, training=training)
         return frozenset(part.stream for part in wanted)
-
-    @property
-    def target(self) -> Any:
-        """The object that has the methods: the module."""
-        return self.module
-
-    @property
-    def base(self) -> type:
-        """The class of Flax that the module derives from."""
-        return nn.Module
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Names of methods that Flax calls to put the module into a mode."""
-        return frozenset()
-
-    @property
-    def holds_values(self) -> bool:
-        """Whether the module itself has the initial values, so that no key decides about them."""
-        return False
-
-    @property
-    def intercepted(self) -> bool:
-        """Whether interceptors of linen see its calls."""
-        return True
-
-    @property
-    def takes_unread(self) -> bool:
-        """Whether the module has a place for variables that it does not read."""
-        return True
-
-    @property
-    def trainable(self) -> frozenset[str]:
-        """Names of the collections that are trained (C2)."""
-        return frozenset({"params"})
-
-    def init_streams(self, evaluate: Evaluate) -> frozenset[str]:
-        """Returns the streams whose keys init gets: `params`, and what it draws from (R1).
-
-        Args:
-            evaluate: Runs a function on arguments, or evaluates it abstractly.
-
-        Returns:
-            Their names.
-        """
-        init = partial(self.init, training=True)
-        return watched_streams(partial(evaluate, init), first=_PARAMS, curious=True) | _PARAMS
-
-    def drawn_streams(
-        self, evaluate: Evaluate, variables: Variables, *, training: bool
-    ) -> frozenset[str]:
-        """Returns the streams that a call draws from (R1).
-
-        Args:
-            evaluate: Runs a function on arguments, or evaluates it abstractly.
-            variables: Params and state.
-            training: The mode.
-
-        Returns:
-            Their names.
-        """
-
-        def run(rngs: Rngs, given: Variables, arrays: list[Any]) -> list[Any]:
-            result = self.apply(given, rngs, arrays, training=training, denied=_PARAMS)
-            return arrays_of(result)
-
-        def call(rngs: Rngs) -> Any:
-            return evaluate(run, dict(rngs), dict(variables), self.arrays)
-
-        supplied = self.supplied_streams(training=training)
-        drawn = watched_streams(call, first=supplied, curious=training)
-        if not supplied or evaluate is not jax.eval_shape:
-            return drawn | supplied
-        keys = dict.fromkeys(sorted(drawn | supplied), jax.random.key(0))
-        traced = jax.make_jaxpr(run)(keys, dict(variables), self.arrays)
-        # The leaves of a dict stand in the order of its names, and come first.
-        needed = zip(keys, needed_inputs(traced.jaxpr), strict=False)
-        return drawn | {name for name, used in needed if used}
-
-    def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
-        """Takes apart what `to_module` of a layer gave.
-
-        Args:
-            bound: A module with variables.
-
-        Returns:
-            The module, and its variables by collection.
-        """
-        module, variables = bound.unbind()
-        return module, dict(variables)
 
     @property
     def signature(self) -> inspect.Signature:
@@ -233,8 +140,72 @@ class RawCall:
         masked = {} if mask is None else {"mask": mask}
         return replace(self, inputs=self.inputs[:at], arguments={**arguments, **masked})
 
+    # What differs between linen and nnx.
+
+    @property
+    @abstractmethod
+    def target(self) -> Any:
+        """The object that has the methods."""
+
+    @property
+    @abstractmethod
+    def base(self) -> type:
+        """The class of Flax that the module derives from."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> frozenset[str]:
+        """Names of methods that Flax calls to put the module into a mode."""
+
+    @property
+    @abstractmethod
+    def holds_values(self) -> bool:
+        """Whether the module itself has the initial values, so that no key decides about them."""
+
+    @property
+    @abstractmethod
+    def intercepted(self) -> bool:
+        """Whether interceptors of linen see its calls."""
+
+    @property
+    @abstractmethod
+    def takes_unread(self) -> bool:
+        """Whether the module has a place for variables that it does not read."""
+
+    @property
+    @abstractmethod
+    def trainable(self) -> frozenset[str]:
+        """Names of the collections that are trained (C2)."""
+
+    @abstractmethod
+    def init_streams(self, evaluate: Evaluate) -> frozenset[str]:
+        """Returns the streams whose keys decide about the initial values (R1).
+
+        Args:
+            evaluate: Runs a function on arguments, or evaluates it abstractly.
+
+        Returns:
+            Their names.
+        """
+
+    @abstractmethod
+    def drawn_streams(
+        self, evaluate: Evaluate, variables: Variables, *, training: bool
+    ) -> frozenset[str]:
+        """Returns the streams that a call draws from (R1).
+
+        Args:
+            evaluate: Runs a function on arguments, or evaluates it abstractly.
+            variables: Params and state.
+            training: The mode.
+
+        Returns:
+            Their names.
+        """
+
+    @abstractmethod
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
-        """Returns the variables of `Module.init` in a mode.
+        """Returns the initial variables in a mode.
 
         Args:
             rngs: A key for each stream.
@@ -243,10 +214,8 @@ class RawCall:
         Returns:
             Collections of arrays.
         """
-        args, kwargs = self._complete(self.arrays, "__call__", rngs, training)
-        variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
-        return dict(variables)
 
+    @abstractmethod
     def apply(
         self,
         variables: Variables,
@@ -256,7 +225,7 @@ class RawCall:
         training: bool,
         denied: frozenset[str],
     ) -> tuple[Any, dict[str, Any]]:
-        """Returns the result of `Module.apply`.
+        """Returns the result of a call.
 
         Args:
             variables: Params and state.
@@ -268,13 +237,14 @@ class RawCall:
         Returns:
             The outputs and every collection that the module may change.
         """
-        args, kwargs = self._complete(arrays, self.method, rngs, training)
-        outputs, updates = self.module.apply(
-            dict(variables),
-            *args,
-            method=self.method,
-            rngs=dict(rngs),
-            mutable=nn.DenyList(tuple(sorted(denied))),
-            **kwargs,
-        )
-        return outputs, dict(updates)
+
+    @abstractmethod
+    def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
+        """Takes apart what `to_module` of a layer gave.
+
+        Args:
+            bound: A module with variables.
+
+        Returns:
+            The module, and its variables by collection.
+        """

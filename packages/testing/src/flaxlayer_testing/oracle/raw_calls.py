@@ -10,7 +10,8 @@ from flax import nnx
 
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.key_parameters import KeyParameter
-from flaxlayer_testing.oracle.nnx import NnxCall
+from flaxlayer_testing.oracle.linen_call import LinenCall
+from flaxlayer_testing.oracle.nnx_call import NnxCall
 
 __all__ = ["is_nnx", "raw_call"]
 
@@ -56,5 +57,5 @@ def raw_call(
     Returns:
         The call.
     """
-    call = NnxCall if is_nnx(module) else RawCall
+    call = NnxCall if is_nnx(module) else LinenCall
     return call(module, inputs, arguments, training_arg, keys=keys)

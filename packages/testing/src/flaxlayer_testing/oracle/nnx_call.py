@@ -136,12 +136,7 @@ class NnxCall(RawCall):
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
         """Returns the variables of the module, or of one that is made with these keys.
 
-        Args:
-            rngs: A key for each stream; where only `params` is given it serves all.
-            training: The mode, which changes nothing.
-
-        Returns:
-            Collections of arrays.
+        Where only `params` is given it serves all streams; the mode changes nothing.
         """
         del training
         if isinstance(self.module, nnx.Module):
@@ -193,7 +188,7 @@ class NnxCall(RawCall):
     def _run(
         self, variables: Variables, rngs: Rngs, arrays: list[Any], *, training: bool
     ) -> tuple[Any, Any]:
-        args, kwargs = self._complete(arrays, self.method, rngs, training)
+        args, kwargs = self.complete(arrays, self.method, rngs, training)
         module = nnx.clone(self.target)
         self._set(module, variables)
         (module.train if training else module.eval)()

@@ -12,7 +12,7 @@ from flax.errors import ModifyScopeVariableError
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Status, Subject, check_module, run_report
-from flaxlayer_testing.oracle.nnx import NnxCall
+from flaxlayer_testing.oracle.nnx_call import NnxCall
 from flaxlayer_testing.oracle.oracle import Oracle
 
 pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")

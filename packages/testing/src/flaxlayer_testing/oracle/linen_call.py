@@ -1,0 +1,116 @@
+"""One call of a raw linen module, by `init` and `apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from flaxlayer_testing.oracle.call import Evaluate, RawCall, Rngs, Variables, arrays_of
+from flaxlayer_testing.oracle.dependence import needed_inputs
+from flaxlayer_testing.oracle.draws import watched_streams
+
+__all__ = ["LinenCall"]
+
+_PARAMS = frozenset({"params"})
+
+
+class LinenCall(RawCall):
+    """An unbound linen module with the arguments of one call, run by raw Flax."""
+
+    @property
+    def target(self) -> Any:
+        """The module itself."""
+        return self.module
+
+    @property
+    def base(self) -> type:
+        """The class of Flax that the module derives from."""
+        return nn.Module
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """Names of methods that Flax calls to put the module into a mode: none."""
+        return frozenset()
+
+    @property
+    def holds_values(self) -> bool:
+        """Whether the module itself has the initial values: no."""
+        return False
+
+    @property
+    def intercepted(self) -> bool:
+        """Whether interceptors of linen see its calls: yes."""
+        return True
+
+    @property
+    def takes_unread(self) -> bool:
+        """Whether there is a place for variables that it does not read: yes."""
+        return True
+
+    @property
+    def trainable(self) -> frozenset[str]:
+        """Names of the collections that are trained (C2): `params`."""
+        return frozenset({"params"})
+
+    def init_streams(self, evaluate: Evaluate) -> frozenset[str]:
+        """Returns `params`, and what init draws from beside it (R1)."""
+        init = partial(self.init, training=True)
+        return watched_streams(partial(evaluate, init), first=_PARAMS, curious=True) | _PARAMS
+
+    def drawn_streams(
+        self, evaluate: Evaluate, variables: Variables, *, training: bool
+    ) -> frozenset[str]:
+        """Returns the streams that a call asks for, or depends on if a layer fills them (R1)."""
+
+        def run(rngs: Rngs, given: Variables, arrays: list[Any]) -> list[Any]:
+            result = self.apply(given, rngs, arrays, training=training, denied=_PARAMS)
+            return arrays_of(result)
+
+        def call(rngs: Rngs) -> Any:
+            return evaluate(run, dict(rngs), dict(variables), self.arrays)
+
+        supplied = self.supplied_streams(training=training)
+        drawn = watched_streams(call, first=supplied, curious=training)
+        if not supplied or evaluate is not jax.eval_shape:
+            return drawn | supplied
+        keys = dict.fromkeys(sorted(drawn | supplied), jax.random.key(0))
+        traced = jax.make_jaxpr(run)(keys, dict(variables), self.arrays)
+        # The leaves of a dict stand in the order of its names, and come first.
+        needed = zip(keys, needed_inputs(traced.jaxpr), strict=False)
+        return drawn | {name for name, used in needed if used}
+
+    def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
+        """Takes a bound module apart, as linen does."""
+        module, variables = bound.unbind()
+        return module, dict(variables)
+
+    def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
+        """Returns the variables of `Module.init` in a mode, whatever the method is."""
+        args, kwargs = self.complete(self.arrays, "__call__", rngs, training)
+        variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
+        return dict(variables)
+
+    def apply(
+        self,
+        variables: Variables,
+        rngs: Rngs,
+        arrays: list[Any],
+        *,
+        training: bool,
+        denied: frozenset[str],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns the result of `Module.apply`."""
+        args, kwargs = self.complete(arrays, self.method, rngs, training)
+        outputs, updates = self.module.apply(
+            dict(variables),
+            *args,
+            method=self.method,
+            rngs=dict(rngs),
+            mutable=nn.DenyList(tuple(sorted(denied))),
+            **kwargs,
+        )
+        return outputs, dict(updates)

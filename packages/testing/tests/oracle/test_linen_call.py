@@ -1,0 +1,68 @@
+"""One call of a raw linen module is what `init` and `apply` do."""
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from flax.errors import ModifyScopeVariableError
+
+from flaxlayer_testing.oracle.key_parameters import KeyParameter
+from flaxlayer_testing.oracle.linen_call import LinenCall
+
+X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
+KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        count = self.variable("count", "n", lambda: 0)
+        if train and not self.is_initializing():
+            count.value += 1
+        return nn.Dropout(0.5, deterministic=not train)(nn.Dense(2)(x))
+
+
+class Noisy(nn.Module):
+    def __call__(self, x, key=None):
+        return x if key is None else x + jax.random.normal(key, x.shape)
+
+
+CALL = LinenCall(Net(), (X,), {})
+
+
+def test_init_and_apply_are_those_of_the_module():
+    variables = CALL.init(KEYS, training=True)
+    expected = Net().init(KEYS, X, train=True)
+    jax.tree.map(np.testing.assert_array_equal, variables, dict(expected))
+    found, updates = CALL.apply(
+        variables, KEYS, CALL.arrays, training=True, denied=frozenset({"params"})
+    )
+    outputs, _ = Net().apply(expected, X, train=True, rngs=KEYS, mutable=["count"])
+    np.testing.assert_array_equal(found, outputs)
+    assert updates == {"count": {"n": 1}}
+
+
+def test_what_is_denied_is_not_changed():
+    variables = CALL.init(KEYS, training=True)
+    with pytest.raises(ModifyScopeVariableError):
+        CALL.apply(variables, KEYS, CALL.arrays, training=True, denied=frozenset({"count"}))
+
+
+def test_streams_are_those_that_the_module_asks_for():
+    variables = CALL.init(KEYS, training=True)
+    assert CALL.init_streams(jax.eval_shape) == {"params", "dropout"}
+    drawn = {mode: CALL.drawn_streams(jax.eval_shape, variables, training=mode) for mode in (0, 1)}
+    assert drawn == {0: frozenset(), 1: {"dropout"}}
+
+
+def test_a_stream_that_fills_an_argument_is_drawn_from_where_it_matters():
+    call = LinenCall(Noisy(), (X,), {}, keys=(KeyParameter("key", "noise", False),))
+    assert call.drawn_streams(jax.eval_shape, {}, training=True) == {"noise"}
+    assert call.drawn_streams(jax.eval_shape, {}, training=False) == frozenset()
+
+
+def test_a_bound_module_is_taken_apart():
+    variables = CALL.init(KEYS, training=True)
+    module, held = CALL.unbind(Net().bind(variables))
+    assert module == Net()
+    jax.tree.map(np.testing.assert_array_equal, held, variables)
