@@ -1,9 +1,7 @@
-from collections import Counter
-
 import jax
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
@@ -26,13 +24,12 @@ from flaxlayer_testing import (
     variables,
 )
 from flaxlayer_testing.spec.operations import OPERATIONS
+from packages.testing.tests.generate.counting import EXAMPLES, QUIET, count_drawn
 
 pytestmark = pytest.mark.slow
 
-QUIET = settings(suppress_health_check=list(HealthCheck))
 LONG = settings(QUIET, max_examples=5000)
 
-EXAMPLES = 2000
 FLOOR = 0.02
 # The share of drawn modules that show a feature, at the least; what most modules have to do with is
 # held to more.
@@ -60,21 +57,7 @@ FLOORS = dict.fromkeys(LINEN_FEATURES, FLOOR) | {
 
 @pytest.fixture(scope="module")
 def counted():
-    counts, drawn = Counter(), set()
-
-    @seed(0)
-    @settings(QUIET, max_examples=EXAMPLES, derandomize=False, phases=[Phase.generate])
-    @given(cases())
-    def draw(case):
-        counts.update(spec_traits(case.spec).features)
-        counts.update(f"op {node.op}" for node in case.spec.nodes)
-        counts[f"batch {case.batch_size}"] += 1
-        counts.update({"op": len(case.spec.nodes), "examples": 1})
-        drawn.add(case.spec)
-
-    draw()
-    counts["distinct"] = len(drawn)
-    return counts
+    return count_drawn(cases())
 
 
 def test_hardly_a_module_is_drawn_twice(counted):
@@ -96,7 +79,7 @@ def test_modules_have_several_nodes_on_average(counted):
     assert counted["op"] >= 3 * counted["examples"]
 
 
-NO_FEATURES = ("op", "examples", "batch ", "distinct")
+NO_FEATURES = ("op", "object", "examples", "batch ", "distinct")
 
 
 def test_every_feature_that_is_drawn_is_described(counted):

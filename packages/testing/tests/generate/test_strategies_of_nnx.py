@@ -1,11 +1,9 @@
 """The strategies of nnx modules, without compiling anything."""
 
-from collections import Counter
-
 import jax
 import pytest
 from flax import nnx
-from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis import find, given, settings
 
 from flaxlayer_testing import (
     FEATURES,
@@ -20,6 +18,7 @@ from flaxlayer_testing import (
     spec_traits,
 )
 from flaxlayer_testing.spec.operations import OPERATIONS
+from packages.testing.tests.generate.counting import EXAMPLES, QUIET, count_drawn
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,8 +26,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Using 'Module.sow':DeprecationWarning"),
 ]
 
-QUIET = settings(suppress_health_check=list(HealthCheck))
-EXAMPLES = 2000
 FLOOR = 0.02
 FLOORS = dict.fromkeys(NNX_FEATURES, FLOOR) | {
     "batch_norm": 0.1,
@@ -47,20 +44,7 @@ FLOORS = dict.fromkeys(NNX_FEATURES, FLOOR) | {
 
 @pytest.fixture(scope="module")
 def counted():
-    counts, drawn = Counter(), set()
-
-    @seed(0)
-    @settings(QUIET, max_examples=EXAMPLES, derandomize=False, phases=[Phase.generate])
-    @given(nnx_cases())
-    def draw(case):
-        counts.update(spec_traits(case.spec).features)
-        counts.update(f"op {node.op}" for node in case.spec.nodes)
-        counts.update({"op": len(case.spec.nodes), "examples": 1, "object": case.instance})
-        drawn.add(case.spec)
-
-    draw()
-    counts["distinct"] = len(drawn)
-    return counts
+    return count_drawn(nnx_cases())
 
 
 def test_hardly_a_module_is_drawn_twice(counted):
