@@ -149,7 +149,9 @@ def check_masked_statics(subject: Subject) -> Errors:
     ) -> Any:
         del static
         flags = mode_arguments(module, kwargs, subject.training_arg, training=training)
-        return module(*args, mask=mask, **{**kwargs, **flags})
+        # None is a mask of its own to a method that requires one.
+        masked = {} if mask is None else {"mask": mask}
+        return module(*args, **{**kwargs, **masked, **flags})
 
     call = raw.with_mask(None)
     backend = current_backend()
