@@ -10,8 +10,9 @@ import pytest
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Case, ModuleSpec, Node, Subject, ValueType, checks, failing_program
 from flaxlayer_testing.errors import ReadSpecError
-from flaxlayer_testing.run.naming import import_path, layer_name, replay_command
+from flaxlayer_testing.run.naming import layer_name, replay_command
 from flaxlayer_testing.run.replay import main
+from flaxlayer_testing.subject.import_paths import import_path
 
 NOISE = Node("activation", (0,), (("function", "relu"),))
 (INFERENCE,) = checks(only=["check_inference"])

@@ -17,7 +17,7 @@ from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import mask_of, repeated
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.oracle import Oracle
-from flaxlayer_testing.subject.keras_parts import GivesMask, Holder
+from flaxlayer_testing.subject.keras_parts import GivesMask, Holder, SeesMask
 from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_inputs,
@@ -136,18 +136,6 @@ def _compare_model(subject: Subject, model: keras.Model, layer: Any, what: str) 
 
 
 # Masks.
-
-
-class SeesMask(keras.layers.Layer):
-    seen: Any
-
-    def __init__(self) -> None:
-        super().__init__(autocast=False)
-        self.supports_masking, self.seen = True, None
-
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        self.seen = mask
-        return inputs
 
 
 @check("A4", needs=(Need.MASK,))

@@ -8,12 +8,11 @@ import keras
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.calls import run_raw
-from flaxlayer_testing.checks.models import SeesMask
 from flaxlayer_testing.checks.needs import MODEL, Need
 from flaxlayer_testing.checks.registry import Errors, check
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.subject.keras_parts import GivesMask
+from flaxlayer_testing.subject.keras_parts import GivesMask, SeesMask
 from flaxlayer_testing.subject.layer import arrays_of
 from flaxlayer_testing.subject.parity import compare_runs
 from flaxlayer_testing.subject.subject import Subject

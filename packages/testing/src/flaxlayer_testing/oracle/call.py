@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,11 +17,45 @@ import numpy as np
 from flaxlayer_testing.oracle.flags import mode_arguments
 from flaxlayer_testing.oracle.key_parameters import KeyParameter, supplied_keys, wanted_keys
 
-__all__ = ["Evaluate", "RawCall", "Rngs", "Variables", "arrays_of", "is_array"]
+__all__ = [
+    "Evaluate",
+    "RawCall",
+    "Rngs",
+    "Variables",
+    "arrays_of",
+    "is_array",
+    "is_of_module",
+    "running_module",
+]
 
 Variables = Mapping[str, Any]
 Rngs = Mapping[str, Any]
 Evaluate = Callable[..., Any]
+
+_OF_MODULE = "Raised by a module that raw Flax runs."
+
+
+@contextmanager
+def running_module() -> Iterator[None]:
+    """Marks what is raised inside as of the module, or of Flax on its behalf."""
+    try:
+        yield
+    except Exception as error:  # the code of a module may raise anything
+        if not is_of_module(error):
+            error.add_note(_OF_MODULE)
+        raise
+
+
+def is_of_module(error: BaseException) -> bool:
+    """Tells whether raw Flax refused something: the harness has not failed by itself.
+
+    Args:
+        error: What the oracle raised.
+
+    Returns:
+        Whether a module raised it that raw Flax ran.
+    """
+    return _OF_MODULE in getattr(error, "__notes__", ())
 
 
 def is_array(leaf: Any) -> bool:

@@ -9,7 +9,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from flaxlayer_testing.oracle.call import Evaluate, RawCall, Rngs, Variables, arrays_of
+from flaxlayer_testing.oracle.call import (
+    Evaluate,
+    RawCall,
+    Rngs,
+    Variables,
+    arrays_of,
+    running_module,
+)
 from flaxlayer_testing.oracle.dependence import needed_inputs
 from flaxlayer_testing.oracle.draws import watched_streams
 
@@ -91,7 +98,8 @@ class LinenCall(RawCall):
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
         """Returns the variables of `Module.init` in a mode, whatever the method is."""
         args, kwargs = self.complete(self.arrays, "__call__", rngs, training)
-        variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
+        with running_module():
+            variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
         return dict(variables)
 
     def apply(
@@ -105,12 +113,14 @@ class LinenCall(RawCall):
     ) -> tuple[Any, dict[str, Any]]:
         """Returns the result of `Module.apply`."""
         args, kwargs = self.complete(arrays, self.method, rngs, training)
-        outputs, updates = self.module.apply(
-            dict(variables),
-            *args,
-            method=self.method,
-            rngs=dict(rngs),
-            mutable=nn.DenyList(tuple(sorted(denied))),
-            **kwargs,
-        )
+        mutable = nn.DenyList(tuple(sorted(denied)))
+        with running_module():
+            outputs, updates = self.module.apply(
+                dict(variables),
+                *args,
+                method=self.method,
+                rngs=dict(rngs),
+                mutable=mutable,
+                **kwargs,
+            )
         return outputs, dict(updates)

@@ -45,6 +45,7 @@ class LawSettings:
         losses: Collections whose leaves are summed into the loss (C7).
         return_sown: Transient collections that a call returns beside the outputs (C7).
         trained: The collections that are trained; None for those of the module (C2).
+        losses_behind: How many layers behind add the probe loss of the outputs (A11).
     """
 
     seed: int
@@ -54,6 +55,7 @@ class LawSettings:
     losses: tuple[str, ...] = ("losses",)
     return_sown: tuple[str, ...] = ()
     trained: frozenset[str] | None = None
+    losses_behind: int = 0
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,21 @@ class LawModel:
         drawn = replace(state, draws=state.draws + bool(keys))
         return self._result(outputs, updates), self.after(drawn, updates, training=training)
 
+    def written(self, state: LayerState, raw: RawCall, *, training: bool) -> frozenset[str]:
+        """Returns the paths of what a call changes, not of what it hands back as it was (C3)."""
+        run = self.function(training=training, raw=raw)
+        keys = self.keys(state, raw, training=training)
+
+        def updates(variables: Variables) -> Variables:
+            changed: Variables = run(variables, keys, raw.arrays)[1]
+            return changed
+
+        variables = dict(state.variables)
+        traced, shapes = jax.make_jaxpr(updates, return_shape=True)(variables)
+        given = dict(zip(path_names(variables), traced.jaxpr.invars, strict=True))
+        made = zip(path_names(shapes), traced.jaxpr.outvars, strict=True)
+        return frozenset(path for path, variable in made if given.get(path) is not variable)
+
     def after(self, state: LayerState, updates: Variables, *, training: bool) -> LayerState:
         """Returns the state after a call that changed variables (C3, C5)."""
         when = self.settings.state_updates
@@ -271,7 +288,8 @@ class LawModel:
         """Returns the probe loss of a training call with the sown losses, and its updates (C7)."""
         outputs, updates = self.function(training=True, raw=raw)(variables, keys, arrays)
         result = self._result(outputs, updates)
-        return probe_loss(result.outputs) + result.loss, updates
+        probe = probe_loss(result.outputs)
+        return probe + self.settings.losses_behind * probe + result.loss, updates
 
     def step(
         self,

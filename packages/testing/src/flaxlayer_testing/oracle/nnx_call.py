@@ -14,7 +14,14 @@ import numpy as np
 from flax import nnx
 from flax.errors import ModifyScopeVariableError
 
-from flaxlayer_testing.oracle.call import Evaluate, RawCall, Rngs, Variables, arrays_of
+from flaxlayer_testing.oracle.call import (
+    Evaluate,
+    RawCall,
+    Rngs,
+    Variables,
+    arrays_of,
+    running_module,
+)
 from flaxlayer_testing.oracle.dependence import needed_inputs
 
 __all__ = ["NnxCall"]
@@ -122,12 +129,16 @@ class NnxCall(RawCall):
         return frozenset(params | {"params"})
 
     def _make(self, rngs: Mapping[str, Any]) -> Any:
+        streams = nnx.Rngs(**rngs)
         try:
-            return _with_tracers_as_data(self.module(rngs=nnx.Rngs(**rngs)))
+            with running_module():
+                made = self.module(rngs=streams)
         except TypeError as error:
             if "'rngs'" not in str(error):
                 raise
-            return _with_tracers_as_data(self.module())
+            with running_module():
+                made = self.module()
+        return _with_tracers_as_data(made)
 
     def with_ones(self) -> RawCall:
         """Returns this call: what makes a module sees no inputs."""
@@ -182,7 +193,8 @@ class NnxCall(RawCall):
         params = self.trainable
         for name in denied & set(updates):
             if name not in params and _changed(variables.get(name), updates[name]):
-                raise ModifyScopeVariableError(name, "", "")
+                with running_module():
+                    raise ModifyScopeVariableError(name, "", "")
         return outputs, {n: t for n, t in updates.items() if n not in denied | params}
 
     def _run(
@@ -195,7 +207,8 @@ class NnxCall(RawCall):
         nnx.reseed(module, policy="match_shape", **self._keys(rngs))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of sow outside of nnx.capture
-            return module, getattr(module, self.method)(*args, **kwargs)
+            with running_module():
+                return module, getattr(module, self.method)(*args, **kwargs)
 
     @cached_property
     def _tags(self) -> tuple[str, ...]:

@@ -13,7 +13,14 @@ import numpy as np
 from flax import errors as flax_errors
 from jax import errors as jax_errors
 
-from flaxlayer_testing.oracle.call import Evaluate, RawCall, Variables, is_array
+from flaxlayer_testing.oracle.call import (
+    Evaluate,
+    RawCall,
+    Variables,
+    arrays_of,
+    is_array,
+    is_of_module,
+)
 from flaxlayer_testing.oracle.variable_trees import (
     arrays_only,
     cast_floats,
@@ -41,20 +48,6 @@ _UNTRACEABLE = (
     jax_errors.TracerIntegerConversionError,
     jax_errors.NonConcreteBooleanIndexError,
 )
-
-
-class _RefusedError(Exception):
-    """Raw Flax refused a call; the cause says how."""
-
-
-def _telling_refusals(apply: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **options: Any) -> Any:
-        try:
-            return apply(*args, **options)
-        except Exception as error:  # the code of a module may refuse in any way
-            raise _RefusedError from error
-
-    return run
 
 
 def _concretely(function: Callable[..., Any], *args: Any) -> Any:
@@ -152,11 +145,8 @@ class Roles:
         variables: Variables,
         training: bool,
         denied: frozenset[str] = frozenset(),
-        *,
-        telling: bool = False,
     ) -> dict[str, Any]:
-        apply = _telling_refusals(self.raw.apply) if telling else self.raw.apply
-        run = partial(apply, training=training, denied=denied | {"params"})
+        run = partial(self.raw.apply, training=training, denied=denied | {"params"})
         rngs = {"params": jax.random.key(0)}
         _, updates = evaluate(
             lambda v, r, a: arrays_only(run(v, r, a)), dict(variables), rngs, self.raw.arrays
@@ -256,7 +246,10 @@ class Roles:
         """Whether the module takes a batch of another size than it was built with."""
 
         def double(leaf: Any) -> Any:
-            return np.concatenate([leaf, leaf]) if is_array(leaf) else leaf
+            if not is_array(leaf):
+                return leaf
+            more = leaf if len(leaf) else np.ones((2, *leaf.shape[1:]), leaf.dtype)
+            return np.concatenate([leaf, more])
 
         inputs, arguments = jax.tree_util.tree_map(
             double, (self.raw.inputs, dict(self.raw.arguments))
@@ -278,14 +271,38 @@ class Roles:
         other = Roles(raw, self.transient_names)
         try:
             for training in (True, False):
-                updates = other._updates(self._found.evaluate, given, training, telling=True)
+                updates = other._updates(self._found.evaluate, given, training)
                 if structure_of(common_part(updates, given)) != structure_of(
                     common_part(given, updates)
                 ):
                     return False
-        except _RefusedError:
+        except Exception as error:  # the code of a module may refuse in any way
+            if not is_of_module(error):
+                raise
             return False
         return True
+
+    def output_shapes(self, raw: RawCall) -> tuple[tuple[int, ...], ...] | None:
+        """Returns the shapes of the arrays that another call gives, with variables of its own.
+
+        Args:
+            raw: The call.
+
+        Returns:
+            A shape for each array of the outputs at inference; None where raw Flax refuses it.
+        """
+        other = Roles(raw, self.transient_names)
+        run = partial(raw.apply, training=False, denied=frozenset({"params"}))
+        rngs = {"params": jax.random.key(0)}
+        try:
+            outputs = other._found.evaluate(
+                lambda v, a: arrays_of(run(v, rngs, a)[0]), other.stored, raw.arrays
+            )
+        except Exception as error:  # the code of a module may refuse in any way
+            if not is_of_module(error):
+                raise
+            return None
+        return tuple(tuple(leaf.shape) for leaf in jax.tree_util.tree_leaves(outputs))
 
     def bears_dtype(self, dtype: str) -> bool:
         """Tells whether raw Flax runs the module with its params and inputs cast (A7).
@@ -306,9 +323,11 @@ class Roles:
         lacking = set(paths_of(self.stored)) - set(paths_of(given))
         try:
             for training in (True, False):
-                made = self._updates(self._found.evaluate, given, training, telling=True)
+                made = self._updates(self._found.evaluate, given, training)
                 if lacking & set(paths_of(made)):
                     return False  # it makes by itself what init makes
-        except _RefusedError:
+        except Exception as error:  # the code of a module may refuse in any way
+            if not is_of_module(error):
+                raise
             return False
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flaxlayer_testing.spec.spec import ModuleSpec
+from flaxlayer_testing.spec.spec import TOLD, ModuleSpec
 from flaxlayer_testing.spec.typing import extended_output, masked_input
 
 __all__ = ["entry_lines", "extra_lines", "input_names", "joined", "return_text", "value_name"]
@@ -66,4 +66,5 @@ def return_text(spec: ModuleSpec) -> str:
         "tuple": tuple_text,
         "nested": f"{{'first': {names[0]}, 'rest': [{joined(names[1:])}]}}",
         "dataclass": f"Record({tuple_text})",
+        TOLD: f"{{'values': {tuple_text}, 'told': told_by({names[0]})}}",
     }[spec.structure]

@@ -19,6 +19,7 @@ _IMPORTS = {
     r"\benum\b": "import enum",
     r"\bAny\b": "from typing import Any",
     "@struct": "from flax import struct",
+    r"flax\.linen\.": "import flax.linen",
 }
 """What some pieces need, by what shows it."""
 

@@ -14,22 +14,11 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks import Check
 from flaxlayer_testing.oracle.raw_calls import is_nnx
 from flaxlayer_testing.project import pytest_root
+from flaxlayer_testing.subject.import_paths import import_path
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["import_path", "layer_name", "module_name", "replay_command", "subject_name"]
-
-
-def import_path(layer: LayerFactory) -> tuple[str, str] | None:
-    """Returns the module and the name that a layer factory can be imported by, if it can."""
-    module, name = getattr(layer, "__module__", None), getattr(layer, "__qualname__", None)
-    found = sys.modules.get(module or "")
-    if not module or not name or getattr(found, name, None) is not layer:
-        return None
-    # The shortest module that offers it, which is where users import it from.
-    package = module.partition(".")[0]
-    public = getattr(sys.modules.get(package), name, None) is layer
-    return (package if public else module, name)
+__all__ = ["layer_name", "module_name", "replay_command", "subject_name"]
 
 
 def layer_name(layer: LayerFactory) -> str:

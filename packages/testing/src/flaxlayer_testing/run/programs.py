@@ -8,9 +8,9 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.render.program import to_program
 from flaxlayer_testing.run.key_text import key_text
 from flaxlayer_testing.run.linen_programs import linen_check_text
-from flaxlayer_testing.run.naming import import_path
 from flaxlayer_testing.run.nnx_programs import nnx_check_text
 from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.import_paths import import_path
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["PROGRAMS", "failing_program"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from flaxlayer_testing.generate.draw.drawer import Draw
@@ -11,7 +13,7 @@ from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Options, Scenario
 from flaxlayer_testing.scenario.steps import STEPS
 from flaxlayer_testing.scenario.steps.step_kinds import draw_step
-from flaxlayer_testing.spec.spec import Case, Framework
+from flaxlayer_testing.spec.spec import TOLD, Case, Framework
 
 __all__ = ["scenarios"]
 
@@ -32,6 +34,8 @@ def scenarios(draw: st.DrawFn, *, framework: Framework = "linen", max_nodes: int
     """
     case = draw(cases_of(framework, max_nodes=max_nodes))
     drawer = Draw(draw)
+    if drawer.one_of((False,) * 7 + (True,)):
+        case = replace(case, spec=replace(case.spec, structure=TOLD))
     settings = _draw_settings(drawer, case)
     surrounding = drawer.one_of(tuple(SURROUNDINGS))
     kinds = _kinds(case)
@@ -44,17 +48,17 @@ def _kinds(case: Case) -> tuple[str, ...]:
     """Returns the kinds of steps to draw from, those of users among them."""
     # A call is what shows most, so that a third of all steps are calls; what is slow is drawn less.
     fitting = [kind for kind in STEPS.values() if kind.wants(case)]
-    often = [kind.name for kind in fitting if not kind.slow]
-    slow = [kind.name for kind in fitting if kind.slow]
-    special = [kind.name for kind in fitting if kind.wants is not anything]
-    return ("call",) * (len(often) // 2) + tuple(often) * 2 + tuple(special) * 12 + tuple(slow)
+    often = [kind.name for kind in fitting if not kind.slow for _ in range(3 * kind.weight)]
+    slow = [kind.name for kind in fitting if kind.slow for _ in range(2)]
+    return (*("call",) * (len(often) // 3), *often, *slow)
 
 
 def _draw_settings(draw: Draw, case: Case) -> Options:
     # Two settings at most hide each other less than all of them would.
     count = draw.one_of((0, 1, 2, 1))
-    fitting = [name for name, setting in SETTINGS.items() if setting.wants(case)]
-    # What few modules have a use for is drawn the more often for those.
-    special = [name for name in fitting if SETTINGS[name].wants is not anything]
-    names = {draw.one_of((*fitting, *special * 3)) for _ in range(count)}
+    usual = [name for name, setting in SETTINGS.items() if setting.wants is anything]
+    names = {draw.one_of(usual) for _ in range(count)}
+    # What few modules have a use for is drawn for a third of those.
+    special = [name for name in SETTINGS if name not in usual and SETTINGS[name].wants(case)]
+    names |= {name for name in special if draw.one_of((False, False, True))}
     return tuple((name, draw.one_of(SETTINGS[name].values)) for name in sorted(names))

@@ -15,6 +15,7 @@ from flaxlayer import CollectionPolicy
 from flaxlayer_testing.oracle.model import LawSettings, part_of, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.variable_trees import random_like
+from flaxlayer_testing.scenario.held import takes_arrays
 from flaxlayer_testing.spec.spec import Case, Json
 from flaxlayer_testing.spec.typing import spec_traits
 
@@ -25,6 +26,7 @@ __all__ = [
     "anything",
     "select_paths",
     "settings_of",
+    "shows_unknown",
 ]
 
 
@@ -42,6 +44,7 @@ class Drawn:
         policy: The global dtype policy under which the layer is made and called, if any.
         built_late: Whether the first step builds the layer.
         global_seed: Whether the layer has no seed of its own.
+        unknown_sizes: Whether sizes beside the batch are unknown to symbolic calls.
     """
 
     arguments: Mapping[str, Any]
@@ -53,6 +56,7 @@ class Drawn:
     policy: str | None = None
     built_late: bool = False
     global_seed: bool = False
+    unknown_sizes: bool = False
 
     def giving(self, **arguments: Any) -> Drawn:
         """Returns the same with more arguments of the layer."""
@@ -150,17 +154,35 @@ def _no_mask(drawn: Drawn, value: None, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn.giving(mask_arg=None), hides_masks=True)
 
 
+_NORMED = frozenset({"spectral_norm", "weight_norm"})
+"""Layers of nnx that change params in a call."""
+
+
 def _no_training(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     policy = CollectionPolicy(state=("params",))
     return drawn.giving(collections=policy).meaning(trained=frozenset())
 
 
 def _fits_roles(oracle: Oracle, case: Case, value: Any) -> bool:
-    return oracle.raw.trainable == {"params"} and bool(oracle.stored.get("params"))
+    # No law says whether params may change in a call where a policy makes state of them.
+    moves = case.framework == "nnx" and spec_traits(case.spec).features & _NORMED
+    return oracle.raw.trainable == {"params"} and bool(oracle.stored.get("params")) and not moves
 
 
 def _build(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn, built_late=True)
+
+
+def _unknown(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    return replace(drawn, unknown_sizes=True)
+
+
+def _no_rows(drawn: Drawn, value: int, oracle: Oracle, case: Case) -> Drawn:
+    return drawn  # the case itself has them
+
+
+def _is_empty(oracle: Oracle, case: Case, value: Any) -> bool:
+    return case.batch_size == 0
 
 
 def _seed(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
@@ -200,12 +222,22 @@ def shows_state(case: Case) -> bool:
     return bool(spec_traits(case.spec).state)
 
 
+def shows_unknown(case: Case) -> bool:
+    """Tells whether the module of a case takes other sizes beside the batch."""
+    return bool(case.unknown)
+
+
+def _takes_arrays(oracle: Oracle, case: Case, value: Any) -> bool:
+    return bool(case.unknown) and takes_arrays(oracle)
+
+
 SETTINGS: Mapping[str, Setting] = {
     "build": Setting(("late",), _build, laws=("B3", "A8")),
     "collections": Setting(("params_as_state",), _no_training, _fits_roles, ("C2",)),
     "dtype": Setting(
         ("mixed_bfloat16", "bfloat16", "float16", "float32"), _dtype, _fits_dtype, ("A7", "C6")
     ),
+    "empty_batch": Setting((0,), _no_rows, _is_empty, ("A1", "B1")),
     "frozen": Setting(
         (("leaf", 0), ("collection", 0), ("leaf", 1), ("collection", 1), ("all", 0)),
         _frozen,
@@ -221,6 +253,9 @@ SETTINGS: Mapping[str, Setting] = {
         ("training", "never", "always"), _state_updates, _has_state, ("C3",), shows_state
     ),
     "trainable": Setting((False,), _trainable, _has_variables, ("C5",)),
+    "unknown_sizes": Setting(
+        ("beside the batch",), _unknown, _takes_arrays, ("B1",), shows_unknown
+    ),
     "variables": Setting(("whole", "partial", "params", "more"), _variables, _fits_given, ("B4",)),
 }
 """The settings by name; each is drawn with one of its values, or left at the layer's default."""

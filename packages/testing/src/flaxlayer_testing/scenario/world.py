@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import keras
 import numpy as np
 
 from flaxlayer import FlaxLayer
@@ -16,18 +15,21 @@ from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError, in_short
-from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.call import RawCall, is_of_module
 from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
-from flaxlayer_testing.render.building import make_arguments, module_of
+from flaxlayer_testing.render.building import make_arguments
+from flaxlayer_testing.scenario.held import Held, Site, Surrounding
 from flaxlayer_testing.scenario.layer_settings import (
     Drawn,
     select_paths,
     settings_of,
 )
-from flaxlayer_testing.scenario.places import SURROUNDINGS, Held, numpy_mask
+from flaxlayer_testing.scenario.making import emptied, make_layer, vary_given
+from flaxlayer_testing.scenario.places import SURROUNDINGS, inputs_of
 from flaxlayer_testing.scenario.scenario import Scenario
-from flaxlayer_testing.spec.extras import Given
+from flaxlayer_testing.scenario.wrapped import carried_masks, numpy_mask
+from flaxlayer_testing.spec.freedom import grow
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.subject.keras_parts import global_policy
 from flaxlayer_testing.subject.layer import (
@@ -45,26 +47,13 @@ from flaxlayer_testing.subject.subject import Subject
 __all__ = ["World"]
 
 
-def vary_given(case: Case, number: int) -> tuple[tuple[str, Given], ...]:
-    """Returns what a case gives for its extra parameters, a number of choices further on."""
-    given, varied = dict(case.given), {}
-    for extra in case.spec.extras:
-        values = [*extra.kind.values]
-        if extra.name in given:
-            at = list(map(repr, values)).index(repr(given[extra.name]))
-            varied[extra.name] = values[(at + number) % len(values)]
-        elif values and number:  # one that may be left out
-            varied[extra.name] = values[number % len(values)]
-    return tuple(varied.items())
-
-
 @dataclass(eq=False)
 class World:
     """A layer in its surrounding, and what the laws say of it so far.
 
     Attributes:
-        scenario: What happens.
-        subject: The module with its inputs.
+        case: The module with its inputs, with a batch of no rows where a setting says so.
+        subject: The same, with the layer under test.
         drawn: What the settings mean.
         laws: The model of the laws.
         state: What the laws say that the layer holds.
@@ -74,7 +63,7 @@ class World:
         given_before: A copy of the variables that the layer was given.
     """
 
-    scenario: Scenario
+    case: Case
     subject: Subject
     drawn: Drawn
     laws: LawModel
@@ -89,17 +78,20 @@ class World:
     @classmethod
     def begin(cls, scenario: Scenario, factory: LayerFactory = FlaxLayer) -> World:
         """Makes the layer of a scenario, and the model of its laws."""
-        subject = Subject.from_case(scenario.case, layer=factory)
-        drawn, kept = settings_of(dict(scenario.settings), subject.oracle, scenario.case)
+        options = dict(scenario.settings)
+        case = emptied(scenario.case) if "empty_batch" in options else scenario.case
+        subject = Subject.from_case(case, layer=factory)
+        drawn, kept = settings_of(options, subject.oracle, case)
         drawn, layer = make_layer(subject, drawn)
         oracle = subject.oracle
         if drawn.given is not None:
             oracle = oracle.with_given(drawn.given)
-        laws = LawModel(oracle, drawn.laws)
         where = scenario.surrounding
-        where = where if SURROUNDINGS[where].fits(laws.oracle) else "alone"
+        where = where if SURROUNDINGS[where].fits(oracle) else "alone"
+        behind = SURROUNDINGS[where].losses_behind
+        laws = LawModel(oracle, replace(drawn.laws, losses_behind=behind))
         world = cls(
-            scenario,
+            case,
             subject,
             drawn,
             laws,
@@ -116,7 +108,7 @@ class World:
         """Puts a new layer into the surrounding; the first step builds it, or this does."""
         self.freeze(layer, *self.drawn.frozen)
         with global_policy(self.drawn.policy):
-            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.oracle)
+            self.held = self.place.put(layer, self.site)
         self.state = self.started()
         if not self.drawn.built_late:
             self.build()
@@ -124,7 +116,7 @@ class World:
     def put(self, layer: Any) -> None:
         """Puts another layer into the surrounding, which holds what this one did."""
         with global_policy(self.drawn.policy):
-            self.held = SURROUNDINGS[self.surrounding].put(layer, self.laws.oracle)
+            self.held = self.place.put(layer, self.site)
 
     def new_layer(self) -> Any:
         """Makes a layer of the same settings, which is not built."""
@@ -148,7 +140,10 @@ class World:
 
     def _build(self, layer: Any) -> None:
         raw = self.raw
-        if self.laws.oracle.traceable:
+        if self.drawn.unknown_sizes and SURROUNDINGS["functional"].fits(self.oracle):
+            args, kwargs = inputs_of(self.site)
+            layer(*args, **kwargs)
+        elif self.laws.oracle.traceable:
             layer(*as_symbolic(raw.inputs), **as_symbolic(dict(raw.arguments)))
         else:
             self.run_layer(raw, False)
@@ -165,6 +160,16 @@ class World:
         """The paths of the variables that the layer is built with (W1)."""
         return path_names(self.laws.built().variables)
 
+    @property
+    def place(self) -> Surrounding:
+        """The surrounding in which the layer stands."""
+        return SURROUNDINGS[self.surrounding]
+
+    @property
+    def site(self) -> Site:
+        """What surroundings are made for: the call, of unknown sizes where a setting says so."""
+        return Site(self.oracle, self.subject.grown_inputs if self.drawn.unknown_sizes else None)
+
     # Calling.
 
     @property
@@ -177,18 +182,20 @@ class World:
         """The module, run by raw Flax."""
         return self.laws.oracle
 
-    def call_with(self, *, batch: int, seed: int, statics: int = 0) -> RawCall:
+    def call_with(self, *, batch: int, seed: int, statics: int = 0, grown: bool = False) -> RawCall:
         """Returns the call on other arrays.
 
         Args:
             batch: The size of its batch; where it builds the layer, it is that of the case.
             seed: The seed of its arrays.
             statics: How far the values of extra parameters are from those of the case.
+            grown: Whether the sizes are larger that may be unknown.
 
         Returns:
             A call.
         """
-        case = self.scenario.case
+        case = grow(self.case) if grown else self.case
+        assert case is not None
         batch = batch if self.held.layer.built else case.batch_size
         # A model around it has those of the case for good.
         given = vary_given(case, statics) if self.held.varies else case.given
@@ -203,11 +210,13 @@ class World:
             return raw.with_mask(None)
         return raw.with_mask(numpy_mask(raw.inputs[0]))
 
+    def given_by_caller(self, raw: RawCall) -> RawCall:
+        """Returns a call as the caller makes it here: without the mask that Keras hands on."""
+        return raw.with_mask(None) if self.surrounding == "behind_mask" else raw
+
     def run_layer(self, raw: RawCall, training: bool | None) -> Any:
         """Calls the layer in its surrounding, and returns what it gives as arrays."""
-        backend = current_backend()
-        if self.surrounding == "behind_mask" and raw.takes_mask:
-            raw = raw.with_mask(None)
+        backend, raw = current_backend(), self.given_by_caller(raw)
         args, kwargs = backend.to_backend((raw.inputs, dict(raw.arguments)))
         with global_policy(self.drawn.policy):
             return backend.to_arrays(self.held.run(args, kwargs, training))
@@ -228,17 +237,29 @@ class World:
         with global_policy(self.drawn.policy):
             return backend.to_arrays(layer(*args, training=training, **kwargs))
 
-    def moves(self, state: LayerState) -> bool:
-        """Tells whether a state has other variables than the layer has now, or writes any."""
+    def moves(self, state: LayerState, raw: RawCall, *, training: bool) -> bool:
+        """Tells whether a call draws, or writes variables: the state after it is another."""
         before, after = path_names(self.state.variables), path_names(state.variables)
-        return any(before.get(path) is not leaf for path, leaf in after.items())
+        written = {path for path, leaf in after.items() if before.get(path) is not leaf}
+        if written and self.oracle.traceable:
+            parts = self.place.parts(self.seen_by_module(raw))
+            touched = [self.laws.written(self.state, part, training=training) for part in parts]
+            written &= frozenset().union(*touched)
+        return bool(written) or state.draws != self.state.draws
 
     def expect(self, raw: RawCall, *, training: bool) -> tuple[Result, LayerState] | Exception:
         """Returns what the laws say of a call, or the error with which raw Flax refuses it."""
+        state, results = self.state, list[Result]()
         try:
-            return self.laws.call(self.state, self.seen_by_module(raw), training=training)
-        except Exception as error:  # whatever a module raises on inputs that it does not take
+            for part in self.place.parts(self.seen_by_module(raw)):
+                result, state = self.laws.call(state, part, training=training)
+                results.append(result)
+        except Exception as error:  # the code of a module may refuse in any way
+            if not is_of_module(error):
+                raise
             return error
+        outputs = self.place.joined([result.outputs for result in results])
+        return replace(results[-1], outputs=outputs), state
 
     # Comparing.
 
@@ -262,6 +283,24 @@ class World:
         """Compares outputs, flat where the surrounding makes them so."""
         outputs = arrays_of(expected.outputs) if self.held.flat else expected.outputs
         self.compare_values(outputs, actual, path, inlined=inlined)
+
+    def compare_masks(self, raw: RawCall) -> None:
+        """Compares the masks that outputs carry with those of a native layer (A4)."""
+        if self.surrounding != "behind_mask":
+            return
+        kept = carried_masks(self.oracle, self.seen_by_module(raw))
+        if kept is None:
+            return
+        mask = numpy_mask(raw.inputs[0]).tolist()
+        expected = [mask if keeps else None for keeps in kept]
+        found = [None if m is None else np.asarray(m).tolist() for m in self.held.masks]
+        if found != expected:
+            raise KeepLawError(
+                "Outputs carry other masks.",
+                expected=f"{expected}: the mask on what keeps its dimensions",
+                found=f"{found}",
+                law="A4",
+            )
 
     def read_variables(self) -> Callable[[], None]:
         """Reads the variables, and returns what compares them with what they were (W2)."""
@@ -353,23 +392,3 @@ def _unexplained(what: str, found: str, law: str) -> KeepLawError:
 def _no_call(args: Any, kwargs: Any, training: Any) -> Any:
     message = "the layer has no surrounding yet"
     raise AssertionError(message)
-
-
-def make_layer(subject: Subject, drawn: Drawn) -> tuple[Drawn, Any]:
-    """Makes the layer of a scenario.
-
-    Returns:
-        What the settings mean, with the seed that Keras's global seed gives where the layer has
-        none of its own; the layer.
-    """
-    assert subject.case is not None
-    number, factory = subject.case.seed, subject.layer
-    subject = replace(subject, module=module_of(subject.case))
-    with global_policy(drawn.policy):
-        if not drawn.global_seed:
-            return drawn, subject.new_layer(**drawn.arguments)
-        keras.utils.set_random_seed(number)
-        seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
-        keras.utils.set_random_seed(number)
-        subject = replace(subject, layer=lambda module, seed, **given: factory(module, **given))
-        return drawn.meaning(seed=seed), subject.new_layer(**drawn.arguments)

@@ -17,6 +17,7 @@ __all__ = [
     "FRAMEWORKS",
     "STRUCTURES",
     "STYLES",
+    "TOLD",
     "Case",
     "Flag",
     "Framework",
@@ -46,6 +47,9 @@ FLAG_NAMES: Mapping[str, bool] = {
 
 STRUCTURES = ("array", "tuple", "dict", "nested", "dataclass")
 """What a module may return: one array, or pytrees of any number of them (A5)."""
+
+TOLD = "told"
+"""A structure that scenarios draw: a dict of a tuple, and of values that are no arrays (A5)."""
 
 ARGUMENTS = ("positional", "dict", "tuple", "dataclass")
 """How a module may take its arrays: one by one, or in one pytree (A1)."""
@@ -124,7 +128,7 @@ class ModuleSpec:
         inputs: Types of the inputs.
         nodes: Operations in the order in which they run.
         outputs: Numbers of the values that are returned.
-        structure: What it returns, one of `STRUCTURES`.
+        structure: What it returns, one of `STRUCTURES`, or `TOLD`.
         flag: The training argument, if the method has one.
         arguments: How it takes its inputs, one of `ARGUMENTS`. But for `"positional"` they are one
             argument, the pytree `inputs`.

@@ -8,7 +8,7 @@ from operator import or_
 from flaxlayer_testing.spec.extras import Extra
 from flaxlayer_testing.spec.operations import OPERATIONS, Traits
 from flaxlayer_testing.spec.operations.operation import with_features
-from flaxlayer_testing.spec.spec import FLAG_NAMES, ModuleSpec, Node
+from flaxlayer_testing.spec.spec import FLAG_NAMES, STRUCTURES, ModuleSpec, Node
 from flaxlayer_testing.spec.transforms import TRANSFORMS
 
 __all__ = ["spec_traits"]
@@ -64,7 +64,7 @@ def _signature_features(spec: ModuleSpec) -> set[str]:
     shown = {
         "several_inputs": len(spec.inputs) > 1,
         "several_outputs": len(spec.outputs) > 1,
-        f"{spec.structure}_output": spec.structure != "array",
+        f"{spec.structure}_output": spec.structure in STRUCTURES[1:],
         f"{spec.arguments}_input": spec.arguments != "positional",
         "token_input": "int32" in dtypes,
         "half_input": bool(dtypes & {"bfloat16", "float16"}),

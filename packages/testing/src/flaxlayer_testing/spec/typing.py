@@ -16,6 +16,7 @@ from flaxlayer_testing.spec.spec import (
     FLAG_NAMES,
     STRUCTURES,
     STYLES,
+    TOLD,
     ModuleSpec,
     Node,
     ValueType,
@@ -136,7 +137,8 @@ def _check_numbers(numbers: Sequence[int], count: int) -> None:
 
 def _check_outputs(spec: ModuleSpec, count: int) -> None:
     _check_numbers(spec.outputs, count)
-    _require(spec.structure in STRUCTURES, "a structure", str(STRUCTURES), spec.structure)
+    known = (*STRUCTURES, TOLD)
+    _require(spec.structure in known, "a structure", str(known), spec.structure)
     high = 1 if spec.structure == "array" else count
     fits = 1 <= len(spec.outputs) <= high
     _require(fits, "outputs", f"1 to {high} for {spec.structure!r}", spec.outputs)

@@ -12,7 +12,7 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.subject.layer import arrays_of
 
-__all__ = ["GivesMask", "Holder", "ProbeModel", "global_policy"]
+__all__ = ["AddsLoss", "GivesMask", "Holder", "ProbeModel", "SeesMask", "global_policy"]
 
 
 class Holder(keras.Model):
@@ -72,6 +72,33 @@ class GivesMask(keras.layers.Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Returns the mask."""
         return self.given(inputs) if callable(self.given) else self.given
+
+
+class SeesMask(keras.layers.Layer):
+    """Keeps the mask that its input has, in `seen`."""
+
+    seen: Any
+
+    def __init__(self) -> None:
+        super().__init__(autocast=False)
+        self.supports_masking, self.seen = True, None
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the input."""
+        self.seen = mask
+        return inputs
+
+
+class AddsLoss(keras.layers.Layer):
+    """Adds the probe loss of its inputs, and hands them on."""
+
+    def __init__(self) -> None:
+        super().__init__(autocast=False)
+
+    def call(self, inputs: Any) -> Any:
+        """Returns the inputs."""
+        self.add_loss(current_backend().probe_loss(inputs))
+        return inputs
 
 
 @contextmanager

@@ -40,6 +40,7 @@ from flaxlayer_testing.render.pieces.params import (
 )
 from flaxlayer_testing.render.pieces.records_of_arrays import Record, doubled
 from flaxlayer_testing.render.pieces.sown import perturbed, sow_loss, sow_total, sow_value
+from flaxlayer_testing.render.pieces.told import told_by
 
 __all__ = [
     "Adapted",
@@ -79,6 +80,7 @@ __all__ = [
     "table",
     "tied_dense",
     "tied_embed",
+    "told_by",
     "training_noise",
     "training_trace",
     "turn",

@@ -152,7 +152,7 @@ def _files(world: World) -> bool:
 @scenario_step("W3", "S6", fits=_files, kind=("missing", "extra", "shape", "dtype"))
 def wrong_file(world: World, *, kind: str) -> None:
     """Loads a weights file that lacks an entry, has one more, or one of another shape."""
-    model = model_of(world.held.layer, world.oracle)
+    model = model_of(world.held.layer, world.site)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)

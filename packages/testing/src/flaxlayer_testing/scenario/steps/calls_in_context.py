@@ -32,6 +32,7 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "x64": lambda: jax.enable_x64(True),
     "precision": lambda: jax.default_matmul_precision("bfloat16"),
     "no_jit": lambda: jax.disable_jit(),
+    "axis_rules": lambda: nn.logical_axis_rules([("batch", "data")]),
     "interceptor": lambda: nn.intercept_methods(_doubling),
 }
 

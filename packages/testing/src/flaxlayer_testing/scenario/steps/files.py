@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import jax
 import keras
 
+from flaxlayer_testing.scenario.fresh_process import Loading, load_afresh
 from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
+from flaxlayer_testing.subject.import_paths import import_path
 from flaxlayer_testing.subject.keras_parts import global_policy
+from flaxlayer_testing.subject.layer import arrays_of
 
-__all__ = ["load_weights", "reload"]
+__all__ = ["load_in_fresh_process", "load_weights", "reload"]
 
 
 def _models(world: World) -> bool:
@@ -73,11 +77,39 @@ def _known(layer: Any) -> Iterator[None]:
 def reload(world: World, *, route: str) -> None:
     """Goes on with a layer that was saved and loaded, or copied, with the model around it."""
     with global_policy(world.drawn.policy), _known(world.held.layer):
-        model = ROUTES[route](model_of(world.held.layer, world.oracle))
+        model = ROUTES[route](model_of(world.held.layer, world.site))
     layer = next(part for part in model.layers if isinstance(part, type(world.held.layer)))
     world.state = replace(world.state, draws=0)
     world.put(layer)
     world.compare(f"after the route {route!r}")
+
+
+def _can_be_afresh(world: World) -> bool:
+    # Another process imports the layer; a model with typed keys for arguments calls itself.
+    return _models(world) and import_path(world.subject.layer) is not None
+
+
+@scenario_step("S2", "S4", fits=_can_be_afresh, slow=True, known=("registered", "given"))
+def load_in_fresh_process(world: World, *, known: str) -> None:
+    """Saves the layer in a model, and calls that in a process that loads it."""
+    raw, home = (
+        world.call_with(batch=world.case.batch_size, seed=1),
+        import_path(world.subject.layer),
+    )
+    assert home is not None
+    with global_policy(world.drawn.policy), tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        model_of(world.held.layer, world.site).save(path)
+        case, arrays = world.case.to_json(), jax.device_get(raw.arrays)
+        loading = Loading(case, path, arrays, known == "registered", world.drawn.policy, home)
+        found = load_afresh(loading)
+    if found is None:
+        return
+    outputs, variables = found
+    world.compare_values(world.state.variables, variables, "variables in a fresh process")
+    new = replace(world.state, draws=0)
+    result, _ = world.laws.call(new, raw, training=False)
+    world.compare_values(arrays_of(result.outputs), outputs, "outputs in a fresh process")
 
 
 @scenario_step("W3", "W4", "R2", fits=_models)
@@ -85,9 +117,9 @@ def load_weights(world: World) -> None:
     """Goes on with a new layer of the same settings that loads the weights of this one."""
     with global_policy(world.drawn.policy), tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
-        model_of(world.held.layer, world.oracle).save_weights(path)
+        model_of(world.held.layer, world.site).save_weights(path)
         layer = world.new_layer()
-        model_of(layer, world.oracle).load_weights(path)
+        model_of(layer, world.site).load_weights(path)
     started = world.started()
     world.state = replace(started, variables=world.state.variables)
     world.put(layer)

@@ -14,7 +14,9 @@ from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.model import Result
+from flaxlayer_testing.oracle.probe import probe_loss
 from flaxlayer_testing.oracle.variable_trees import cast_floats
+from flaxlayer_testing.scenario.layer_settings import shows_unknown
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.subject.keras_parts import global_policy
@@ -24,6 +26,7 @@ __all__ = [
     "call",
     "call_in_dtype",
     "call_in_jit",
+    "call_in_size",
     "call_in_threads",
     "call_method",
     "call_symbolically",
@@ -47,7 +50,7 @@ def call(world: World, *, training: bool | None, batch: int, seed: int, statics:
 
 
 def _flagged(world: World) -> bool:
-    return world.scenario.case.spec.flag is not None and not world.held.flat
+    return world.case.spec.flag is not None and not world.held.flat
 
 
 @scenario_step(
@@ -59,7 +62,7 @@ def _flagged(world: World) -> bool:
 )
 def call_with_flag(world: World, *, value: bool, training: bool | None) -> None:
     """Calls the layer with a value of the caller's own for the module's training argument."""
-    raw, flag = world.call_with(batch=2, seed=1), world.scenario.case.spec.flag
+    raw, flag = world.call_with(batch=2, seed=1), world.case.spec.flag
     assert flag is not None
     if flag.name == "training":  # Keras's own word for it
         take_call(world, raw, value)
@@ -78,8 +81,24 @@ def call_in_dtype(world: World, *, dtype: str, training: bool) -> None:
         take_call(world, other, training)
 
 
+@scenario_step(
+    *("A1", "B1"),
+    fits=lambda world: bool(world.case.unknown),
+    wants=shows_unknown,
+    weight=3,
+    training=(False, True),
+    batch=(2, 3),
+)
+def call_in_size(world: World, *, training: bool, batch: int) -> None:
+    """Calls the layer on larger sizes than those of the build, beside the batch."""
+    fixed = world.held.model is not world.held.layer and not world.drawn.unknown_sizes
+    raw = world.call_with(batch=batch, seed=2, grown=True)
+    if not fixed and world.oracle.accepts(raw):
+        take_call(world, raw, training)
+
+
 def _methods(world: World) -> bool:
-    return world.scenario.case.spec.encoder > 0
+    return world.case.spec.encoder > 0
 
 
 @scenario_step(
@@ -88,6 +107,7 @@ def _methods(world: World) -> bool:
     "C5",
     fits=_methods,
     wants=lambda case: case.spec.encoder > 0,
+    weight=12,
     training=(False, True),
     seed=(0, 1),
 )
@@ -144,6 +164,8 @@ def call_in_jit(world: World, *, training: bool) -> None:
     if isinstance(expected, Exception):
         return
     result, state = expected
+    moves = world.moves(state, raw, training=training)
+    raw = world.given_by_caller(raw)
 
     def run(arrays: Any) -> Any:
         args, kwargs = raw.merge(arrays)
@@ -151,7 +173,7 @@ def call_in_jit(world: World, *, training: bool) -> None:
             outputs = world.held.run(args, kwargs, training)
         return arrays_of(outputs)
 
-    if state.draws != world.state.draws or world.moves(state):
+    if moves:
         world.refused(
             "a call in jit that changes the layer", lambda: jax.jit(run)(raw.arrays), "A9"
         )
@@ -191,6 +213,7 @@ def take_call(world: World, raw: RawCall, training: bool | None, *, inlined: boo
     actual = world.run_layer(raw, training)
     when = f"a call with training={training}"
     world.compare_outputs(result, actual, f"outputs of {when}", inlined=inlined)
+    world.compare_masks(raw)
     world.state = state
     world.compare(f"after {when}", inlined=inlined)
     _compare_sown(world, result, inlined=inlined)
@@ -212,13 +235,15 @@ def _expect_refusal(world: World, raw: Any, training: bool, error: Exception) ->
 
 
 def _compare_sown(world: World, result: Result, *, inlined: bool) -> None:
-    layer = world.held.layer
-    if world.held.model is not layer:
+    model, behind = world.held.model, world.place.losses_behind
+    if model is world.held.layer:
+        world.compare_values(result.sown, dict(model.sown), "sown values", inlined=inlined)
+    elif not behind:
         return  # inside a model they are Keras's
-    world.compare_values(result.sown, dict(layer.sown), "sown values on the layer", inlined=inlined)
-    total = sum(map(np.asarray, layer.losses), np.zeros((), np.float32))
+    expected = result.loss + behind * probe_loss(result.outputs)
+    total = sum(map(np.asarray, model.losses), np.zeros((), np.float32))
     world.compare_values(
-        np.asarray(result.loss, np.float32), np.asarray(total, np.float32), "losses", inlined=True
+        np.asarray(expected, np.float32), np.asarray(total, np.float32), "losses", inlined=True
     )
 
 

@@ -33,6 +33,7 @@ class StepKind:
         slow: Whether it takes seconds, so that it is drawn less often.
         on_built: Whether the layer has to be built before.
         wants: Whether it is drawn for a case.
+        weight: How much more often it is drawn than others, for the cases that want it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class StepKind:
     slow: bool = False
     on_built: bool = True
     wants: Callable[[Case], bool] = anything
+    weight: int = 1
 
 
 _STEPS: dict[str, StepKind] = {}
@@ -63,6 +65,7 @@ def scenario_step(
     slow: bool = False,
     on_built: bool = True,
     wants: Callable[[Case], bool] = anything,
+    weight: int = 1,
     **options: tuple[Json, ...],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function `(world, **options) -> None` as a step of scenarios.
@@ -76,6 +79,7 @@ def scenario_step(
         slow: Whether it takes seconds.
         on_built: Whether the layer has to be built before.
         wants: Whether it is drawn for a case.
+        weight: How much more often it is drawn than others, for the cases that want it.
         **options: The values that each of its options may have, the simplest first.
 
     Returns:
@@ -98,7 +102,7 @@ def scenario_step(
                 law="T9",
             )
         _STEPS[name] = StepKind(
-            name, laws, function, MappingProxyType(options), fits, slow, on_built, wants
+            name, laws, function, MappingProxyType(options), fits, slow, on_built, wants, weight
         )
         return function
 

@@ -18,7 +18,8 @@ RATE = 0.125
 def _trains(world: World) -> bool:
     oracle = world.oracle
     arrays = world.raw.arrays
-    return oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
+    once = len(world.place.parts(world.raw)) == 1
+    return once and oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
 
 
 def _model(world: World, raw: RawCall) -> ProbeModel:
@@ -37,7 +38,7 @@ def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
 @scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False, steps=(1, 2))
 def fit(world: World, *, steps: int) -> None:
     """Takes steps of SGD inside `fit`."""
-    raw, read = world.raw, world.read_variables()
+    raw, read = world.given_by_caller(world.raw), world.read_variables()
     batches = current_backend().batches(raw.arrays, any_batch=world.oracle.takes_any_batch)
     with global_policy(world.drawn.policy):
         model = _model(world, raw)
@@ -49,7 +50,7 @@ def fit(world: World, *, steps: int) -> None:
 @scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False)
 def train_on_batch(world: World) -> None:
     """Takes a step of SGD by `train_on_batch`."""
-    raw = world.raw
+    raw = world.given_by_caller(world.raw)
     with global_policy(world.drawn.policy):
         _model(world, raw).train_on_batch(current_backend().to_backend(raw.arrays))
     _follow(world, raw, 1, "after train_on_batch")

@@ -1,0 +1,119 @@
+"""A layer in its surrounding, and what is asked of a module that is to stand there (A11, T9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from flaxlayer_testing.oracle.call import RawCall, is_array
+from flaxlayer_testing.oracle.oracle import Oracle
+from flaxlayer_testing.subject.layer import arrays_of
+
+__all__ = [
+    "Held",
+    "Site",
+    "Surrounding",
+    "gives_arrays",
+    "mode_of",
+    "of_one",
+    "takes_arrays",
+    "takes_one",
+]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A layer in its surrounding.
+
+    Attributes:
+        layer: The layer under test.
+        model: What is called in its place.
+        run: Calls it: `run(arguments, keyword arguments, training)`, on arrays of the backend.
+        flat: Whether it gives a list of the arrays among the outputs, not their tree.
+        varies: Whether arguments that are no arrays may be others in a later call.
+        masks: The masks that the arrays among the outputs of the last call carried, where a mask
+            stands before the layer.
+    """
+
+    layer: Any
+    model: Any
+    run: Callable[[tuple[Any, ...], Mapping[str, Any], bool | None], Any]
+    flat: bool = True
+    varies: bool = False
+    masks: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a surrounding is made for.
+
+    Attributes:
+        oracle: The module with its call.
+        other: Positional arguments of other sizes, which are unknown to a symbolic call; those of
+            the call where nothing but the batch is.
+    """
+
+    oracle: Oracle
+    other: tuple[Any, ...] | None = None
+
+
+def _itself(raw: RawCall) -> tuple[RawCall, ...]:
+    return (raw,)
+
+
+def _only(outputs: Sequence[Any]) -> Any:
+    (one,) = outputs
+    return one
+
+
+@dataclass(frozen=True)
+class Surrounding:
+    """A place where a layer may stand.
+
+    Attributes:
+        put: Puts a layer there, for calls like a raw one.
+        fits: Whether a module can stand there.
+        parts: The calls of the module that a call of the surrounding makes, one after the other.
+        joined: Makes of the outputs of those calls what the surrounding gives.
+        losses_behind: How many layers behind it add the probe loss of its outputs.
+    """
+
+    put: Callable[[Any, Site], Held]
+    fits: Callable[[Oracle], bool]
+    parts: Callable[[RawCall], tuple[RawCall, ...]] = _itself
+    joined: Callable[[Sequence[Any]], Any] = _only
+    losses_behind: int = 0
+
+
+def mode_of(training: bool | None) -> dict[str, bool]:
+    """Returns the keyword arguments that say a mode, none where the caller says none."""
+    return {} if training is None else {"training": training}
+
+
+def of_one(layer: Any, model: Any) -> Held:
+    """Returns a layer in a model that takes one array."""
+    return Held(layer, model, lambda a, k, t: arrays_of(model(a[0], **mode_of(t))))
+
+
+def takes_arrays(oracle: Oracle) -> bool:
+    """Tells whether a module that can be traced takes arrays, all of them with a batch."""
+    arrays = oracle.raw.arrays
+    return oracle.traceable and bool(arrays) and all(array.ndim > 0 for array in arrays)
+
+
+def takes_one(oracle: Oracle) -> bool:
+    """Tells whether a module takes one array and nothing else, and gives arrays alone."""
+    raw = oracle.raw
+    if not takes_arrays(oracle) or raw.arguments or len(raw.inputs) != 1:
+        return False
+    return hasattr(raw.inputs[0], "dtype") and all(
+        leaf is True for leaf in keras.tree.flatten(oracle.array_outputs)
+    )
+
+
+def gives_arrays(oracle: Oracle) -> bool:
+    """Tells whether all positional arguments are arrays, as Keras's own layers want it."""
+    return all(map(is_array, keras.tree.flatten(oracle.raw.inputs)))
