@@ -49,13 +49,13 @@ def search_scenarios(
 
 
 def _search_scenarios(number: int, budget: int, framework: str) -> Find:
-    from flaxlayer_testing.scenario.hunt import search_scenarios
+    from flaxlayer_testing.run.law_search import search_scenarios
 
-    hunt = search_scenarios(budget=budget, seed=number, framework=framework, shrink=False)
-    if hunt.found is None:
+    result = search_scenarios(budget=budget, seed=number, framework=framework, shrink=False)
+    if result.found is None:
         return None
-    first = hunt.found.message.strip().partition("\n")[0]
-    return hunt.run, first[:200], hunt.found.message
+    message = f"{result.bugs[0].bug.check}: {result.found.message}"
+    return result.statistics.distinct, message.partition("\n")[0][:200], message
 
 
 def search_modules(seed: int, seeds: int, budget: int) -> dict[str, Any]:

@@ -57,12 +57,12 @@ if TYPE_CHECKING:
     from flaxlayer_testing.report.report import Entry, Report, Status
     from flaxlayer_testing.run.expected import ExpectedFailure
     from flaxlayer_testing.run.fronts import check_module, parametrize_checks, run_check
+    from flaxlayer_testing.run.law_search import search_scenarios
     from flaxlayer_testing.run.programs import failing_program
     from flaxlayer_testing.run.running import run_checks, run_report
     from flaxlayer_testing.run.search import search
     from flaxlayer_testing.scenario.course import run_scenario
     from flaxlayer_testing.scenario.drawn_scenarios import scenarios
-    from flaxlayer_testing.scenario.hunt import search_scenarios
     from flaxlayer_testing.scenario.scenario import Scenario, Step
     from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
     from flaxlayer_testing.spec.extras import Extra
@@ -168,9 +168,9 @@ _HOMES = {
     "report.report": ("Entry", "Report", "Status"),
     "run.running": ("run_checks", "run_report"),
     "run.search": ("search",),
+    "run.law_search": ("search_scenarios",),
     "scenario.course": ("run_scenario",),
     "scenario.drawn_scenarios": ("scenarios",),
-    "scenario.hunt": ("search_scenarios",),
     "scenario.scenario": ("Scenario", "Step"),
     "scenario.steps.step_kinds": ("scenario_step",),
     "spec.spec": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),

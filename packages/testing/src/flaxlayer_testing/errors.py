@@ -4,6 +4,7 @@
 FlaxLayerError(Exception)
 ├── ParityError(AssertionError)      two trees that must agree do not (T4)
 ├── KeepLawError(AssertionError)     a layer breaks a law in another way than by its values (T2)
+├── RunScenarioError(RuntimeError)   the harness itself fails in a scenario (T9)
 ├── PassChecksError(AssertionError)  a report holds failures (T2)
 ├── SelectCheckError(ValueError)     a check that does not exist was asked for (T2)
 ├── ReadSpecError(ValueError)        a spec or its JSON is not one that this harness can build (T1)
@@ -29,6 +30,7 @@ __all__ = [
     "ReadProjectError",
     "ReadRecordError",
     "ReadSpecError",
+    "RunScenarioError",
     "SelectCheckError",
     "in_short",
 ]
@@ -64,6 +66,10 @@ class SelectCheckError(FlaxLayerError, ValueError):
 
 class KeepLawError(FlaxLayerError, AssertionError):
     """A layer breaks a law in another way than by the values of a tree (T2)."""
+
+
+class RunScenarioError(FlaxLayerError, RuntimeError):
+    """The harness itself fails in a scenario, so that nothing is known of the layer (T9)."""
 
 
 class PassChecksError(FlaxLayerError, AssertionError):

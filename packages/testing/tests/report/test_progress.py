@@ -64,7 +64,7 @@ def test_a_terminal_has_a_bar_and_no_lines(monkeypatch, capsys):
     with progress(4) as shown:
         assert isinstance(shown, room.Bar)
         tell(ReportFinished(REPORT))
-        tell(ShrinkTried(checks()[0], 7))
+        tell(ShrinkTried(checks()[0].name, 7))
         shown._shown.refresh()
     said = capsys.readouterr().err
     assert "1/4" in said

@@ -39,6 +39,7 @@ __all__ = [
     "TrainingArg",
     "Without",
     "Workers",
+    "numbered",
 ]
 
 Target = Annotated[str | None, typer.Argument(help="The module class, as package.module:Class.")]
@@ -141,3 +142,9 @@ Saved = Annotated[
 Json = Annotated[Path | None, typer.Option("--json", help="Write the record into this file.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page into this file.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit's XML into this file.")]
+
+
+def numbered(save: Path, count: int) -> list[Path]:
+    """Returns a file for each of some failures: the first as it was named, a number on the rest."""
+    more = [save.with_stem(f"{save.stem}-{number}") for number in range(2, count + 1)]
+    return [save, *more][:count]

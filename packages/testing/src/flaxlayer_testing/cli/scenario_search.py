@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flaxlayer_testing.cli.choice import options
-from flaxlayer_testing.cli.options import Examples, Layer, Modules, Seed
-from flaxlayer_testing.errors import KeepLawError
-from flaxlayer_testing.report.console import command_line, misuse
+from flaxlayer_testing.cli.options import (
+    Examples,
+    GoOn,
+    Html,
+    Json,
+    Junit,
+    Layer,
+    MaxTime,
+    Modules,
+    NoDatabase,
+    Saved,
+    Seed,
+    ShowStatistics,
+    Workers,
+    numbered,
+)
+from flaxlayer_testing.report.console import Outputs, command_line, finish, misuse
 from flaxlayer_testing.report.progress import progress
+from flaxlayer_testing.report.record import Record
+from flaxlayer_testing.report.report import Report
+from flaxlayer_testing.report.statistics import Ending, statistics_text
+from flaxlayer_testing.run.broken_law import BrokenLaw
 from flaxlayer_testing.run.failure import OURS
+from flaxlayer_testing.run.law_search import search_scenarios
 from flaxlayer_testing.run.loading import load_checks, load_object
-from flaxlayer_testing.scenario.course import run_scenario
-from flaxlayer_testing.scenario.hunt import BrokenLaw, search_scenarios
+from flaxlayer_testing.run.scenario_trial import PARTS, ScenarioTrial
+from flaxlayer_testing.run.search import default_database
 
 __all__ = ["MySteps", "replay_scenario", "scenarios"]
 
@@ -29,10 +49,6 @@ MySteps = Annotated[
         "repeatable.",
     ),
 ]
-Statistics = Annotated[
-    bool, typer.Option("--statistics", help="Say how often each setting, place and step came.")
-]
-Saved = Annotated[Path, typer.Option(help="Where a scenario that breaks a law goes.")]
 
 
 def scenarios(
@@ -41,41 +57,62 @@ def scenarios(
     framework: Modules = "linen",
     layer: Layer = OURS,
     my_steps: MySteps = None,
+    workers: Workers = 1,
+    max_time: MaxTime = None,
+    continue_after_failure: GoOn = False,
+    no_database: NoDatabase = False,
     save: Saved = BROKEN,
-    statistics: Statistics = False,
+    statistics: ShowStatistics = False,
+    json: Json = None,
+    html: Html = None,
+    junit: Junit = None,
 ) -> None:
-    """Uses a layer in generated scenarios; stops at a broken law, shrinks it and saves it."""
+    """Uses a layer in generated scenarios, all different; shrinks those that break a law."""
     with misuse():
         factory = load_object(layer)
         _load_steps(my_steps)
-    with progress(examples, unit="scenarios") as shown:
-        hunt = search_scenarios(
+    with misuse(), progress(examples, unit="scenarios"):
+        result = search_scenarios(
             budget=examples,
             seed=seed,
             layer=factory,
             framework=framework,
-            tell=lambda scenario: shown.advance(),
+            steps=tuple(my_steps or ()),
+            workers=workers,
+            max_time=max_time,
+            continue_after_failure=continue_after_failure,
+            database=None if no_database else default_database(),
         )
     if statistics:
-        for name, count in sorted(hunt.counts.items(), key=lambda item: (-item[1], item[0])):
-            typer.echo(f"{name:32} {count:6} {count / max(hunt.run, 1):6.1%}")
-    typer.echo(f"{hunt.run} scenarios, {'1 failed' if hunt.found else 'all passed'}")
-    if hunt.found is None:
-        raise typer.Exit(0)
-    hunt.found.save(save)
-    typer.echo(f"Wrote {save}")
+        reports = [*result.reports, *result.failed]
+        typer.echo(statistics_text(result.statistics, reports, PARTS, "scenarios") + "\n")
     given = None if layer == OURS else layer
-    _say(hunt.found, str(hunt.found.message), save, layer=given, steps=my_steps)
+    failed = []
+    for found, path in zip(result.bugs, numbered(save, len(result.bugs)), strict=True):
+        found.broken.save(path)
+        failed.append(_replayed_by(found.report, path, layer=given, steps=my_steps))
+        seen = f"{found.count} scenario{'' if found.count == 1 else 's'}"
+        typer.echo(f"Wrote {path}: {found.bug.check}, {found.bug.error}, {seen}: {found.bug.shape}")
+    if result.statistics.ending in (Ending.TIME, Ending.EXHAUSTED):
+        made = result.statistics.distinct - result.statistics.kept
+        typer.echo(f"{made} of {examples} scenarios were run: {result.statistics.ending}.")
+    finish(Record((*result.reports, *failed)), Outputs(json, html, junit), unit="scenario")
 
 
 def replay_scenario(
-    broken: BrokenLaw, path: Path, *, layer: str | None, steps: list[str] | None
+    broken: BrokenLaw,
+    path: Path,
+    outputs: Outputs,
+    *,
+    layer: str | None,
+    steps: list[str] | None,
 ) -> None:
     """Runs a saved scenario again, and ends the command.
 
     Args:
         broken: What was saved.
         path: The file.
+        outputs: Files to write.
         layer: The layer to run, as `module:name`; ours if None.
         steps: Modules with steps of the user's own.
 
@@ -85,12 +122,9 @@ def replay_scenario(
     with misuse():
         factory = load_object(layer or OURS)
         _load_steps(steps)
-    try:
-        run_scenario(broken.scenario, factory)
-    except KeepLawError as error:
-        _say(broken, str(error), path, layer=layer, steps=steps)
-    typer.echo("1 scenario, passed")
-    raise typer.Exit(0)
+    report = ScenarioTrial(factory, tuple(steps or ())).report(broken.scenario)
+    report = _replayed_by(report, path, layer=layer, steps=steps)
+    finish(Record((report,)), outputs, unit="scenario")
 
 
 def _load_steps(names: list[str] | None) -> None:
@@ -98,15 +132,10 @@ def _load_steps(names: list[str] | None) -> None:
         load_checks(name)
 
 
-def _say(
-    broken: BrokenLaw, message: str, path: Path, *, layer: str | None, steps: list[str] | None
-) -> None:
-    scenario = broken.scenario
-    settings = ", ".join(f"{name}={value!r}" for name, value in scenario.settings) or "no settings"
-    typer.echo(f"\nA layer with {settings}, in the surrounding {scenario.surrounding!r}:")
-    for number, step in enumerate(scenario.steps, 1):
-        typer.echo(f"  {number}. {step}")
-    typer.echo(message)
+def _replayed_by(
+    report: Report, path: Path, *, layer: str | None, steps: list[str] | None
+) -> Report:
     words = [*options("--layer", layer), *options("--steps", *(steps or ()))]
-    typer.echo(f"Replay: {command_line('replay', str(path), *words)}")
-    raise typer.Exit(1)
+    line = command_line("replay", str(path), *words)
+    entries = (replace(entry, replay=line) for entry in report.entries)
+    return replace(report, entries=tuple(entries))

@@ -34,6 +34,7 @@ from flaxlayer_testing.cli.options import (
     Slow,
     Without,
     Workers,
+    numbered,
 )
 from flaxlayer_testing.cli.scenario_search import MySteps, replay_scenario
 from flaxlayer_testing.cli.targets import run_failure
@@ -46,14 +47,14 @@ from flaxlayer_testing.report.progress import progress
 from flaxlayer_testing.report.record import Record
 from flaxlayer_testing.report.report import Report, Status
 from flaxlayer_testing.report.statistics import Ending, Statistics, statistics_text
+from flaxlayer_testing.run.broken_law import BrokenLaw
 from flaxlayer_testing.run.bugs import bug_of
 from flaxlayer_testing.run.expected import of_generated
 from flaxlayer_testing.run.failure import OURS, Failure
 from flaxlayer_testing.run.loading import load_object
-from flaxlayer_testing.run.pool import LOST
 from flaxlayer_testing.run.search import Found, default_database
 from flaxlayer_testing.run.search import search as search_modules
-from flaxlayer_testing.scenario.hunt import BrokenLaw
+from flaxlayer_testing.run.trial import LOST
 from flaxlayer_testing.spec.features import FEATURES
 
 __all__ = ["replay", "search"]
@@ -115,7 +116,7 @@ def search(
         reports = [*result.reports, *result.failed]
         typer.echo(statistics_text(result.statistics, reports, known) + "\n")
     given = None if layer == OURS else layer
-    paths = _paths(save, len(result.bugs))
+    paths = numbered(save, len(result.bugs))
     failed = [
         _saved(found, path, result.failed, layer=given, modules=my_checks or ())
         for found, path in zip(result.bugs, paths, strict=True)
@@ -145,11 +146,6 @@ def _excused_in(report: Report) -> set[str]:
 
 def _names(texts: Sequence[str] | None) -> list[str]:
     return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
-
-
-def _paths(save: Path, count: int) -> list[Path]:
-    more = [save.with_stem(f"{save.stem}-{number}") for number in range(2, count + 1)]
-    return [save, *more][:count]
 
 
 def _saved(
@@ -194,7 +190,7 @@ def replay(
     """Runs a failure again that `search` or `scenarios` saved."""
     broken = _scenario_in(file)
     if broken is not None:
-        replay_scenario(broken, file, layer=layer, steps=my_steps)
+        replay_scenario(broken, file, Outputs(json, html, junit), layer=layer, steps=my_steps)
     with misuse():
         failure = Failure.load(file)
         chosen = choose_checks(only or [failure.check], None, my_checks)

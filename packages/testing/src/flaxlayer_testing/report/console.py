@@ -79,7 +79,9 @@ def misuse() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
-def finish(record: Record, outputs: Outputs, *, replay: str = "", ran: bool = True) -> None:
+def finish(
+    record: Record, outputs: Outputs, *, replay: str = "", ran: bool = True, unit: str = "module"
+) -> None:
     """Writes the files, sums up, shows failures last, and ends the command.
 
     Args:
@@ -87,6 +89,7 @@ def finish(record: Record, outputs: Outputs, *, replay: str = "", ran: bool = Tr
         outputs: Files to write.
         replay: The command for a faulty layer, to which its name is appended.
         ran: Whether it was found here, on the backend of this process.
+        unit: What each report is about.
 
     Raises:
         typer.Exit: With 0 or 1.
@@ -94,7 +97,7 @@ def finish(record: Record, outputs: Outputs, *, replay: str = "", ran: bool = Tr
     outputs.write(record)
     if ran:
         typer.echo(f"Keras {keras.__version__} on {current_backend().name}")
-    typer.echo(_summary(record))
+    typer.echo(_summary(record, unit))
     for report in record.reports:
         for entry in report.failures:
             typer.echo(f"\n{report.layer} running {report.subject}, seed {report.seed}")
@@ -105,11 +108,11 @@ def finish(record: Record, outputs: Outputs, *, replay: str = "", ran: bool = Tr
     raise typer.Exit(0 if record.ok else 1)
 
 
-def _summary(record: Record) -> str:
+def _summary(record: Record, unit: str) -> str:
     counts = Counter(entry.status for report in record.reports for entry in report.entries)
     parts = [f"{count} {status}" for status, count in sorted(counts.items())]
     found = sum(fault.ok for fault in record.faults)
     faults = [f"{found} of {len(record.faults)} faults found"] if record.faults else []
     count = len(record.reports)
-    modules = [f"{count} module{'' if count == 1 else 's'}"] if count else []
+    modules = [f"{count} {unit}{'' if count == 1 else 's'}"] if count else []
     return ", ".join([*modules, *parts, *faults]) or "nothing was checked"

@@ -58,11 +58,11 @@ class ShrinkTried:
     """A smaller module is tried, as one was found that fails.
 
     Attributes:
-        check: The check that failed.
+        check: The name of the check that failed.
         tries: How many have been tried, of all failures.
     """
 
-    check: Check
+    check: str
     tries: int
 
 

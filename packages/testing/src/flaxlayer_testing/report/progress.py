@@ -144,8 +144,8 @@ def progress(total: int, *, unit: str = "modules") -> Iterator[Progress]:
         if isinstance(event, CheckStarted):
             shown.describe(event.check.name)
         elif isinstance(event, ShrinkTried):
-            shown.describe(f"shrinking a failure of {event.check.name}, {event.tries} tried")
-        elif unit in ("checks", "modules") and isinstance(event, CheckFinished) == (
+            shown.describe(f"shrinking a failure of {event.check}, {event.tries} tried")
+        elif unit in ("checks", "modules", "scenarios") and isinstance(event, CheckFinished) == (
             unit == "checks"
         ):
             shown.advance()

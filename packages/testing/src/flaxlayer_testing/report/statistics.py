@@ -41,7 +41,10 @@ class Statistics:
 
 
 def statistics_text(
-    statistics: Statistics, reports: Sequence[Report], features: Iterable[str]
+    statistics: Statistics,
+    reports: Sequence[Report],
+    features: Iterable[str],
+    unit: str = "modules",
 ) -> str:
     """Returns what a search has drawn, and what became of its checks.
 
@@ -49,6 +52,7 @@ def statistics_text(
         statistics: Of the search.
         reports: One for each module that was checked.
         features: All features that a module can show.
+        unit: What was checked.
 
     Returns:
         Lines of text.
@@ -56,7 +60,7 @@ def statistics_text(
     drawn = statistics.distinct - statistics.kept + statistics.repeats
     share = f"{statistics.repeats / drawn:.0%}" if drawn else "0%"
     head = [
-        f"{drawn} modules drawn, {statistics.repeats} of them again ({share}); "
+        f"{drawn} {unit} drawn, {statistics.repeats} of them again ({share}); "
         f"{statistics.kept} kept from earlier searches; {statistics.tries} tried to shrink",
         f"Ended: {statistics.ending}",
         "",

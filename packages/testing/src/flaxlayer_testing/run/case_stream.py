@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
@@ -15,6 +16,9 @@ from hypothesis.strategies import SearchStrategy
 from flaxlayer_testing.spec.spec import Case
 
 __all__ = ["Draws", "draw_distinct", "draw_kept", "draw_smallest"]
+
+C = TypeVar("C", bound=Hashable)
+"""What is drawn: a case of a module, or a scenario."""
 
 # Hypothesis draws in another order for another number of examples, so there is one for all: the
 # first cases of a long search are those of a short one.
@@ -41,10 +45,10 @@ class Draws:
 
 
 def draw_distinct(
-    strategy: SearchStrategy[Case],
+    strategy: SearchStrategy[C],
     number: int,
-    take: Callable[[Case], bool],
-    known: Collection[Case] = (),
+    take: Callable[[C], bool],
+    known: Collection[C] = (),
 ) -> Draws:
     """Draws cases, and hands on each that is new.
 
@@ -59,7 +63,7 @@ def draw_distinct(
     """
     draws, seen, idle = Draws(), set(known), 0
 
-    def hand_on(case: Case) -> bool:
+    def hand_on(case: C) -> bool:
         nonlocal idle
         if case in seen:
             draws.repeats, idle = draws.repeats + 1, idle + 1
@@ -81,7 +85,7 @@ def draw_distinct(
     return draws
 
 
-def draw_kept(strategy: SearchStrategy[Case], choices: bytes) -> Case | None:
+def draw_kept(strategy: SearchStrategy[C], choices: bytes) -> C | None:
     """Returns the case that choices in a database of Hypothesis stand for.
 
     Args:
@@ -95,15 +99,15 @@ def draw_kept(strategy: SearchStrategy[Case], choices: bytes) -> Case | None:
 
 
 def draw_smallest(
-    strategy: SearchStrategy[Case],
-    case: Case,
-    fails: Callable[[Case], bool],
+    strategy: SearchStrategy[C],
+    case: C,
+    fails: Callable[[C], bool],
     *,
     number: int,
     most: int,
     choices: bytes | None = None,
     shrink: bool = True,
-) -> tuple[Case, bytes | None]:
+) -> tuple[C, bytes | None]:
     """Shrinks a case that fails.
 
     Args:
@@ -121,7 +125,7 @@ def draw_smallest(
     """
     verdicts, found, count = {case: True}, False, 0
 
-    def condition(drawn: Case) -> bool:
+    def condition(drawn: C) -> bool:
         nonlocal found, count
         found, count = found or drawn == case, count + 1
         if not found and count > most:
@@ -154,19 +158,19 @@ class _Taken(Exception):
 
 
 def _generated(
-    strategy: SearchStrategy[Case],
+    strategy: SearchStrategy[C],
     number: int,
-    condition: Callable[[Case], bool],
+    condition: Callable[[C], bool],
     phases: list[Phase],
     database: ExampleDatabase | None = None,
-) -> Case | None:
-    taken: list[Case] = []
+) -> C | None:
+    taken: list[C] = []
 
     # The settings stand above the seed, which would take the database from them.
     @_settings(phases, database)
     @seed(number)
     @given(strategy)
-    def run(case: Case) -> None:
+    def run(case: C) -> None:
         if condition(case):
             taken.append(case)
             raise _Taken
@@ -177,12 +181,12 @@ def _generated(
 
 
 def _reused(
-    strategy: SearchStrategy[Case],
+    strategy: SearchStrategy[C],
     choices: bytes,
-    condition: Callable[[Case], bool],
+    condition: Callable[[C], bool],
     phases: list[Phase],
     database: InMemoryExampleDatabase | None = None,
-) -> Case | None:
+) -> C | None:
     database = InMemoryExampleDatabase() if database is None else database
     database.save(_KEY, choices)
     kept = _settings(phases, database)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic
 
 from hypothesis.database import ExampleDatabase
 from hypothesis.strategies import SearchStrategy
 
-from flaxlayer_testing.run.case_stream import draw_kept
-from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.run.case_stream import C, draw_kept
 
 __all__ = ["KeptCase", "KeptCases"]
 
 
 @dataclass(frozen=True)
-class KeptCase:
+class KeptCase(Generic[C]):
     """A case that failed in an earlier search.
 
     Attributes:
@@ -25,7 +25,7 @@ class KeptCase:
         choices: What the database holds of it.
     """
 
-    case: Case
+    case: C
     check: str
     choices: bytes
 
@@ -45,7 +45,7 @@ class KeptCases:
     def _key(self, check: str) -> bytes:
         return b"flaxlayer:" + json.dumps([*self.settings, check]).encode()
 
-    def fetch(self, strategy: SearchStrategy[Case], checks: Iterable[str]) -> list[KeptCase]:
+    def fetch(self, strategy: SearchStrategy[C], checks: Iterable[str]) -> list[KeptCase[C]]:
         """Returns the cases that some checks failed; what is no case any more is forgotten.
 
         Args:
@@ -55,7 +55,7 @@ class KeptCases:
         Returns:
             The cases, those of each check in one order.
         """
-        kept: dict[Case, KeptCase] = {}
+        kept: dict[C, KeptCase[C]] = {}
         for check in checks:
             for choices in sorted(self.database.fetch(self._key(check))):
                 case = draw_kept(strategy, choices)
@@ -69,6 +69,6 @@ class KeptCases:
         """Keeps the smallest case that a check fails."""
         self.database.save(self._key(check), choices)
 
-    def forget(self, kept: KeptCase) -> None:
+    def forget(self, kept: KeptCase[C]) -> None:
         """Forgets a case that its check no longer fails, or that has shrunk."""
         self.database.delete(self._key(kept.check), kept.choices)

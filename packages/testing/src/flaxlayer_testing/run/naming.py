@@ -18,7 +18,7 @@ from flaxlayer_testing.subject.import_paths import import_path
 from flaxlayer_testing.subject.layer import LayerFactory
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["layer_name", "module_name", "replay_command", "subject_name"]
+__all__ = ["environment", "layer_name", "module_name", "replay_command", "subject_name"]
 
 
 def layer_name(layer: LayerFactory) -> str:
@@ -76,10 +76,11 @@ def replay_command(subject: Subject, check: Check) -> str:
     else:
         call = f"only=[{check.name!r}], seed={subject.seed}"
         return f"check_module({_module_text(subject.module)}, *inputs, {call})"
-    return shlex.join([*_environment(), *words])
+    return shlex.join([*environment(), *words])
 
 
-def _environment() -> list[str]:
+def environment() -> list[str]:
+    """Returns what a shell sets before a command that runs as this process does."""
     x64 = ["JAX_ENABLE_X64=1"] if jax.config.read("jax_enable_x64") else []
     return [f"KERAS_BACKEND={current_backend().name}", *x64]
 

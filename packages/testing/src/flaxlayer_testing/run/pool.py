@@ -1,69 +1,32 @@
-"""Where cases are checked: in this process, or in several (T1)."""
+"""Where cases are run: in this process, or in several (T1)."""
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
-import pickle
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Hashable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import jax
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks import Check, checks
-from flaxlayer_testing.errors import LoadTargetError, in_short
-from flaxlayer_testing.report.events import CheckStarted, Event, listening
-from flaxlayer_testing.report.report import Entry, Report, Status
-from flaxlayer_testing.report.versions import versions
-from flaxlayer_testing.run.expected import ExpectedFailure, excused
-from flaxlayer_testing.run.naming import layer_name, module_name, replay_command
-from flaxlayer_testing.run.running import run_report
-from flaxlayer_testing.spec.spec import Case
-from flaxlayer_testing.subject.layer import LayerFactory
-from flaxlayer_testing.subject.subject import Subject
+from flaxlayer_testing.errors import RunScenarioError
+from flaxlayer_testing.report.report import Report
+from flaxlayer_testing.run.case_stream import C
+from flaxlayer_testing.run.trial import Recipe, Trial
 
-__all__ = ["LOST", "Inline", "Pool", "Processes", "Trial"]
+K = TypeVar("K", bound=Hashable, contravariant=True)
 
-LOST = "LostProcess"
-"""The error of a case whose process ended while it was checked."""
+__all__ = ["Inline", "Pool", "Processes"]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What is asked of each case.
-
-    Attributes:
-        layer: Makes the layer under test.
-        chosen: The checks.
-        known: Known failures of generated modules.
-    """
-
-    layer: LayerFactory
-    chosen: tuple[Check, ...]
-    known: tuple[ExpectedFailure, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the checks."""
-        return tuple(check.name for check in self.chosen)
-
-    def report(self, case: Case) -> Report:
-        """Runs the checks on a case."""
-        subject = Subject.from_case(case, layer=self.layer)
-        report = run_report(subject, only=self.names, given=self.chosen)
-        return excused(report, self.known) if self.known else report
-
-
-class Pool(Protocol):
-    """Checks cases.
+class Pool(Protocol[K]):
+    """Runs cases.
 
     Attributes:
         window: How many cases may wait for their reports.
@@ -73,32 +36,35 @@ class Pool(Protocol):
     window: int
     tells: bool
 
-    def submit(self, case: Case) -> Future[Report]:
-        """Begins to check a case."""
+    def submit(self, case: K) -> Future[Report]:
+        """Begins to run a case."""
 
-    def result(self, case: Case, future: Future[Report]) -> Report:
+    def result(self, case: K, future: Future[Report]) -> Report:
         """Waits for the report of a case."""
 
     def close(self) -> None:
         """Ends what still runs."""
 
 
-class Inline:
-    """Checks each case at once, in this process."""
+class Inline(Generic[C]):
+    """Runs each case at once, in this process."""
 
     window = 1
     tells = True
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial[C]) -> None:
         self.trial = trial
 
-    def submit(self, case: Case) -> Future[Report]:
-        """Checks a case."""
+    def submit(self, case: C) -> Future[Report]:
+        """Runs a case."""
         future: Future[Report] = Future()
-        future.set_result(self.trial.report(case))
+        try:
+            future.set_result(self.trial.report(case))
+        except RunScenarioError as error:
+            future.set_exception(error)
         return future
 
-    def result(self, case: Case, future: Future[Report]) -> Report:
+    def result(self, case: C, future: Future[Report]) -> Report:
         """Returns the report of a case."""
         return future.result()
 
@@ -106,8 +72,8 @@ class Inline:
         """Has nothing to end."""
 
 
-class Processes:
-    """Checks cases in several processes that are started afresh.
+class Processes(Generic[C]):
+    """Runs cases in several processes that are started afresh.
 
     Args:
         trial: What is asked of each case; the layer must be importable.
@@ -119,11 +85,10 @@ class Processes:
 
     tells = False
 
-    def __init__(self, trial: Trial, workers: int) -> None:
+    def __init__(self, trial: Trial[C], workers: int) -> None:
         self.trial = trial
         self.window = 2 * workers
-        homes = tuple(dict.fromkeys(check.home for check in trial.chosen if not check.is_ours))
-        self._arguments = (_pickled(trial.layer), trial.names, homes, trial.known, _x64())
+        self._arguments = (trial.recipe(), _x64())
         # A child decides on its backend when it imports Keras.
         os.environ["KERAS_BACKEND"] = current_backend().name
         self._executor = self._started(workers)
@@ -133,20 +98,20 @@ class Processes:
         spawned = multiprocessing.get_context("spawn")  # JAX's threads do not survive a fork
         return ProcessPoolExecutor(workers, spawned, _begin, self._arguments)
 
-    def submit(self, case: Case) -> Future[Report]:
+    def submit(self, case: C) -> Future[Report]:
         """Sends a case to a process."""
         try:
-            future = self._executor.submit(_check, case.to_json())
+            future = self._executor.submit(_run, self.trial.written(case))
         except BrokenProcessPool:  # since the last case
             self._restart()
-            future = self._executor.submit(_check, case.to_json())
+            future = self._executor.submit(_run, self.trial.written(case))
         self._current.add(future)
         return future
 
-    def result(self, case: Case, future: Future[Report]) -> Report:
+    def result(self, case: C, future: Future[Report]) -> Report:
         """Waits for the report of a case.
 
-        Where a process died, each case that was under way is checked again, alone, so that the one
+        Where a process died, each case that was under way is run again, alone, so that the one
         it died of is known.
         """
         try:
@@ -162,76 +127,42 @@ class Processes:
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor, self._current = self._started(self.window // 2), set()
 
-    def _alone(self, case: Case) -> Report:
+    def _alone(self, case: C) -> Report:
         with self._started(1) as executor, tempfile.TemporaryDirectory() as folder:
             note = Path(folder) / "check"
             try:
-                return executor.submit(_check_noting, case.to_json(), note).result()
+                return executor.submit(_run_noting, self.trial.written(case), note).result()
             except BrokenProcessPool:
                 begun = note.read_text(encoding="utf-8") if note.exists() else ""
-                return self._lost(case, begun)
-
-    def _lost(self, case: Case, begun: str) -> Report:
-        chosen = self.trial.chosen
-        check = next((check for check in chosen if check.name == begun), chosen[0])
-        subject = Subject.from_case(case, layer=self.trial.layer)
-        message = (
-            "The process that ran it ended without a word.\n"
-            "Expected: an outcome, or an error.\n"
-            "Found: no process any more, as after a crash of compiled code or for lack of memory.\n"
-            "Fix: run the line below, and watch its memory."
-        )
-        replay = replay_command(subject, check)
-        entry = Entry(check.name, check.laws, Status.FAILED, message, LOST, replay=replay)
-        name, layer = module_name(subject.module), layer_name(self.trial.layer)
-        return Report(name, layer, (entry,), versions(), case.seed)
+                return self.trial.lost(case, begun)
 
     def close(self) -> None:
         """Ends the processes once they have done what they are at."""
         self._executor.shutdown(cancel_futures=True)
 
 
-def _pickled(layer: LayerFactory) -> bytes:
-    try:
-        return pickle.dumps(layer)
-    except Exception as error:  # whatever pickling a factory raises
-        raise LoadTargetError(
-            f"{layer_name(layer)[:200]} cannot be sent to other processes.",
-            expected="a layer that can be imported by its name",
-            found=in_short(error),
-            fix="Put it at the top of a module, or search with one worker.",
-            law="T1",
-        ) from error
-
-
 def _x64() -> bool:
     return bool(jax.config.read("jax_enable_x64"))
 
 
-_TRIALS: list[Trial] = []
+_TRIALS: list[Trial[Any]] = []
 
 
-def _begin(
-    layer: bytes,
-    names: Sequence[str],
-    homes: Sequence[str],
-    known: tuple[ExpectedFailure, ...],
-    x64: bool,
-) -> None:
+def _begin(recipe: Recipe, x64: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the search
     jax.config.update("jax_enable_x64", x64)
-    given = [importlib.import_module(home) for home in homes]
-    _TRIALS[:] = [Trial(pickle.loads(layer), checks(only=names, given=given), known)]
+    make, arguments = recipe
+    _TRIALS[:] = [make(*arguments)]
 
 
-def _check_noting(case: str, note: Path) -> Report:
-    def listener(event: Event) -> None:
-        if isinstance(event, CheckStarted):
-            note.write_text(event.check.name, encoding="utf-8")
-
-    with listening(listener):
-        return _check(case)
+def _run_noting(case: str, note: Path) -> Report:
+    trial = _TRIALS[0]
+    return trial.report(trial.read(case), lambda name: _write(note, name))
 
 
-def _check(case: str) -> Report:
-    return _TRIALS[0].report(Case.from_json(case))
+def _write(note: Path, name: str) -> None:
+    note.write_text(name, encoding="utf-8")
+
+
+def _run(case: str) -> Report:
+    return _TRIALS[0].report(_TRIALS[0].read(case))

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
-from hypothesis.strategies import SearchStrategy
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks import Check, GivenChecks, checks
+from flaxlayer_testing.checks import GivenChecks, checks
 from flaxlayer_testing.generate.strategies import cases_of
-from flaxlayer_testing.report.events import CheckFinished, ShrinkTried, tell
 from flaxlayer_testing.report.report import Report
 from flaxlayer_testing.report.statistics import Statistics
-from flaxlayer_testing.run.bugs import Bug, bug_of
-from flaxlayer_testing.run.case_reports import Hunt, Sighting
-from flaxlayer_testing.run.case_stream import draw_smallest
+from flaxlayer_testing.run.bugs import Bug
 from flaxlayer_testing.run.expected import ExpectedFailure
 from flaxlayer_testing.run.failure import Failure
 from flaxlayer_testing.run.kept import KeptCases
+from flaxlayer_testing.run.module_trial import ModuleTrial
 from flaxlayer_testing.run.naming import layer_name
-from flaxlayer_testing.run.pool import LOST, Inline, Pool, Processes, Trial
-from flaxlayer_testing.run.running import run_checks
-from flaxlayer_testing.spec.spec import Case, Framework
+from flaxlayer_testing.run.shrinking import Limits, run_search
+from flaxlayer_testing.spec.spec import Framework
 from flaxlayer_testing.subject.layer import LayerFactory
-from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["Found", "SearchResult", "default_database", "search"]
 
@@ -127,87 +121,21 @@ def search(
     ```
     """
     chosen = checks(only=only, exclude=exclude, given=given, slow=slow)
-    trial = Trial(layer, chosen, tuple(expected_failures))
+    trial = ModuleTrial(layer, chosen, tuple(expected_failures))
     strategy = cases_of(framework, features=features, without=without)
     same = (current_backend().name, layer_name(layer), framework)
     if database is None:
         database = InMemoryExampleDatabase()
     kept = KeptCases(database, (*same, *sorted(features), "without", *sorted(without)))
-    end = None if max_time is None else time.monotonic() + max_time
-    pool: Pool = Inline(trial) if workers == 1 else Processes(trial, workers)
-    hunt = Hunt(trial, pool, examples, end, keep_going=continue_after_failure)
-    try:
-        hunt.run(strategy, seed, kept.fetch(strategy, trial.names))
-    finally:
-        pool.close()
-    bugs = _Shrinking(hunt, strategy, seed, kept).bugs()
+    limits = Limits(examples, seed, workers, max_time, continue_after_failure)
+    hunt, smallest = run_search(trial, strategy, kept, limits)
+    bugs = tuple(
+        Found(Failure(one.case, one.bug.check, layer_name(layer)), one.bug, one.count)
+        for one in smallest
+    )
     return SearchResult(tuple(hunt.passed), bugs, tuple(hunt.failed), hunt.statistics)
 
 
 def default_database() -> ExampleDatabase | None:
     """Returns the example database of Hypothesis's profile, none under CI."""
     return hypothesis_settings().database
-
-
-class _Shrinking:
-    """Finds the smallest case of each bug that a hunt has seen."""
-
-    def __init__(
-        self, hunt: Hunt, strategy: SearchStrategy[Case], seed: int, kept: KeptCases
-    ) -> None:
-        self.hunt, self.strategy, self.seed, self.kept = hunt, strategy, seed, kept
-
-    def bugs(self) -> tuple[Found, ...]:
-        """Returns the bugs, and keeps their cases for the next search."""
-        for healed in self.hunt.healed:
-            self.kept.forget(healed)
-        found: list[Found] = []
-        layer = layer_name(self.hunt.trial.layer)
-        for bug, seen in self.hunt.sightings.items():
-            if bug.error == LOST:  # this process would end, too
-                found.append(Found(Failure(seen.case, bug.check, layer), bug, seen.count))
-                continue
-            fails = self._fails(bug)
-            small = (one.failure.case for one in found if one.bug.error != LOST)
-            case = next((case for case in small if fails(case)), None)
-            if case is None:
-                case = self._smallest(bug, seen, fails)
-            found.append(Found(Failure(case, bug.check, layer), bug, seen.count))
-        return tuple(found)
-
-    def _smallest(self, bug: Bug, seen: Sighting, fails: Callable[[Case], bool]) -> Case:
-        choices = None if seen.kept is None else seen.kept.choices
-        case, smallest = draw_smallest(
-            self.strategy,
-            seen.case,
-            fails,
-            number=self.seed,
-            most=self.hunt.draws.distinct + self.hunt.draws.repeats,
-            choices=choices,
-            shrink=not self.hunt.late,
-        )
-        if smallest is not None:
-            before = seen.kept
-            if before is not None and before.check == bug.check and before.choices != smallest:
-                self.kept.forget(before)
-            self.kept.save(bug.check, smallest)
-        return case
-
-    def _fails(self, bug: Bug) -> Callable[[Case], bool]:
-        trial = self.hunt.trial
-        (check,) = (check for check in trial.chosen if check.name == bug.check)
-
-        def fails(case: Case) -> bool:
-            if self.hunt.late:
-                return False
-            self.hunt.statistics.tries += 1
-            tell(ShrinkTried(check, self.hunt.statistics.tries))
-            return bug in _shown(Subject.from_case(case, layer=trial.layer), check)
-
-        return fails
-
-
-def _shown(subject: Subject, check: Check) -> list[Bug]:
-    events = run_checks(subject, only=[check.name], given=[check])
-    entries = [event.entry for event in events if isinstance(event, CheckFinished)]
-    return [bug_of(entry) for entry in entries if entry.status == "failed"]

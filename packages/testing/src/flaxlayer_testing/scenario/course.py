@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.errors import KeepLawError, ParityError, in_short
+from flaxlayer_testing.errors import KeepLawError, ParityError, RunScenarioError, in_short
+from flaxlayer_testing.scenario.blame import cause_of, failure_of, refuse_own
 from flaxlayer_testing.scenario.scenario import Scenario
 from flaxlayer_testing.scenario.steps import STEPS
 from flaxlayer_testing.scenario.steps.step_kinds import run_step
@@ -31,41 +33,63 @@ class Trace:
     steps: tuple[str, ...]
 
 
-def run_scenario(scenario: Scenario, layer: LayerFactory = FlaxLayer) -> Trace:
+def _ignore(kind: str) -> None:
+    """Is told what begins, and does nothing."""
+
+
+def run_scenario(
+    scenario: Scenario,
+    layer: LayerFactory = FlaxLayer,
+    begin: Callable[[str], None] = _ignore,
+) -> Trace:
     """Runs a scenario, each step beside the model of the laws.
 
     Args:
         scenario: What to do.
         layer: Makes the layer under test.
+        begin: Is told the kind of each step before it is taken.
 
     Returns:
         What took place.
 
     Raises:
         KeepLawError: If the layer breaks a law; it names the step.
+        RunScenarioError: If the harness itself fails.
     """
     with warnings.catch_warnings():
         # Keras's own words on files that do not fit, and on models without trainable weights.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
-        return _run(scenario, layer)
+        try:
+            return _run(scenario, layer, begin)
+        except KeepLawError as error:
+            if cause_of(error) is not None:
+                # Once more, as Keras has taken its own frames out of the traceback.
+                again = failure_of(lambda: _run(scenario, layer, begin))
+                cause = None if again is None else cause_of(again)
+                if again is not None and cause is not None:
+                    refuse_own(cause, layer, str(again).partition(":")[0])
+            raise
 
 
-def _run(scenario: Scenario, layer: LayerFactory) -> Trace:
+def _run(scenario: Scenario, layer: LayerFactory, begin: Callable[[str], None]) -> Trace:
     where = "the build"
     taken = []
     try:
         world = World.begin(scenario, layer)
         for number, step in enumerate(scenario.steps, 1):
             where = f"step {number}, {step}"
+            begin(step.kind)
             if run_step(world, step):
                 taken.append(step.kind)
         where = "the end"
         world.compare_given()
+    except RunScenarioError:
+        raise
     except (KeepLawError, ParityError) as error:
         law = _laws(scenario, where) if isinstance(error, ParityError) else error.law
         raise KeepLawError(
             f"{where}: {error.failed}", expected=error.expected, found=error.found, law=law
-        ) from error
+        ) from cause_of(error)
     except Exception as error:
         raise KeepLawError(
             f"{where}: the layer fails.",

@@ -81,6 +81,17 @@ class Scenario:
         }
         return json.dumps(data, separators=(",", ":"))
 
+    def in_words(self, where: str = "") -> str:
+        """Returns what happens, a line for each step.
+
+        Args:
+            where: What to mark the end with, such as the step that fails.
+        """
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings) or "no settings"
+        lines = [f"A layer with {settings}, in the surrounding {self.surrounding!r}:"]
+        lines += [f"  {number}. {step}" for number, step in enumerate(self.steps, 1)]
+        return "\n".join([*lines, *([f"It fails at: {where}"] if where else [])])
+
     @classmethod
     def from_json(cls, written: str) -> Scenario:
         """Reads what `to_json` wrote.

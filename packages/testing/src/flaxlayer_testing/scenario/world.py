@@ -19,6 +19,7 @@ from flaxlayer_testing.oracle.call import RawCall, is_of_module
 from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.render.building import make_arguments
+from flaxlayer_testing.scenario.blame import failure_of, refuse_own
 from flaxlayer_testing.scenario.held import Held, Site, Surrounding
 from flaxlayer_testing.scenario.layer_settings import (
     Drawn,
@@ -360,6 +361,15 @@ class World:
             )
 
     # Refusals.
+
+    def fails(self, what: str, act: Callable[[], Any]) -> bool:
+        """Tells whether something is refused, by us or by Keras, with nothing changed by it."""
+        error = failure_of(act)
+        if error is None:
+            return False
+        refuse_own(error, self.subject.layer, what)
+        self.compare(f"after {what}")
+        return True
 
     def refused(self, what: str, act: Callable[[], Any], law: str) -> None:
         """Runs what has to be refused by an explained error, with nothing changed by it."""

@@ -221,10 +221,8 @@ def take_call(world: World, raw: RawCall, training: bool | None, *, inlined: boo
 
 def _expect_refusal(world: World, raw: Any, training: bool, error: Exception) -> None:
     # What raw Flax refuses for its shape must not pass; Keras itself may refuse it first.
-    try:
-        world.run_layer(raw, training)
-    except Exception:
-        world.compare("after a call that raw Flax refuses")
+    what = "a call that raw Flax refuses"
+    if world.fails(what, lambda: world.run_layer(raw, training)):
         return
     raise KeepLawError(
         "The layer takes a call that raw Flax refuses.",

@@ -4,9 +4,12 @@ import keras
 import pytest
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.errors import KeepLawError, ReadRecordError
+from flaxlayer_testing.errors import KeepLawError, ReadRecordError, RunScenarioError
+from flaxlayer_testing.oracle.model import LawModel
+from flaxlayer_testing.report.statistics import Ending
+from flaxlayer_testing.run.broken_law import BrokenLaw
+from flaxlayer_testing.run.law_search import search_scenarios
 from flaxlayer_testing.scenario.course import run_scenario
-from flaxlayer_testing.scenario.hunt import BrokenLaw, search_scenarios
 from flaxlayer_testing.scenario.scenario import Scenario, Step
 from flaxlayer_testing.spec.spec import Case, Flag, ModuleSpec, Node, ValueType
 
@@ -58,9 +61,9 @@ CALL = a_step("call", batch=2, seed=1, statics=0, training=True)
 @pytest.mark.law("T9")
 @pytest.mark.parametrize("framework", ["linen", "nnx"])
 def test_our_layer_keeps_the_laws(framework):
-    hunt = search_scenarios(budget=8, seed=3, framework=framework)
-    assert hunt.found is None
-    assert hunt.run == len(hunt.seen) == 8
+    result = search_scenarios(budget=8, seed=3, framework=framework)
+    assert result.found is None
+    assert result.statistics.distinct == len(result.reports) == 8
 
 
 @pytest.mark.law("T5", "T9")
@@ -80,6 +83,35 @@ def test_what_is_found_is_shrunk_saved_and_replayed(tmp_path):
     with pytest.raises(KeepLawError, match="C5"):
         run_scenario(again.scenario, NeverFrozen)
     run_scenario(again.scenario)
+
+
+@pytest.mark.law("T1", "T9")
+def test_a_search_that_goes_on_tells_bugs_apart_and_stops_in_time():
+    options = {"budget": 30, "layer": NeverFrozen, "shrink": False}
+    result = search_scenarios(**options, continue_after_failure=True)
+    assert len(result.reports) + len(result.failed) == 30
+    assert sum(found.count for found in result.bugs) >= len(result.failed) > len(result.bugs) > 0
+    assert len({found.bug for found in result.bugs}) == len(result.bugs)
+    late = search_scenarios(**options, max_time=0)
+    assert (late.statistics.distinct, late.statistics.ending) == (0, Ending.TIME)
+
+
+@pytest.mark.slow
+@pytest.mark.law("T1", "T9")
+def test_several_processes_find_what_one_finds():
+    one, two = (search_scenarios(budget=6, seed=3, workers=workers) for workers in (1, 2))
+    taken = [[entry.check for report in s.reports for entry in report.entries] for s in (one, two)]
+    assert taken[0] == taken[1] != []
+
+
+@pytest.mark.law("T9")
+def test_a_failure_of_the_harness_ends_the_search(monkeypatch):
+    def call(*args, **kwargs):
+        raise KeyError("of the oracle")
+
+    monkeypatch.setattr(LawModel, "call", call)
+    with pytest.raises(RunScenarioError, match="the harness fails"):
+        search_scenarios(budget=20, seed=1)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
