@@ -61,8 +61,13 @@ same(variables, layer.flax_variables())
 """
 
 _VALUES = """\
-initial = dict(module.init(init_keys, {init_call}))
-same({{name: initial[name] for name in variables}}, variables)
+from flax.traverse_util import flatten_dict
+
+initial = flatten_dict(dict(module.init(init_keys, {init_call})), keep_empty_nodes=True)
+kept = {{path: value for path, value in initial.items() if path[0] in variables}}
+# What one mode alone makes is none of init's.
+ours = flatten_dict(variables, keep_empty_nodes=True)
+same(kept, {{path: value for path, value in ours.items() if path in kept}})
 """
 
 # No value depends on a key that init does not need.
