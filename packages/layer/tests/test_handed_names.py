@@ -136,6 +136,23 @@ def test_a_model_that_was_loaded_with_custom_objects_is_cloned_copied_and_saved_
     assert made.method("other")(X).shape == (2, 2)
 
 
+@pytest.mark.law("S2", "W4")
+def test_custom_objects_are_enough_for_a_model_that_was_called_with_what_they_name(known, tmp_path):
+    Unknown, Mode = unknown_class()
+    tensor = keras.Input((4,))
+    model = keras.Model(tensor, FlaxLayer(Unknown(), name="net")(tensor, kind=Mode.ONE))
+    expected = model.predict(X, verbose=0)
+    model.save(tmp_path / "model.keras")
+    for name in set(world._remembered) - set(known[0]):
+        del world._remembered[name]
+    with pytest.raises(FlaxLayerError, match="Unknown"):
+        keras.saving.load_model(tmp_path / "model.keras")
+    names = {cls.__name__: cls for cls in (Unknown, Mode)}
+    # Keras reads the weights when the names are gone again, and the layer is built by then.
+    loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects=names)
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), expected)
+
+
 class Modes(nn.Module):
     @nn.compact
     def __call__(self, x, mode):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import keras
 
 from flaxlayer_testing.oracle.call import RawCall, is_array
@@ -115,5 +117,6 @@ def takes_one(oracle: Oracle) -> bool:
 
 
 def gives_arrays(oracle: Oracle) -> bool:
-    """Tells whether all positional arguments are arrays, as Keras's own layers want it."""
-    return all(map(is_array, keras.tree.flatten(oracle.raw.inputs)))
+    """Tells whether all positional arguments are arrays, and no keys, as Keras's layers want it."""
+    keys = (jnp.issubdtype(array.dtype, jax.dtypes.prng_key) for array in oracle.raw.arrays)
+    return all(map(is_array, keras.tree.flatten(oracle.raw.inputs))) and not any(keys)
