@@ -24,7 +24,7 @@ from typing import IO, Any
 import jax
 import keras
 
-import flaxlayer
+from flaxlayer import register
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.errors import KeepLawError, in_short
 from flaxlayer_testing.render import pieces
@@ -151,7 +151,7 @@ def _loaded(loading: Loading) -> tuple[list[Any], dict[str, Any]] | None:
     if loading.registers:
         given = {"custom_objects": {layer_class.__name__: layer_class}}
         for kind in classes[1:]:
-            flaxlayer.register(kind)
+            register(kind)
     else:
         given = {"custom_objects": {kind.__name__: kind for kind in classes}}
     with global_policy(loading.policy):
