@@ -204,6 +204,11 @@ class RawCall(ABC):
 
     @property
     @abstractmethod
+    def keeps_params(self) -> bool:
+        """Whether no call can change params."""
+
+    @property
+    @abstractmethod
     def takes_unread(self) -> bool:
         """Whether the module has a place for variables that it does not read."""
 

@@ -54,6 +54,11 @@ class LinenCall(RawCall):
         return True
 
     @property
+    def keeps_params(self) -> bool:
+        """Whether no call can change params: yes, they are not mutable (C3)."""
+        return True
+
+    @property
     def takes_unread(self) -> bool:
         """Whether there is a place for variables that it does not read: yes."""
         return True

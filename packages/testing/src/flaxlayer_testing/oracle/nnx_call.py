@@ -117,6 +117,11 @@ class NnxCall(RawCall):
         return False
 
     @property
+    def keeps_params(self) -> bool:
+        """Whether no call can change params: some layers of NNX assign theirs."""
+        return False
+
+    @property
     def takes_unread(self) -> bool:
         """Whether the module has a place for variables that it does not read: no."""
         return False

@@ -13,8 +13,6 @@ from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
-from flaxlayer_testing.spec.spec import Case
-
 __all__ = ["Draws", "draw_distinct", "draw_kept", "draw_smallest"]
 
 C = TypeVar("C", bound=Hashable)

@@ -165,7 +165,7 @@ def _no_training(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
 
 def _fits_roles(oracle: Oracle, case: Case, value: Any) -> bool:
     # No law says whether params may change in a call where a policy makes state of them.
-    moves = case.framework == "nnx" and spec_traits(case.spec).features & _NORMED
+    moves = not oracle.raw.keeps_params and spec_traits(case.spec).features & _NORMED
     return oracle.raw.trainable == {"params"} and bool(oracle.stored.get("params")) and not moves
 
 
