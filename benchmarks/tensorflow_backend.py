@@ -15,14 +15,15 @@ import numpy as np
 
 from benchmarks.timing import time_processes
 
-__all__ = ["NAMES", "WAYS", "measure"]
+__all__ = ["NAMES", "WAYS", "best_of", "flax_mlp", "measure", "native_mlp"]
 
 WAYS = {"ours": "tensorflow", "native": "tensorflow", "ours_on_jax": "jax"}
 NAMES = ("fit", "fit, compiled by XLA", "predict, compiled by XLA", "eager call")
 BATCH, STEPS = 64, 200
 
 
-def _flax_layer() -> Any:
+def flax_mlp() -> Any:
+    """Returns the layer."""
     import flax.linen as nn
 
     from flaxlayer import FlaxLayer
@@ -37,7 +38,8 @@ def _flax_layer() -> Any:
     return FlaxLayer(MLP())
 
 
-def _native_layer() -> Any:
+def native_mlp() -> Any:
+    """Returns an equal layer of Keras."""
     import keras
 
     layers = keras.layers
@@ -49,7 +51,8 @@ def _native_layer() -> Any:
     return keras.Sequential([*hidden, layers.Dense(10)])
 
 
-def _best(run: Callable[[], Any], calls: int) -> float:
+def best_of(run: Callable[[], Any], calls: int) -> float:
+    """Returns the seconds of one of some calls, in the best of five runs of them."""
     run()
     times = []
     for _ in range(5):
@@ -66,15 +69,15 @@ def _time(way: str, name: str) -> float:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH * STEPS, 64)).astype(np.float32)
     y = rng.normal(size=(BATCH * STEPS, 10)).astype(np.float32)
-    layer = _native_layer() if way == "native" else _flax_layer()
+    layer = native_mlp() if way == "native" else flax_mlp()
     model = keras.Sequential([keras.Input((64,)), layer])
     model.compile("sgd", "mse", jit_compile=name.endswith("XLA") or way == "ours_on_jax")
     if name == "eager call":
         batch = keras.ops.convert_to_tensor(x[:BATCH])
-        return _best(lambda: [np.asarray(layer(batch)) for _ in range(40)], 40)
+        return best_of(lambda: [np.asarray(layer(batch)) for _ in range(40)], 40)
     if name.startswith("predict"):
-        return _best(lambda: model.predict(x, batch_size=BATCH, verbose=0), STEPS)
-    return _best(lambda: model.fit(x, y, batch_size=BATCH, verbose=0), STEPS)
+        return best_of(lambda: model.predict(x, batch_size=BATCH, verbose=0), STEPS)
+    return best_of(lambda: model.fit(x, y, batch_size=BATCH, verbose=0), STEPS)
 
 
 def measure(name: str, rounds: int = 3) -> dict[str, float]:
