@@ -241,3 +241,13 @@ def test_an_error_survives_pickling():
     again = pickle.loads(pickle.dumps(error))
     assert (again.kind, again.path, str(again)) == (error.kind, error.path, str(error))
     assert isinstance(error, AssertionError)
+
+
+@pytest.mark.law("T4")
+@pytest.mark.parametrize("bitwise", [True, False])
+def test_leaves_that_are_no_arrays_are_compared_by_equality(bitwise):
+    compare_trees((abs, {1}), (abs, {1}), bitwise=bitwise)
+    with pytest.raises(ParityError, match="1"):
+        compare_trees((abs, {1}), (abs, {2}), bitwise=bitwise)
+    with pytest.raises(ParityError, match="0"):
+        compare_trees((abs,), (max,), bitwise=bitwise)
