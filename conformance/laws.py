@@ -66,6 +66,10 @@ ELSEWHERE = {
     "K2": "TensorFlow",
     "K3": "torch",
     "K4": "preflight",
+    "D1": "one engine",
+    "D2": "same numbers",
+    "D3": "no device and no process holds what is sharded",
+    "D4": "metadata",
 }
 """Laws that a module of the zoo cannot show: they are about a backend, several devices, what stands
 in the module's place or around the layer, a mistake, or a file."""

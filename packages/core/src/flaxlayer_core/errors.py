@@ -22,6 +22,7 @@ FlaxLayerError(Exception)
 ├── ImportBackendError(ImportError)     a Keras backend that is unknown or not installed
 ├── LowerModuleError(ValueError)        a module that the Keras backend cannot run (K4)
 ├── ExportModelError(ValueError)        a model that cannot be exported in a format (S4)
+├── DistributeModelError(ValueError)    a model that is not where its distribution asks (B5, D1-D4)
 ├── ImportExtraError(ImportError)       an optional dependency that is not installed
 ├── EncodeModuleError(TypeError)        a module whose configuration cannot be stored (S1)
 └── DecodeModuleError(ValueError)       a stored configuration that is refused (S2, S3)
@@ -35,6 +36,7 @@ __all__ = [
     "BuildModuleError",
     "CallArgumentError",
     "DecodeModuleError",
+    "DistributeModelError",
     "DrawKeysError",
     "EncodeModuleError",
     "EscapeTraceError",
@@ -220,6 +222,10 @@ class LowerModuleError(FlaxLayerError, ValueError):
 
 class ExportModelError(FlaxLayerError, ValueError):
     """A model cannot be exported in the format that was asked for (S4)."""
+
+
+class DistributeModelError(FlaxLayerError, ValueError):
+    """A model, or a part of it, is not where its distribution asks for it (B5, D1-D4)."""
 
 
 class ImportExtraError(FlaxLayerError, ImportError):

@@ -27,6 +27,9 @@ require_backend()
 from flaxlayer.exports import ExportArchive, export
 from flaxlayer.layer import FlaxLayer
 from flaxlayer.methods import FlaxMethod
+from flaxlayer.processes.predictions import predict_in_processes
+from flaxlayer.processes.training_checkpoint import TrainingCheckpoint
+from flaxlayer.processes.whole_files import save_in_processes
 from flaxlayer.saving.checkpoints.registry import read_variables
 from flaxlayer.saving.reference import load_reference_model
 from flaxlayer_core import CollectionPolicy, FlaxLayerError, register
@@ -37,8 +40,11 @@ __all__ = [
     "FlaxLayer",
     "FlaxLayerError",
     "FlaxMethod",
+    "TrainingCheckpoint",
     "export",
     "load_reference_model",
+    "predict_in_processes",
     "read_variables",
     "register",
+    "save_in_processes",
 ]

@@ -159,7 +159,7 @@ class LayerBuilder:
         known = self._hosted.weights
         if known is None or known.layout.specs != layout.specs:
             return None
-        return FlaxWeights(layout, known.variables) if known.layout.roles == layout.roles else None
+        return replace(known, layout=layout) if known.layout.roles == layout.roles else None
 
     def _make_weights(
         self,
@@ -183,7 +183,7 @@ class LayerBuilder:
             )
         )
         if file is not None:
-            initial = file.values(layout)
+            initial = file.values(layout, places)
         return create_weights(
             layout,
             initial,

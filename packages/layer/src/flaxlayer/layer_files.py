@@ -31,7 +31,8 @@ class LayerFiles:
 
     def write(self, store: KerasStore) -> None:
         """Writes the variables by path, and which inputs they were built for."""
-        write_weights(self._hosted.weights, self._own_variables(), self._runner.cache.inputs, store)
+        hosted, inputs = self._hosted, self._runner.cache.inputs
+        write_weights(hosted.weights, self._own_variables(), inputs, store, title=hosted.title)
 
     def read(self, store: KerasStore) -> None:
         """Reads the variables; see `FlaxLayer.load_own_variables`."""

@@ -130,6 +130,22 @@ def test_raw_values_are_the_arrays_of_the_variables(layer):
         assert array is variable.value
 
 
+@pytest.mark.jax_only("variables of other backends hold other arrays")
+def test_variables_show_other_values_to_what_writes_them(layer):
+    class Shown:
+        shape, dtype = (1,), "float32"
+
+        def __array__(self, dtype=None, copy=None):
+            return np.float32([7])
+
+    held = compat.raw_values(layer.weights)
+    with compat.showing(layer.weights, [Shown() for _ in held]):
+        assert [np.asarray(variable).tolist() for variable in layer.weights] == [[7]] * len(held)
+        assert [variable.numpy().tolist() for variable in layer.weights] == [[7]] * len(held)
+    after = compat.raw_values(layer.weights)
+    assert all(value is own for value, own in zip(after, held, strict=True))
+
+
 def test_keras_leaves_the_message_of_a_marked_error_alone():
     class Fails(keras.layers.Layer):
         def call(self, x):

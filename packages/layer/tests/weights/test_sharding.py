@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from flaxlayer import FlaxLayer
-from flaxlayer_core import BuildModuleError
+from flaxlayer import FlaxLayer, predict_in_processes
+from flaxlayer_core import BuildModuleError, DistributeModelError
 
 X = np.linspace(-1, 1, 64, dtype="float32").reshape(16, 4)
 Y = np.cos(X[:, :1]).astype("float32")
@@ -164,3 +164,103 @@ def test_a_size_that_the_axis_does_not_divide_is_refused():
     keras.distribution.set_distribution(model_parallel(**{".*/head/kernel": (None, "model")}))
     with pytest.raises(BuildModuleError, match=r"cannot shard 'params/head/kernel'[\s\S]*\[8, 1\]"):
         built(Net())
+
+
+@pytest.mark.law("D4")
+@each_kind
+def test_an_axis_that_the_mesh_does_not_have_is_refused_by_name(kind):
+    other = keras.distribution.DeviceMesh(SHAPE, ("batch", "tensor"), jax.devices())
+    layouts = keras.distribution.LayoutMap(other)
+    keras.distribution.set_distribution(
+        keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
+    )
+    with pytest.raises(BuildModuleError, match="cannot shard 'params/body/kernel'") as caught:
+        built(MODULES[kind])
+    assert caught.value.expected == "the axes of the mesh, 'batch', 'tensor'"
+    assert caught.value.found == "'model' in its partition metadata"
+    layouts[".*body/kernel"] = (None, "tensor")  # comes first
+    assert shard_shapes(params(built(MODULES[kind]))["body/kernel"]) == {(4, 2)}
+
+
+@pytest.mark.law("D4")
+def test_where_no_variable_is_divided_metadata_may_name_any_axis():
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=jax.devices()))
+    assert shard_shapes(params(built(Net()))["body/kernel"]) == {(4, 8)}
+
+
+@pytest.mark.law("D4")
+def test_two_patterns_for_one_variable_are_refused_by_name():
+    twice = {".*kernel": (None, "model"), ".*body/k.*": (None, "model")}
+    keras.distribution.set_distribution(model_parallel(**twice))
+    with pytest.raises(BuildModuleError, match="cannot shard 'params/body/kernel'") as caught:
+        built(Net())
+    assert all(pattern in caught.value.found for pattern in twice)
+
+
+@pytest.mark.law("B5")
+@pytest.mark.parametrize(
+    "axes", [("model", "model"), ("batch", "model", None)], ids=["one axis twice", "too many"]
+)
+def test_a_layout_that_is_none_for_the_shape_is_refused_by_name(axes):
+    keras.distribution.set_distribution(model_parallel(**{".*/body/kernel": axes}))
+    with pytest.raises(BuildModuleError, match=r"cannot shard 'params/body/kernel'[\s\S]*\[4, 8\]"):
+        built(Net())
+
+
+@pytest.mark.law("D1")
+@pytest.mark.parametrize("how", ["call", "fit"])
+def test_a_layer_that_was_built_before_the_distribution_is_refused_by_name(how):
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), name="early")])
+    model.compile("sgd", "mse")
+    keras.distribution.set_distribution(model_parallel())
+    with pytest.raises(DistributeModelError, match="'early'") as caught:
+        model(X) if how == "call" else model.fit(X, Y, verbose=0)
+    assert "before a distribution was set" in caught.value.found
+    assert "set_distribution before the model is made" in caught.value.fix
+
+
+@pytest.mark.law("D1")
+def test_a_layer_that_was_built_for_other_devices_is_refused_by_name():
+    some = keras.distribution.DataParallel(devices=jax.devices()[:4])
+    keras.distribution.set_distribution(some)
+    layer = built(Net())
+    assert layer(X).shape == (16, 1)
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=jax.devices()))
+    with pytest.raises(DistributeModelError, match="variables elsewhere"):
+        layer(X)
+
+
+@pytest.mark.law("D3")
+def test_a_file_is_read_into_shards(tmp_path, monkeypatch):
+    keras.distribution.set_distribution(model_parallel())
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), seed=3)])
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    made = []
+    make = jax.make_array_from_callback
+    monkeypatch.setattr(
+        jax, "make_array_from_callback", lambda s, *rest: made.append(s) or make(s, *rest)
+    )
+    again = keras.models.load_model(tmp_path / "model.keras")
+    other = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), seed=4)])
+    other.load_weights(tmp_path / "model.weights.h5")
+    given = built(Net())
+    given.load_flax_variables(jax.tree.map(np.asarray, model.layers[0].flax_variables()))
+    assert made.count((4, 8)) == 3
+    for loaded in (again.layers[0], other.layers[0], given):
+        assert shard_shapes(params(loaded)["body/kernel"]) == {(4, 2)}
+        for ours, theirs in zip(loaded.weights, model.layers[0].weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.law("D2")
+@pytest.mark.parametrize("rows", [5, 16], ids=["uneven", "even"])
+def test_rows_that_the_devices_do_not_divide_are_predicted(rows):
+    expected = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), seed=3)]).predict(X, verbose=0)
+    keras.distribution.set_distribution(model_parallel())
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Net(), seed=3)])
+    found = predict_in_processes(model, X[:rows], batch_size=3, verbose=0)
+    np.testing.assert_allclose(found, expected[:rows], rtol=1e-5, atol=1e-6)
+    function = model.predict_function
+    predict_in_processes(model, X, verbose=0)
+    assert model.predict_function is function  # as Keras made it

@@ -20,6 +20,7 @@ from flaxlayer.hosted import HostedModule
 from flaxlayer.inputs import BuildInputs, array_specs
 from flaxlayer.program import CallResult, PureCall
 from flaxlayer.typing import Array, PyTree, Write
+from flaxlayer.weights.sharding import refuse_elsewhere
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
     ArgumentStructure,
@@ -148,6 +149,7 @@ class Runner:
     def execute(self, arrays: list[Array], structure: ArgumentStructure, training: bool) -> PyTree:
         """Runs a call; returns its outputs as `wrap_statics` gives them."""
         try:
+            refuse_elsewhere(self.hosted.built_weights.devices, title=self.title)
             clean = self.backend.is_outermost()
             if clean and (structure.statics or structure.numbers):
                 arrays, structure = self._trace_numbers(arrays, structure)

@@ -12,7 +12,8 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_keras.p
 - the hooks of `torch.nn.Module`, which layers are on torch: they see a call only if it goes through
   `Layer.__call__`.
 - `keras.Variable._value`: `Variable.value` asks for scopes at each read, which for the hundred
-  variables of a transformer takes longer than the compiled call itself.
+  variables of a transformer takes longer than the compiled call itself; and what writes a file asks
+  for the whole of a variable that is divided among processes, which must gather it then (D3).
 - `Layer._inbound_nodes` and `Node.arguments`: Keras 3.6 records in a functional model the mask that
   it fills in for a `call`, which would then be one that the caller gave (W5).
 - `Layer._build_shapes_dict`: Keras keeps there what `build` got, for `model.summary()`; with the
@@ -30,7 +31,7 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_keras.p
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import jax
 import keras
@@ -53,6 +54,7 @@ __all__ = [
     "restoring",
     "retracking",
     "scope_of",
+    "showing",
 ]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -169,6 +171,19 @@ def forget_filled_mask(layer: keras.layers.Layer) -> None:
 def raw_values(variables: Iterable[keras.Variable]) -> list[jax.Array]:
     """Returns the arrays of initialised variables, outside of any scope."""
     return [variable._value for variable in variables]
+
+
+@contextlib.contextmanager
+def showing(variables: Sequence[keras.Variable], values: Sequence[object]) -> Iterator[None]:
+    """Lets variables show other values, which `numpy.asarray` can read, while a file is written."""
+    held = raw_values(variables)
+    try:
+        for variable, value in zip(variables, values, strict=True):
+            variable._value = value
+        yield
+    finally:
+        for variable, value in zip(variables, held, strict=True):
+            variable._value = value
 
 
 def keep_build_shape(layer: keras.layers.Layer, shape: PyTree) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from flaxlayer.backends import current_backend
 from flaxlayer.saving.checkpoints.registry import read_fitting, state_variables
 from flaxlayer.typing import Array, Json, PyTree, Variables, Write
+from flaxlayer.weights.sharding import place_for
 from flaxlayer.weights.value_kinds import cast_value, find_loss
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
@@ -88,7 +89,7 @@ def _assignments(weights: FlaxWeights, fitted: dict[Path, Array]) -> Iterator[Wr
         # Copied: Keras's trainer donates what a variable holds, and the caller's arrays live on.
         variable = variables[path]
         value = cast_value(specs[path].store(leaf), variable.dtype)
-        yield variable, to_backend(jnp.array(value))
+        yield variable, to_backend(jnp.array(place_for(variable, value)))
 
 
 def _refuse_losses(

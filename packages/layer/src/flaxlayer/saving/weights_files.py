@@ -6,8 +6,10 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -18,9 +20,10 @@ from flaxlayer.saving.build_config import decode_inputs
 from flaxlayer.saving.input_records import RECORD, encode_record, read_record
 from flaxlayer.saving.stored_arrays import ArrayHeader, find_problems, read_array
 from flaxlayer.typing import Array, DType, Json, KerasStore, Write
+from flaxlayer.weights.sharding import place, place_for, refuse_divided
 from flaxlayer.weights.value_kinds import cast_value, find_overflow
 from flaxlayer.weights.variables import FlaxWeights, replace_values
-from flaxlayer_core import MatchWeightsFileError, VariableLayout, explain, list_some
+from flaxlayer_core import MatchWeightsFileError, Path, VariableLayout, explain, list_some
 
 __all__ = ["StoredWeights", "open_weights", "store_key", "weakly", "write_weights"]
 
@@ -50,6 +53,8 @@ def write_weights(
     own: Sequence[keras.Variable],
     inputs: BuildInputs | None,
     store: KerasStore,
+    *,
+    title: str,
 ) -> None:
     """Writes what a layer has, and which inputs it was built for (W3, W4).
 
@@ -58,9 +63,15 @@ def write_weights(
         own: The variables that a subclass added (W5), by their order as in Keras's own layers.
         inputs: The inputs of the build, None for a layer that is not built.
         store: What the file has for the layer.
+        title: What to name in an error.
+
+    Raises:
+        DistributeModelError: If parts of a variable are in other processes alone (D3).
     """
+    by_path = {} if weights is None else weights.by_path()
+    refuse_divided([*by_path.values(), *own], title=title)
     store[RECORD] = encode_record(inputs)
-    for path, variable in ({} if weights is None else weights.by_path()).items():
+    for path, variable in by_path.items():
         store[store_key(path)] = _in_its_dtype(variable)
     for key, variable in _own_by_key(own).items():
         store[key] = variable
@@ -108,8 +119,16 @@ class StoredWeights:
         """Whether the file has no group for the layer, or one with nothing in it."""
         return not self.recorded and not self.keys
 
-    def values(self, layout: VariableLayout) -> Callable[[], Sequence[Array]]:
+    def values(
+        self,
+        layout: VariableLayout,
+        shardings: Mapping[Path, jax.sharding.Sharding] = MappingProxyType({}),
+    ) -> Callable[[], Sequence[Array]]:
         """Returns what gives the arrays for variables to be made, each read when it is asked for.
+
+        Args:
+            layout: What the module stores.
+            shardings: Where the parts of an array go, by path (D3).
 
         Raises:
             MatchWeightsFileError: If names, shapes or dtypes differ; or, when one is asked for, if
@@ -117,7 +136,7 @@ class StoredWeights:
         """
         expected = {store_key(spec.path): spec for spec in layout.specs}
         self._check(expected, [key for key in self.keys if not key.startswith(_OWN)])
-        stored = _StoredValues(self, layout)
+        stored = _StoredValues(self, layout, shardings)
         # Variables that are made when a scope ends would find the file closed.
         values = list(stored) if private_keras.in_stateless_scope() else stored
         return lambda: values
@@ -168,7 +187,10 @@ class StoredWeights:
         """
         self._check(variables, keys)
         pairs = variables.items()
-        replace((variable, self.read(key, variable.dtype)) for key, variable in pairs)
+        replace(
+            (variable, place_for(variable, self.read(key, variable.dtype)))
+            for key, variable in pairs
+        )
 
     def read(self, key: str, dtype: DType) -> Json:
         """Returns an array, integers in the dtype of the variable.
@@ -211,15 +233,23 @@ class StoredWeights:
 class _StoredValues(Sequence[Any]):
     """The arrays of a file in the order of a layout, none of which is held here (B6)."""
 
-    def __init__(self, file: StoredWeights, layout: VariableLayout) -> None:
-        self._file, self._specs = file, layout.specs
+    def __init__(
+        self,
+        file: StoredWeights,
+        layout: VariableLayout,
+        shardings: Mapping[Path, jax.sharding.Sharding],
+    ) -> None:
+        self._file, self._specs, self._shardings = file, layout.specs, shardings
 
     def __len__(self) -> int:
         return len(self._specs)
 
     def __getitem__(self, index: Any) -> Json:
         spec = self._specs[index]
-        return spec.restore(jnp.asarray(self._file.read(store_key(spec.path), spec.dtype)))
+        value = self._file.read(store_key(spec.path), spec.dtype)
+        if not spec.key_impl:
+            value = place(value, self._shardings.get(spec.path))
+        return spec.restore(jnp.asarray(value))
 
 
 def open_weights(store: KerasStore, *, title: str) -> StoredWeights:

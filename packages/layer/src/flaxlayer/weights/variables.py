@@ -15,6 +15,7 @@ import keras
 from flaxlayer.backends import current_backend
 from flaxlayer.compat import private_keras
 from flaxlayer.typing import Array, BackendArray, DType, Layout, PyTree, Write
+from flaxlayer.weights.sharding import current_devices
 from flaxlayer_core import (
     Path,
     Role,
@@ -37,12 +38,14 @@ class FlaxWeights:
     Attributes:
         layout: What the module stores.
         variables: A Keras variable for each of `layout.specs`.
+        devices: Those of the distribution under which they were made.
         lock: Held while values are read or written, so that a thread sees all of a write or
             nothing of it (A8).
     """
 
     layout: VariableLayout
     variables: tuple[keras.Variable, ...]
+    devices: frozenset[str] = frozenset()
     lock: contextlib.AbstractContextManager[bool] = field(
         default_factory=threading.RLock, repr=False, compare=False
     )
@@ -142,7 +145,7 @@ def create_weights(
         _create_variable(spec, index, dtype, initial, layout, layouts.get(spec.path))
         for index, (spec, dtype) in enumerate(zip(layout.specs, dtypes, strict=True))
     ]
-    return FlaxWeights(layout, tuple(variables))
+    return FlaxWeights(layout, tuple(variables), current_devices())
 
 
 def trains(spec: VariableSpec, layout: VariableLayout) -> bool:

@@ -1,0 +1,150 @@
+"""A resumed run is the same run (D3); over processes see test_whole_files."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import flax.linen as nn
+import keras
+import numpy as np
+import pytest
+
+pytest.importorskip("orbax.checkpoint")
+
+from flaxlayer import FlaxLayer, TrainingCheckpoint
+from flaxlayer_core import ReadUnbuiltError, ReadVariablesError
+from packages.layer.tests.processes.running import ROOT
+from packages.layer.tests.processes.saved_models import fitted
+from packages.layer.tests.processes.trained_models import new_model, weights_of
+
+pytestmark = pytest.mark.jax_only("it is JAX that distributes")
+
+
+def everything_of(model):
+    return [*weights_of(model).values(), *weights_of(model, model.optimizer.variables).values()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A directory of two epochs, and the model that was trained for them."""
+    folder = tmp_path_factory.mktemp("training") / "run"
+    model, losses = fitted(folder, until=2)
+    return folder, model, losses
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.law("D3")
+def test_a_resumed_run_has_the_numbers_of_an_uninterrupted_one(run, folder, tmp_path, same_bits):
+    model, whole = fitted(tmp_path / "other", until=4)
+    again, resumed = fitted(folder, until=4)
+    assert [*run[2], *resumed] == whole
+    same_bits(everything_of(again), everything_of(model))
+
+
+@pytest.mark.law("D3")
+def test_names_that_keras_counts_up_are_found_again(run, folder, same_bits):
+    model = new_model("linen")
+    assert [v.path for v in model.variables] != [v.path for v in run[1].variables]
+    assert TrainingCheckpoint(folder).restore(model) == 2
+    same_bits(everything_of(model), everything_of(run[1]))
+
+
+@pytest.mark.law("D3")
+def test_the_last_epochs_are_kept_and_no_others(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), FlaxLayer(nn.Dense(1))])
+    model.compile("sgd", "mse")
+    checkpoint = TrainingCheckpoint(tmp_path / "run", every=2, keep=1)
+    x = np.ones((4, 3))
+    model.fit(x, x[:, :1], epochs=5, verbose=0, callbacks=[checkpoint])
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["4"]
+    assert checkpoint.restore(model) == 4
+    assert int(model.optimizer.iterations) == 4
+
+
+@pytest.mark.law("D3")
+def test_without_a_checkpoint_nothing_is_changed(tmp_path, same_bits):
+    model = new_model("linen")
+    before = everything_of(model)
+    assert TrainingCheckpoint(tmp_path / "run").restore(model) == 0
+    same_bits(everything_of(model)[: len(before)], before)
+
+
+@pytest.mark.law("D3")
+def test_another_model_is_refused_and_left_as_it_was(folder, same_bits):
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(nn.Dense(1))])
+    model.compile("sgd", "mse")
+    before = everything_of(model)
+    with pytest.raises(ReadVariablesError, match=r"Cannot resume from .*run'") as caught:
+        TrainingCheckpoint(folder).restore(model)
+    assert "variables, not" in caught.value.found
+    same_bits(everything_of(model)[: len(before)], before)
+
+
+@pytest.mark.law("D3")
+@pytest.mark.parametrize("part", ["shape", "name"])
+def test_another_variable_is_refused_by_name(folder, part):
+    about = folder / "2/about/metadata"
+    stored = json.loads(about.read_text())
+    place = next(i for i, v in enumerate(stored["variables"]) if v[0].endswith("head/kernel"))
+    if part == "shape":
+        stored["variables"][place][1] = [9, 1]
+    else:
+        stored["variables"][place][0] = "model/linen/params/head/scale"
+    about.write_text(json.dumps(stored))
+    with pytest.raises(ReadVariablesError) as caught:
+        TrainingCheckpoint(folder).restore(new_model("linen"))
+    assert "head/" in caught.value.found
+
+
+@pytest.mark.law("D3")
+def test_a_damaged_checkpoint_is_refused_and_the_model_left_as_it_was(folder, same_bits):
+    model = new_model("linen")
+    model.optimizer.build(model.trainable_variables)
+    before = everything_of(model)
+    shutil.rmtree(folder / "2/state")
+    with pytest.raises(ReadVariablesError, match="Cannot resume from"):
+        TrainingCheckpoint(folder).restore(model)
+    same_bits(everything_of(model), before)
+
+
+@pytest.mark.law("D3")
+def test_a_model_without_variables_is_refused(folder):
+    model = keras.Sequential([FlaxLayer(nn.Dense(1))], name="empty")
+    with pytest.raises(ReadUnbuiltError, match="'empty'"):
+        TrainingCheckpoint(folder).restore(model)
+
+
+KILLED = """
+import os, signal, sys
+import keras
+from packages.layer.tests.processes.saved_models import fitted
+import flaxlayer
+save = flaxlayer.TrainingCheckpoint.on_epoch_end
+def die(self, epoch, logs=None):
+    save(self, epoch, logs)
+    if epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+flaxlayer.TrainingCheckpoint.on_epoch_end = die
+fitted(sys.argv[1], until=4)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.law("D3")
+def test_after_a_kill_in_a_save_the_last_whole_checkpoint_is_there(tmp_path, close):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "run")], cwd=ROOT, env=os.environ
+    )
+    assert done.returncode == -signal.SIGKILL
+    _, whole = fitted(tmp_path / "other", until=4)
+    _, resumed = fitted(tmp_path / "run", until=4)
+    assert 1 <= len(resumed) <= 2  # the third may have been whole already
+    close(np.float32(resumed), np.float32(whole[-len(resumed) :]))
