@@ -143,3 +143,11 @@ def test_a_scenario_tells_what_took_place():
     assert trace.settings == ("state_updates",)  # the module sows nothing
     assert trace.surrounding == "functional"
     assert trace.steps == ("call",)
+
+
+@pytest.mark.law("T9")
+def test_a_layer_that_returns_sown_values_is_not_put_over_time():
+    sow = Node("sow_value", (0,), ())
+    spec = ModuleSpec((ValueType((4, 2)),), (sow,), (1,))
+    trace = run_scenario(Scenario(Case(spec), (("return_sown", "all"),), "time_distributed", ()))
+    assert trace.surrounding == "alone"

@@ -81,6 +81,7 @@ class Surrounding:
         parts: The calls of the module that a call of the surrounding makes, one after the other.
         joined: Makes of the outputs of those calls what the surrounding gives.
         losses_behind: How many layers behind it add the probe loss of its outputs.
+        takes_sown: Whether a layer can stand there that returns sown values beside its outputs.
     """
 
     put: Callable[[Any, Site], Held]
@@ -88,6 +89,7 @@ class Surrounding:
     parts: Callable[[RawCall], tuple[RawCall, ...]] = _itself
     joined: Callable[[Sequence[Any]], Any] = _only
     losses_behind: int = 0
+    takes_sown: bool = True
 
 
 def mode_of(training: bool | None) -> dict[str, bool]:

@@ -114,7 +114,9 @@ SURROUNDINGS: Mapping[str, Surrounding] = {
     "subclassed": Surrounding(_subclassed, takes_arrays),
     "custom_layer": Surrounding(_custom_layer, gives_arrays),
     "behind_mask": Surrounding(behind_mask, fits_mask),
-    "time_distributed": Surrounding(time_distributed, fits_time, parts=steps_of, joined=over_time),
+    "time_distributed": Surrounding(
+        time_distributed, fits_time, parts=steps_of, joined=over_time, takes_sown=False
+    ),
     "loss_behind": Surrounding(loss_behind, takes_arrays, losses_behind=1),
 }
 """The surroundings by name, the simplest first."""

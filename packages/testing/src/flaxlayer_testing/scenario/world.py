@@ -88,7 +88,9 @@ class World:
         if drawn.given is not None:
             oracle = oracle.with_given(drawn.given)
         where = scenario.surrounding
-        where = where if SURROUNDINGS[where].fits(oracle) else "alone"
+        place = SURROUNDINGS[where]
+        fits = place.fits(oracle) and (place.takes_sown or not drawn.laws.return_sown)
+        where = where if fits else "alone"
         behind = SURROUNDINGS[where].losses_behind
         laws = LawModel(oracle, replace(drawn.laws, losses_behind=behind))
         world = cls(
