@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 ROOT = pathlib.Path(__file__).parents[4]
@@ -28,7 +29,7 @@ class ProcessesFailedError(AssertionError):
     """A process ended with an error, or did not end: what each of them wrote."""
 
 
-def run_processes(function, *, count=2, devices=2, bound=BOUND, killed=None, **arguments):
+def run_processes(function, *, count=2, devices=2, bound=BOUND, **arguments):
     """Runs a function in each of several processes.
 
     Args:
@@ -36,8 +37,6 @@ def run_processes(function, *, count=2, devices=2, bound=BOUND, killed=None, **a
         count: How many processes.
         devices: How many CPU devices each has.
         bound: After so many seconds all are ended.
-        killed: The position of a process that ends itself by `SIGKILL`; then all are ended, and
-            there are no results.
         **arguments: What it is called with, which JSON can hold.
 
     Returns:
@@ -60,9 +59,7 @@ def run_processes(function, *, count=2, devices=2, bound=BOUND, killed=None, **a
         ]
         texts = _wait(children, bound)
         codes = [child.returncode for child in children]
-        if killed is not None and codes[killed] == -signal.SIGKILL:
-            return None
-        if killed is not None or any(codes):
+        if any(codes):
             ends = [text.partition("\nExtension modules")[0][-4000:] for text in texts.values()]
             told = (f"process {i} ended with {codes[i]}:\n{ends[i]}" for i in range(count))
             raise ProcessesFailedError("\n".join(told))
@@ -125,5 +122,10 @@ def main():
     function, arguments, folder = sys.argv[1:]
     keras.distribution.initialize()
     module, _, name = function.partition(":")
-    result = getattr(importlib.import_module(module), name)(**json.loads(arguments))
+    try:
+        result = getattr(importlib.import_module(module), name)(**json.loads(arguments))
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # at an exit of another kind JAX waits for the other processes
     pathlib.Path(folder, str(jax.process_index())).write_bytes(pickle.dumps(result))
