@@ -6,6 +6,7 @@ import jax
 import keras
 
 from flaxlayer import TrainingCheckpoint, predict_in_processes, save_in_processes
+from flaxlayer.processes.gathering import agree
 from flaxlayer_core import FlaxLayerError
 from packages.layer.tests.processes.trained_models import (
     STEPS,
@@ -84,6 +85,8 @@ def save_all(folder):
         save_in_processes(model, broken)
     except (OSError, FlaxLayerError) as error:
         found["broken"] = type(error).__name__
+    found["agreed"] = [agree(f"text {number}") for number in range(20)]
+    found["other"] = agree(f"of process {jax.process_index()}")
     (folder / "files").mkdir(exist_ok=True)
     for name in ("model.keras", "model.weights.h5"):
         save_in_processes(model, folder / "files" / name)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flaxlayer import FlaxLayer, save_in_processes
+from flaxlayer.processes import gathering, whole_files
 from flaxlayer_core import DistributeModelError
 from packages.layer.tests.processes.running import ROOT, run_processes
 from packages.layer.tests.processes.saved_models import PLACES, fitted, mine, optimizer_of
@@ -57,6 +58,8 @@ def test_two_processes_write_whole_files_and_checkpoints(tmp_path, close, same_b
         assert "cannot write 'model/linen/params/body/kernel'" in found["own"]
         assert "save_in_processes" in found["own"]
         assert "ends in .keras or .weights.h5" in found["ending"]
+        assert all(found["agreed"])
+        assert not found["other"]
 
     # Predictions: each process has those of its own rows.
     for process, found in enumerate((first, second)):
@@ -110,6 +113,21 @@ def test_one_process_writes_the_file_that_keras_would(tmp_path, name, same_bits)
     else:
         again.load_weights(tmp_path / name)
     same_bits(again.get_weights(), model.get_weights())
+
+
+@pytest.mark.law("D3")
+def test_a_divided_variable_is_gathered_when_it_is_written(tmp_path, same_bits, monkeypatch):
+    model = keras.Sequential([keras.Input((3,)), FlaxLayer(nn.Dense(2))])
+    monkeypatch.setattr(whole_files, "spans_processes", lambda value: True)
+    asked = []
+    gather = gathering.gather
+    monkeypatch.setattr(gathering, "gather", lambda array: asked.append(1) or gather(array))
+    save_in_processes(model, tmp_path / "model.weights.h5")
+    assert len(asked) == 2
+    before = model.get_weights()
+    model.set_weights([np.zeros_like(value) for value in before])
+    model.load_weights(tmp_path / "model.weights.h5")
+    same_bits(model.get_weights(), before)
 
 
 @pytest.mark.law("D3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
@@ -11,7 +12,7 @@ from jax.experimental import multihost_utils
 
 from flaxlayer.typing import Array
 
-__all__ = ["gather", "largest", "lead", "serve"]
+__all__ = ["agree", "gather", "largest", "lead", "serve"]
 
 
 class _Answer(IntEnum):
@@ -30,6 +31,12 @@ def gather(array: jax.Array) -> Array:
 def largest(number: int) -> int:
     """Returns the largest of the numbers of all processes, each of which gives one."""
     return int(np.max(multihost_utils.process_allgather(np.asarray(number))))
+
+
+def agree(text: str) -> bool:
+    """Tells all processes whether they all give the same text."""
+    number = zlib.crc32(text.encode()) >> 2  # what is told goes through 32 bits with a sign
+    return largest(number) == -largest(-number)
 
 
 def lead(arrays: Sequence[jax.Array], run: Callable[[Callable[[int], Array]], None]) -> None:

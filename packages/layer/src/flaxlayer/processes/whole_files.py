@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 
 from flaxlayer.compat.private_keras import showing
-from flaxlayer.processes.gathering import largest, lead, serve
+from flaxlayer.processes.gathering import agree, lead, serve
 from flaxlayer.typing import Array, DType
 from flaxlayer.weights.sharding import spans_processes
 from flaxlayer_core import DistributeModelError
@@ -97,8 +96,7 @@ def _divided(model: keras.Model) -> list[keras.Variable]:
 def _refuse_others(divided: Sequence[keras.Variable], path: Path) -> None:
     # Else one would wait for parts that no other gives.
     told = repr([(variable.path, tuple(variable.shape)) for variable in divided])
-    number = zlib.crc32(told.encode())
-    if largest(number) == number == -largest(-number):
+    if agree(told):
         return
     raise DistributeModelError(
         f"Cannot save a model to {str(path)!r}.",
