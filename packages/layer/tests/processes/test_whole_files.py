@@ -40,10 +40,10 @@ def test_two_processes_write_whole_files_and_checkpoints(tmp_path, close, same_b
         "model.keras",
         "model.weights.h5",
     ]
-    here = keras.models.load_model(tmp_path / "files/model.keras")
     by_weights = new_model("linen")
     by_weights.optimizer.build(by_weights.trainable_variables)
     by_weights.load_weights(tmp_path / "files/model.weights.h5")
+    here = keras.models.load_model(tmp_path / "files/model.keras")
     for model in (here, by_weights):
         same_bits([*weights_of(model).values()][:-1], first["values"][:-1])  # without the seed
         same_bits(optimizer_of(model), first["optimizer"])
