@@ -43,8 +43,8 @@ enter(
 enter(
     "A key among the arguments is made again as one of the default kind",
     "flaxlayer_core/trees/parts.py",
-    "jax.random.wrap_key_data(value.data, impl=value.impl)",
-    "jax.random.wrap_key_data(value.data)",
+    "jax.random.wrap_key_data(data, impl=value.impl)",
+    "jax.random.wrap_key_data(data)",
 )
 enter(
     "An unhashable static argument is accepted as it is",

@@ -52,9 +52,8 @@ enter(
 enter(
     "A file that fails leaves the layer built",
     "flaxlayer/layer_files.py",
-    "            with self._builder.restored():\n"
-    "                self._build_of(file, file.inputs)\n",
-    "            self._build_of(file, file.inputs)\n",
+    "            with self._builder.restored():\n                self._build_of(file, inputs)\n",
+    "            self._build_of(file, inputs)\n",
     law="S6",
 )
 tree(
@@ -84,8 +83,8 @@ tree(
 tree(
     "The arrays that are loaded are those that Keras gives away",
     ASSIGNMENTS,
-    "yield variable, to_backend(jnp.array(value))",
-    "yield variable, to_backend(jnp.asarray(value))",
+    "yield variable, to_backend(jnp.array(place_for(variable, value)))",
+    "yield variable, to_backend(jnp.asarray(place_for(variable, value)))",
 )
 tree(
     "Fractions of a tree are cut to the integers of a variable",

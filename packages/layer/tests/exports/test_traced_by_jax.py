@@ -7,6 +7,7 @@ import pytest
 
 from flaxlayer import FlaxLayer
 from flaxlayer.exports.traced_by_jax import JaxExporter
+from packages.layer.tests.exports.counting import Counts
 
 tensorflow = pytest.importorskip("tensorflow")
 pytestmark = [
@@ -17,15 +18,6 @@ pytestmark = [
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(3, 2)
 SPECS = [tensorflow.TensorSpec((None, 2), "float32")]
-
-
-class Counts(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        count = self.variable("cache", "n", lambda: np.zeros((), np.float32))
-        if not self.is_initializing():
-            count.value += 1
-        return nn.Dense(2)(x) + count.value
 
 
 @pytest.fixture

@@ -9,20 +9,12 @@ import tensorflow as tf
 from flaxlayer import FlaxLayer
 from flaxlayer.exports.traced_by_tensorflow import TensorFlowExporter
 from flaxlayer_core import ExportModelError
+from packages.layer.tests.exports.counting import Counts
 
 pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(3, 2)
 SPECS = [tf.TensorSpec((None, 2), "float32")]
-
-
-class Counts(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        count = self.variable("cache", "n", lambda: np.zeros((), np.float32))
-        if not self.is_initializing():
-            count.value += 1
-        return nn.Dense(2)(x) + count.value
 
 
 @pytest.fixture
