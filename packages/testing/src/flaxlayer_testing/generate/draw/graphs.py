@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 
 from hypothesis import reject
@@ -27,7 +27,7 @@ from flaxlayer_testing.spec.traits import spec_traits
 from flaxlayer_testing.spec.transforms import TRANSFORMS
 from flaxlayer_testing.spec.typing import fits_transform, value_types
 
-__all__ = ["FLAGS", "draw_flag", "draw_nodes", "draw_style"]
+__all__ = ["FLAGS", "draw_flag", "draw_nodes", "draw_style", "fitting_flags"]
 
 FLAGS = tuple(
     Flag(*kind) for kind in itertools.product(FLAG_NAMES, (False, True), (None, False, True))
@@ -244,16 +244,31 @@ def draw_flag(
         The spec with an argument if it needs one, and sometimes if it does not.
     """
     rare = ("flag" not in without) and draw.one_of((False, False, False, True))
-    kinds = {name for name in needed if name.startswith("flag")}
+    kinds = frozenset(name for name in needed if name.startswith("flag"))
     hopes = {name for name in hoped - without if name.startswith("flag")}
     if not (spec_traits(spec).uses_flag or kinds or hopes or rare):
         return spec
-    shown = {flag: _flag_features(flag) for flag in FLAGS}
-    fitting = [flag for flag in FLAGS if kinds <= shown[flag] and not shown[flag] & without]
+    fitting = fitting_flags(kinds, without)
     if not fitting:
         reject()
-    hopeful = [flag for flag in fitting if hopes <= shown[flag]]
+    hopeful = [flag for flag in fitting if hopes <= _flag_features(flag)]
     return replace(spec, flag=draw.one_of(hopeful or fitting))
+
+
+@lru_cache(maxsize=1024)
+def fitting_flags(needed: frozenset[str], without: frozenset[str]) -> tuple[Flag, ...]:
+    """Returns the training arguments that show some features, and none of others.
+
+    Args:
+        needed: Features that the argument must show; others than those of a flag are ignored.
+        without: Features that it must not show.
+
+    Returns:
+        The arguments, the simplest first; none where what is asked for excludes itself.
+    """
+    kinds = {name for name in needed if name.startswith("flag")}
+    shown = {flag: _flag_features(flag) for flag in FLAGS}
+    return tuple(flag for flag in FLAGS if kinds <= shown[flag] and not shown[flag] & without)
 
 
 def _flag_features(flag: Flag) -> frozenset[str]:

@@ -13,7 +13,7 @@ from flaxlayer_testing.errors import ReadSpecError
 from flaxlayer_testing.generate.draw.arguments import draw_extras
 from flaxlayer_testing.generate.draw.candidates import Plan
 from flaxlayer_testing.generate.draw.drawer import Draw, once
-from flaxlayer_testing.generate.draw.graphs import draw_flag, draw_nodes, draw_style
+from flaxlayer_testing.generate.draw.graphs import draw_flag, draw_nodes, draw_style, fitting_flags
 from flaxlayer_testing.generate.draw.interfaces import (
     OF_SIGNATURE,
     Wish,
@@ -100,6 +100,8 @@ def _specs(
     draw: st.DrawFn, max_nodes: int, features: frozenset[str], without: frozenset[str]
 ) -> ModuleSpec:
     drawer = Draw(draw)
+    if features & without or (_asks_for_flag(features) and not fitting_flags(features, without)):
+        reject()  # before anything is drawn: no module shows them
     hoped = _draw_hopes(drawer, max_nodes, features, without)
     setup = bool({"setup", "several_methods"} & (features | hoped))
     drawn_setup = draw_style(drawer, Plan(max_nodes, without=without), needed=setup)
@@ -124,6 +126,10 @@ def _specs(
     if not features <= shown or shown & without:
         reject()
     return spec
+
+
+def _asks_for_flag(features: frozenset[str]) -> bool:
+    return any(name.startswith("flag") for name in features)
 
 
 def _parts(features: frozenset[str]) -> tuple[str, ...]:
