@@ -58,11 +58,15 @@ SIGNATURES = {
     "FlaxMethod": "(layer, method, *, training_arg=None, mask_arg='auto', **kwargs)",
     "FlaxMethod.build_on": "(self, /, *args, **kwargs)",
     "FlaxMethod.peek_rngs": "(self, /, *args, training, **kwargs)",
+    "TrainingCheckpoint": "(directory, *, every=1, keep=2)",
+    "TrainingCheckpoint.restore": "(self, model)",
     "export": "(model, filepath, format='tf_saved_model', *, verbose=None, input_signature=None, "
     "**kwargs)",
     "load_reference_model": "(path, custom_objects=None)",
+    "predict_in_processes": "(model, x, *, batch_size=32, verbose='auto')",
     "read_variables": "(path)",
     "register": "(obj=None, *, package='flaxlayer', name=None, encode=None, decode=None)",
+    "save_in_processes": "(model, filepath)",
 }
 PROPERTIES = {
     "CollectionPolicy": "state trainable transient",
