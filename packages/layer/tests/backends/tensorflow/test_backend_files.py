@@ -1,104 +1,15 @@
 """Files know no backend: what one saves the other loads (S4, W3, K1)."""
 
-import os
-import subprocess
-import sys
-
-import flax.linen as nn
-import jax
-import keras
-import numpy as np
 import pytest
 
-import flaxlayer
-from flaxlayer import FlaxLayer
+from packages.layer.tests.backends.crossing import cross, keep_dtypes
 
 pytestmark = pytest.mark.law("K1")
 
-# In a process on JAX: loads what this one saved, and saves what this one loads.
-ON_JAX = """
-import sys
-import flax.linen as nn
-import flaxlayer
-import keras
-import numpy as np
-
-@flaxlayer.register(package="crossing")
-class Net(nn.Module):
-    width: int = 8
-
-    @nn.compact
-    def __call__(self, tokens, train=False):
-        x = nn.Embed(11, self.width)(tokens)
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
-        return nn.Dense(3)(nn.Dropout(0.3, deterministic=not train)(x)).mean(1)
-
-
-def make():
-    tensor = keras.Input((None,), dtype="int32")
-    return keras.Sequential([tensor, flaxlayer.FlaxLayer(Net(), seed=3)])
-
-
-def train(model, folder):
-    model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.fit(tokens, np.ones((8, 3), np.float32), batch_size=8, shuffle=False, verbose=0)
-    model.save(folder + "/model.keras")
-    model.save_weights(folder + "/model.weights.h5")
-    np.save(folder + "/outputs.npy", np.asarray(model(tokens)))
-
-
-def check(folder):
-    fresh = make()
-    fresh.load_weights(folder + "/model.weights.h5")
-    for model in (fresh, keras.models.load_model(folder + "/model.keras")):
-        expected = np.load(folder + "/outputs.npy")
-        np.testing.assert_allclose(np.asarray(model(tokens)), expected, rtol=1e-5, atol=1e-6)
-
-
-tokens = np.arange(48, dtype=np.int32).reshape(8, 6) % 11
-if __name__ == "__main__":
-    check(sys.argv[1])
-    train(make(), sys.argv[2])
-"""
-
 
 def test_a_trained_model_goes_to_the_other_backend_and_back(tmp_path):
-    here: dict = {"__name__": "crossing"}
-    exec(ON_JAX, here)
-    folders = [tmp_path / "tensorflow", tmp_path / "jax"]
-    for folder in folders:
-        folder.mkdir()
-    here["train"](here["make"](), str(folders[0]))
-    done = subprocess.run(
-        [sys.executable, "-c", ON_JAX, *map(str, folders)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    here["check"](str(folders[1]))
-    # Both trained from the same seed: the same initial values and the same keys.
-    left, right = (np.load(folder / "outputs.npy") for folder in folders)
-    np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
-
-
-@flaxlayer.register(package="crossing")
-class Halves(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        kernel = self.param("kernel", nn.initializers.normal(), (4, 2), jax.numpy.bfloat16)
-        count = self.variable("state", "count", lambda: jax.numpy.zeros((), jax.numpy.int32))
-        count.value = count.value + 1
-        return x @ kernel
+    cross(tmp_path, "tensorflow")
 
 
 def test_weights_keep_their_dtypes_in_a_file(tmp_path):
-    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Halves())])
-    x = np.ones((3, 4), np.float32)
-    expected = np.asarray(model(x))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    variables = loaded.layers[0].flax_variables()
-    assert variables["params"]["kernel"].dtype == jax.numpy.bfloat16
-    assert variables["state"]["count"].dtype == np.int32
-    np.testing.assert_array_equal(np.asarray(loaded(x)), expected)
+    keep_dtypes(tmp_path)
