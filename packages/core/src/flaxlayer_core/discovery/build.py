@@ -103,14 +103,14 @@ def infer_build_spec(
 
     try:
         return first_that_fits(abstract_inputs(specs), infer, passes_over=is_of_sizes)
-    except MatchVariablesError:
-        pass
-    except NoSizeFitsError as error:
-        # The first failure on sizes says most: it has no symbols in it.
-        sized = (failure for inputs, failure in error.failures if inputs.resized)
-        failure = next(sized, error.last)
-    if refusals:
+    except (MatchVariablesError, NoSizeFitsError) as error:
+        ended = error
+    if refusals:  # where given variables do not match, that is what ended it
         raise refusals[0]
+    assert isinstance(ended, NoSizeFitsError)
+    # The first failure on sizes says most: it has no symbols in it.
+    sized = (failure for inputs, failure in ended.failures if inputs.resized)
+    failure = next(sized, ended.last)
     raise _refusal(call, specs, failure) from failure
 
 

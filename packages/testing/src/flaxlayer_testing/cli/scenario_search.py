@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flaxlayer_testing.cli.choice import options
+from flaxlayer_testing.cli.findings import say_ending, say_statistics, say_written
 from flaxlayer_testing.cli.options import (
     Examples,
     GoOn,
@@ -29,7 +30,6 @@ from flaxlayer_testing.report.console import Outputs, command_line, finish, misu
 from flaxlayer_testing.report.progress import progress
 from flaxlayer_testing.report.record import Record
 from flaxlayer_testing.report.report import Report
-from flaxlayer_testing.report.statistics import Ending, statistics_text
 from flaxlayer_testing.run.broken_law import BrokenLaw
 from flaxlayer_testing.run.failure import OURS
 from flaxlayer_testing.run.law_search import search_scenarios
@@ -84,18 +84,14 @@ def scenarios(
             database=None if no_database else default_database(),
         )
     if statistics:
-        reports = [*result.reports, *result.failed]
-        typer.echo(statistics_text(result.statistics, reports, PARTS, "scenarios") + "\n")
+        say_statistics(result, PARTS, "scenarios")
     given = None if layer == OURS else layer
     failed = []
     for found, path in zip(result.bugs, numbered(save, len(result.bugs)), strict=True):
         found.broken.save(path)
         failed.append(_replayed_by(found.report, path, layer=given, steps=my_steps))
-        seen = f"{found.count} scenario{'' if found.count == 1 else 's'}"
-        typer.echo(f"Wrote {path}: {found.bug.check}, {found.bug.error}, {seen}: {found.bug.shape}")
-    if result.statistics.ending in (Ending.TIME, Ending.EXHAUSTED):
-        made = result.statistics.distinct - result.statistics.kept
-        typer.echo(f"{made} of {examples} scenarios were run: {result.statistics.ending}.")
+        say_written(path, found.bug, found.count, "scenario")
+    say_ending(result.statistics, examples, "scenarios were run")
     finish(Record((*result.reports, *failed)), Outputs(json, html, junit), unit="scenario")
 
 

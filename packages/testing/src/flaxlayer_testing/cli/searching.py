@@ -11,6 +11,7 @@ import typer
 
 from flaxlayer_testing.cli import listing
 from flaxlayer_testing.cli.choice import choose_checks, names_of
+from flaxlayer_testing.cli.findings import say_ending, say_statistics, say_written
 from flaxlayer_testing.cli.options import (
     Examples,
     Exclude,
@@ -46,10 +47,10 @@ from flaxlayer_testing.report.console import Outputs, finish, misuse
 from flaxlayer_testing.report.progress import progress
 from flaxlayer_testing.report.record import Record
 from flaxlayer_testing.report.report import Report, Status
-from flaxlayer_testing.report.statistics import Ending, Statistics, statistics_text
+from flaxlayer_testing.report.statistics import Ending, Statistics
 from flaxlayer_testing.run.broken_law import BrokenLaw
 from flaxlayer_testing.run.bugs import bug_of
-from flaxlayer_testing.run.expected import of_generated
+from flaxlayer_testing.run.expected import ExpectedFailure, of_generated
 from flaxlayer_testing.run.failure import OURS, Failure
 from flaxlayer_testing.run.loading import load_object
 from flaxlayer_testing.run.search import Found, default_database
@@ -113,18 +114,15 @@ def search(
         )
     _refuse_nothing(result.statistics)
     if statistics:
-        reports = [*result.reports, *result.failed]
-        typer.echo(statistics_text(result.statistics, reports, known) + "\n")
+        say_statistics(result, known, "modules")
     given = None if layer == OURS else layer
     paths = numbered(save, len(result.bugs))
     failed = [
         _saved(found, path, result.failed, layer=given, modules=my_checks or ())
         for found, path in zip(result.bugs, paths, strict=True)
     ]
-    _say_ending(result.statistics, examples)
-    for excuse in excuses:
-        if not any(excuse.reason in _excused_in(report) for report in result.reports):
-            typer.echo(f"The known failure of {excuse.check} did not come about: {excuse.reason}")
+    say_ending(result.statistics, examples, "modules were checked")
+    _say_stale(excuses, result.reports)
     finish(Record((*result.reports, *failed)), Outputs(json, html, junit))
 
 
@@ -138,6 +136,12 @@ def _refuse_nothing(statistics: Statistics) -> None:
                 fix="Ask for fewer.",
                 law="T1",
             )
+
+
+def _say_stale(excuses: Sequence[ExpectedFailure], reports: Sequence[Report]) -> None:
+    for excuse in excuses:
+        if not any(excuse.reason in _excused_in(report) for report in reports):
+            typer.echo(f"The known failure of {excuse.check} did not come about: {excuse.reason}")
 
 
 def _excused_in(report: Report) -> set[str]:
@@ -165,16 +169,8 @@ def _saved(
         report = run_failure(failure, path, chosen, layer=layer, modules=modules)
     if not any(entry.program for entry in report.failures):
         typer.echo(f"The smallest failing module:\n\n{to_program(failure.case)}")
-    bug = found.bug
-    seen = f"{found.count} module{'' if found.count == 1 else 's'}"
-    typer.echo(f"Wrote {path}: {bug.check}, {bug.error}, {seen}: {bug.shape}")
+    say_written(path, found.bug, found.count, "module")
     return report
-
-
-def _say_ending(statistics: Statistics, examples: int) -> None:
-    if statistics.ending in (Ending.TIME, Ending.EXHAUSTED):
-        made = statistics.distinct - statistics.kept
-        typer.echo(f"{made} of {examples} modules were checked: {statistics.ending}.")
 
 
 def replay(

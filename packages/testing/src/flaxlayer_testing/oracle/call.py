@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +84,18 @@ class RawCall(ABC):
         training_arg: The training argument where its name is not customary.
         method: The name of the method that `apply` calls.
         keys: Parameters that get random keys when the arguments have none (R5).
+        base: The class of Flax that the module derives from.
+        settings: Names of methods that Flax calls to put the module into a mode.
+        intercepted: Whether interceptors of linen see its calls.
+        keeps_params: Whether no call can change params.
+        takes_unread: Whether the module has a place for variables that it does not read.
     """
+
+    base: ClassVar[type]
+    settings: ClassVar[frozenset[str]]
+    intercepted: ClassVar[bool]
+    keeps_params: ClassVar[bool]
+    takes_unread: ClassVar[bool]
 
     module: Any
     inputs: tuple[Any, ...]
@@ -184,33 +195,8 @@ class RawCall(ABC):
 
     @property
     @abstractmethod
-    def base(self) -> type:
-        """The class of Flax that the module derives from."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> frozenset[str]:
-        """Names of methods that Flax calls to put the module into a mode."""
-
-    @property
-    @abstractmethod
     def holds_values(self) -> bool:
         """Whether the module itself has the initial values, so that no key decides about them."""
-
-    @property
-    @abstractmethod
-    def intercepted(self) -> bool:
-        """Whether interceptors of linen see its calls."""
-
-    @property
-    @abstractmethod
-    def keeps_params(self) -> bool:
-        """Whether no call can change params."""
-
-    @property
-    @abstractmethod
-    def takes_unread(self) -> bool:
-        """Whether the module has a place for variables that it does not read."""
 
     @property
     @abstractmethod

@@ -28,40 +28,21 @@ _PARAMS = frozenset({"params"})
 class LinenCall(RawCall):
     """An unbound linen module with the arguments of one call, run by raw Flax."""
 
+    base = nn.Module
+    settings = frozenset()
+    intercepted = True
+    keeps_params = True  # they are not mutable (C3)
+    takes_unread = True
+
     @property
     def target(self) -> Any:
         """The module itself."""
         return self.module
 
     @property
-    def base(self) -> type:
-        """The class of Flax that the module derives from."""
-        return nn.Module
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Names of methods that Flax calls to put the module into a mode: none."""
-        return frozenset()
-
-    @property
     def holds_values(self) -> bool:
         """Whether the module itself has the initial values: no."""
         return False
-
-    @property
-    def intercepted(self) -> bool:
-        """Whether interceptors of linen see its calls: yes."""
-        return True
-
-    @property
-    def keeps_params(self) -> bool:
-        """Whether no call can change params: yes, they are not mutable (C3)."""
-        return True
-
-    @property
-    def takes_unread(self) -> bool:
-        """Whether there is a place for variables that it does not read: yes."""
-        return True
 
     @property
     def trainable(self) -> frozenset[str]:

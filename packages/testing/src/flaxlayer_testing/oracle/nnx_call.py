@@ -83,6 +83,12 @@ class NnxCall(RawCall):
         module: An nnx module, or a function of `rngs` that makes one.
     """
 
+    base = nnx.Module
+    settings = frozenset({"set_view"})
+    intercepted = False
+    keeps_params = False  # some layers of NNX assign theirs
+    takes_unread = False
+
     # What calls have made: the path and the type of a variable by its collection and names.
     _made: dict[tuple[str, ...], tuple[tuple[Any, ...], type]] = field(
         default_factory=dict, init=False, repr=False
@@ -97,34 +103,9 @@ class NnxCall(RawCall):
             return self._make({name: jax.random.key(0) for name in _INIT})
 
     @property
-    def base(self) -> type:
-        """The class of Flax that the module derives from."""
-        return nnx.Module
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Names of methods that Flax calls to put the module into a mode."""
-        return frozenset({"set_view"})
-
-    @property
     def holds_values(self) -> bool:
         """Whether the module is an object with initial values of its own, not what makes one."""
         return isinstance(self.module, nnx.Module)
-
-    @property
-    def intercepted(self) -> bool:
-        """Whether interceptors of linen see its calls: no."""
-        return False
-
-    @property
-    def keeps_params(self) -> bool:
-        """Whether no call can change params: some layers of NNX assign theirs."""
-        return False
-
-    @property
-    def takes_unread(self) -> bool:
-        """Whether the module has a place for variables that it does not read: no."""
-        return False
 
     @property
     def trainable(self) -> frozenset[str]:

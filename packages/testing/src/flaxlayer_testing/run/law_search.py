@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.report.report import Report
-from flaxlayer_testing.report.statistics import Statistics
 from flaxlayer_testing.run.broken_law import BrokenLaw
 from flaxlayer_testing.run.bugs import Bug
 from flaxlayer_testing.run.kept import KeptCases
 from flaxlayer_testing.run.naming import layer_name
 from flaxlayer_testing.run.scenario_trial import ScenarioTrial
+from flaxlayer_testing.run.search_outcome import SearchOutcome
 from flaxlayer_testing.run.shrinking import Limits, run_search
 from flaxlayer_testing.run.trial import LOST
 from flaxlayer_testing.scenario.drawn_scenarios import scenarios
@@ -45,20 +45,8 @@ class FoundLaw:
 
 
 @dataclass(frozen=True)
-class ScenarioSearch:
-    """What a search found.
-
-    Attributes:
-        reports: Those of the scenarios that passed.
-        bugs: The bugs, in the order in which they were found.
-        failed: The reports of the scenarios that failed, as they were drawn.
-        statistics: What was drawn, and how the search ended.
-    """
-
-    reports: tuple[Report, ...]
-    bugs: tuple[FoundLaw, ...] = ()
-    failed: tuple[Report, ...] = ()
-    statistics: Statistics = field(default_factory=Statistics)
+class ScenarioSearch(SearchOutcome[FoundLaw]):
+    """What a search of scenarios found."""
 
     @property
     def found(self) -> BrokenLaw | None:

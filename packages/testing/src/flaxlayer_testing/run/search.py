@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
@@ -12,14 +12,13 @@ from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks import GivenChecks, checks
 from flaxlayer_testing.generate.strategies import cases_of
-from flaxlayer_testing.report.report import Report
-from flaxlayer_testing.report.statistics import Statistics
 from flaxlayer_testing.run.bugs import Bug
 from flaxlayer_testing.run.expected import ExpectedFailure
 from flaxlayer_testing.run.failure import Failure
 from flaxlayer_testing.run.kept import KeptCases
 from flaxlayer_testing.run.module_trial import ModuleTrial
 from flaxlayer_testing.run.naming import layer_name
+from flaxlayer_testing.run.search_outcome import SearchOutcome
 from flaxlayer_testing.run.shrinking import Limits, run_search
 from flaxlayer_testing.spec.spec import Framework
 from flaxlayer_testing.subject.layer import LayerFactory
@@ -43,20 +42,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes:
-        reports: Those of the modules that passed.
-        bugs: The bugs, in the order in which they were found.
-        failed: The reports of the modules that failed, as they were drawn.
-        statistics: What was drawn, and how the search ended.
-    """
-
-    reports: tuple[Report, ...]
-    bugs: tuple[Found, ...] = ()
-    failed: tuple[Report, ...] = ()
-    statistics: Statistics = field(default_factory=Statistics)
+class SearchResult(SearchOutcome[Found]):
+    """What a search of modules found."""
 
     @property
     def failure(self) -> Failure | None:
