@@ -11,7 +11,8 @@ from flaxlayer_testing.run.bugs import Bug
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 scenario:"), (3, "3 scenarios:")])
 def test_what_was_written_is_said_with_its_count(count, said, capsys):
-    say_written(Path("f.json"), Bug("check_seed", "ParityError", "a shape", ("R3",), ""), count, "scenario")
+    bug = Bug("check_seed", "ParityError", "a shape", ("R3",), "")
+    say_written(Path("f.json"), bug, count, "scenario")
     assert capsys.readouterr().out == f"Wrote f.json: check_seed, ParityError, {said} a shape\n"
 
 

@@ -138,13 +138,12 @@ def is_plain_call(layer: keras.layers.Layer, arrays: Iterable[BackendArray]) -> 
         and layer.input_spec is None
         and not getattr(layer, "_remat_mode", None)
         and layer.quantization_mode is None
-        and not _has_hooks(layer)
+        and (_HOOKS[0] not in vars(layer) or not _has_hooks(layer))
     )
 
 
 def _has_hooks(layer: keras.layers.Layer) -> bool:
-    known = vars(layer)
-    return _HOOKS[0] in known and any(known.get(name) for name in _HOOKS)
+    return any(vars(layer).get(name) for name in _HOOKS)
 
 
 def get_mask(tensor: BackendArray) -> BackendArray | None:

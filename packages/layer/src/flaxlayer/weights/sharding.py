@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import jax
@@ -79,9 +80,12 @@ def shardings_of(layouts: Mapping[Path, Layout]) -> dict[Path, jax.sharding.Shar
 def current_devices() -> frozenset[str]:
     """Returns the names of the devices of the current distribution, none where there is none."""
     distribution = current_backend().distribution()
-    return frozenset(
-        () if distribution is None else map(str, distribution.device_mesh.devices.flat)
-    )
+    return frozenset() if distribution is None else _devices_of(distribution)
+
+
+@lru_cache(maxsize=8)  # each call of a layer asks
+def _devices_of(distribution: keras.distribution.Distribution) -> frozenset[str]:
+    return frozenset(map(str, distribution.device_mesh.devices.flat))
 
 
 def refuse_elsewhere(devices: frozenset[str], *, title: str) -> None:
