@@ -104,6 +104,53 @@ def test_another_variable_is_refused_by_name(folder, part):
     assert "head/" in caught.value.found
 
 
+def blocks(*names):
+    inside = [FlaxLayer(nn.Dense(3), name=name) for name in names]
+    model = keras.Sequential([keras.Input((3,)), *inside])
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.law("D3")
+@pytest.mark.parametrize(
+    "names",
+    [("block_2", "block_1"), ("body_1", "head_2"), ("block_1", "tail_2"), ("tall_1", "block_2")],
+)
+def test_a_model_of_equal_shapes_and_other_names_is_refused(names, tmp_path, same_bits):
+    train(TrainingCheckpoint(tmp_path / "run"), blocks("block_1", "block_2"))
+    model = blocks(*names)
+    before = everything_of(model)
+    with pytest.raises(ReadVariablesError) as caught:
+        TrainingCheckpoint(tmp_path / "run").restore(model)
+    assert names[0] in caught.value.found or names[1] in caught.value.found
+    same_bits(everything_of(model)[: len(before)], before)
+
+
+@pytest.mark.law("D3")
+def test_equal_names_inside_are_no_counts_of_keras(tmp_path, same_bits):
+    def model():
+        inside = [keras.layers.Dense(3, use_bias=False), FlaxLayer(Numbered())]
+        whole = keras.Sequential([keras.Input((3,)), *inside])
+        whole.compile("adam", "mse")
+        return whole
+
+    first = model()
+    train(TrainingCheckpoint(tmp_path / "run"), first)
+    again = model()
+    assert TrainingCheckpoint(tmp_path / "run").restore(again) == 1
+    same_bits(everything_of(again), everything_of(first))
+
+
+class Numbered(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3, name="dense_1")(nn.Dense(3, name="dense")(x))
+
+
+def train(checkpoint, model):
+    model.fit(np.ones((4, 3)), np.ones((4, 3)), verbose=0, callbacks=[checkpoint])
+
+
 @pytest.mark.law("D3")
 def test_a_damaged_checkpoint_is_refused_and_the_model_left_as_it_was(folder, same_bits):
     model = new_model("linen")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import keras
@@ -24,6 +25,12 @@ from flaxlayer_core import (
 
 __all__ = ["TrainingCheckpoint"]
 
+# The number of a name that Keras made unique, in a path or in an optimizer's name for one.
+_COUNT = re.compile(r"_\d+(?=[/_]|$)")
+
+# Under an owner and a name: the number here and the number in the checkpoint.
+Counts: TypeAlias = dict[tuple[str, str], set[tuple[int, int]]]
+
 
 class TrainingCheckpoint(keras.callbacks.Callback):
     """Keeps what training goes on from, at the ends of epochs, and puts it back (D3).
@@ -38,8 +45,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     processes; all processes call `restore`. What else a program changes while it trains (an order
     of data of its own, the memory of other callbacks) is its own to keep.
 
-    Variables are matched by their order, and compared by name, shape and dtype: layers and
-    optimizers that Keras names by counting (`seed_generator_1`) are found again.
+    Variables are matched by their order, and compared by path, shape and dtype; what Keras counts in
+    a name (`flax_layer_1`) may be another number, since it goes on counting in each process.
 
     Args:
         directory: Where to, one for a run; all processes see it.
@@ -188,16 +195,33 @@ def _described(variables: Sequence[keras.Variable]) -> list[list[Json]]:
 def _differences(held: Sequence[list[Json]], stored: Sequence[list[Json]]) -> list[str]:
     if len(held) != len(stored):
         return [f"{len(stored)} variables, not {len(held)}"]
+    counts: Counts = {}
     return [
-        f"{theirs} for {ours}"
-        for ours, theirs in zip(held, stored, strict=True)
-        if ours[1:] != theirs[1:] or _uncounted(ours[0]) != _uncounted(theirs[0])
+        f"{there} for {here}"
+        for here, there in zip(held, stored, strict=True)
+        if here[1:] != there[1:] or not _differ_in_counts(here[0], there[0], counts)
     ]
 
 
-def _uncounted(path: str) -> str:
-    """The last word of a path, without the digits that Keras counts with."""
-    return "".join(c for c in path if not c.isdigit()).strip("_").rpartition("/")[2].split("_")[-1]
+def _differ_in_counts(ours: str, theirs: str, counts: Counts) -> bool:
+    """Says whether two paths differ in what Keras counts alone: numbers that keep their order."""
+    if _COUNT.sub("", ours) != _COUNT.sub("", theirs):
+        return False
+    owner = ""
+    for here, there in zip(ours.split("/"), theirs.split("/"), strict=True):
+        name, number = _counted(here)
+        pairs = counts.setdefault((owner, name), set())
+        pair = (number, _counted(there)[1])
+        if any((pair[0] > a, pair[0] < a) != (pair[1] > b, pair[1] < b) for a, b in pairs):
+            return False
+        pairs.add(pair)
+        owner = f"{owner}/{here}"
+    return True
+
+
+def _counted(name: str) -> tuple[str, int]:
+    base, _, number = name.rpartition("_")
+    return (base, int(number)) if base and number.isdecimal() else (name, 0)
 
 
 def _value(variable: keras.Variable) -> Array:
