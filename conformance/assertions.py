@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Assertion", "assertions", "unmatched"]
+__all__ = ["Assertion", "assertions", "can_say", "unmatched"]
 
 _KINDS: Mapping[str, tuple[tuple[str, ...], int | str]] = {
     "KeepLawError": (("KeepLawError",), 0),
@@ -153,6 +153,7 @@ def _texts_of_name(used: ast.Name, function: ast.FunctionDef, tree: ast.Module) 
     return texts or [ANY]
 
 
+@functools.cache
 def assertions() -> tuple[Assertion, ...]:
     """Returns the assertions of all checks, those of what they share among them."""
     found: dict[tuple[str, int, str], Assertion] = {}
@@ -166,18 +167,29 @@ def assertions() -> tuple[Assertion, ...]:
     return tuple(found.values())
 
 
+@functools.cache
+def _homes() -> dict[str, str]:
+    """Returns the file of each check."""
+    return {function.name: f for f, tree in _files().items() for function in _functions(tree)}
+
+
+def can_say(check: str, error: str, message: str) -> bool:
+    """Tells whether some assertion of a check, or of what it uses, can fail with this message."""
+    home = _homes()[check]
+    return any(one.catches(home, error, message) for one in assertions())
+
+
 def unmatched(faults: Sequence[tuple[str, str, str]]) -> list[Assertion]:
     """Returns the assertions for which no fault is left when each fault stands for one alone.
 
     Args:
         faults: The check that must catch each, the class of the error, a part of its message.
     """
-    homes = {function.name: f for f, tree in _files().items() for function in _functions(tree)}
     possible = {
         one: [
             number
             for number, (check, error, message) in enumerate(faults)
-            if one.catches(homes[check], error, message)
+            if one.catches(_homes()[check], error, message)
         ]
         for one in assertions()
     }

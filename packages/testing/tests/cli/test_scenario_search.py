@@ -47,6 +47,7 @@ def test_scenarios_that_keep_the_laws_pass_and_are_counted():
     assert not any("ask_twice" in line for line in counts)
 
 
+@pytest.mark.slow
 @pytest.mark.law("T9")
 def test_a_step_of_a_user_is_drawn_shrunk_saved_and_replayed_like_ours():
     for name in set(step_kinds._STEPS) - {"call"}:

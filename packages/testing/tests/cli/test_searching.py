@@ -53,6 +53,7 @@ def run(*words):
     return CliRunner().invoke(app, ["search", *words])
 
 
+@pytest.mark.slow
 @pytest.mark.law("T1")
 def test_distinct_bugs_are_written_each_with_a_count_and_a_replay():
     words = ["--layer", "my_layers:Flaws", "--continue-after-failure", *QUICK]

@@ -74,7 +74,9 @@ def test_our_layer_keeps_the_laws(framework):
 
 
 @pytest.mark.law("T5", "T9")
-@pytest.mark.parametrize("layer", [NeverFrozen, Thawed, Restarting])
+@pytest.mark.parametrize(
+    "layer", [NeverFrozen, pytest.param(Thawed, marks=pytest.mark.slow), Restarting]
+)
 def test_a_faulty_layer_is_found(layer):
     assert search_scenarios(budget=200, layer=layer, shrink=False).found is not None
 

@@ -129,6 +129,7 @@ def test_a_failure_of_few_modules_shrinks_to_a_small_one():
     assert result.statistics.tries > 0
 
 
+@pytest.mark.slow
 @pytest.mark.law("T1")
 def test_distinct_bugs_are_told_apart_and_each_has_its_smallest_case():
     result = search(examples=12, seed=3, layer=Flaws, only=INFERENCE, continue_after_failure=True)

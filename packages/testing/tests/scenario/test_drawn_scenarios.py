@@ -35,6 +35,7 @@ def drawn(framework):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.law("T9")
 @pytest.mark.parametrize("framework", ["linen", "nnx"])
 def test_each_setting_surrounding_and_step_is_in_two_percent_of_the_cases(framework):
@@ -49,12 +50,14 @@ def test_each_setting_surrounding_and_step_is_in_two_percent_of_the_cases(framew
     assert rare == {}
 
 
+@pytest.mark.slow
 @pytest.mark.law("T9")
 def test_a_step_is_drawn_for_the_modules_that_have_a_use_for_it_alone():
     found = [scenario for scenario in drawn("linen") if scenario.case.spec.encoder == 0]
     assert not [s for s in found if "call_method" in {step.kind for step in s.steps}]
 
 
+@pytest.mark.slow
 @pytest.mark.law("T1", "T9")
 def test_every_scenario_is_read_back_from_its_json():
     for scenario in drawn("linen")[:200]:
