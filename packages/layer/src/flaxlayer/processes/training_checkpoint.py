@@ -45,8 +45,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     processes; all processes call `restore`. What else a program changes while it trains (an order
     of data of its own, the memory of other callbacks) is its own to keep.
 
-    Variables are matched by their order, and compared by path, shape and dtype; what Keras counts in
-    a name (`flax_layer_1`) may be another number, since it goes on counting in each process.
+    Variables are matched by their order, and compared by path, shape and dtype; the number that
+    Keras counts with in a name (`flax_layer_1`) may be another, since it goes on counting.
 
     Args:
         directory: Where to, one for a run; all processes see it.
