@@ -39,3 +39,19 @@ def test_they_are_those_of_predict(rows, same_bits):
 def test_what_has_no_rows_is_refused(x):
     with pytest.raises(CallArgumentError, match="Cannot predict in processes"):
         predict_in_processes(model_of_two(), x)
+
+
+@pytest.mark.law("D2")
+@pytest.mark.jax_only("it is JAX that distributes")
+@pytest.mark.parametrize(("rows", "size", "found"), [(0, 4, "none in any"), (3, 0, "0")])
+def test_no_rows_and_empty_batches_are_refused(rows, size, found):
+    keras.distribution.set_distribution(
+        keras.distribution.DataParallel(devices=keras.distribution.list_devices())
+    )
+    try:
+        model = model_of_two()
+        x = [np.ones((rows, 3)), np.ones((rows, 2))]
+        with pytest.raises(CallArgumentError, match=f"Found: {found}"):
+            predict_in_processes(model, x, batch_size=size, verbose=0)
+    finally:
+        keras.distribution.set_distribution(None)

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("orbax.checkpoint")
 
 from flaxlayer import FlaxLayer, TrainingCheckpoint
-from flaxlayer_core import ReadUnbuiltError, ReadVariablesError
+from flaxlayer_core import CallArgumentError, ReadUnbuiltError, ReadVariablesError
 from packages.layer.tests.processes.running import ROOT
 from packages.layer.tests.processes.saved_models import fitted
 from packages.layer.tests.processes.trained_models import new_model, weights_of
@@ -160,6 +160,28 @@ def test_a_damaged_checkpoint_is_refused_and_the_model_left_as_it_was(folder, sa
     with pytest.raises(ReadVariablesError, match="Cannot resume from"):
         TrainingCheckpoint(folder).restore(model)
     same_bits(everything_of(model), before)
+
+
+@pytest.mark.law("D3")
+@pytest.mark.parametrize("name", ["every", "keep"])
+@pytest.mark.parametrize("number", [0, -1, 1.5, True, None])
+def test_a_count_that_is_none_is_refused(tmp_path, name, number):
+    with pytest.raises(CallArgumentError, match=f"cannot use this {name}"):
+        TrainingCheckpoint(tmp_path, **{name: number})
+
+
+@pytest.mark.law("D3")
+def test_a_file_is_no_directory_of_checkpoints(tmp_path):
+    (tmp_path / "run").write_text("text")
+    with pytest.raises(NotADirectoryError, match="run"):
+        TrainingCheckpoint(tmp_path / "run")
+
+
+@pytest.mark.law("D3")
+@pytest.mark.parametrize("model", [None, FlaxLayer(nn.Dense(1), name="alone")])
+def test_what_is_no_model_is_refused(folder, model):
+    with pytest.raises(CallArgumentError, match=r"Expected: a keras\.Model"):
+        TrainingCheckpoint(folder).restore(model)
 
 
 @pytest.mark.law("D3")

@@ -39,7 +39,8 @@ def predict_in_processes(
         The outputs for the rows of `x`, as arrays of NumPy.
 
     Raises:
-        CallArgumentError: If `x` has leaves that are no arrays of the same number of rows.
+        CallArgumentError: If `x` has leaves that are no arrays of the same number of rows, no
+            process has any, or a batch would have none.
 
     Example:
 
@@ -53,11 +54,15 @@ def predict_in_processes(
     ```
     """
     rows = _count_rows(x)
+    if batch_size < 1:
+        raise _refusal("a batch_size of 1 or more", str(batch_size), "Give a batch some rows.")
     distribution = current_backend().distribution()
     if distribution is None:
         return model.predict(x, batch_size=batch_size, verbose=verbose)
     size = _round_up(batch_size, _parts(distribution))
     total = size * largest(-(-rows // size))
+    if total == 0:
+        raise _refusal("rows in some process", "none in any", "Give some process rows.")
     filled = keras.tree.map_structure(lambda array: _filled(array, total), x)
     model.make_predict_function()
     predict = model.predict_function
@@ -79,13 +84,17 @@ def _count_rows(x: PyTree) -> int:
     counts = {tuple(shape[:1]) for shape in shapes}
     if len(counts) == 1 and () not in counts:
         return int(counts.pop()[0])
-    raise CallArgumentError(
-        "Cannot predict in processes.",
-        expected="arrays with the same number of rows",
-        found=", ".join(map(str, shapes))[:300] or "nothing",
-        fix="Give arrays; a data set is read into arrays, or predicted batch by batch with "
+    raise _refusal(
+        "arrays with the same number of rows",
+        ", ".join(map(str, shapes))[:300] or "nothing",
+        "Give arrays; a data set is read into arrays, or predicted batch by batch with "
         "model.predict_on_batch.",
-        law="D2",
+    )
+
+
+def _refusal(expected: str, found: str, fix: str) -> CallArgumentError:
+    return CallArgumentError(
+        "Cannot predict in processes.", expected=expected, found=found, fix=fix, law="D2"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,13 @@ from flaxlayer.extras import require
 from flaxlayer.typing import Array, Json
 from flaxlayer.weights.variables import replace_values
 from flaxlayer_core import (
+    CallArgumentError,
     FlaxLayerError,
     ReadUnbuiltError,
     ReadVariablesError,
     explain,
     list_some,
+    shorten,
 )
 
 __all__ = ["TrainingCheckpoint"]
@@ -50,11 +53,13 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     Args:
         directory: Where to, one for a run; all processes see it.
-        every: After how many epochs.
-        keep: How many checkpoints stay.
+        every: After how many epochs, 1 or more.
+        keep: How many checkpoints stay, 1 or more.
 
     Raises:
         ImportExtraError: If Orbax is not installed.
+        CallArgumentError: If `every` or `keep` is no such number.
+        NotADirectoryError: If a file has the name of the directory.
 
     Example:
 
@@ -81,9 +86,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         import orbax.checkpoint as ocp
 
         super().__init__()
-        self._every, self._ocp = every, ocp
+        self._every, self._ocp = _positive(every, "every"), ocp
         self._place = Path(directory).absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        if self._place.exists() and not self._place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._place))
+        options = ocp.CheckpointManagerOptions(max_to_keep=_positive(keep, "keep"), create=True)
         self._manager = ocp.CheckpointManager(self._place, options=options)
         self._order: tuple[Any, ...] | None = None
 
@@ -98,7 +105,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             no checkpoint.
 
         Raises:
-            ReadUnbuiltError: If the model is not built.
+            CallArgumentError: If it is no model.
+            ReadUnbuiltError: If it is not built.
             ReadVariablesError: If the checkpoint is of another model, or damaged; the model is then
                 as it was.
         """
@@ -165,7 +173,27 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         )
 
 
+def _positive(number: int, name: str) -> int:
+    if isinstance(number, int) and not isinstance(number, bool) and number >= 1:
+        return number
+    raise CallArgumentError(
+        f"A TrainingCheckpoint cannot use this {name}.",
+        expected="a whole number, 1 or more",
+        found=shorten(number),
+        fix=f"Give {name} a count.",
+        law="D3",
+    )
+
+
 def _variables(model: keras.Model) -> list[keras.Variable]:
+    if not isinstance(model, keras.Model):
+        raise CallArgumentError(
+            "A TrainingCheckpoint keeps what a model trains.",
+            expected="a keras.Model",
+            found=shorten(model),
+            fix="Give the model that `fit` is called on; layer.load_flax_variables reads a layer.",
+            law="D3",
+        )
     if not model.built:
         raise ReadUnbuiltError(
             f"Model {model.name!r} is not built: there is nothing to keep or put back.",
