@@ -46,6 +46,7 @@ def page(folder: Path = RESULTS) -> str:
     runs = dict(_runs(folder))
     sections = {
         "Generated modules": _generated(runs),
+        "Generated scenarios": _scenarios(runs),
         "Faulty layers": _faults(runs),
         "Hostile files": _hostile(runs),
         "Distances from float64": _precision(runs),
@@ -95,6 +96,23 @@ def _generated(runs: Mapping[str, Any]) -> Iterator[str]:
     if found:
         failed = sum(len(run["failed"]) for run in found.values())
         yield f"\nTests that failed in these runs: {failed}."
+
+
+def _scenarios(runs: Mapping[str, Any]) -> Iterator[str]:
+    rows = [
+        (
+            f"`{name}`",
+            run["scenarios"],
+            sum(run["compared"].values()),
+            run["failed"],
+            len(run["bugs"]),
+            round(run["seconds"] / 60),
+        )
+        for name, run in runs.items()
+        if "scenarios" in run
+    ]
+    columns = ("run", "scenarios", "steps compared", "failed", "distinct bugs", "minutes")
+    yield from _table(columns, rows)
 
 
 def _faults(runs: Mapping[str, Any]) -> Iterator[str]:

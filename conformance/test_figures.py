@@ -6,9 +6,15 @@ import pytest
 
 from conformance.figures import Figures
 from conformance.figures_page import PAGE, page
+from conformance.long_scenarios import figures_of
 from conformance.precision import measure
+from flaxlayer import FlaxLayer
+from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.report.record import FaultResult, Record
 from flaxlayer_testing.report.versions import versions
+from flaxlayer_testing.run.law_search import search_scenarios
+from flaxlayer_testing.scenario.course import run_scenario
+from flaxlayer_testing.scenario.scenario import Scenario
 
 
 @pytest.mark.slow
@@ -52,6 +58,27 @@ def test_figures_are_summed_over_processes():
     assert data["checked"] == {"calls": total}
 
 
+class Silent(FlaxLayer):
+    """Gives no outputs."""
+
+    def __call__(self, *args, **kwargs):
+        raise KeyError("no outputs")
+
+
+@pytest.mark.law("T9")
+def test_a_long_run_keeps_what_it_compared_and_each_bug():
+    healthy = search_scenarios(budget=2)
+    figures = figures_of(healthy, "linen", 0, 3.0)
+    assert (figures["scenarios"], figures["failed"], figures["bugs"]) == (2, 0, [])
+    assert sum(figures["compared"].values()) == sum(len(r.entries) for r in healthy.reports) > 0
+    faulty = search_scenarios(budget=2, layer=Silent, shrink=False, continue_after_failure=True)
+    found = json.loads(json.dumps(figures_of(faulty, "linen", 0, 3.0)))
+    assert found["failed"] == sum(bug["count"] for bug in found["bugs"]) == 2
+    for bug in found["bugs"]:
+        with pytest.raises(KeepLawError, match="no outputs"):
+            run_scenario(Scenario.from_json(json.dumps(bug["scenario"])), Silent)
+
+
 def _write(folder, name, data):
     (folder / name).write_text(json.dumps(data))
 
@@ -64,12 +91,15 @@ def test_the_page_tells_what_the_results_hold(tmp_path):
     _write(tmp_path, "matrix.json", [{"environment": "old", "date": "2026-11-29", "versions": {}}])
     _write(tmp_path, "hostile.json", {"cases": 7, "routes": {"config": {}}, "findings": []})
     _write(tmp_path, "reference.json", {"3.6.0": made})
+    some = {"scenarios": 5, "compared": {"call": 4, "fit": 3}, "failed": 2, "bugs": [{}]}
+    _write(tmp_path, "scenarios.json", {**some, "seconds": 120})
     faults = (FaultResult("A", "b", 9, 3.0, counts=(3, 3)), FaultResult("B", "b", 9, counts=(9, 9)))
     (tmp_path / "faults.json").write_text(Record(faults=faults, created="2026-11-28").to_json())
     lines = page(tmp_path).splitlines()
     for row in (
         "| `long` | calls | 8 | 1 | 4 | 5.0e-01 |",
         "Tests that failed in these runs: 1.",
+        "| `scenarios` | 5 | 7 | 2 | 1 | 2 |",
         "| `faults` | 2 | 1 | 2 | 3 | 3 |",
         "| `hostile` | 7 | 1 | 0 |",
         "| `long` | 2026-11-30 | abc-dirty | not kept | 3 | not kept | not kept |",
