@@ -173,7 +173,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         )
 
 
-def _positive(number: int, name: str) -> int:
+def _positive(number: object, name: str) -> int:
     if isinstance(number, int) and not isinstance(number, bool) and number >= 1:
         return number
     raise CallArgumentError(
