@@ -28,6 +28,7 @@ __all__ = [
     "arguments_from_shapes",
     "array_specs",
     "arrays_of",
+    "by_place",
     "constant",
     "inputs_from_shapes",
     "is_shape",
@@ -197,3 +198,25 @@ def keras_tensor(spec: Any) -> Any:
 def arrays_of(outputs: PyTree) -> list[Array]:
     """Returns the arrays of any pytree of outputs."""
     return [leaf for leaf in jax.tree_util.tree_leaves(outputs) if is_array(leaf)]
+
+
+def by_place(
+    specs: Sequence[ArraySpec],
+    arrays: Sequence[Array],
+    structure: ArgumentStructure,
+    method: MethodSignature,
+) -> dict[str, ArraySpec]:
+    """Returns the arrays of a call by their places in its arguments, as one would write them.
+
+    Args:
+        specs: Their shapes and dtypes.
+        arrays: The arrays themselves, or what describes them.
+        structure: The static side of the arguments.
+        method: The method that is called, whose arguments have names.
+    """
+    parameters = method.signature.parameters.values()
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    extra = range(structure.positional - len(names))
+    places = structure.places(arrays, [*names, *(f"{rest}[{index}]" for index in extra)])
+    return dict(zip(places, specs, strict=True))

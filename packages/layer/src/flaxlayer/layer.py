@@ -24,6 +24,7 @@ from flaxlayer.saving.fields import check_mapping
 from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
 from flaxlayer.saving.refusals import refusing, refusing_in_load
 from flaxlayer.settings import Settings, documented
+from flaxlayer.summaries.summary_methods import SummaryMethods
 from flaxlayer.typing import Array, Function, Json, KerasStore, PyTree, Shape, Variables
 from flaxlayer.weights.variables import restoring_values
 from flaxlayer_core import (
@@ -44,7 +45,7 @@ __all__ = ["FlaxLayer"]
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
 @documented
-class FlaxLayer(VariableAccess, ModuleLayer):
+class FlaxLayer(VariableAccess, SummaryMethods, ModuleLayer):
     """Runs a module of `flax.linen` or `flax.nnx` as a Keras layer.
 
     It takes the place of `keras.layers.FlaxLayer`: `module`, `method` and `variables` mean the

@@ -17,6 +17,7 @@ from flaxlayer.saving.names import find_known
 from flaxlayer.saving.refusals import refusing
 from flaxlayer.saving.sharing import new_token, revive_shared
 from flaxlayer.saving.weights_files import open_weights
+from flaxlayer.summaries.summary_methods import SummaryMethods
 from flaxlayer.typing import Json, KerasStore, PyTree, Shape
 from flaxlayer_core import AUTO_MASK, AcceptModuleError, MethodSignature, shorten
 
@@ -45,7 +46,7 @@ class _MethodBuilder:
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
-class FlaxMethod(ModuleLayer):
+class FlaxMethod(SummaryMethods, ModuleLayer):
     """Calls another method of a `FlaxLayer`'s module; `FlaxLayer.method` makes it.
 
     Args:

@@ -264,3 +264,16 @@ def test_rows_that_the_devices_do_not_divide_are_predicted(rows):
     function = model.predict_function
     predict_in_processes(model, X, verbose=0)
     assert model.predict_function is function  # as Keras made it
+
+
+@each_kind
+def test_a_summary_tells_what_variables_are_divided_along(kind):
+    keras.distribution.set_distribution(model_parallel())
+    layer = FlaxLayer(MODULES[kind], name="net")
+    layer(X)
+    texts = []
+    layer.summary(print_fn=texts.append)
+    divided = [line for line in texts[0].splitlines() if "'model'" in line]
+    assert len(divided) == 1
+    assert "kernel" in divided[0]
+    assert divided[0].endswith("(None, 'model')")

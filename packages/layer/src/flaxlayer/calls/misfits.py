@@ -10,7 +10,7 @@ import numpy as np
 from flax.errors import FlaxError
 
 from flaxlayer.explained_errors import JAX_ERRORS
-from flaxlayer.inputs import BuildInputs, array_specs
+from flaxlayer.inputs import BuildInputs, array_specs, by_place
 from flaxlayer.typing import Array
 from flaxlayer_core import (
     ArgumentStructure,
@@ -50,8 +50,8 @@ def explain_misfit(
     if built is None or not built.specs:
         return None
     arrays, structure = structure.fix_numbers(arrays)
-    expected = _by_place(built.specs, built.specs, built.structure, method)
-    found = _by_place(array_specs(arrays), arrays, structure, method)
+    expected = by_place(built.specs, built.specs, built.structure, method)
+    found = by_place(array_specs(arrays), arrays, structure, method)
     if expected.keys() == found.keys() and all(
         _accepts(expected[place], spec) for place, spec in found.items()
     ):
@@ -84,20 +84,6 @@ def _accepts(spec: ArraySpec, other: ArraySpec) -> bool:
     # Another batch size is no other form.
     batch = (None, *other.shape[1:]) if other.shape else other.shape
     return spec.accepts(batch) or spec.accepts(other.shape)
-
-
-def _by_place(
-    specs: Sequence[ArraySpec],
-    arrays: Sequence[Array],
-    structure: ArgumentStructure,
-    method: MethodSignature,
-) -> dict[str, ArraySpec]:
-    parameters = method.signature.parameters.values()
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
-    extra = range(structure.positional - len(names))
-    places = structure.places(arrays, [*names, *(f"{rest}[{index}]" for index in extra)])
-    return dict(zip(places, specs, strict=True))
 
 
 def _describe(inputs: dict[str, ArraySpec], *, named: bool) -> str:

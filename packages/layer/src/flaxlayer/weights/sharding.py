@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from flaxlayer.backends import current_backend
+from flaxlayer.compat import private_keras
 from flaxlayer.typing import Array, Layout
 from flaxlayer_core import (
     BuildModuleError,
@@ -24,6 +25,7 @@ from flaxlayer_core import (
 
 __all__ = [
     "current_devices",
+    "divided_along",
     "place",
     "place_for",
     "refuse_divided",
@@ -118,6 +120,26 @@ def spans_processes(value: object) -> bool:
     if not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
         return False
     return not (value.is_fully_addressable or value.is_fully_replicated)
+
+
+def divided_along(variables: Iterable[keras.Variable]) -> dict[int, tuple[AxisName, ...]]:
+    """Returns the axes that dimensions are divided along, by the positions of divided variables.
+
+    A variable whose value is traced, or is not made yet, is passed over.
+    """
+    if private_keras.in_stateless_scope():
+        return {}
+    values = enumerate(variable.value for variable in variables)
+    shardings = {
+        index: value.sharding
+        for index, value in values
+        if isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+    }
+    return {
+        index: tuple(sharding.spec)
+        for index, sharding in shardings.items()
+        if isinstance(sharding, jax.sharding.NamedSharding) and not sharding.is_fully_replicated
+    }
 
 
 def place(value: Array, sharding: jax.sharding.Sharding | None) -> Array:
