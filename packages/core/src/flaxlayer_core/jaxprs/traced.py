@@ -18,13 +18,13 @@ from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, PyTree
 
 __all__ = ["UNTRACEABLE", "TracedFunction", "equations", "held_against", "made_arrays"]
 
-# What a module raises in a trace where it branches on values (A6).
 UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
+"""What a module raises in a trace where it branches on values (A6)."""
 
 
 class TracedFunction:

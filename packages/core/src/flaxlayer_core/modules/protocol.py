@@ -33,6 +33,7 @@ __all__ = ["NO_MODES", "FlaxModule", "Modes", "ModuleFacts"]
 
 Modes = Mapping[str, bool]
 NO_MODES: Modes = MappingProxyType({})
+"""The mode of a module that has no attributes for it."""
 
 Result = TypeVar("Result")
 

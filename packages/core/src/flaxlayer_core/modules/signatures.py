@@ -15,8 +15,8 @@ from flaxlayer_core.typing import Args, Kwargs, Leaf, Method, PyTree, Rngs
 
 __all__ = ["AUTO_MASK", "NEGATED_FLAGS", "TRAINING_FLAGS", "MethodSignature"]
 
-# Finds the argument that takes a Keras mask by itself.
 AUTO_MASK = "auto"
+"""The `mask_arg` that finds the argument for a Keras mask by itself (A4)."""
 
 TRAINING_FLAGS = ("training", "train", "is_training")
 NEGATED_FLAGS = ("deterministic", "eval", "use_running_average")
