@@ -18,11 +18,13 @@ class Dialect(Protocol):
         imports: The lines that import what each program needs.
         pieces: Functions and classes that texts refer to, by their names.
         has_objects: Whether a module may be an object with values of its own.
+        raw: Runs a module by raw Flax in a program; a class whose source the program holds.
     """
 
     imports: str
     pieces: Mapping[str, Any]
     has_objects: bool
+    raw: type[Any]
 
     def writer(self, spec: ModuleSpec, *, batch_size: int = 2) -> Writer:
         """Returns what writes the class of a spec."""
@@ -30,6 +32,10 @@ class Dialect(Protocol):
 
     def run_lines(self, case: Case) -> list[str]:
         """Returns the lines of a program that make the module and call it in both modes."""
+        ...
+
+    def module_lines(self, case: Case) -> list[str]:
+        """Returns the lines of a program that make the module alone."""
         ...
 
     def module_of(self, case: Case) -> Any:

@@ -15,6 +15,7 @@ from flaxlayer_testing.render import pieces as blocks
 from flaxlayer_testing.render.classes import ClassForm, execute, generated_class
 from flaxlayer_testing.render.piece_names import named_pieces, pieces_of
 from flaxlayer_testing.render.program_inputs import call_text
+from flaxlayer_testing.render.raw_linen import RawLinen
 from flaxlayer_testing.render.source import Writer, nested_specs, repeats
 from flaxlayer_testing.spec.frameworks import require_of
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
@@ -180,6 +181,7 @@ class _Linen:
     imports = "import flax.linen as nn\nimport jax\nimport jax.numpy as jnp\nimport numpy as np"
     pieces: Mapping[str, Any] = named_pieces(blocks) | pieces_of("linen")
     has_objects = False
+    raw: type[Any] = RawLinen
 
     def writer(self, spec: ModuleSpec, *, batch_size: int = 2) -> LinenWriter:
         return LinenWriter(spec, batch_size=batch_size)
@@ -187,12 +189,15 @@ class _Linen:
     def run_lines(self, case: Case) -> list[str]:
         rngs = _rngs_text(case.spec, case.seed, training=True)
         return [
-            "module = Model()",
+            *self.module_lines(case),
             f"keys = {{'params': jax.random.key({case.seed}), **{rngs}}}",
             f"variables = module.init(keys, {call_text(case.spec, training=True, keys='keys')})",
             *_apply_lines(case, "trained", training=True),
             *_apply_lines(case, "predicted", training=False),
         ]
+
+    def module_lines(self, case: Case) -> list[str]:
+        return ["module = Model()"]
 
     def module_of(self, case: Case) -> GeneratedModule:
         return build_module(case.spec)

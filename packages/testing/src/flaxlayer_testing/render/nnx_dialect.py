@@ -16,6 +16,7 @@ from flaxlayer_testing.render.classes import ClassForm, execute, generated_class
 from flaxlayer_testing.render.piece_names import named_pieces, pieces_of
 from flaxlayer_testing.render.pieces import of_nnx_modules as nnx_blocks
 from flaxlayer_testing.render.program_inputs import call_text
+from flaxlayer_testing.render.raw_nnx import RawNnx
 from flaxlayer_testing.render.source import Writer, class_texts
 from flaxlayer_testing.spec.frameworks import require_of
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
@@ -158,6 +159,11 @@ def _stream_seeds(seed: int) -> dict[str, int]:
 # How a program runs it.
 
 
+def _made_text(case: Case) -> str:
+    keys = ", ".join(f"{name}={seed}" for name, seed in _stream_seeds(case.seed).items())
+    return f"Model(rngs=nnx.Rngs({keys}))"
+
+
 class _Nnx:
     imports = (
         "import functools\n\n"
@@ -166,23 +172,27 @@ class _Nnx:
     # A function of linen has the name of one of nnx.
     pieces: Mapping[str, Any] = named_pieces(nnx_blocks, blocks) | pieces_of("nnx")
     has_objects = True
+    raw: type[Any] = RawNnx
 
     def writer(self, spec: ModuleSpec, *, batch_size: int = 2) -> NnxWriter:
         return NnxWriter(spec, batch_size=batch_size)
 
     def run_lines(self, case: Case) -> list[str]:
-        keys = ", ".join(f"{name}={seed}" for name, seed in _stream_seeds(case.seed).items())
-        made = f"Model(rngs=nnx.Rngs({keys}))"
         filled = [extra.kind.stream for extra in case.spec.extras if extra.kind.stream]
         given = ", ".join(f"'{stream}': jax.random.key({case.seed})" for stream in filled)
         return [
             *([f"keys = {{{given}}}"] if filled else []),
-            f"module = {made}" if case.instance else "module = functools.partial(Model)",
-            f"model = {made}",
+            *self.module_lines(case),
+            f"model = {_made_text(case)}",
             "model.train()",
             f"trained = model({call_text(case.spec, training=True, keys='keys')})",
             "model.eval()",
             f"predicted = model({call_text(case.spec, training=False, keys='keys')})",
+        ]
+
+    def module_lines(self, case: Case) -> list[str]:
+        return [
+            f"module = {_made_text(case)}" if case.instance else "module = functools.partial(Model)"
         ]
 
     def module_of(self, case: Case) -> partial[GeneratedNnxModule] | GeneratedNnxModule:

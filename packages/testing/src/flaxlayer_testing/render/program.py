@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
+import symtable
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +13,7 @@ from flaxlayer_testing.render.program_inputs import input_lines
 from flaxlayer_testing.render.source import class_texts
 from flaxlayer_testing.spec.spec import Case
 
-__all__ = ["to_program"]
+__all__ = ["import_lines", "piece_texts", "to_program"]
 
 _IMPORTS = {
     r"\benum\b": "import enum",
@@ -56,22 +56,38 @@ def to_program(case: Case, *, check: str = "") -> str:
     dialect = DIALECTS[case.framework]
     body = "\n\n\n".join(class_texts(dialect.writer(case.spec, batch_size=case.batch_size)))
     run = "\n".join([*input_lines(case), *dialect.run_lines(case)])
-    pieces = _piece_texts(body + run, dialect.pieces)
-    needed = [
-        line for word, line in _IMPORTS.items() if any(re.search(word, text) for text in pieces)
-    ]
-    header = "\n".join([dialect.imports, *needed])
+    pieces = piece_texts(body + run, dialect.pieces)
+    header = "\n".join([dialect.imports, *import_lines("\n".join(pieces))])
     parts = [header, *pieces, body, run, check.strip()]
     return "\n\n\n".join(part for part in parts if part) + "\n"
 
 
-def _piece_texts(body: str, pieces: Mapping[str, Any]) -> list[str]:
-    used = [name for name in pieces if re.search(rf"\b{name}\b", body)]
-    texts = {name: _source(pieces[name]) for name in used}
-    # What a piece refers to stands before it, above all the class that it derives from.
-    ahead = [name for name in pieces if any(name in _names(text) for text in texts.values())]
-    before = {name: _source(pieces[name]) for name in ahead if name not in texts}
-    return [*before.values(), *texts.values()]
+def piece_texts(body: str, pieces: Mapping[str, Any]) -> list[str]:
+    """Returns the source of the pieces that a text uses, each behind those that it refers to.
+
+    Args:
+        body: Python text.
+        pieces: Functions and classes by their names.
+    """
+    texts: dict[str, str] = {}
+    begun: set[str] = set()
+
+    def add(text: str) -> None:
+        names = _names(text)
+        for name in pieces:  # above all the class that one derives from
+            if name in names and name not in begun:
+                begun.add(name)
+                source = _source(pieces[name])
+                add(source)
+                texts[name] = source
+
+    add(body)
+    return list(texts.values())
+
+
+def import_lines(text: str) -> list[str]:
+    """Returns the lines that import what a text needs beside the imports of its framework."""
+    return [line for word, line in _IMPORTS.items() if re.search(word, text)]
 
 
 def _source(piece: Any) -> str:
@@ -79,4 +95,12 @@ def _source(piece: Any) -> str:
 
 
 def _names(text: str) -> set[str]:
-    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    """Returns the names that a text refers to and that no function in it binds."""
+    tables = [symtable.symtable(text, "<program>", "exec")]
+    found: set[str] = set()
+    for table in tables:
+        own = table.get_type() == "module"
+        symbols = [one for one in table.get_symbols() if own or one.is_global()]
+        found |= {one.get_name() for one in symbols if one.is_referenced()}
+        tables += table.get_children()
+    return found

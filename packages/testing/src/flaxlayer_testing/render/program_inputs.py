@@ -7,7 +7,7 @@ from flaxlayer_testing.spec.extras import EXTRA_KINDS, GIVEN_ARRAY, Given
 from flaxlayer_testing.spec.operations import VOCABULARY
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, ValueType
 
-__all__ = ["call_text", "input_lines", "key_texts"]
+__all__ = ["call_text", "input_lines", "key_texts", "layer_settings"]
 
 
 def input_lines(case: Case) -> list[str]:
@@ -77,6 +77,12 @@ def call_text(spec: ModuleSpec, *, training: bool, keys: str) -> str:
     named = {**key_texts(spec, training=training, keys=keys), **flags}
     words = ["*inputs", *(["**arguments"] if spec.extras else [])]
     return ", ".join([*words, *(f"{name}={value}" for name, value in named.items())])
+
+
+def layer_settings(spec: ModuleSpec) -> dict[str, dict[str, str]]:
+    """Returns the settings that a layer needs for the extra parameters of a module (R5)."""
+    kinds = [extra.kind for extra in spec.extras if extra.kind.stream and not extra.kind.as_rngs]
+    return {"rng_args": {kind.name: kind.stream for kind in kinds}} if kinds else {}
 
 
 def _input_text(name: str, value: ValueType, batch_size: int) -> str:

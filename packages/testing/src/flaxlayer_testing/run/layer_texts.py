@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from flaxlayer_testing.spec.spec import Case, ModuleSpec
+from flaxlayer_testing.render.program_inputs import layer_settings
+from flaxlayer_testing.spec.spec import Case
 
-__all__ = ["layer_fields", "layer_settings"]
+__all__ = ["layer_fields"]
 
 _SYMBOLIC = """\
 def symbolic(leaf):
@@ -30,12 +31,6 @@ _MERGED = """\
 following = iter(arrays)
     filled = [next(following) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
     inputs, arguments = jax.tree.unflatten(tree, filled)"""
-
-
-def layer_settings(spec: ModuleSpec) -> dict[str, dict[str, str]]:
-    """Returns the settings that a layer needs for the extra parameters of a module (R5)."""
-    kinds = [extra.kind for extra in spec.extras if extra.kind.stream and not extra.kind.as_rngs]
-    return {"rng_args": {kind.name: kind.stream for kind in kinds}} if kinds else {}
 
 
 def layer_fields(case: Case) -> dict[str, str]:

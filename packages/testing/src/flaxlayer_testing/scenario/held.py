@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ __all__ = [
     "gives_arrays",
     "mode_of",
     "of_one",
+    "sizes_text",
     "takes_arrays",
     "takes_one",
 ]
@@ -82,6 +83,10 @@ class Surrounding:
         joined: Makes of the outputs of those calls what the surrounding gives.
         losses_behind: How many layers behind it add the probe loss of its outputs.
         takes_sown: Whether a layer can stand there that returns sown values beside its outputs.
+        text: The lines of a program that put `layer` there, as `model` and `run`.
+        part_texts: The texts of the positional arguments of each of the calls; empty for those of
+            the surrounding.
+        joined_text: The text of what `joined` makes of them, where there are several.
     """
 
     put: Callable[[Any, Site], Held]
@@ -90,6 +95,9 @@ class Surrounding:
     joined: Callable[[Sequence[Any]], Any] = _only
     losses_behind: int = 0
     takes_sown: bool = True
+    text: Callable[[Site], list[str]] | None = None
+    part_texts: tuple[str, ...] = ("",)
+    joined_text: str = ""
 
 
 def mode_of(training: bool | None) -> dict[str, bool]:
@@ -116,6 +124,25 @@ def takes_one(oracle: Oracle) -> bool:
     return hasattr(raw.inputs[0], "dtype") and all(
         leaf is True for leaf in keras.tree.flatten(oracle.array_outputs)
     )
+
+
+def sizes_text(site: Site) -> str:
+    """Returns the words that tell a model of a program which of its sizes are unknown.
+
+    Args:
+        site: What the model is made for.
+    """
+    raw = site.oracle.raw
+    other = replace(raw, inputs=raw.inputs if site.other is None else site.other)
+    pairs = enumerate(zip(raw.arrays, other.arrays, strict=True))
+    unknown = [
+        (number, axis)
+        for number, (array, twin) in pairs
+        for axis, sizes in enumerate(zip(array.shape, twin.shape, strict=True))
+        if len(set(sizes)) > 1
+    ]
+    words = ["" if site.oracle.takes_any_batch else ", any_batch=False"]
+    return "".join([*words, f", unknown={unknown}" if unknown else ""])
 
 
 def gives_arrays(oracle: Oracle) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -67,6 +67,27 @@ class Drawn:
         return replace(self, laws=replace(self.laws, **laws))
 
 
+@dataclass(frozen=True)
+class SettingText:
+    """What a setting is in a program.
+
+    Attributes:
+        arguments: The texts of its arguments of the layer, by name.
+        before: Lines before the layer is made.
+        values: Lines that make of `variables`, which raw init gives, those of the layer.
+        end: Lines at the end of the program.
+    """
+
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
+
+
+PrintSetting = Callable[[Drawn, Any, Case], SettingText]
+"""`text(drawn, value, case)`: what the settings mean, the value of this one, the case."""
+
+
 Apply = Callable[[Drawn, Any, Oracle, Case], Drawn]
 
 
@@ -93,6 +114,7 @@ class Setting:
         fits: Whether it means something for a module.
         laws: The laws that it is about.
         wants: Whether it is drawn for a case.
+        text: What it is in a program.
     """
 
     values: tuple[Json, ...]
@@ -100,6 +122,21 @@ class Setting:
     fits: Callable[[Oracle, Case, Any], bool] = _always
     laws: tuple[str, ...] = ()
     wants: Callable[[Case], bool] = anything
+    text: PrintSetting | None = None
+
+
+def given_text(*names: str) -> PrintSetting:
+    """Returns what prints arguments of the layer whose `repr` is their text."""
+
+    def text(drawn: Drawn, value: Any, case: Case) -> SettingText:
+        return SettingText({name: repr(drawn.arguments[name]) for name in names})
+
+    return text
+
+
+def no_text(drawn: Drawn, value: Any, case: Case) -> SettingText:
+    """Prints nothing: what it means shows in the lines of the steps."""
+    return SettingText()
 
 
 def _dtype(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
@@ -113,6 +150,12 @@ def _global_policy(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Draw
         return drawn
     compute = keras.dtype_policies.get(value).compute_dtype
     return replace(drawn.meaning(compute_dtype=compute), policy=value)
+
+
+def _policy_text(drawn: Drawn, value: str, case: Case) -> SettingText:
+    if drawn.policy is None:
+        return SettingText()
+    return SettingText(before=(f"keras.config.set_dtype_policy({value!r})",))
 
 
 def _fits_dtype(oracle: Oracle, case: Case, value: Any) -> bool:
@@ -163,6 +206,10 @@ def _no_training(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return drawn.giving(collections=policy).meaning(trained=frozenset())
 
 
+def _no_training_text(drawn: Drawn, value: str, case: Case) -> SettingText:
+    return SettingText({"collections": "CollectionPolicy(state=('params',))"})
+
+
 def _fits_roles(oracle: Oracle, case: Case, value: Any) -> bool:
     # No law says whether params may change in a call where a policy makes state of them.
     moves = not oracle.raw.keeps_params and spec_traits(case.spec).features & _NORMED
@@ -189,6 +236,10 @@ def _seed(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn, global_seed=True)
 
 
+def _seed_text(drawn: Drawn, value: str, case: Case) -> SettingText:
+    return SettingText(before=(f"keras.utils.set_random_seed({case.seed})",))
+
+
 def _variables(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     given = random_like(dict(sorted(oracle.stored.items())), case.seed)
     if value == "partial":  # every other leaf
@@ -199,6 +250,17 @@ def _variables(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     elif value == "more":
         given = {**given, "unread": {"values": np.arange(3, dtype=np.float32)}}
     return replace(drawn.giving(variables=given), given=given)
+
+
+def _variables_text(drawn: Drawn, value: str, case: Case) -> SettingText:
+    lines = [f"given = random_like(variables, {case.seed})"]
+    if value == "more":
+        lines.append("given = {**given, 'unread': {'values': np.arange(3, dtype=np.float32)}}")
+    elif value != "whole":
+        lines.append(f"given = only(given, {sorted(path_names(drawn.given))})")
+    lines += ["variables = filled_in(given, variables)", "given_before = copied(given)"]
+    end = "same(given_before, given)"
+    return SettingText({"variables": "given"}, values=tuple(lines), end=(end,))
 
 
 def _fits_given(oracle: Oracle, case: Case, value: Any) -> bool:
@@ -232,31 +294,63 @@ def _takes_arrays(oracle: Oracle, case: Case, value: Any) -> bool:
 
 
 SETTINGS: Mapping[str, Setting] = {
-    "build": Setting(("late",), _build, laws=("B3", "A8")),
-    "collections": Setting(("params_as_state",), _no_training, _fits_roles, ("C2",)),
-    "dtype": Setting(
-        ("mixed_bfloat16", "bfloat16", "float16", "float32"), _dtype, _fits_dtype, ("A7", "C6")
+    "build": Setting(("late",), _build, laws=("B3", "A8"), text=no_text),
+    "collections": Setting(
+        ("params_as_state",), _no_training, _fits_roles, ("C2",), text=_no_training_text
     ),
-    "empty_batch": Setting((0,), _no_rows, _is_empty, ("A1", "B1")),
+    "dtype": Setting(
+        ("mixed_bfloat16", "bfloat16", "float16", "float32"),
+        _dtype,
+        _fits_dtype,
+        ("A7", "C6"),
+        text=given_text("dtype"),
+    ),
+    "empty_batch": Setting((0,), _no_rows, _is_empty, ("A1", "B1"), text=no_text),
     "frozen": Setting(
         (("leaf", 0), ("collection", 0), ("leaf", 1), ("collection", 1), ("all", 0)),
         _frozen,
         _has_variables,
         ("C5",),
+        text=no_text,  # the lines that make a layer freeze it
     ),
-    "losses": Setting(("none", "all"), _losses, _sows, ("C7",), shows_sown),
-    "mask_arg": Setting((None,), _no_mask, laws=("A4",), wants=lambda case: case.spec.mask),
-    "policy": Setting(("mixed_bfloat16", "bfloat16"), _global_policy, _fits_dtype, ("A7",)),
-    "return_sown": Setting(("one", "all"), _return_sown, _sows, ("C7",), shows_sown),
-    "seed": Setting(("global",), _seed, laws=("R3",)),
+    "losses": Setting(
+        ("none", "all"), _losses, _sows, ("C7",), shows_sown, text=given_text("losses")
+    ),
+    "mask_arg": Setting(
+        (None,),
+        _no_mask,
+        laws=("A4",),
+        wants=lambda case: case.spec.mask,
+        text=given_text("mask_arg"),
+    ),
+    "policy": Setting(
+        ("mixed_bfloat16", "bfloat16"), _global_policy, _fits_dtype, ("A7",), text=_policy_text
+    ),
+    "return_sown": Setting(
+        ("one", "all"), _return_sown, _sows, ("C7",), shows_sown, text=given_text("return_sown")
+    ),
+    "seed": Setting(("global",), _seed, laws=("R3",), text=_seed_text),
     "state_updates": Setting(
-        ("training", "never", "always"), _state_updates, _has_state, ("C3",), shows_state
+        ("training", "never", "always"),
+        _state_updates,
+        _has_state,
+        ("C3",),
+        shows_state,
+        text=given_text("state_updates"),
     ),
-    "trainable": Setting((False,), _trainable, _has_variables, ("C5",)),
+    "trainable": Setting(
+        (False,), _trainable, _has_variables, ("C5",), text=given_text("trainable")
+    ),
     "unknown_sizes": Setting(
-        ("beside the batch",), _unknown, _takes_arrays, ("B1",), shows_unknown
+        ("beside the batch",), _unknown, _takes_arrays, ("B1",), shows_unknown, text=no_text
     ),
-    "variables": Setting(("whole", "partial", "params", "more"), _variables, _fits_given, ("B4",)),
+    "variables": Setting(
+        ("whole", "partial", "params", "more"),
+        _variables,
+        _fits_given,
+        ("B4",),
+        text=_variables_text,
+    ),
 }
 """The settings by name; each is drawn with one of its values, or left at the layer's default."""
 

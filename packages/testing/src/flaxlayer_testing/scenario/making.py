@@ -16,7 +16,7 @@ from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.subject.keras_parts import global_policy
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["emptied", "make_layer", "vary_given"]
+__all__ = ["emptied", "make_layer", "seeded", "vary_given"]
 
 
 def emptied(case: Case) -> Case:
@@ -44,21 +44,26 @@ def vary_given(case: Case, number: int) -> tuple[tuple[str, Given], ...]:
     return tuple(varied.items())
 
 
-def make_layer(subject: Subject, drawn: Drawn) -> tuple[Drawn, Any]:
-    """Makes the layer of a scenario.
+def seeded(drawn: Drawn, number: int) -> Drawn:
+    """Returns settings with the seed that Keras's global seed gives, if the layer has none.
 
-    Returns:
-        What the settings mean, with the seed that Keras's global seed gives where the layer has
-        none of its own; the layer.
+    Args:
+        drawn: What the settings mean.
+        number: The global seed.
     """
+    if not drawn.global_seed:
+        return drawn
+    keras.utils.set_random_seed(number)
+    return drawn.meaning(seed=int(np.asarray(keras.random.SeedGenerator().state)[0]))
+
+
+def make_layer(subject: Subject, drawn: Drawn) -> Any:
+    """Makes the layer of a scenario, with the settings that were drawn."""
     assert subject.case is not None
     number, factory = subject.case.seed, subject.layer
     subject = replace(subject, module=module_of(subject.case))
-    with global_policy(drawn.policy):
-        if not drawn.global_seed:
-            return drawn, subject.new_layer(**drawn.arguments)
-        keras.utils.set_random_seed(number)
-        seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
+    if drawn.global_seed:
         keras.utils.set_random_seed(number)
         subject = replace(subject, layer=lambda module, seed, **given: factory(module, **given))
-        return drawn.meaning(seed=seed), subject.new_layer(**drawn.arguments)
+    with global_policy(drawn.policy):
+        return subject.new_layer(**drawn.arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from flaxlayer_testing.scenario.held import (
     gives_arrays,
     mode_of,
     of_one,
+    sizes_text,
     takes_arrays,
     takes_one,
 )
@@ -106,17 +107,46 @@ def _built_sequential(layer: Any, site: Site) -> Held:
     return of_one(layer, keras.Sequential([first, layer]))
 
 
+def _text(function: str, *given: str, sized: bool = False) -> Callable[[Site], list[str]]:
+    """Returns what prints a call of one of the functions that programs hold."""
+
+    def text(site: Site) -> list[str]:
+        words = ", ".join(["layer", *given]) + (sizes_text(site) if sized else "")
+        return [f"model, run = {function}({words})"]
+
+    return text
+
+
+_CALL = ("inputs", "arguments")
+
 SURROUNDINGS: Mapping[str, Surrounding] = {
-    "alone": Surrounding(_alone, _any),
-    "functional": Surrounding(_functional, takes_arrays),
-    "sequential": Surrounding(_sequential, takes_one),
-    "built_sequential": Surrounding(_built_sequential, takes_one),
-    "subclassed": Surrounding(_subclassed, takes_arrays),
-    "custom_layer": Surrounding(_custom_layer, gives_arrays),
-    "behind_mask": Surrounding(behind_mask, fits_mask),
-    "time_distributed": Surrounding(
-        time_distributed, fits_time, parts=steps_of, joined=over_time, takes_sown=False
+    "alone": Surrounding(_alone, _any, text=_text("alone")),
+    "functional": Surrounding(
+        _functional, takes_arrays, text=_text("functional", *_CALL, sized=True)
     ),
-    "loss_behind": Surrounding(loss_behind, takes_arrays, losses_behind=1),
+    "sequential": Surrounding(_sequential, takes_one, text=_text("sequential")),
+    "built_sequential": Surrounding(
+        _built_sequential, takes_one, text=_text("built_sequential", "inputs", sized=True)
+    ),
+    "subclassed": Surrounding(_subclassed, takes_arrays, text=_text("subclassed", *_CALL)),
+    "custom_layer": Surrounding(_custom_layer, gives_arrays, text=_text("custom_layer")),
+    "behind_mask": Surrounding(
+        behind_mask,
+        fits_mask,
+        text=lambda site: ["masks = []", *_text("behind_mask", "masks")(site)],
+    ),
+    "time_distributed": Surrounding(
+        time_distributed,
+        fits_time,
+        parts=steps_of,
+        joined=over_time,
+        takes_sown=False,
+        text=_text("time_distributed"),
+        part_texts=("", "(inputs[0][::-1],)"),
+        joined_text="jnp.stack([{}, {}], axis=1)",
+    ),
+    "loss_behind": Surrounding(
+        loss_behind, takes_arrays, losses_behind=1, text=_text("loss_behind", *_CALL)
+    ),
 }
 """The surroundings by name, the simplest first."""

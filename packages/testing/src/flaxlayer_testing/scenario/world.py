@@ -26,7 +26,7 @@ from flaxlayer_testing.scenario.layer_settings import (
     select_paths,
     settings_of,
 )
-from flaxlayer_testing.scenario.making import emptied, make_layer, vary_given
+from flaxlayer_testing.scenario.making import emptied, make_layer, seeded, vary_given
 from flaxlayer_testing.scenario.places import SURROUNDINGS, inputs_of
 from flaxlayer_testing.scenario.scenario import Scenario
 from flaxlayer_testing.scenario.wrapped import carried_masks, numpy_mask
@@ -79,11 +79,20 @@ class World:
     @classmethod
     def begin(cls, scenario: Scenario, factory: LayerFactory = FlaxLayer) -> World:
         """Makes the layer of a scenario, and the model of its laws."""
+        world = cls.planned(scenario, factory)
+        world.stand()
+        if not world.drawn.built_late:
+            world.build()
+        return world
+
+    @classmethod
+    def planned(cls, scenario: Scenario, factory: LayerFactory = FlaxLayer) -> World:
+        """Makes the model of the laws of a scenario, whose layer is not made yet."""
         options = dict(scenario.settings)
         case = emptied(scenario.case) if "empty_batch" in options else scenario.case
         subject = Subject.from_case(case, layer=factory)
         drawn, kept = settings_of(options, subject.oracle, case)
-        drawn, layer = make_layer(subject, drawn)
+        drawn = seeded(drawn, case.seed)
         oracle = subject.oracle
         if drawn.given is not None:
             oracle = oracle.with_given(drawn.given)
@@ -93,28 +102,15 @@ class World:
         where = where if fits else "alone"
         behind = SURROUNDINGS[where].losses_behind
         laws = LawModel(oracle, replace(drawn.laws, losses_behind=behind))
-        world = cls(
-            case,
-            subject,
-            drawn,
-            laws,
-            LayerState({}),
-            Held(layer, None, _no_call),
-            kept,
-            where,
-        )
+        held = Held(None, None, _no_call)
+        world = cls(case, subject, drawn, laws, LayerState({}), held, kept, where)
         world.given_before = jax.device_get(drawn.given)
-        world.settle(layer)
+        world.state = world.started()
         return world
 
-    def settle(self, layer: Any) -> None:
-        """Puts a new layer into the surrounding; the first step builds it, or this does."""
-        self.freeze(layer, *self.drawn.frozen)
-        with global_policy(self.drawn.policy):
-            self.held = self.place.put(layer, self.site)
-        self.state = self.started()
-        if not self.drawn.built_late:
-            self.build()
+    def stand(self) -> None:
+        """Makes the layer, and puts it into its surrounding."""
+        self.put(self.new_layer())
 
     def put(self, layer: Any) -> None:
         """Puts another layer into the surrounding, which holds what this one did."""
@@ -123,7 +119,7 @@ class World:
 
     def new_layer(self) -> Any:
         """Makes a layer of the same settings, which is not built."""
-        _, layer = make_layer(self.subject, self.drawn)
+        layer = make_layer(self.subject, self.drawn)
         self.freeze(layer, *self.drawn.frozen)
         return layer
 
@@ -157,6 +153,11 @@ class World:
         for selector in selectors:
             pattern, _ = select_paths(selector, self.paths)
             (layer.unfreeze if thaw else layer.freeze)(pattern)
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns of what is frozen before the build."""
+        return [select_paths(selector, self.paths)[0] for selector in self.drawn.frozen]
 
     @property
     def paths(self) -> Collection[str]:
@@ -197,13 +198,18 @@ class World:
         Returns:
             A call.
         """
+        case = self.case_with(batch=batch, seed=seed, statics=statics, grown=grown)
+        inputs, arguments = make_arguments(case)
+        return replace(self.raw, inputs=inputs, arguments=arguments)
+
+    def case_with(self, *, batch: int, seed: int, statics: int = 0, grown: bool = False) -> Case:
+        """Returns the case whose arguments are those of `call_with`."""
         case = grow(self.case) if grown else self.case
         assert case is not None
         batch = batch if self.held.layer.built else case.batch_size
         # A model around it has those of the case for good.
         given = vary_given(case, statics) if self.held.varies else case.given
-        inputs, arguments = make_arguments(replace(case, batch_size=batch, seed=seed, given=given))
-        return replace(self.raw, inputs=inputs, arguments=arguments)
+        return replace(case, batch_size=batch, seed=seed, given=given)
 
     def seen_by_module(self, raw: RawCall) -> RawCall:
         """Returns a call as the module sees it here: with a mask, where it gets one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -15,6 +16,7 @@ from flaxlayer_testing.checks.refused_loads import variables_in
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.scenario.layer_settings import select_paths
 from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
+from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
 
@@ -33,7 +35,16 @@ def _alone(world: World) -> bool:
     return world.held.model is world.held.layer
 
 
-@scenario_step("A1", fits=lambda world: _alone(world) and world.oracle.refuses_shapes)
+def _inputs_text(script: Script) -> list[str]:
+    call = "layer(*widened(inputs), training=True, **arguments)"
+    return script.refused(call, *script.arguments())
+
+
+@scenario_step(
+    "A1",
+    fits=lambda world: _alone(world) and world.oracle.refuses_shapes,
+    text=_inputs_text,
+)
 def wrong_inputs(world: World) -> None:
     """Calls the layer on inputs that raw Flax refuses for their shape."""
     wrong = current_backend().to_backend((world.oracle.widened_inputs, dict(world.raw.arguments)))
@@ -47,7 +58,18 @@ def _closed(world: World) -> bool:
     return _alone(world) and not world.raw.takes_any_keyword
 
 
-@scenario_step("A2", fits=_closed, kind=("unknown", "missing", "unhashable"))
+def _arguments_text(script: Script, *, kind: str) -> list[str]:
+    calls = {
+        "unknown": "layer(*inputs, no_such=1, **arguments)",
+        "unhashable": "layer(*inputs, no_such={1}, **arguments)",
+        "missing": "layer(*inputs[:-1], **arguments)",
+    }
+    if kind == "missing" and not script.world.raw.inputs:
+        return []
+    return script.refused(calls[kind], *script.arguments())
+
+
+@scenario_step("A2", fits=_closed, kind=("unknown", "missing", "unhashable"), text=_arguments_text)
 def wrong_arguments(world: World, *, kind: str) -> None:
     """Calls the layer with a keyword that its method does not take, or without its inputs."""
     args, kwargs = current_backend().to_backend((world.raw.inputs, dict(world.raw.arguments)))
@@ -61,21 +83,39 @@ def wrong_arguments(world: World, *, kind: str) -> None:
     world.refused(f"arguments: {kind}", lambda: layer(*args, **kwargs), "A2")
 
 
-@scenario_step("R3", "C3", "A4", kind=("seed", "state_updates", "mask_arg", "rng_args", "method"))
+WRONG_SETTINGS: Mapping[str, Any] = {
+    "seed": 2**32,
+    "state_updates": "sometimes",
+    "mask_arg": "no_such",
+    "rng_args": {"no_such": "noise"},
+    "method": "no_such",
+}
+
+
+def _settings_text(script: Script, *, kind: str) -> list[str]:
+    return script.refused(f"Layer(module, {kind}={WRONG_SETTINGS[kind]!r})")
+
+
+@scenario_step("R3", "C3", "A4", kind=tuple(WRONG_SETTINGS), text=_settings_text)
 def wrong_settings(world: World, *, kind: str) -> None:
     """Makes a layer with a setting that none can have."""
-    wrong = {
-        "seed": 2**32,
-        "state_updates": "sometimes",
-        "mask_arg": "no_such",
-        "rng_args": {"no_such": "noise"},
-        "method": "no_such",
-    }
     module, make = world.subject.module, world.subject.layer
-    world.refused(f"the setting {kind}", lambda: make(module, **{kind: wrong[kind]}), "R3")
+    wrong = {kind: WRONG_SETTINGS[kind]}
+    world.refused(f"the setting {kind}", lambda: make(module, **wrong), "R3")
 
 
-@scenario_step("W2", fits=has_variables, kind=("unknown", "shape", "last", "fraction"))
+def _variables_text(script: Script, *, kind: str) -> list[str]:
+    if kind == "fraction" and not _with_fraction(dict(script.world.state.variables))[1]:
+        return []
+    return script.refused(f"layer.load_flax_variables(spoilt(variables, {kind!r}))")
+
+
+@scenario_step(
+    "W2",
+    fits=has_variables,
+    kind=("unknown", "shape", "last", "fraction"),
+    text=_variables_text,
+)
 def wrong_variables(world: World, *, kind: str) -> None:
     """Loads a tree with an unknown path, with wrong shapes, or with one wrong shape, the last."""
     layer, tree = world.held.layer, dict(world.state.variables)
@@ -117,7 +157,19 @@ def _other(leaf: Any) -> Any:
     return (np.asarray(leaf) * 0 + 3).astype(leaf.dtype) if inexact else leaf
 
 
-@scenario_step("C5", fits=has_variables, thaw=(False, True), first=(("leaf", 0), ("all", 0)))
+def _pattern_text(script: Script, *, thaw: bool, first: tuple[str, int]) -> list[str]:
+    good, _ = select_paths(first, script.world.paths)
+    change = "unfreeze" if thaw else "freeze"
+    return script.refused(f"layer.{change}({good!r}, 'no/such/path')")
+
+
+@scenario_step(
+    "C5",
+    fits=has_variables,
+    thaw=(False, True),
+    first=(("leaf", 0), ("all", 0)),
+    text=_pattern_text,
+)
 def wrong_pattern(world: World, *, thaw: bool, first: tuple[str, int]) -> None:
     """Freezes, or thaws, what no path matches, beside what one does."""
     layer = world.held.layer
@@ -126,7 +178,16 @@ def wrong_pattern(world: World, *, thaw: bool, first: tuple[str, int]) -> None:
     world.refused("a pattern of nothing", lambda: change(good, "no/such/path"), "C5")
 
 
-@scenario_step("W2", fits=lambda world: len(world.held.layer.weights) > 1)
+def _weights_text(script: Script) -> list[str]:
+    return [
+        "weights = [np.asarray(value) * 0 for value in layer.get_weights()]",
+        "weights[-1] = np.ones((*weights[-1].shape, 7), np.float32)",
+        "fails(lambda: layer.set_weights(weights))",
+        script.holds(script.world.state),
+    ]
+
+
+@scenario_step("W2", fits=lambda world: len(world.held.layer.weights) > 1, text=_weights_text)
 def wrong_weights(world: World) -> None:
     """Sets weights of which the last has another shape; Keras says what is wrong with them."""
     layer = world.held.layer
@@ -146,7 +207,25 @@ def _files(world: World) -> bool:
     return has_variables(world) and SURROUNDINGS["functional"].fits(world.oracle)
 
 
-@scenario_step("W3", "S6", fits=_files, kind=("missing", "extra", "shape", "dtype"))
+def _file_text(script: Script, *, kind: str) -> list[str]:
+    lines = [
+        *script.arguments(),
+        f"loading = {script.model}",
+        "with tempfile.TemporaryDirectory() as folder:",
+        "    path = f'{folder}/model.weights.h5'",
+        "    loading.save_weights(path)",
+        f"    spoil(path, {kind!r})",
+    ]
+    first, *others = script.refused("loading.load_weights(path)")
+    return [*lines, f"    {first}", *others]
+
+
+@scenario_step(
+    *("W3", "S6"),
+    fits=_files,
+    kind=("missing", "extra", "shape", "dtype"),
+    text=_file_text,
+)
 def wrong_file(world: World, *, kind: str) -> None:
     """Loads a weights file that lacks an entry, has one more, or one of another shape."""
     model = model_of(world.held.layer, world.site)

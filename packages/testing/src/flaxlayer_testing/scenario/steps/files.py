@@ -16,6 +16,7 @@ import keras
 
 from flaxlayer_testing.scenario.fresh_process import Loading, load_afresh
 from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
+from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.subject.import_paths import import_path
@@ -73,7 +74,18 @@ def _known(layer: Any) -> Iterator[None]:
         yield
 
 
-@scenario_step("S1", "S4", "W3", "R2", "C5", fits=_has_own_seed, route=tuple(ROUTES))
+def _reload_text(script: Script, *, route: str) -> list[str]:
+    return [
+        *script.arguments(),
+        f"layer = reloaded({script.model}, layer, {route!r})",
+        *script.placed(),
+        script.holds(replace(script.world.state, draws=0)),
+    ]
+
+
+@scenario_step(
+    *("S1", "S4", "W3", "R2", "C5"), fits=_has_own_seed, route=tuple(ROUTES), text=_reload_text
+)
 def reload(world: World, *, route: str) -> None:
     """Goes on with a layer that was saved and loaded, or copied, with the model around it."""
     with global_policy(world.drawn.policy), _known(world.held.layer):
@@ -89,7 +101,32 @@ def _can_be_afresh(world: World) -> bool:
     return _models(world) and import_path(world.subject.layer) is not None
 
 
-@scenario_step("S2", "S4", fits=_can_be_afresh, slow=True, known=("registered", "given"))
+def _afresh_text(script: Script, *, known: str) -> list[str]:
+    world = script.world
+    size = world.case.batch_size
+    raw = world.call_with(batch=size, seed=1)
+    new = replace(world.state, draws=0)
+    call = script.applied(new, raw, *script.seen(raw, training=False), training=False)
+    return [
+        *script.arguments(),
+        f"model_of_layer = {script.model}",
+        *script.arguments(world.case_with(batch=size, seed=1)),
+        "arrays, _ = split((inputs, arguments))",
+        f"outputs, found = loaded_elsewhere(model_of_layer, arrays, {known == 'registered'})",
+        "same(variables, found)",
+        f"expected, updates = {call}",
+        *script.sown(),
+        "same(arrays_of(expected), outputs)",
+    ]
+
+
+@scenario_step(
+    *("S2", "S4"),
+    fits=_can_be_afresh,
+    slow=True,
+    known=("registered", "given"),
+    text=_afresh_text,
+)
 def load_in_fresh_process(world: World, *, known: str) -> None:
     """Saves the layer in a model, and calls that in a process that loads it."""
     raw, home = (
@@ -112,7 +149,19 @@ def load_in_fresh_process(world: World, *, known: str) -> None:
     world.compare_values(arrays_of(result.outputs), outputs, "outputs in a fresh process")
 
 
-@scenario_step("W3", "W4", "R2", fits=_models)
+def _weights_text(script: Script) -> list[str]:
+    return [
+        *script.arguments(),
+        "with tempfile.TemporaryDirectory() as folder:",
+        f"    {script.model}.save_weights(f'{{folder}}/model.weights.h5')",
+        *(f"    {line}" for line in script.new_layer()),
+        f"    {script.model}.load_weights(f'{{folder}}/model.weights.h5')",
+        *script.placed(),
+        script.holds(script.world.started()),
+    ]
+
+
+@scenario_step("W3", "W4", "R2", fits=_models, text=_weights_text)
 def load_weights(world: World) -> None:
     """Goes on with a new layer of the same settings that loads the weights of this one."""
     with global_policy(world.drawn.policy), tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,7 @@ from flaxlayer_testing.oracle.model import Result
 from flaxlayer_testing.oracle.probe import probe_loss
 from flaxlayer_testing.oracle.variable_trees import cast_floats
 from flaxlayer_testing.scenario.layer_settings import shows_unknown
+from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.subject.keras_parts import global_policy
@@ -36,6 +37,16 @@ __all__ = [
 ]
 
 
+def _call_text(
+    script: Script, *, training: bool | None, batch: int, seed: int, statics: int = 0
+) -> list[str]:
+    world = script.world
+    return [
+        *script.arguments(world.case_with(batch=batch, seed=seed, statics=statics)),
+        *script.taken(world.call_with(batch=batch, seed=seed, statics=statics), training),
+    ]
+
+
 @scenario_step(
     *("A2", "A5", "A6", "C3", "C4", "C5", "C7", "R2"),
     on_built=False,
@@ -43,6 +54,7 @@ __all__ = [
     batch=(2, 1, 3, 5, 0),
     seed=(0, 1, 2),
     statics=(0, 1, 2),
+    text=_call_text,
 )
 def call(world: World, *, training: bool | None, batch: int, seed: int, statics: int = 0) -> None:
     """Calls the layer in its surrounding."""
@@ -53,12 +65,24 @@ def _flagged(world: World) -> bool:
     return world.case.spec.flag is not None and not world.held.flat
 
 
+def _flag_text(script: Script, *, value: bool, training: bool | None) -> list[str]:
+    raw, flag = script.world.call_with(batch=2, seed=1), script.world.case.spec.flag
+    assert flag is not None
+    lines = script.arguments(script.world.case_with(batch=2, seed=1))
+    if flag.name == "training":
+        return [*lines, *script.taken(raw, value)]
+    own = replace(raw, arguments={**raw.arguments, flag.name: value})
+    named = f"arguments = {{**arguments, {flag.name!r}: {value}}}"
+    return [*lines, named, *script.taken(own, training)]
+
+
 @scenario_step(
     "A2",
     fits=_flagged,
     wants=lambda case: case.spec.flag is not None,
     value=(True, False),
     training=(False, True, None),
+    text=_flag_text,
 )
 def call_with_flag(world: World, *, value: bool, training: bool | None) -> None:
     """Calls the layer with a value of the caller's own for the module's training argument."""
@@ -71,14 +95,46 @@ def call_with_flag(world: World, *, value: bool, training: bool | None) -> None:
     take_call(world, replace(raw, arguments=own), training)
 
 
-@scenario_step("A10", "C4", dtype=("float16", "bfloat16"), training=(False, True))
-def call_in_dtype(world: World, *, dtype: str, training: bool) -> None:
-    """Calls the layer on floating inputs of another dtype than those of the build."""
+def _in_dtype(world: World, dtype: str) -> RawCall | None:
+    """Returns the call on inputs of another dtype, where it can be taken."""
     raw = world.call_with(batch=2, seed=1)
     args, kwargs = raw.merge(cast_floats(raw.arrays, dtype))
     other = replace(raw, inputs=args, arguments=kwargs)
-    if not world.held.flat and world.oracle.accepts(other):
+    return other if not world.held.flat and world.oracle.accepts(other) else None
+
+
+def _dtype_text(script: Script, *, dtype: str, training: bool) -> list[str]:
+    other = _in_dtype(script.world, dtype)
+    if other is None:
+        return []
+    return [
+        *script.arguments(script.world.case_with(batch=2, seed=1)),
+        f"inputs, arguments = cast((inputs, arguments), {dtype!r})",
+        *script.taken(other, training),
+    ]
+
+
+@scenario_step("A10", "C4", dtype=("float16", "bfloat16"), training=(False, True), text=_dtype_text)
+def call_in_dtype(world: World, *, dtype: str, training: bool) -> None:
+    """Calls the layer on floating inputs of another dtype than those of the build."""
+    other = _in_dtype(world, dtype)
+    if other is not None:
         take_call(world, other, training)
+
+
+def _in_size(world: World, batch: int) -> RawCall | None:
+    """Returns the call on larger sizes, where it can be taken."""
+    fixed = world.held.model is not world.held.layer and not world.drawn.unknown_sizes
+    raw = world.call_with(batch=batch, seed=2, grown=True)
+    return raw if not fixed and world.oracle.accepts(raw) else None
+
+
+def _size_text(script: Script, *, training: bool, batch: int) -> list[str]:
+    raw = _in_size(script.world, batch)
+    if raw is None:
+        return []
+    case = script.world.case_with(batch=batch, seed=2, grown=True)
+    return [*script.arguments(case), *script.taken(raw, training)]
 
 
 @scenario_step(
@@ -88,17 +144,33 @@ def call_in_dtype(world: World, *, dtype: str, training: bool) -> None:
     weight=3,
     training=(False, True),
     batch=(2, 3),
+    text=_size_text,
 )
 def call_in_size(world: World, *, training: bool, batch: int) -> None:
     """Calls the layer on larger sizes than those of the build, beside the batch."""
-    fixed = world.held.model is not world.held.layer and not world.drawn.unknown_sizes
-    raw = world.call_with(batch=batch, seed=2, grown=True)
-    if not fixed and world.oracle.accepts(raw):
+    raw = _in_size(world, batch)
+    if raw is not None:
         take_call(world, raw, training)
 
 
 def _methods(world: World) -> bool:
     return world.case.spec.encoder > 0
+
+
+def _method_text(script: Script, *, training: bool, seed: int) -> list[str]:
+    world = script.world
+    raw = replace(world.call_with(batch=2, seed=seed), method="encode")
+    if isinstance(world.expect(raw, training=training), Exception):
+        return []
+    lines, state = script.expected(raw, training=training)
+    return [
+        *script.arguments(world.case_with(batch=2, seed=seed)),
+        *lines,
+        "encode = layer.method('encode')",
+        f"same(expected, encode(*inputs, training={training}, **arguments))",
+        script.holds(state),
+        "assert {id(v) for v in encode.weights} <= {id(v) for v in layer.weights}",
+    ]
 
 
 @scenario_step(
@@ -110,6 +182,7 @@ def _methods(world: World) -> bool:
     weight=12,
     training=(False, True),
     seed=(0, 1),
+    text=_method_text,
 )
 def call_method(world: World, *, training: bool, seed: int) -> None:
     """Calls another method of the module as a layer of its own, on the same weights."""
@@ -133,7 +206,28 @@ def call_method(world: World, *, training: bool, seed: int) -> None:
         )
 
 
-@scenario_step("A6", "B1", fits=lambda world: world.oracle.traceable, training=(False, True))
+def _symbolic_text(script: Script, *, training: bool) -> list[str]:
+    world = script.world
+    raw = world.call_with(batch=2, seed=0)
+    if isinstance(world.expect(raw, training=training), Exception) or world.held.flat:
+        return []
+    return [
+        *script.arguments(world.case_with(batch=2, seed=0)),
+        *script.expected(raw, training=training, moves=False)[0],
+        "args, kwargs = symbolic((inputs, arguments))",
+        f"found = layer(*args, training={training}, **kwargs)",
+        "wanted = [(y.shape, str(y.dtype)) for y in arrays_of(expected)]",
+        "assert [(y.shape, str(y.dtype)) for y in arrays_of(found)] == wanted",
+        script.holds(world.state),
+    ]
+
+
+@scenario_step(
+    *("A6", "B1"),
+    fits=lambda world: world.oracle.traceable,
+    training=(False, True),
+    text=_symbolic_text,
+)
 def call_symbolically(world: World, *, training: bool) -> None:
     """Calls the layer on Keras tensors, which tells shapes and dtypes and moves nothing."""
     raw = world.call_with(batch=2, seed=0)
@@ -156,7 +250,25 @@ def _jax(world: World) -> bool:
     return current_backend().name == "jax" and world.oracle.traceable and not world.held.flat
 
 
-@scenario_step("A6", "A9", "C4", fits=_jax, training=(False, True))
+def _jit_text(script: Script, *, training: bool) -> list[str]:
+    world = script.world
+    raw = world.call_with(batch=2, seed=2)
+    expected = world.expect(raw, training=training)
+    if isinstance(expected, Exception):
+        return []
+    lines = [
+        f"arrays, merge = split(({', '.join(script.given(raw))}))",
+        f"in_jit = jax.jit(lambda arrays: arrays_of(run(*merge(arrays), {training})))",
+    ]
+    lines = [*script.arguments(world.case_with(batch=2, seed=2)), *lines]
+    if world.moves(expected[1], raw, training=training):
+        return script.refused("in_jit(arrays)", *lines)
+    lines += script.expected(raw, training=training, moves=False)[0]
+    compared = "same(arrays_of(expected), in_jit(arrays), exact=False)"
+    return [*lines, compared, script.holds(world.state)]
+
+
+@scenario_step("A6", "A9", "C4", fits=_jax, training=(False, True), text=_jit_text)
 def call_in_jit(world: World, *, training: bool) -> None:
     """Calls the layer inside `jax.jit`: what would change it is refused, all else is computed."""
     raw = world.call_with(batch=2, seed=2)
@@ -188,7 +300,23 @@ def _still(world: World) -> bool:
     return quiet and raw.arrays != [] and world.oracle.state_collections <= world.oracle.denied
 
 
-@scenario_step("A8", fits=_still, on_built=False)
+def _threads_text(script: Script) -> list[str]:
+    world = script.world
+    raw = world.call_with(batch=2, seed=1)
+    if isinstance(world.expect(raw, training=False), Exception) or world.held.flat:
+        return []
+    return [
+        *script.arguments(world.case_with(batch=2, seed=1)),
+        *script.expected(raw, training=False, moves=False)[0],
+        "with concurrent.futures.ThreadPoolExecutor(4) as pool:",
+        f"    found = list(pool.map(lambda _: {script.run(raw, False)}, range(4)))",
+        "for one in found:",
+        "    same(expected, one)",
+        script.holds(world.state),
+    ]
+
+
+@scenario_step("A8", fits=_still, on_built=False, text=_threads_text)
 def call_in_threads(world: World) -> None:
     """Calls the layer from several threads at once."""
     raw = world.call_with(batch=2, seed=1)
@@ -245,7 +373,16 @@ def _compare_sown(world: World, result: Result, *, inlined: bool) -> None:
     )
 
 
-@scenario_step("R4", training=(True, False))
+def _peek_text(script: Script, *, training: bool) -> list[str]:
+    world = script.world
+    keys = script.keys(world.state, world.raw, training=training)
+    return [
+        f"same({keys}, dict(layer.peek_rngs(training={training})))",
+        script.holds(world.state),
+    ]
+
+
+@scenario_step("R4", training=(True, False), text=_peek_text)
 def peek(world: World, *, training: bool) -> None:
     """Reads the keys of the next call, which draws none."""
     expected = world.laws.keys(world.state, world.raw, training=training)

@@ -11,6 +11,7 @@ from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.generate.draw.drawer import Draw
 from flaxlayer_testing.scenario.layer_settings import anything
 from flaxlayer_testing.scenario.scenario import Step
+from flaxlayer_testing.scenario.script import StepText
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.spec.spec import Case, Json
 
@@ -34,6 +35,7 @@ class StepKind:
         on_built: Whether the layer has to be built before.
         wants: Whether it is drawn for a case.
         weight: How much more often it is drawn than others, for the cases that want it.
+        text: Its lines in a program, by the script and its options; None where it has none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class StepKind:
     on_built: bool = True
     wants: Callable[[Case], bool] = anything
     weight: int = 1
+    text: StepText | None = None
 
 
 _STEPS: dict[str, StepKind] = {}
@@ -66,6 +69,7 @@ def scenario_step(
     on_built: bool = True,
     wants: Callable[[Case], bool] = anything,
     weight: int = 1,
+    text: StepText | None = None,
     **options: tuple[Json, ...],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a function `(world, **options) -> None` as a step of scenarios.
@@ -80,6 +84,8 @@ def scenario_step(
         on_built: Whether the layer has to be built before.
         wants: Whether it is drawn for a case.
         weight: How much more often it is drawn than others, for the cases that want it.
+        text: `text(script, **options)` returns its lines in a program, which stand before it is
+            taken; without, a scenario with such a step is not printed.
         **options: The values that each of its options may have, the simplest first.
 
     Returns:
@@ -102,7 +108,16 @@ def scenario_step(
                 law="T9",
             )
         _STEPS[name] = StepKind(
-            name, laws, function, MappingProxyType(options), fits, slow, on_built, wants, weight
+            name,
+            laws,
+            function,
+            MappingProxyType(options),
+            fits,
+            slow,
+            on_built,
+            wants,
+            weight,
+            text,
         )
         return function
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.subject.keras_parts import ProbeModel, global_policy
@@ -28,6 +31,39 @@ def _model(world: World, raw: RawCall) -> ProbeModel:
     return model
 
 
+def _descent(script: Script, raw: RawCall, steps: int, fit: str) -> list[str]:
+    world, settings = script.world, script.world.laws.settings
+    args, kwargs = script.given(raw)
+    seen = world.seen_by_module(raw)
+    words = [f"trained={sorted(world.laws.trained(world.state))}", f"state={script.fed_back}"]
+    words += [f"frozen={sorted(world.state.frozen)}"] if world.state.frozen else []
+    words += [f"stored={sorted(world.oracle.eventual)}", f"losses={list(settings.losses)}"]
+    words += [f"returned={list(settings.return_sown)}"] if settings.return_sown else []
+    words += [f"weight={1 + settings.losses_behind}"] if settings.losses_behind else []
+    words += script.settings(seen, training=True)
+    lines, state = list[str](), world.state
+    for _ in range(steps):
+        keys = script.keys(state, seen, training=True)
+        call = f"({', '.join([*script.seen(raw, training=True), keys])})"
+        lines.append(f"variables = descend(raw, variables, {call}, {', '.join(words)})")
+        drawn = bool(world.laws.streams(seen, training=True))
+        state = replace(state, draws=state.draws + drawn)
+    before = "before = layer.flax_variables() if layer.built else {}"
+    return [
+        *script.arguments(world.case),
+        before,
+        "read = copied(before)",
+        f"arrays, _ = split(({args}, {kwargs}))",
+        f"trained = Trained(model, run, {args}, {kwargs})",
+        f"trained.compile(keras.optimizers.SGD({RATE}))",
+        "batches = ((arrays,) for _ in itertools.count())",
+        fit,
+        "same(read, before)",
+        *lines,
+        script.holds(state, exact=False),
+    ]
+
+
 def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
     for _ in range(steps):
         seen = world.seen_by_module(raw)
@@ -35,7 +71,14 @@ def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
     world.compare(when, inlined=True)
 
 
-@scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False, steps=(1, 2))
+def _fit_text(script: Script, *, steps: int) -> list[str]:
+    fit = f"trained.fit(batches, steps_per_epoch={steps}, verbose=0)"
+    return _descent(script, script.world.raw, steps, fit)
+
+
+@scenario_step(
+    *("K1", "C2", "C5", "C7", "R2"), fits=_trains, on_built=False, steps=(1, 2), text=_fit_text
+)
 def fit(world: World, *, steps: int) -> None:
     """Takes steps of SGD inside `fit`."""
     raw, read = world.given_by_caller(world.raw), world.read_variables()
@@ -47,7 +90,11 @@ def fit(world: World, *, steps: int) -> None:
     _follow(world, raw, steps, f"after {steps} steps of fit")
 
 
-@scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False)
+def _batch_text(script: Script) -> list[str]:
+    return _descent(script, script.world.raw, 1, "trained.train_on_batch(arrays)")
+
+
+@scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False, text=_batch_text)
 def train_on_batch(world: World) -> None:
     """Takes a step of SGD by `train_on_batch`."""
     raw = world.given_by_caller(world.raw)

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 
 from flaxlayer_testing.oracle.model import part_of, path_names, replaced
 from flaxlayer_testing.oracle.variable_trees import random_like
+from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
 
 __all__ = ["hand_back", "load_variables", "set_policy", "set_weights"]
 
 
-@scenario_step("W2", fits=has_variables, part=("whole", "first", "odd"), seed=(0, 1))
+def _odd(variables: Any) -> frozenset[str]:
+    return frozenset(sorted(path_names(variables))[1::2])
+
+
+def _load_text(script: Script, *, part: str, seed: int) -> list[str]:
+    variables = script.world.state.variables
+    known = "variables"
+    if part == "first":
+        known = f"{{name: variables[name] for name in {sorted(variables)[:1]}}}"
+    lines = [f"loaded = random_like({known}, {seed})"]
+    if part == "odd":
+        lines.append(f"loaded = only(loaded, {sorted(_odd(variables))})")
+    return [
+        *lines,
+        "layer.load_flax_variables(loaded)",
+        "variables = put(variables, leaves(loaded))",
+        script.holds(script.world.state),
+    ]
+
+
+@scenario_step(
+    "W2", fits=has_variables, part=("whole", "first", "odd"), seed=(0, 1), text=_load_text
+)
 def load_variables(world: World, *, part: str, seed: int) -> None:
     """Loads a tree of variables, or a part of one, and goes on with its values."""
     variables = dict(world.state.variables)
@@ -22,15 +46,18 @@ def load_variables(world: World, *, part: str, seed: int) -> None:
         variables = dict(sorted(variables.items())[:1])
     given = random_like(variables, seed)
     if part == "odd":
-        names = frozenset(sorted(path_names(given))[1::2])
-        given = part_of(given, names)
+        given = part_of(given, _odd(given))
     world.held.layer.load_flax_variables(given)
     loaded = path_names(given)
     world.state = replace(world.state, variables=replaced(world.state.variables, loaded))
     world.compare("after load_flax_variables")
 
 
-@scenario_step("W2", fits=has_variables)
+def _set_text(script: Script) -> list[str]:
+    return ["layer.set_weights(layer.get_weights())", script.holds(script.world.state)]
+
+
+@scenario_step("W2", fits=has_variables, text=_set_text)
 def set_weights(world: World) -> None:
     """Sets the weights to what Keras reads of them."""
     layer = world.held.layer
@@ -38,7 +65,11 @@ def set_weights(world: World) -> None:
     world.compare("after set_weights")
 
 
-@scenario_step("W2", fits=lambda world: world.oracle.traceable)
+def _back_text(script: Script) -> list[str]:
+    return ["same(variables, raw.variables_of(layer.to_module()))"]
+
+
+@scenario_step("W2", fits=lambda world: world.oracle.traceable, text=_back_text)
 def hand_back(world: World) -> None:
     """Takes the module back, with the values that the layer has."""
     module, variables = world.raw.unbind(world.held.layer.to_module())
@@ -57,7 +88,11 @@ def _has_no_policy(world: World) -> bool:
     )
 
 
-@scenario_step("A7", fits=_has_no_policy, policy=("mixed_bfloat16", "float32"))
+def _policy_text(script: Script, *, policy: str) -> list[str]:
+    return [f"layer.dtype_policy = {policy!r}", script.holds(script.world.state)]
+
+
+@scenario_step("A7", fits=_has_no_policy, policy=("mixed_bfloat16", "float32"), text=_policy_text)
 def set_policy(world: World, *, policy: str) -> None:
     """Gives the layer a dtype policy after it was built."""
     world.held.layer.dtype_policy = policy

@@ -1,0 +1,66 @@
+"""What programs train by: a Keras model, and gradient descent by raw Flax (K1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from flaxlayer_testing.render.raw_trees import after, compiled, leaves, put, split
+from flaxlayer_testing.scenario.printed.held_values import sown_in, summed
+from flaxlayer_testing.scenario.printed.models_around import probe
+
+__all__ = ["Trained", "descend"]
+
+
+class Trained(keras.Model):
+    """A model whose loss is the probe loss of what `run` gives."""
+
+    def __init__(self, inner: Any, run: Any, inputs: Any, arguments: Any) -> None:
+        super().__init__(autocast=False)
+        self.inner, self.run, self.merge = inner, run, split((inputs, arguments))[1]
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        """Adds the loss and returns it."""
+        loss = probe(self.run(*self.merge(list(inputs)), training))
+        self.add_loss(loss)
+        return loss
+
+
+def descend(
+    raw: Any,
+    variables: Any,
+    call: Any,
+    trained: list[str],
+    state: list[str],
+    frozen: Any = (),
+    stored: Any = (),
+    losses: Any = (),
+    returned: Any = (),
+    weight: int = 1,
+    **settings: Any,
+) -> Any:
+    """Returns the variables after a step of gradient descent by raw Flax."""
+    inputs, arguments, keys = call
+    arrays, merge = split((inputs, arguments))
+
+    def step(variables: Any, keys: Any, arrays: Any) -> Any:
+        args, kwargs = merge(arrays)
+
+        def loss(free: Any) -> Any:
+            whole = put(variables, free)
+            outputs, updates = raw.apply(whole, args, kwargs, keys, True, **settings)
+            sown = sown_in(updates, stored)
+            if returned:
+                outputs = outputs, {name: sown[name] for name in returned if name in sown}
+            return weight * probe(outputs) + summed(sown, losses), updates
+
+        free = {path: leaf for path, leaf in leaves(variables).items() if path in trained}
+        gradients, updates = jax.grad(loss, has_aux=True)(free)
+        moved = {p: free[p] - jnp.asarray(0.125, free[p].dtype) * gradients[p] for p in free}
+        return moved, updates
+
+    moved, updates = compiled(step)(dict(variables), keys, arrays)
+    return put(after(variables, updates, state, frozen), moved)
