@@ -11,7 +11,7 @@ from flaxlayer.calls.overridden_methods import first_shape, reshaped
 from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.sequential_inputs import keep_dtypes, open_inputs
 from flaxlayer.calls.supposed_dtypes import first_that_runs
-from flaxlayer.calls.symbolic_calls import infer_output_form
+from flaxlayer.calls.symbolic_calls import infer_output_form, summary_shapes
 from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs, inputs_from_shapes, keras_tensor
 from flaxlayer.memory import note_taken, size_bound
@@ -75,7 +75,7 @@ class LayerBuilder:
     def output_shape(self, input_shape: Shape) -> Any:
         """Returns the shapes of the outputs; see `FlaxLayer.compute_output_shape`."""
         if isinstance(input_shape, BuildInputs):  # from model.summary()
-            return self._output_shapes(input_shape)
+            return summary_shapes(self._runner, input_shape)
         with self._hosted.locks.build:  # A8
             known = self._runner.cache.inputs
             if self._hosted.weights is None:

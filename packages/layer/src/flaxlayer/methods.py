@@ -9,6 +9,8 @@ import keras
 
 from flaxlayer.calls.module_layer import ModuleLayer
 from flaxlayer.calls.runner import Runner
+from flaxlayer.calls.symbolic_calls import summary_shapes
+from flaxlayer.compat import private_keras
 from flaxlayer.inputs import BuildInputs
 from flaxlayer.saving.carried_parts import bring, carry
 from flaxlayer.saving.fields import check_fields, check_known, check_mapping, refuse
@@ -43,6 +45,7 @@ class _MethodBuilder:
             runner.preflight(inputs, found, hosted.built_weights)
         runner.cache.take(inputs)
         runner.layer.build()
+        private_keras.keep_build_shape(runner.layer, inputs.without_values())
 
 
 @keras.saving.register_keras_serializable(package="flaxlayer")
@@ -98,6 +101,12 @@ class FlaxMethod(SummaryMethods, ModuleLayer):
 
     def build(self, input_shape: Shape = None) -> None:
         """Has nothing to create: the weights are those of `layer`."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        """Returns the shapes of the outputs for a shape of the input, as Keras finds them."""
+        if isinstance(input_shape, BuildInputs):  # from model.summary()
+            return summary_shapes(self._runner, input_shape)
+        return super().compute_output_shape(input_shape)
 
     def get_config(self) -> dict[str, PyTree]:
         """Returns the configuration: the layer that holds the weights, and the method."""

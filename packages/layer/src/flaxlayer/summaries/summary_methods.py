@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flaxlayer.calls.runner import Runner
 from flaxlayer.summaries.layer_summary import summarize_layer
+from flaxlayer.summaries.module_parts import ModuleParts
 from flaxlayer.summaries.printing import console_width, display_html, print_lines, writes_guides
 from flaxlayer.summaries.summary_html import html_page
 from flaxlayer.summaries.summary_text import text_lines
@@ -20,6 +21,8 @@ class SummaryMethods:
     """What a `FlaxLayer` and its methods show of themselves."""
 
     _runner: Runner
+    # `keras.Model.summary(expand_nested=True)` gives each of them a row.
+    layers = ModuleParts()
 
     def summary(
         self,
