@@ -1,27 +1,39 @@
 """A printed scenario stands alone, passes for a sound layer, and fails where a faulty one does."""
 
+import contextlib
+import re
 import runpy
+import traceback
 import warnings
+from dataclasses import replace
 
+import hypothesis
+import jax
 import keras
 import pytest
+from hypothesis import HealthCheck, Phase, given, seed
 
-from flaxlayer import FlaxLayer
+from flaxlayer import FlaxLayer, FlaxLayerError
+from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.scenario.course import run_scenario
+from flaxlayer_testing.scenario.drawn_scenarios import scenarios
 from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Scenario, Step
 from flaxlayer_testing.scenario.scenario_program import scenario_program
-from flaxlayer_testing.scenario.steps import STEPS
+from flaxlayer_testing.scenario.steps import STEPS, step_kinds
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, Node, ValueType
 
 DENSE_OPTIONS = (("features", 2), ("param_dtype", "float32"), ("use_bias", True))
 DENSE = ModuleSpec((ValueType((3,)),), (Node("dense", (0,), DENSE_OPTIONS),), (1,))
 CALL = Step("call", (("batch", 2), ("seed", 1), ("training", False)))
 FREEZE = Step("freeze", (("selector", ("leaf", 0)),))
+PEEK = Step("peek", (("training", True),))
+WRONG = Step("wrong_variables", (("kind", "last"),))
 FIT = Step("fit", (("steps", 1),))
 
 
-class Thawing(FlaxLayer):
+class Thawed(FlaxLayer):
     """Takes a path pattern, and freezes nothing."""
 
     def freeze(self, *patterns):
@@ -29,11 +41,43 @@ class Thawing(FlaxLayer):
 
 
 class Doubling(FlaxLayer):
-    """Gives twice what the module gives, once it is built."""
+    """Gives twice what the module gives."""
+
+    def call(self, *args, **kwargs):
+        return jax.tree.map(lambda y: y * 2, super().call(*args, **kwargs))
+
+
+class Draining(FlaxLayer):
+    """Draws a seed where it only shows the next keys."""
+
+    def peek_rngs(self, **mode):
+        keys = super().peek_rngs(**mode)
+        self.seed_generator.next()
+        return keys
+
+
+class Credulous(FlaxLayer):
+    """Takes any variables, and keeps those that fit."""
+
+    def load_flax_variables(self, variables):
+        with contextlib.suppress(FlaxLayerError):
+            super().load_flax_variables(variables)
+
+
+class Misbuilt(FlaxLayer):
+    """Starts from the values of another seed."""
+
+    def __init__(self, module, *, seed=None, **settings):
+        super().__init__(module, seed=(seed or 0) + 1, **settings)
+
+
+class Raising(FlaxLayer):
+    """Fails once it is built."""
 
     def __call__(self, *args, **kwargs):
-        outputs = super().__call__(*args, **kwargs)
-        return outputs * 2 if self.built else outputs
+        if self.built:
+            raise KeyError("of the layer")
+        return super().__call__(*args, **kwargs)
 
 
 def scenario(*steps, settings=(), surrounding="alone", framework="linen"):
@@ -75,3 +119,78 @@ def test_a_program_needs_nothing_of_the_harness_and_passes_for_the_layer(run, fr
         "# 3. fit(steps=1)",
     ]
     run(text)
+
+
+def part_that_fails(text, error):
+    """The comment above the line of a program that raised."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.name == "<module>"]
+    above = text.splitlines()[: frames[-1].lineno]
+    return [line for line in above if line.startswith("# ")][-1]
+
+
+@pytest.mark.law("T1", "T5", "T9")
+@pytest.mark.parametrize(
+    ("layer", "steps", "settings", "words"),
+    [
+        (Doubling, (FREEZE, CALL), (), " != "),
+        (Thawed, (CALL, FREEZE), (), "trainable"),
+        (Draining, (PEEK,), (), "the seed generator"),
+        (Credulous, (WRONG,), (), "It was not refused"),
+        (Misbuilt, (CALL,), (), " != "),
+        (Raising, (CALL,), (), "of the layer"),
+        (Thawed, (), (("frozen", ("leaf", 0)),), "trainable"),
+    ],
+    ids=["outputs", "frozen", "seed", "refusal", "values", "error", "setting"],
+)
+def test_a_program_fails_where_the_layer_does_and_passes_for_its_twin(
+    run, layer, steps, settings, words
+):
+    broken = scenario(*steps, settings=settings)
+    with pytest.raises(KeepLawError) as law:
+        run_scenario(broken, layer)
+    text = scenario_program(broken, layer)
+    with pytest.raises((AssertionError, KeyError), match=words) as found:
+        run(text)
+    where = str(law.value).partition(":")[0]
+    part = part_that_fails(text, found.value)
+    assert part == (
+        "# The scenario." if where == "the build" else f"# {where[5:].replace(', ', '. ', 1)}"
+    )
+    run(scenario_program(broken))
+
+
+def test_there_is_no_program_for_what_cannot_be_imported_or_has_no_text(monkeypatch):
+    assert scenario_program(scenario(CALL), lambda *args, **settings: None) == ""
+    monkeypatch.setitem(step_kinds._STEPS, "call", replace(STEPS["call"], text=None))
+    assert scenario_program(scenario(CALL)) == ""
+
+
+DRAWN = 60
+"""How many drawn scenarios are printed and run."""
+
+
+@pytest.mark.slow
+@pytest.mark.law("T1", "T9")
+@pytest.mark.parametrize("framework", ["linen", "nnx"])
+def test_the_programs_of_drawn_scenarios_pass(run, framework):
+    found = []
+
+    @seed(1)
+    @hypothesis.settings(
+        max_examples=DRAWN,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scenarios(framework=framework))
+    def draw(scenario):
+        found.append(scenario)
+
+    draw()
+    for one in found:
+        text = scenario_program(one)
+        taken = [line for line in text.splitlines() if re.match(r"# \d+\. ", line)]
+        trace = run_scenario(one)
+        assert len(taken) == len(trace.steps)
+        run(text)

@@ -27,6 +27,7 @@ from flaxlayer_testing.cli.options import (
     numbered,
 )
 from flaxlayer_testing.report.console import Outputs, command_line, finish, misuse
+from flaxlayer_testing.report.events import ReportFinished, tell
 from flaxlayer_testing.report.progress import progress
 from flaxlayer_testing.report.record import Record
 from flaxlayer_testing.report.report import Report
@@ -118,7 +119,8 @@ def replay_scenario(
     with misuse():
         factory = load_object(layer or OURS)
         _load_steps(steps)
-    report = ScenarioTrial(factory, tuple(steps or ())).report(broken.scenario)
+    report = ScenarioTrial(factory, tuple(steps or ())).run_printed(broken.scenario)
+    tell(ReportFinished(report))
     report = _replayed_by(report, path, layer=layer, steps=steps)
     finish(Record((report,)), outputs, unit="scenario")
 

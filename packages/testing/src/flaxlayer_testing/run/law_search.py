@@ -109,7 +109,7 @@ def search_scenarios(
         if one.bug.error == LOST:  # run again, it would end this process, too
             report = trial.lost(one.case, one.bug.check)
         else:
-            report = trial.run(one.case)
+            report = trial.run_printed(one.case)
         message = next((entry.message for entry in report.failures), one.bug.shape)
         bugs.append(FoundLaw(BrokenLaw(one.case, message), report, one.bug, one.count))
     return ScenarioSearch(tuple(hunt.passed), tuple(bugs), tuple(hunt.failed), hunt.statistics)

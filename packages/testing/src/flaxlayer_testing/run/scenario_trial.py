@@ -7,9 +7,9 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.errors import KeepLawError, in_short
 from flaxlayer_testing.render.building import module_of
 from flaxlayer_testing.report.events import ReportFinished, tell
 from flaxlayer_testing.report.report import Entry, Report, Status
@@ -24,6 +24,7 @@ from flaxlayer_testing.scenario.course import run_scenario
 from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Scenario
+from flaxlayer_testing.scenario.scenario_program import scenario_program
 from flaxlayer_testing.scenario.steps import STEPS
 from flaxlayer_testing.subject.layer import LayerFactory
 
@@ -76,6 +77,25 @@ class ScenarioTrial:
         )
         settings = (f"setting {name}" for name in trace.settings)
         return self._report(case, tuple(entries), (*settings, f"surrounding {trace.surrounding}"))
+
+    def run_printed(self, case: Scenario) -> Report:
+        """Runs a scenario; its failure holds a program that fails in the same way, if there is one.
+
+        Args:
+            case: A scenario, run a second time where it fails.
+        """
+        report = self.run(case)
+        if report.ok:
+            return report
+        program = self._program(case)
+        entries = (replace(entry, program=program) for entry in report.entries)
+        return replace(report, entries=tuple(entries))
+
+    def _program(self, case: Scenario) -> str:
+        try:
+            return scenario_program(case, self.layer)
+        except Exception as error:  # what was found is worth more than its program
+            return f"# It cannot be printed: {in_short(error)}"
 
     def _report(self, case: Scenario, entries: tuple[Entry, ...], parts: Sequence[str]) -> Report:
         name, layer = module_name(module_of(case.case)), layer_name(self.layer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -35,6 +37,8 @@ _MODULES = (
 )
 """What programs import where they use it, beside what their framework's text does."""
 
+Act = Callable[[], Any]
+
 _MARK = "# The scenario."
 
 
@@ -61,7 +65,10 @@ def scenario_program(scenario: Scenario, layer: LayerFactory = FlaxLayer) -> str
     if not world.oracle.traceable or not _has_texts(scenario, world):
         return ""
     lines: list[str] = []
-    failure_of(lambda: _take(Script(world), scenario, lines))
+    for text, act in _parts(Script(world), scenario):
+        lines += text
+        if failure_of(act) is not None:
+            break
     return _whole(world, path, lines)
 
 
@@ -71,26 +78,26 @@ def _has_texts(scenario: Scenario, world: World) -> bool:
     return None not in [*texts, world.place.text]
 
 
-def _take(script: Script, scenario: Scenario, lines: list[str]) -> None:
-    """Takes a scenario, and adds the lines of each part of it before it begins."""
+def _parts(script: Script, scenario: Scenario) -> Iterator[tuple[list[str], Act]]:
+    """Yields the lines of each part of a scenario, and then what takes it."""
     world = script.world
-    lines += script.beginning()
-    world.stand()
+    yield script.beginning(), world.stand
     if not world.drawn.built_late:
-        lines += script.built()
-        world.build()
+        yield script.built(), world.build
     for number, step in enumerate(scenario.steps, 1):
         kind = STEPS[step.kind]
         if not kind.fits(world):
             continue
-        lines += ["", f"# {number}. {step}"]
+        yield ["", f"# {number}. {step}"], _nothing
         if kind.on_built and not world.held.layer.built:
-            lines += script.built()
-            world.build()
+            yield script.built(), world.build
         assert kind.text is not None
-        lines += kind.text(script, **step.given)
-        run_step(world, step)
-    lines += ["", *(line for text in script.setting_texts for line in text.end)]
+        yield kind.text(script, **step.given), partial(run_step, world, step)
+    yield ["", *(line for text in script.setting_texts for line in text.end)], _nothing
+
+
+def _nothing() -> None:
+    """Does nothing: what a comment does."""
 
 
 def _whole(world: World, path: tuple[str, str], lines: list[str]) -> str:
