@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from flaxlayer_testing.scenario.course import run_scenario
     from flaxlayer_testing.scenario.drawn_scenarios import scenarios
     from flaxlayer_testing.scenario.scenario import Scenario, Step
+    from flaxlayer_testing.scenario.scenario_program import scenario_program
     from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
     from flaxlayer_testing.spec.extras import Extra
     from flaxlayer_testing.spec.features import FEATURES
@@ -132,6 +133,7 @@ __all__ = [
     "run_checks",
     "run_report",
     "run_scenario",
+    "scenario_program",
     "scenario_step",
     "scenarios",
     "search",
@@ -172,6 +174,7 @@ _HOMES = {
     "scenario.course": ("run_scenario",),
     "scenario.drawn_scenarios": ("scenarios",),
     "scenario.scenario": ("Scenario", "Step"),
+    "scenario.scenario_program": ("scenario_program",),
     "scenario.steps.step_kinds": ("scenario_step",),
     "spec.spec": ("Case", "Flag", "ModuleSpec", "Node", "ValueType"),
     "generate.strategies": (

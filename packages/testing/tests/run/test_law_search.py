@@ -84,7 +84,8 @@ def test_a_faulty_layer_is_found(layer):
 @pytest.mark.law("T5", "T9")
 def test_what_is_found_is_shrunk_saved_and_replayed(tmp_path):
     first = search_scenarios(budget=200, layer=NeverFrozen, shrink=False).found
-    found = search_scenarios(budget=200, layer=NeverFrozen).found
+    (shown,) = search_scenarios(budget=200, layer=NeverFrozen).bugs
+    found = shown.broken
     assert len(found.scenario.to_json()) < len(first.scenario.to_json())
     found.save(tmp_path / "found" / "one.json")
     again = BrokenLaw.load(tmp_path / "found" / "one.json")
@@ -92,6 +93,10 @@ def test_what_is_found_is_shrunk_saved_and_replayed(tmp_path):
     with pytest.raises(KeepLawError, match="C5"):
         run_scenario(again.scenario, NeverFrozen)
     run_scenario(again.scenario)
+    (entry,) = shown.report.failures
+    assert "import NeverFrozen as Layer" in entry.program
+    assert entry.program in entry.failure_text()
+    assert entry.failure_text().splitlines()[-1] == f"Replay: {entry.replay}"
 
 
 @pytest.mark.law("T1", "T9")

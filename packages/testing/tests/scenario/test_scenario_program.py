@@ -1,8 +1,11 @@
 """A printed scenario stands alone, passes for a sound layer, and fails where a faulty one does."""
 
 import contextlib
+import os
 import re
 import runpy
+import subprocess
+import sys
 import traceback
 import warnings
 from dataclasses import replace
@@ -28,6 +31,8 @@ DENSE_OPTIONS = (("features", 2), ("param_dtype", "float32"), ("use_bias", True)
 DENSE = ModuleSpec((ValueType((3,)),), (Node("dense", (0,), DENSE_OPTIONS),), (1,))
 CALL = Step("call", (("batch", 2), ("seed", 1), ("training", False)))
 FREEZE = Step("freeze", (("selector", ("leaf", 0)),))
+KNOWN = (("known", "registered"),)
+NO_HARNESS = "sys.modules['flaxlayer_testing'] = None  # which cannot be imported"
 PEEK = Step("peek", (("training", True),))
 WRONG = Step("wrong_variables", (("kind", "last"),))
 FIT = Step("fit", (("steps", 1),))
@@ -136,9 +141,9 @@ def part_that_fails(text, error):
         (Thawed, (CALL, FREEZE), (), "trainable"),
         (Draining, (PEEK,), (), "the seed generator"),
         (Credulous, (WRONG,), (), "It was not refused"),
-        (Misbuilt, (CALL,), (), " != "),
+        pytest.param(Misbuilt, (CALL,), (), " != ", marks=pytest.mark.slow),
         (Raising, (CALL,), (), "of the layer"),
-        (Thawed, (), (("frozen", ("leaf", 0)),), "trainable"),
+        pytest.param(Thawed, (), (("frozen", ("leaf", 0)),), "trainable", marks=pytest.mark.slow),
     ],
     ids=["outputs", "frozen", "seed", "refusal", "values", "error", "setting"],
 )
@@ -157,6 +162,30 @@ def test_a_program_fails_where_the_layer_does_and_passes_for_its_twin(
         "# The scenario." if where == "the build" else f"# {where[5:].replace(', ', '. ', 1)}"
     )
     run(scenario_program(broken))
+
+
+@pytest.mark.slow
+@pytest.mark.law("T1", "T9")
+def test_a_program_runs_as_a_file_where_the_harness_is_not(tmp_path):
+    path = tmp_path / "program.py"
+    routes = (Step("reload", (("route", "pickle"),)), Step("load_in_fresh_process", KNOWN))
+    path.write_text(scenario_program(scenario(CALL, *routes)))
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\n{NO_HARNESS}\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    broken = path.read_text().replace(
+        "layer = Layer(module, seed=0", "layer = Layer(module, seed=1"
+    )
+    path.write_text(broken)
+    done = subprocess.run(
+        [sys.executable, path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "AssertionError" in done.stderr
 
 
 def test_there_is_no_program_for_what_cannot_be_imported_or_has_no_text(monkeypatch):
