@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-__all__ = ["alternate", "time_processes"]
+__all__ = ["alternate", "run_processes", "time_processes"]
 
 
 def time_processes(module: str, ways: Sequence[str], name: str, rounds: int) -> dict[str, float]:
@@ -27,7 +27,15 @@ def time_processes(module: str, ways: Sequence[str], name: str, rounds: int) -> 
     Returns:
         The median seconds of each way.
     """
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    figures = run_processes(module, ways, name, rounds)
+    return {way: numbers[-1] for way, numbers in figures.items()}
+
+
+def run_processes(
+    module: str, ways: Sequence[str], name: str, rounds: int
+) -> dict[str, tuple[float, ...]]:
+    """Returns the median of each number that such processes print in their last line."""
+    printed: dict[str, list[list[float]]] = {way: [] for way in ways}
     environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     for _ in range(rounds):
         for way in ways:
@@ -35,8 +43,10 @@ def time_processes(module: str, ways: Sequence[str], name: str, rounds: int) -> 
             done = subprocess.run(
                 command, check=True, capture_output=True, text=True, env=environment
             )
-            times[way].append(float(done.stdout.split()[-1]))
-    return {way: statistics.median(seconds) for way, seconds in times.items()}
+            printed[way].append([float(word) for word in done.stdout.splitlines()[-1].split()])
+    return {
+        way: tuple(map(statistics.median, zip(*rows, strict=True))) for way, rows in printed.items()
+    }
 
 
 def alternate(

@@ -24,6 +24,7 @@ STARTED = pytest.StashKey[float]()
 # What needs TensorFlow, which takes seconds to import, or torch; nnx modules on an older Flax.
 _ELSEWHERE: tuple[str, ...] = (
     ".backends.tensorflow",
+    ".backends.conversions",
     ".backends.torch",
     ".private_torch",
     ".torch_backend",

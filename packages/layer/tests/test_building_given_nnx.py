@@ -10,10 +10,11 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import MatchVariablesError
+from packages.layer.tests.needs import needs_nnx
 
 pytestmark = [
     pytest.mark.law("B4"),
-    pytest.mark.skipif(not hasattr(nnx, "data"), reason="needs flax >= 0.11"),
+    needs_nnx,
     pytest.mark.filterwarnings("ignore:.*nnx.capture.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:\\s*Using 'Module:DeprecationWarning"),
 ]

@@ -16,8 +16,9 @@ from flax import nnx
 
 from flaxlayer import CollectionPolicy, FlaxLayer
 from flaxlayer_core import EncodeModuleError, variable_value
+from packages.layer.tests.needs import needs_nnx
 
-pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+pytestmark = needs_nnx
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
 Y = np.cos(X[:, :1]).astype("float32")

@@ -9,8 +9,9 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import variable_value
+from packages.layer.tests.needs import needs_nnx
 
-pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+pytestmark = needs_nnx
 
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 

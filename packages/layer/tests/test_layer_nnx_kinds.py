@@ -15,8 +15,9 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
+from packages.layer.tests.needs import needs_nnx
 
-pytestmark = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+pytestmark = needs_nnx
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(2, 4, 3)
 

@@ -9,6 +9,8 @@ import keras
 import pytest
 from flax import nnx
 
+from packages.layer.tests.needs import needs_nnx
+
 pytestmark = pytest.mark.slow
 
 CURRENT = hasattr(nnx, "data") and tuple(map(int, keras.version().split(".")[:2])) >= (3, 14)
@@ -32,7 +34,7 @@ def test_older_files_load_in_a_process_that_registers_their_modules():
 
 
 @pytest.mark.law("W3")
-@pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+@needs_nnx
 def test_older_files_hold_what_raw_flax_made_of_the_same_modules():
     folder = OLDER / "eea3585"
     assert run(folder / "read.py").count("read ") == len(list(folder.glob("*.keras"))) + 1 == 20

@@ -23,6 +23,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 import flaxlayer
 from flaxlayer import FlaxLayer
+from packages.layer.tests.needs import needs_nnx
 
 X = np.ones((2, 4), np.float32)
 
@@ -267,7 +268,7 @@ def test_the_form_of_a_method_that_makes_the_module_is_this():
 
 
 @pytest.mark.law("S4")
-@pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
+@needs_nnx
 def test_the_form_of_an_object_of_nnx_is_this():
     @register
     class Object(nnx.Module):

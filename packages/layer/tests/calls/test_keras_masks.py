@@ -11,11 +11,11 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import CallArgumentError, DecodeModuleError
+from packages.layer.tests.needs import needs_nnx
 
 # As many sequences as steps as features: no size tells another apart.
 IDS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 4], [1, 0, 0, 0]], "int32")
 MASK = IDS != 0
-needs_nnx = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules need flax 0.11")
 
 
 class Seen(keras.layers.Layer):

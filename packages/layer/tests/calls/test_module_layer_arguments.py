@@ -17,6 +17,7 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import CallArgumentError
+from packages.layer.tests.needs import needs_nnx
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3)
 Y = np.asarray([[2.0, 4.0, 8.0]] * 2, np.float32)
@@ -173,7 +174,7 @@ class AppliesNnx(nnx.Module):
 
 
 @pytest.mark.law("A1")
-@pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules need flax 0.11")
+@needs_nnx
 @pytest.mark.parametrize("make", [Applies, AppliesNnx], ids=["linen", "nnx"])
 def test_modules_states_and_variables_of_nnx_are_arguments(make, close):
     linear = nnx.Linear(3, 3, rngs=nnx.Rngs(0))

@@ -9,9 +9,10 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import CallArgumentError
+from packages.layer.tests.needs import needs_nnx
 
 pytestmark = [
-    pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11"),
+    needs_nnx,
     pytest.mark.law("R5"),
 ]
 

@@ -7,6 +7,7 @@ import pytest
 
 from flaxlayer import FlaxLayer, predict_in_processes
 from flaxlayer_core import CallArgumentError
+from packages.layer.tests.needs import needs_layouts
 
 
 class Two(nn.Module):
@@ -41,6 +42,7 @@ def test_what_has_no_rows_is_refused(x):
         predict_in_processes(model_of_two(), x)
 
 
+@needs_layouts
 @pytest.mark.law("D2")
 @pytest.mark.jax_only("it is JAX that distributes")
 @pytest.mark.parametrize(("rows", "size", "found"), [(0, 4, "none in any"), (3, 0, "0")])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from packages.layer.tests.needs import needs_layouts
 from packages.layer.tests.processes.running import ProcessesFailedError, run_processes
 from packages.layer.tests.processes.trained_models import CASES, MODULES, dropped, trained
 
@@ -18,6 +19,7 @@ DIVIDED = {
 }
 
 
+@needs_layouts
 @pytest.mark.law("D1")
 @pytest.mark.law("D2")
 def test_two_processes_train_as_one_does(close, same_bits):

@@ -13,6 +13,7 @@ import pytest
 from flaxlayer import FlaxLayer, save_in_processes
 from flaxlayer.processes import gathering, whole_files
 from flaxlayer_core import DistributeModelError
+from packages.layer.tests.needs import needs_layouts
 from packages.layer.tests.processes.running import ROOT, run_processes
 from packages.layer.tests.processes.saved_models import PLACES, fitted, mine, optimizer_of
 from packages.layer.tests.processes.trained_models import new_model, weights_of
@@ -29,6 +30,7 @@ def model_of(features):
     return model
 
 
+@needs_layouts
 @pytest.mark.slow
 @pytest.mark.law("D2")
 @pytest.mark.law("D3")

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from flax import nnx
 
 import flaxlayer
 from flaxlayer import FlaxLayer
 from flaxlayer_core import DecodeModuleError
+from packages.layer.tests.needs import needs_nnx
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +189,6 @@ LOAD = """
     attempt("main", "main")
     print(json.dumps(outcomes))
 """
-needs_nnx = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules need flax 0.11")
 KINDS = [
     *("linen", "fields", "method", "function", "nested", "local", "custom", "keras"),
     pytest.param("nnx", marks=needs_nnx),

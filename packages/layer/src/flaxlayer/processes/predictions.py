@@ -11,6 +11,7 @@ import numpy as np
 from flaxlayer.backends import current_backend
 from flaxlayer.processes.gathering import largest
 from flaxlayer.typing import Array, Json, PyTree
+from flaxlayer.weights.sharding import sharding_of
 from flaxlayer_core import CallArgumentError
 
 __all__ = ["predict_in_processes"]
@@ -114,7 +115,7 @@ def _filled(array: Array, total: int) -> Array:
 
 def _rows_here(output: jax.Array, distribution: keras.distribution.Distribution) -> Json:
     """The rows of an output that came of what this process gave."""
-    layout = distribution.get_data_layout(output.shape).backend_layout
+    layout = sharding_of(distribution.get_data_layout(output.shape))
     placed = jax.jit(_same, out_shardings=layout)(output)
     parts = {shard.index[0].start or 0: shard.data for shard in placed.addressable_shards}
     return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])

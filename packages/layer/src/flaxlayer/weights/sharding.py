@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -30,10 +31,14 @@ __all__ = [
     "place_for",
     "refuse_divided",
     "refuse_elsewhere",
+    "sharding_of",
     "shardings_of",
     "spans_processes",
     "variable_layouts",
 ]
+
+# Since Keras 3.10; before, it finds a layout by the path of the variable alone.
+_TAKES_LAYOUT = "layout" in inspect.signature(keras.Variable).parameters
 
 AxisName: TypeAlias = str | tuple[str, ...] | None
 """The axis of a mesh that a dimension is divided along, or several, or none."""
@@ -55,11 +60,20 @@ def variable_layouts(build_spec: BuildSpec, *, prefix: str, title: str) -> dict[
         What `keras.Variable(layout=...)` takes, by path; none where Keras distributes nothing.
 
     Raises:
+        DistributeModelError: If variables of this Keras take no layout.
         BuildModuleError: If a layout cannot be told, or does not divide a variable evenly.
     """
     distribution = current_backend().distribution()
     if distribution is None:
         return {}
+    if not _TAKES_LAYOUT:
+        raise DistributeModelError(
+            f"{title} cannot be built under a distribution.",
+            expected="Keras 3.10 or newer, whose variables take a layout",
+            found=f"Keras {keras.__version__}",
+            fix="Install a newer Keras, or call keras.distribution.set_distribution(None).",
+            law="D1",
+        )
     discovery, layouts = build_spec.spec, {}
     axes = partition_axes(build_spec)
     for spec in discovery.layout.specs:
@@ -76,7 +90,7 @@ def variable_layouts(build_spec: BuildSpec, *, prefix: str, title: str) -> dict[
 
 def shardings_of(layouts: Mapping[Path, Layout]) -> dict[Path, jax.sharding.Sharding]:
     """Returns layouts as shardings of JAX."""
-    return {path: _sharding_of(layout) for path, layout in layouts.items()}
+    return {path: sharding_of(layout) for path, layout in layouts.items()}
 
 
 def current_devices() -> frozenset[str]:
@@ -222,15 +236,36 @@ def _known_axes(
     )
 
 
-def _sharding_of(layout: Layout) -> jax.sharding.Sharding:
-    sharding: jax.sharding.Sharding = getattr(layout, "backend_layout", layout)
-    return sharding
+def sharding_of(layout: Layout) -> jax.sharding.Sharding:
+    """Returns a layout as a sharding of JAX."""
+    if isinstance(layout, jax.sharding.Sharding):
+        return layout
+    return _divided_along(layout.axes, layout.device_mesh)
+
+
+def _divided_along(
+    axes: Sequence[AxisName], mesh: keras.distribution.DeviceMesh
+) -> jax.sharding.Sharding:
+    return jax.sharding.NamedSharding(_jax_mesh(mesh), jax.sharding.PartitionSpec(*axes))
+
+
+@lru_cache(maxsize=8)
+def _jax_mesh(mesh: keras.distribution.DeviceMesh) -> jax.sharding.Mesh:
+    devices = np.vectorize(_device_called, otypes=[object])(mesh.devices)
+    return jax.sharding.Mesh(devices, tuple(mesh.axis_names))
+
+
+def _device_called(name: str | jax.Device) -> jax.Device:
+    if isinstance(name, jax.Device):
+        return name
+    platform, _, number = name.partition(":")
+    return next(device for device in jax.devices(platform) if device.id == int(number))
 
 
 def _layout_of(names: Sequence[AxisName], ndim: int, mesh: keras.distribution.DeviceMesh) -> Layout:
     axes = [*names, *[None] * (ndim - len(names))]
     if any(isinstance(name, tuple) for name in axes):  # Keras has one axis for a dimension
-        return jax.sharding.NamedSharding(mesh.backend_mesh, jax.sharding.PartitionSpec(*axes))
+        return _divided_along(axes, mesh)
     return keras.distribution.TensorLayout(axes, mesh)
 
 
@@ -261,7 +296,7 @@ def _find_problem(layout: Layout, shape: tuple[int, ...]) -> str:
     if len(set(names)) < len(names):
         return f"{axes}, which names an axis twice"
     try:
-        _sharding_of(layout).shard_shape(shape)
+        sharding_of(layout).shard_shape(shape)
     except ValueError as error:
         return f"{axes}: {error}"
     return ""

@@ -12,8 +12,12 @@ __all__ = ["needed_inputs", "operations"]
 
 def _inner(operation: Any) -> list[Jaxpr]:
     values = (v for p in operation.params.values() for v in (p if isinstance(p, tuple) else (p,)))
-    closed = (value.jaxpr if isinstance(value, ClosedJaxpr) else value for value in values)
-    return [value for value in closed if isinstance(value, Jaxpr)]
+    return [part for part in map(_opened, values) if isinstance(part, Jaxpr)]
+
+
+def _opened(value: Any) -> Any:
+    # From JAX 0.12 on an operation holds a program itself, before that one with its constants.
+    return value.jaxpr if isinstance(value, ClosedJaxpr) else value
 
 
 def operations(program: Jaxpr) -> Iterator[Any]:
@@ -79,38 +83,49 @@ def _variables(parts: Sequence[Any], chosen: Sequence[bool]) -> set[Any]:
 def _operands(operation: Any, wanted: list[bool]) -> list[bool]:
     known = {"scan": _of_scan, "while": _of_while, "cond": _of_cond}
     if (rule := known.get(operation.primitive.name)) is not None:
-        return rule(operation.params, wanted)
+        return rule(operation, wanted)
     inner = _inner(operation)
     if len(inner) == 1 and len(inner[0].invars) == len(operation.invars):
         return needed_inputs(inner[0], wanted)
     return [True] * len(operation.invars)
 
 
-def _of_scan(params: Any, wanted: list[bool]) -> list[bool]:
-    consts, count = params["num_consts"], params["num_carry"]
+def _of_scan(operation: Any, wanted: list[bool]) -> list[bool]:
+    # How many operands are constants is written otherwise from JAX 0.12 on; what is scanned has a
+    # dimension more than the step sees, in all versions.
+    step = _opened(operation.params["jaxpr"])
+    count = _alike(operation.outvars, step.outvars)
+    consts = _alike(operation.invars, step.invars) - count
     carry, slices = wanted[:count], wanted[count:]
     while True:
-        needed = needed_inputs(params["jaxpr"].jaxpr, [*carry, *slices])
+        needed = needed_inputs(step, [*carry, *slices])
         fed = needed[consts : consts + count]
         if not any(late and not early for early, late in zip(carry, fed, strict=True)):
             return [*needed[:consts], *_either(carry, fed), *needed[consts + count :]]
         carry = _either(carry, fed)
 
 
-def _of_while(params: Any, wanted: list[bool]) -> list[bool]:
+def _alike(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    pairs = zip(outside, inside, strict=True)
+    return sum(a.aval.ndim == b.aval.ndim for a, b in pairs)
+
+
+def _of_while(operation: Any, wanted: list[bool]) -> list[bool]:
+    params = operation.params
     tested, consts = params["cond_nconsts"], params["body_nconsts"]
-    test = needed_inputs(params["cond_jaxpr"].jaxpr)
+    test = needed_inputs(_opened(params["cond_jaxpr"]))
     carry = _either(wanted, test[tested:])
     while True:
-        needed = needed_inputs(params["body_jaxpr"].jaxpr, carry)
+        needed = needed_inputs(_opened(params["body_jaxpr"]), carry)
         following = _either(carry, needed[consts:])
         if following == carry:
             return [*test[:tested], *needed[:consts], *carry]
         carry = following
 
 
-def _of_cond(params: Any, wanted: list[bool]) -> list[bool]:
-    needed = [needed_inputs(branch.jaxpr, wanted) for branch in params["branches"]]
+def _of_cond(operation: Any, wanted: list[bool]) -> list[bool]:
+    branches = operation.params["branches"]
+    needed = [needed_inputs(_opened(branch), wanted) for branch in branches]
     return [True, *map(any, zip(*needed, strict=True))]
 
 
