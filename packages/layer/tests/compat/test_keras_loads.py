@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import threading
+import types
 import weakref
 
 import keras
@@ -242,3 +243,13 @@ def test_a_file_that_is_loaded_while_a_pickle_is_read_is_no_pickle(tmp_path):
     Tells.file = tmp_path / "inner.keras"
     pickle.loads(stored)
     assert told == [True, False]
+
+
+def test_code_that_cannot_be_hashed_is_looked_past():
+    # As torch.compile makes it.
+    code = (lambda: compat_loads.current_load()).__code__
+    odd = types.FunctionType(code.replace(co_consts=(*code.co_consts, {})), globals())
+    with pytest.raises(TypeError):
+        hash(odd.__code__)
+    assert odd() is None
+    assert not compat_loads.is_copying()

@@ -238,6 +238,7 @@ class ModuleLayer(keras.layers.Layer):
         return arrays, structure, {i: part for i, part in enumerate(flat) if part is not None}
 
     @_sign_for_keras
+    @unconverted
     def call(
         self,
         *args: PyTree,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -27,8 +27,8 @@ __all__ = ["current_load", "is_copying", "is_pickling", "is_unpickling"]
 _KEPT = "what flaxlayer keeps of this load"
 
 
-def _codes(*functions: Callable[..., object]) -> frozenset[CodeType]:
-    return frozenset(inspect.unwrap(function).__code__ for function in functions)
+def _codes(*functions: Callable[..., object]) -> tuple[CodeType, ...]:
+    return tuple(inspect.unwrap(function).__code__ for function in functions)
 
 
 # Each call reads one file, whatever it is called in.
@@ -61,9 +61,9 @@ def current_load() -> dict[str, Any] | None:
 def _loading_frame() -> FrameType | None:
     found = None
     for frame in _frames():
-        if frame.f_code in _FILES:
+        if _runs(frame, _FILES):
             return frame
-        if frame.f_code in _PARTS or _makes_of_config(frame):
+        if _runs(frame, _PARTS) or _makes_of_config(frame):
             found = frame
     return found
 
@@ -90,11 +90,16 @@ def is_pickling() -> bool:
 def is_unpickling() -> bool:
     """Tells whether what is loaded in this thread is an archive out of a pickle."""
     load = _loading_frame()
-    return load is not None and load.f_code in _UNPICKLING
+    return load is not None and _runs(load, _UNPICKLING)
 
 
-def _is_running(codes: frozenset[CodeType]) -> bool:
-    return any(frame.f_code in codes for frame in _frames())
+def _is_running(codes: Sequence[CodeType]) -> bool:
+    return any(_runs(frame, codes) for frame in _frames())
+
+
+def _runs(frame: FrameType, codes: Sequence[CodeType]) -> bool:
+    # By identity: code that torch.compile has made cannot be hashed.
+    return any(frame.f_code is code for code in codes)
 
 
 def _frames() -> Iterator[FrameType]:

@@ -158,6 +158,22 @@ class _Saved:
         return list(self.others)
 
 
+def _pull_back(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+    tensors, saved = ctx.saved_tensors, ctx.saved
+    trace: Trace[Any] = saved.trace
+    bound = _asked(saved, cotangents, find=False)
+    if trace.linear is None or all(cotangent is None for cotangent in bound):
+        return (None, *[None] * len(saved.free))
+    inputs = dict(zip(saved.places, tensors, strict=False))
+    kept, moving = _kept(saved, tensors[len(saved.places) :])
+    with tracing_as(trace.context):
+        gradients = _gradients(saved, inputs, kept, moving, cotangents)
+    if not keeps_graph():
+        saved.kept, saved.moving = [], []
+        saved.arrays.clear()
+    return (None, *gradients)
+
+
 class _Apply(torch.autograd.Function):
     """The results of a call, with gradients from its residuals."""
 
@@ -186,21 +202,10 @@ class _Apply(torch.autograd.Function):
         ctx.saved = saved
         return tuple(outputs)
 
-    @staticmethod
-    def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        tensors, saved = ctx.saved_tensors, ctx.saved
-        trace: Trace[Any] = saved.trace
-        bound = _asked(saved, cotangents, find=False)
-        if trace.linear is None or all(cotangent is None for cotangent in bound):
-            return (None, *[None] * len(saved.free))
-        inputs = dict(zip(saved.places, tensors, strict=False))
-        kept, moving = _kept(saved, tensors[len(saved.places) :])
-        with tracing_as(trace.context):
-            gradients = _gradients(saved, inputs, kept, moving, cotangents)
-        if not keeps_graph():
-            saved.kept, saved.moving = [], []
-            saved.arrays.clear()
-        return (None, *gradients)
+    # torch.compile compiles what a backward pass calls too.
+    backward: Any = staticmethod(
+        torch.compiler.disable(_pull_back, reason="a Flax module runs in JAX")
+    )
 
 
 def _gradients(

@@ -51,8 +51,8 @@ class TorchCall:
         stored = list(values) if seed is None else [*values, seed]
         if any(isinstance(a, torch.Tensor) and a.is_meta for a in (*arrays, *stored[:1])):
             return self._abstract([*stored, *arrays])
-        tensors, views = self._views.of(stored)
         given = [_given(array) for array in arrays]
+        tensors, views = self._views.of(stored)
         return self._function(
             [*tensors, *(tensor for tensor, _ in given)],
             [*views, *(array for _, array in given)],

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import torch
+from torch.autograd.forward_ad import unpack_dual
 
 from flaxlayer.backends.dtypes import canonical_dtype, number_spec
 from flaxlayer.compat.private_torch import export_array, import_tensor
@@ -97,18 +98,45 @@ def view(tensor: torch.Tensor) -> jax.Array:
     """Returns an array in the memory of a prepared tensor; a copy where that is not aligned.
 
     Raises:
-        LowerModuleError: If `torch.export` is tracing, whose tensors have no memory (K4).
+        LowerModuleError: If torch is tracing, or differentiating forward, or the tensor has no
+            memory that JAX can read (K4).
     """
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
         raise LowerModuleError(
             "A FlaxLayer cannot be exported from the torch backend.",
-            expected="operations of torch, which torch.export traces",
+            expected="operations of torch, which torch.export, torch.jit and torch.onnx trace",
             found="a program of JAX",
             fix="Save the model, load it under KERAS_BACKEND=jax or KERAS_BACKEND=tensorflow, and "
             "export it there: files hold on every backend.",
             law="K4",
         )
-    return import_tensor(tensor.detach())
+    if unpack_dual(tensor).tangent is not None:
+        raise LowerModuleError(
+            "A FlaxLayer has no forward-mode gradient on the torch backend.",
+            expected="a tensor without a tangent",
+            found="a tensor of torch.autograd.forward_ad.make_dual",
+            fix="Use backward gradients, or jax.jvp of the module: layer.to_module().",
+            law="K4",
+        )
+    plain = tensor.detach()
+    try:
+        # Of a fake tensor JAX would read what is not there; a wrapper of others has no storage.
+        if type(plain) is not torch.Tensor and plain.untyped_storage().device.type == "meta":
+            raise _refusal(tensor, "no memory")
+        return import_tensor(plain)
+    except (RuntimeError, BufferError) as error:
+        raise _refusal(tensor, str(error).partition("\n")[0]) from error
+
+
+def _refusal(tensor: torch.Tensor, found: str) -> LowerModuleError:
+    return LowerModuleError(
+        f"A FlaxLayer got a {type(tensor).__name__} on {tensor.device} that JAX cannot read.",
+        expected="a tensor with memory of its own, on a device that JAX has too",
+        found=found,
+        fix="Call the layer outside of torch.func, torch.vmap and modes of fake tensors. For a "
+        "tensor on a GPU, install JAX for it: pip install 'jax[cuda12]'.",
+        law="K4",
+    )
 
 
 def to_jax(array: BackendArray) -> jax.Array:
