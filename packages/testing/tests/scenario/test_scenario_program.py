@@ -194,19 +194,13 @@ def test_there_is_no_program_for_what_cannot_be_imported_or_has_no_text(monkeypa
     assert scenario_program(scenario(CALL)) == ""
 
 
-DRAWN = 60
-"""How many drawn scenarios are printed and run."""
-
-
-@pytest.mark.slow
-@pytest.mark.law("T1", "T9")
-@pytest.mark.parametrize("framework", ["linen", "nnx"])
-def test_the_programs_of_drawn_scenarios_pass(run, framework):
+def drawn(framework, count, number):
+    """Draws scenarios, none of which is run."""
     found = []
 
-    @seed(1)
+    @seed(number)
     @hypothesis.settings(
-        max_examples=DRAWN,
+        max_examples=count,
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -217,9 +211,19 @@ def test_the_programs_of_drawn_scenarios_pass(run, framework):
         found.append(scenario)
 
     draw()
-    for one in found:
+    return found
+
+
+@pytest.mark.law("T1", "T9")
+@pytest.mark.parametrize("framework", ["linen", "nnx"])
+@pytest.mark.parametrize(
+    ("count", "number"),
+    [pytest.param(6, 2, marks=pytest.mark.slow), pytest.param(60, 1, marks=pytest.mark.long)],
+    ids=["some", "many"],
+)
+def test_the_programs_of_drawn_scenarios_pass(run, framework, count, number):
+    for one in drawn(framework, count, number):
         text = scenario_program(one)
         taken = [line for line in text.splitlines() if re.match(r"# \d+\. ", line)]
-        trace = run_scenario(one)
-        assert len(taken) == len(trace.steps)
+        assert len(taken) == len(run_scenario(one).steps)
         run(text)
