@@ -7,7 +7,7 @@ import pytest
 from flax.core import Scope
 from flax.errors import InvalidRngError
 
-from flaxlayer_testing.oracle.draws import watched_streams
+from flaxlayer_testing.oracle.draws import streams_of, watched_streams
 
 X = jnp.ones((2, 3))
 
@@ -112,3 +112,21 @@ def test_flax_is_left_as_it_was():
     with pytest.raises(ZeroDivisionError):
         watched_streams(lambda rngs: 1 / 0, curious=False)
     assert (Scope.has_rng, Scope.make_rng) == before
+
+
+@pytest.mark.law("R1")
+@pytest.mark.parametrize(
+    ("given", "drawn"),
+    [(["noise", "dropout"], {"noise"}), (["params"], {"params"}), (["noise", "params"], {"noise"})],
+    ids=["its own", "what Flax takes instead", "both"],
+)
+def test_streams_that_are_given_are_all_that_it_has(given, drawn):
+    variables = Noisy().init(jax.random.key(0), X)
+    assert streams_of(lambda rngs: Noisy().apply(variables, X, rngs=rngs), given) == drawn
+
+
+@pytest.mark.law("R1")
+def test_a_stream_that_is_lacking_is_refused():
+    variables = Noisy().init(jax.random.key(0), X)
+    with pytest.raises(InvalidRngError):
+        streams_of(lambda rngs: Noisy().apply(variables, X, rngs=rngs), ["dropout"])

@@ -40,3 +40,8 @@ def test_another_name_is_given_by_the_user(name, value):
 @pytest.mark.law("A2")
 def test_a_module_without_a_flag_gets_none():
     assert mode_arguments(Named(), {}, None, training=True) == {}
+
+
+@pytest.mark.law("A2")
+def test_what_the_caller_gives_wins_over_the_name_of_the_user():
+    assert mode_arguments(Named(), {"enabled": False}, "enabled", training=True) == {}

@@ -66,3 +66,35 @@ def test_a_bound_module_is_taken_apart():
     module, held = CALL.unbind(Net().bind(variables))
     assert module == Net()
     jax.tree.map(np.testing.assert_array_equal, held, variables)
+
+
+class Coder(nn.Module):
+    def setup(self):
+        self.inner, self.outer = nn.Dense(2), nn.Dense(4)
+
+    def encode(self, x):
+        return self.inner(x)
+
+    def __call__(self, x):
+        return self.outer(self.encode(x))
+
+
+@pytest.mark.law("A3", "B2")
+@pytest.mark.parametrize(
+    ("init_method", "made"), [("encode", ["inner"]), ("__call__", ["inner", "outer"])]
+)
+def test_a_method_initialises(init_method, made):
+    call = LinenCall(Coder(), (X,), {}, method="encode", init_method=init_method)
+    variables = call.init(KEYS, training=True)
+    expected = Coder().init(KEYS, X, method=init_method)
+    jax.tree.map(np.testing.assert_array_equal, variables, dict(expected))
+    assert sorted(variables["params"]) == made
+
+
+@pytest.mark.law("R1")
+@pytest.mark.parametrize("listed", ["dropout", "params"])
+def test_a_call_has_the_streams_that_are_listed(listed):
+    call = LinenCall(Net(), (X,), {}, listed=frozenset({listed}))
+    variables = call.init(KEYS, training=True)
+    drawn = [call.drawn_streams(jax.eval_shape, variables, training=t) for t in (True, False)]
+    assert drawn == [{listed}, frozenset()]

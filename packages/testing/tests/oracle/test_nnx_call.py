@@ -247,3 +247,12 @@ def test_arrays_in_a_list_of_modules_are_set():
     twice = nnx.clone(module)
     nnx.update(twice, jax.tree.map(lambda leaf: 2 * leaf, nnx.state(module)))
     np.testing.assert_array_equal(outputs, twice(x))
+
+
+@pytest.mark.law("C3")
+def test_state_of_numpy_that_may_not_change_and_does_not_is_no_change():
+    call = NnxCall(functools.partial(nnx.BatchNorm, 3), (X,), {})
+    variables = jax.tree.map(np.asarray, call.init({"params": jax.random.key(0)}, training=True))
+    denied = frozenset({"params", "batch_stats"})
+    _, updates = call.apply(variables, {}, call.arrays, training=False, denied=denied)
+    assert updates == {}

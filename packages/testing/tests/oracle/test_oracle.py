@@ -201,3 +201,20 @@ def test_the_dtypes_on_the_way_to_a_result_are_found():
     assert {"bfloat16", "float32"} <= found
     assert "float16" not in found
     assert "float16" in Oracle(LinenCall(OnValues(), (X,), {})).computed_dtypes
+
+
+class EmptyAtInference(nn.Module):
+    """Takes no batch of none in training."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        return x - x.max() if train else x
+
+
+@pytest.mark.law("R1")
+def test_the_streams_of_a_mode_are_found_where_the_other_mode_refuses_the_call():
+    full = Oracle(LinenCall(EmptyAtInference(), (X,), {}))
+    empty = full.with_call(LinenCall(EmptyAtInference(), (X[:0],), {}))
+    assert empty.drawn_streams(training=False) == frozenset()
+    with pytest.raises(ValueError, match="zero-size"):
+        empty.drawn_streams(training=True)

@@ -84,6 +84,8 @@ class RawCall(ABC):
         training_arg: The training argument where its name is not customary.
         method: The name of the method that `apply` calls.
         keys: Parameters that get random keys when the arguments have none (R5).
+        init_method: The name of the method that `init` calls.
+        listed: The streams that a call gets, None for those that it draws from (R1).
         base: The class of Flax that the module derives from.
         settings: Names of methods that Flax calls to put the module into a mode.
         intercepted: Whether interceptors of linen see its calls.
@@ -103,6 +105,8 @@ class RawCall(ABC):
     training_arg: str | None = None
     method: str = "__call__"
     keys: tuple[KeyParameter, ...] = ()
+    init_method: str = "__call__"
+    listed: frozenset[str] | None = None
 
     @cached_property
     def _split(self) -> tuple[list[Any], Callable[[list[Any]], Any]]:

@@ -12,7 +12,7 @@ import jax
 from flax.core import Scope
 from flax.errors import InvalidRngError
 
-__all__ = ["watched_streams"]
+__all__ = ["streams_of", "watched_streams"]
 
 
 @dataclass
@@ -57,6 +57,31 @@ def _watching() -> Iterator[_Watched]:
 
     with patch.multiple(Scope, has_rng=asking, make_rng=drawing, temporary=entering):
         yield watched
+
+
+def streams_of(run: Callable[[Mapping[str, Any]], Any], given: Iterable[str]) -> frozenset[str]:
+    """Returns those of some streams that a linen module draws from, if it has no others.
+
+    Args:
+        run: Runs raw Flax with a key for each stream.
+        given: The streams.
+
+    Returns:
+        The names of those that keys were drawn from.
+
+    Example:
+
+    ```python
+    >>> import flax.linen as nn, jax.numpy as jnp
+    >>> dropout, x = nn.Dropout(0.5, deterministic=False), jnp.ones(3)
+    >>> streams_of(lambda rngs: dropout.apply({}, x, rngs=rngs), ["params", "noise"])
+    frozenset({'params'})
+
+    ```
+    """
+    with _watching() as watched:
+        run({name: jax.random.key(0) for name in sorted(given)})
+    return frozenset(watched.drawn)
 
 
 def watched_streams(

@@ -44,7 +44,7 @@ def mode_arguments(
     """
     if training_arg is not None:
         name = training_arg.removeprefix("~")
-        return {name: training != training_arg.startswith("~")}
+        return {} if name in given else {name: training != training_arg.startswith("~")}
     parameters = inspect.signature(getattr(type(module), method)).parameters
     return {
         name: training == (name in TRAINING)

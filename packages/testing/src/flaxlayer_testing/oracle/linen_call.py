@@ -18,7 +18,7 @@ from flaxlayer_testing.oracle.call import (
     running_module,
 )
 from flaxlayer_testing.oracle.dependence import needed_inputs
-from flaxlayer_testing.oracle.draws import watched_streams
+from flaxlayer_testing.oracle.draws import streams_of, watched_streams
 
 __all__ = ["LinenCall"]
 
@@ -66,6 +66,8 @@ class LinenCall(RawCall):
         def call(rngs: Rngs) -> Any:
             return evaluate(run, dict(rngs), dict(variables), self.arrays)
 
+        if self.listed is not None:
+            return streams_of(call, self.listed)
         supplied = self.supplied_streams(training=training)
         drawn = watched_streams(call, first=supplied, curious=training)
         if not supplied or evaluate is not jax.eval_shape:
@@ -82,10 +84,13 @@ class LinenCall(RawCall):
         return module, dict(variables)
 
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
-        """Returns the variables of `Module.init` in a mode, whatever the method is."""
-        args, kwargs = self.complete(self.arrays, "__call__", rngs, training)
+        """Returns the variables of `Module.init` in a mode, by the initialising method."""
+        method = self.init_method
+        args, kwargs = self.complete(self.arrays, method, rngs, training)
         with running_module():
-            variables: Mapping[str, Any] = self.module.init(dict(rngs), *args, **kwargs)
+            variables: Mapping[str, Any] = self.module.init(
+                dict(rngs), *args, method=method, **kwargs
+            )
         return dict(variables)
 
     def apply(

@@ -7,7 +7,7 @@ can be compared with both (T9, T10).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from flaxlayer_testing.oracle.probe import probe_loss
 from flaxlayer_testing.oracle.variable_trees import cast_floats, cast_params, entry_names
 
 __all__ = [
+    "Calls",
     "LawModel",
     "LawSettings",
     "LayerState",
@@ -142,6 +143,24 @@ def _part(tree: Any, paths: frozenset[str]) -> Any:
 def _below(paths: frozenset[str], name: Any) -> frozenset[str]:
     own = _path([jax.tree_util.DictKey(name)])
     return frozenset(path[len(own) + 1 :] for path in paths if f"{path}/".startswith(f"{own}/"))
+
+
+def _only(outputs: Sequence[Any]) -> Any:
+    (one,) = outputs
+    return one
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of a module that one call of its surrounding makes.
+
+    Attributes:
+        parts: The calls, one after the other.
+        joined: Makes of their outputs what the surrounding gives.
+    """
+
+    parts: tuple[RawCall, ...]
+    joined: Callable[[Sequence[Any]], Any] = _only
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,17 +303,34 @@ class LawModel:
         floating = {p for p, leaf in path_names(params).items() if _inexact(leaf)}
         return frozenset(floating) - state.frozen
 
-    def loss(self, variables: Variables, raw: RawCall, keys: Any, arrays: Any) -> tuple[Any, Any]:
-        """Returns the probe loss of a training call with the sown losses, and its updates (C7)."""
-        outputs, updates = self.function(training=True, raw=raw)(variables, keys, arrays)
-        result = self._result(outputs, updates)
-        probe = probe_loss(result.outputs)
-        return probe + self.settings.losses_behind * probe + result.loss, updates
+    def loss(
+        self, state: LayerState, calls: Calls, keys: Any, arrays: Any
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Returns the probe loss of training calls with the sown losses, and what they leave (C7).
+
+        Args:
+            state: The state before.
+            calls: The calls of the module, one after the other.
+            keys: The keys of each.
+            arrays: The arrays of each.
+
+        Returns:
+            The loss of all of them, and the variables after the last.
+        """
+        outputs, sown = list[Any](), jnp.zeros((), jnp.float32)
+        for raw, own, given in zip(calls.parts, keys, arrays, strict=True):
+            run = self.function(training=True, raw=raw)
+            found, updates = run(state.variables, own, given)
+            result = self._result(found, updates)
+            outputs.append(result.outputs)
+            sown, state = sown + result.loss, self.after(state, updates, training=True)
+        probe = probe_loss(calls.joined(outputs))
+        return probe + self.settings.losses_behind * probe + sown, state.variables
 
     def step(
         self,
         state: LayerState,
-        raw: RawCall,
+        calls: Calls,
         rate: float,
         descent: Callable[[Any], Any] = lambda gradients: gradients,
     ) -> LayerState:
@@ -302,7 +338,7 @@ class LawModel:
 
         Args:
             state: The state before.
-            raw: The call with its arguments.
+            calls: The calls of the module in the step.
             rate: The learning rate.
             descent: Makes of the gradients of `jax.grad` what an optimizer descends along.
 
@@ -313,17 +349,24 @@ class LawModel:
 
         def run(variables: Any, keys: Any, arrays: Any) -> Any:
             free = {p: leaf for p, leaf in path_names(variables).items() if p in paths}
-            loss = lambda free: self.loss(replaced(variables, free), raw, keys, arrays)  # noqa: E731
-            gradients, updates = jax.grad(loss, has_aux=True)(free)
-            moved = jax.tree_util.tree_map(partial(_descend, rate), free, descent(gradients))
-            return moved, updates
 
-        run = self._compile(("step", tuple(sorted(paths)), rate, *_form(raw)), run)
-        keys = self.keys(state, raw, training=True)
-        moved, updates = run(dict(state.variables), keys, raw.arrays)
-        drawn = replace(state, draws=state.draws + bool(keys))
-        following = self.after(drawn, updates, training=True)
-        return replace(following, variables=replaced(following.variables, moved))
+            def loss(free: Any) -> Any:
+                begun = replace(state, variables=replaced(variables, free))
+                return self.loss(begun, calls, keys, arrays)
+
+            gradients, left = jax.grad(loss, has_aux=True)(free)
+            moved = jax.tree_util.tree_map(partial(_descend, rate), free, descent(gradients))
+            return moved, left
+
+        forms = tuple(_form(raw) for raw in calls.parts)
+        known = ("step", tuple(sorted(paths)), state.trainable, state.frozen, rate, forms)
+        run = self._compile(known, run)
+        keys = []
+        for raw in calls.parts:
+            keys.append(self.keys(state, raw, training=True))
+            state = replace(state, draws=state.draws + bool(keys[-1]))
+        moved, left = run(dict(state.variables), keys, [raw.arrays for raw in calls.parts])
+        return replace(state, variables=replaced(left, moved))
 
 
 def _descend(rate: float, value: Any, gradient: Any) -> Any:

@@ -174,6 +174,8 @@ class NnxCall(RawCall):
         Raises:
             ModifyScopeVariableError: If it changes state that it may not change.
         """
+        # Op by op, NumPy's arrays would be changed in place, or count as changed.
+        variables = jax.tree_util.tree_map(jnp.asarray, dict(variables))
         module, outputs = self._run(variables, rngs, arrays, training=training)
         updates = self._tree(module)
         params = self.trainable
@@ -259,7 +261,6 @@ class NnxCall(RawCall):
         for path, leaf in _variables(module):
             names = (_collection(leaf), *_names(path))
             known[names] = leaf
-            # Op by op, NumPy's arrays would be changed in place.
             value = jax.tree_util.tree_map(jnp.asarray, _find(variables, names))
             if isinstance(leaf, nnx.Variable):
                 setter: Callable[[Any], None] | None = getattr(leaf, "set_value", None)

@@ -44,6 +44,7 @@ def raw_call(
     training_arg: str | None = None,
     *,
     keys: tuple[KeyParameter, ...] = (),
+    **others: Any,
 ) -> RawCall:
     """Returns a module with the arguments of one call, run by raw Flax.
 
@@ -53,9 +54,10 @@ def raw_call(
         arguments: Keyword arguments but the training flag.
         training_arg: The training argument where its name is not customary.
         keys: Parameters that get random keys when the arguments have none (R5).
+        **others: What else a `RawCall` takes, such as `method`.
 
     Returns:
         The call.
     """
     call = NnxCall if is_nnx(module) else LinenCall
-    return call(module, inputs, arguments, training_arg, keys=keys)
+    return call(module, inputs, arguments, training_arg, keys=keys, **others)

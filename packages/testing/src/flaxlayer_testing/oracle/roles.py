@@ -181,11 +181,13 @@ class Roles:
 
     @cached_property
     def _drawn(self) -> dict[bool, frozenset[str]]:
-        drawn = partial(self.raw.drawn_streams, self._found.evaluate, self.stored)
-        return {mode: drawn(training=mode) for mode in (True, False)}
+        return {}
 
     def drawn_streams(self, *, training: bool) -> frozenset[str]:
-        """Returns the streams that a mode draws from (R1)."""
+        """Returns the streams that a mode draws from (R1), whatever the other mode refuses."""
+        if training not in self._drawn:
+            evaluate = self._found.evaluate
+            self._drawn[training] = self.raw.drawn_streams(evaluate, self.stored, training=training)
         return self._drawn[training]
 
     @cached_property

@@ -23,10 +23,17 @@ class RawLinen:
     def __init__(self, module: Any, denied: Any = ()) -> None:
         self.module, self.denied = module, denied
 
-    def init(self, keys: Any, inputs: Any, arguments: Any, filled: Any = None) -> dict[str, Any]:
+    def init(
+        self,
+        keys: Any,
+        inputs: Any,
+        arguments: Any,
+        filled: Any = None,
+        method: str = "__call__",
+    ) -> dict[str, Any]:
         """Returns the initial variables."""
         kwargs = {**arguments, **self.keys_of(filled, keys)}
-        return dict(self.module.init(keys, *inputs, **kwargs))
+        return dict(self.module.init(keys, *inputs, method=method, **kwargs))
 
     def apply(
         self,

@@ -25,7 +25,14 @@ class RawNnx:
         self.module = nnx.clone(module) if isinstance(module, nnx.Module) else module
         self.denied, self.made = denied, dict[Any, Any]()
 
-    def init(self, keys: Any, inputs: Any, arguments: Any, filled: Any = None) -> dict[str, Any]:
+    def init(
+        self,
+        keys: Any,
+        inputs: Any,
+        arguments: Any,
+        filled: Any = None,
+        method: str = "__call__",
+    ) -> dict[str, Any]:
         """Returns the initial variables."""
         if not isinstance(self.module, nnx.Module):
             self.module = self.module(rngs=nnx.Rngs(**keys))

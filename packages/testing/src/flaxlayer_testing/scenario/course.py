@@ -82,7 +82,7 @@ def _run(scenario: Scenario, layer: LayerFactory, begin: Callable[[str], None]) 
             if run_step(world, step):
                 taken.append(step.kind)
         where = "the end"
-        world.compare_given()
+        world.compare_lent()
     except RunScenarioError:
         raise
     except (KeepLawError, ParityError) as error:

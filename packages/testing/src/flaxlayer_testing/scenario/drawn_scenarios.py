@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from flaxlayer_testing.generate.draw.drawer import Draw
+from flaxlayer_testing.generate.draw.drawer import Draw, once
 from flaxlayer_testing.generate.strategies import cases_of
 from flaxlayer_testing.scenario.layer_settings import SETTINGS, anything
 from flaxlayer_testing.scenario.places import SURROUNDINGS
@@ -20,28 +20,42 @@ __all__ = ["scenarios"]
 MOST_STEPS = 5
 
 
-@st.composite
-def scenarios(draw: st.DrawFn, *, framework: Framework = "linen", max_nodes: int = 3) -> Scenario:
+def scenarios(*, framework: Framework = "linen", max_nodes: int = 3) -> st.SearchStrategy[Scenario]:
     """Draws scenarios.
 
     Args:
-        draw: Given by Hypothesis.
         framework: What the module is of: `"linen"` or `"nnx"`.
         max_nodes: As for `modules`.
 
     Returns:
-        A scenario, which serialises and replays. The simplest is one call of a `Dense`.
+        A strategy for scenarios, which serialise and replay. The simplest is one call of a
+        `Dense`.
     """
+    return once(_scenarios(framework, max_nodes))
+
+
+@st.composite
+def _scenarios(draw: st.DrawFn, framework: Framework, max_nodes: int) -> Scenario:
     case = draw(cases_of(framework, max_nodes=max_nodes))
     drawer = Draw(draw)
     if drawer.one_of((False,) * 7 + (True,)):
         case = replace(case, spec=replace(case.spec, structure=TOLD))
     settings = _draw_settings(drawer, case)
-    surrounding = drawer.one_of(tuple(SURROUNDINGS))
+    surrounding = drawer.one_of(_places(settings))
     kinds = _kinds(case)
     count = 1 + drawer.number(MOST_STEPS)
     steps = [drawer.span(lambda inner: draw_step(inner, kinds)) for _ in range(count)]
+    # A layer that is made anew is what may lose its settings.
+    anew = drawer.one_of((False, False, True))
+    if anew and settings:
+        steps.insert(drawer.number(len(steps)), draw_step(drawer, ("reload",)))
     return Scenario(case, settings, surrounding, tuple(steps))
+
+
+def _places(settings: Options) -> tuple[str, ...]:
+    # Where a setting shows in one place alone, half of its scenarios stand there.
+    shown = [SETTINGS[name].place for name, _ in settings if SETTINGS[name].place]
+    return (*SURROUNDINGS, *(place for place in shown for _ in SURROUNDINGS))
 
 
 def _kinds(case: Case) -> tuple[str, ...]:
@@ -59,6 +73,7 @@ def _draw_settings(draw: Draw, case: Case) -> Options:
     usual = [name for name, setting in SETTINGS.items() if setting.wants is anything]
     names = {draw.one_of(usual) for _ in range(count)}
     # What few modules have a use for is drawn for a third of those.
-    special = [name for name in SETTINGS if name not in usual and SETTINGS[name].wants(case)]
+    known = [name for name, part in SETTINGS.items() if part.only in ("", case.framework)]
+    special = [name for name in known if name not in usual and SETTINGS[name].wants(case)]
     names |= {name for name in special if draw.one_of((False, False, True))}
     return tuple((name, draw.one_of(SETTINGS[name].values)) for name in sorted(names))

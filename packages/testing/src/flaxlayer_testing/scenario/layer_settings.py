@@ -16,14 +16,16 @@ from flaxlayer_testing.oracle.model import LawSettings, part_of, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.variable_trees import random_like
 from flaxlayer_testing.scenario.held import takes_arrays
-from flaxlayer_testing.spec.spec import Case, Json
+from flaxlayer_testing.spec.spec import FLAG_NAMES, Case, Json
 from flaxlayer_testing.spec.typing import spec_traits
+from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "SETTINGS",
     "Drawn",
     "Setting",
     "anything",
+    "called_by",
     "select_paths",
     "settings_of",
     "shows_unknown",
@@ -115,6 +117,9 @@ class Setting:
         laws: The laws that it is about.
         wants: Whether it is drawn for a case.
         text: What it is in a program.
+        call: How the module is called then, where that is not as its case says.
+        place: The surrounding in which it shows, if that is one alone.
+        only: The framework that alone has it, if one has; empty if each has.
     """
 
     values: tuple[Json, ...]
@@ -123,6 +128,9 @@ class Setting:
     laws: tuple[str, ...] = ()
     wants: Callable[[Case], bool] = anything
     text: PrintSetting | None = None
+    call: Callable[[Subject, Any], Subject] | None = None
+    place: str = ""
+    only: str = ""
 
 
 def given_text(*names: str) -> PrintSetting:
@@ -293,6 +301,58 @@ def _takes_arrays(oracle: Oracle, case: Case, value: Any) -> bool:
     return bool(case.unknown) and takes_arrays(oracle)
 
 
+# How the module is called.
+
+
+def _flagged(subject: Subject, value: str) -> Subject:
+    assert subject.case is not None
+    flag = subject.case.spec.flag
+    assert flag is not None
+    same = FLAG_NAMES[flag.name] == (value == "said")
+    return replace(subject, training_arg=flag.name if same else f"~{flag.name}")
+
+
+def _says_flag(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    return drawn.giving(training_arg=oracle.raw.training_arg)
+
+
+_BY_CALL = "encode, init by call"
+
+
+def _encoding(subject: Subject, value: str) -> Subject:
+    return replace(subject, method="encode", init_method="__call__" if value == _BY_CALL else None)
+
+
+def _method(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    init_method = "__call__" if value == _BY_CALL else None
+    return drawn.giving(method="encode", init_method=init_method)
+
+
+def _draws_by_name(case: Case) -> bool:
+    # What a layer fills names its own.
+    traits, filled = spec_traits(case.spec), any(extra.kind.stream for extra in case.spec.extras)
+    drawn = traits.training_streams | traits.always_streams
+    return bool(drawn) and not filled
+
+
+def _drawn_streams(oracle: Oracle) -> tuple[str, ...]:
+    drawn = (oracle.drawn_streams(training=mode) for mode in (True, False))
+    return tuple(sorted(frozenset[str]().union(*drawn)))
+
+
+def _fits_listed(oracle: Oracle, case: Case, value: Any) -> bool:
+    return bool(_drawn_streams(oracle))
+
+
+def _listing(subject: Subject, value: str) -> Subject:
+    names = _drawn_streams(subject.oracle) if value == "drawn" else (value,)
+    return replace(subject, listed=names)
+
+
+def _lists(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
+    return drawn.giving(rngs=tuple(sorted(oracle.raw.listed or ())))
+
+
 SETTINGS: Mapping[str, Setting] = {
     "build": Setting(("late",), _build, laws=("B3", "A8"), text=no_text),
     "collections": Setting(
@@ -322,12 +382,31 @@ SETTINGS: Mapping[str, Setting] = {
         laws=("A4",),
         wants=lambda case: case.spec.mask,
         text=given_text("mask_arg"),
+        place="behind_mask",
+    ),
+    "method": Setting(
+        ("encode", _BY_CALL),
+        _method,
+        laws=("A3", "B2"),
+        wants=lambda case: case.spec.encoder > 0,
+        text=given_text("method", "init_method"),
+        call=_encoding,
     ),
     "policy": Setting(
         ("mixed_bfloat16", "bfloat16"), _global_policy, _fits_dtype, ("A7",), text=_policy_text
     ),
     "return_sown": Setting(
         ("one", "all"), _return_sown, _sows, ("C7",), shows_sown, text=given_text("return_sown")
+    ),
+    "rngs": Setting(
+        ("params", "drawn"),
+        _lists,
+        _fits_listed,
+        ("R1",),
+        _draws_by_name,
+        given_text("rngs"),
+        _listing,
+        only="linen",
     ),
     "seed": Setting(("global",), _seed, laws=("R3",), text=_seed_text),
     "state_updates": Setting(
@@ -341,6 +420,14 @@ SETTINGS: Mapping[str, Setting] = {
     "trainable": Setting(
         (False,), _trainable, _has_variables, ("C5",), text=given_text("trainable")
     ),
+    "training_arg": Setting(
+        ("turned", "said"),
+        _says_flag,
+        laws=("A2",),
+        wants=lambda case: case.spec.flag is not None,
+        text=given_text("training_arg"),
+        call=_flagged,
+    ),
     "unknown_sizes": Setting(
         ("beside the batch",), _unknown, _takes_arrays, ("B1",), shows_unknown, text=no_text
     ),
@@ -353,6 +440,21 @@ SETTINGS: Mapping[str, Setting] = {
     ),
 }
 """The settings by name; each is drawn with one of its values, or left at the layer's default."""
+
+
+def called_by(options: Mapping[str, Any], subject: Subject) -> Subject:
+    """Returns a subject whose module is called as settings say.
+
+    Args:
+        options: Values by the names of settings.
+        subject: The module of a case.
+    """
+    for name, value in options.items():
+        setting, case = SETTINGS[name], subject.case
+        assert case is not None
+        if setting.call is not None and setting.fits(subject.oracle, case, value):
+            subject = setting.call(subject, value)
+    return subject
 
 
 def settings_of(

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.scenario.held import (
     Held,
@@ -29,9 +30,9 @@ from flaxlayer_testing.scenario.wrapped import (
     time_distributed,
 )
 from flaxlayer_testing.subject.keras_parts import Holder
-from flaxlayer_testing.subject.layer import arrays_of, as_inputs
+from flaxlayer_testing.subject.layer import arrays_of, as_inputs, as_symbolic
 
-__all__ = ["SURROUNDINGS", "inputs_of", "model_of"]
+__all__ = ["SURROUNDINGS", "called", "holder_of", "inputs_of", "model_of"]
 
 
 def _any(oracle: Oracle) -> bool:
@@ -92,6 +93,19 @@ def model_of(layer: Any, site: Site) -> keras.Model:
     """Returns a functional model of a layer alone, from and to lists of arrays."""
     args, kwargs = inputs_of(site)
     return keras.Model(arrays_of((args, kwargs)), arrays_of(layer(*args, **kwargs)))
+
+
+def holder_of(layer: Any, site: Site) -> keras.Model:
+    """Returns a subclassed model of a layer alone: it counts as built, whatever its layer is."""
+    model = Holder(layer, site.oracle.raw)
+    model.built = True
+    return model
+
+
+def called(model: keras.Model, raw: RawCall) -> keras.Model:
+    """Returns a model after a symbolic call, which makes what it lacks and moves nothing."""
+    model(as_symbolic(raw.arrays))
+    return model
 
 
 def _functional(layer: Any, site: Site) -> Held:

@@ -181,6 +181,30 @@ class Script:
             lines.append(f"expected = {place.joined_text.format(*names)}")
         return [*lines, *self.sown()], state
 
+    def apart(self, state: LayerState, raw: RawCall, *, training: bool) -> list[str]:
+        """Returns the lines that make `expected` and `variables` of a call of a layer by itself.
+
+        Args:
+            state: The state before.
+            raw: The call, as the caller makes it.
+            training: The mode.
+        """
+        arguments = self.with_flag(raw, "arguments", training=training)
+        call = self.applied(state, raw, "inputs", arguments, training=training)
+        lines = [f"expected, updates = {call}", *self.following(training=training)]
+        return [*lines, *self.sown()]
+
+    def drawn(self, raw: RawCall, *, training: bool) -> LayerState:
+        """Returns the state after a call of the layer by itself, but for the values."""
+        state = self.world.state
+        drawn = bool(self.world.laws.streams(raw, training=training))
+        return replace(state, draws=state.draws + drawn)
+
+    def of_another(self, *lines: str) -> list[str]:
+        """Returns lines about a new layer of the same settings, after which all is as before."""
+        kept = ["kept = layer, variables", *self.new_layer(), "variables = started"]
+        return [*kept, *lines, "layer, variables = kept"]
+
     def sown(self) -> list[str]:
         """Returns the lines that take what a call sowed, and return it where a setting says so."""
         returned = list(self.world.laws.settings.return_sown)
@@ -253,6 +277,7 @@ class Script:
             ),
             f"variables = {{name: variables[name] for name in {sorted(oracle.stored)}}}",
             *self._started(),
+            "started = variables",
             *self.new_layer()[len(dialect.module_lines(world.case)) :],
             *self.placed(),
         ]
@@ -262,7 +287,9 @@ class Script:
         names = "".join(f", {stream!r}" for stream in streams)
         keys = f"keys([{self.seed}, 0]{names}, prefix=['flaxlayer/init'])" if streams else "{}"
         words = [keys, "inputs", self.with_flag(raw, "arguments", training=training)]
-        return f"raw.init({', '.join([*words, *self.filled(raw, training=training)])})"
+        words += self.filled(raw, training=training)
+        words += [f"method={raw.init_method!r}"] if raw.init_method != "__call__" else []
+        return f"raw.init({', '.join(words)})"
 
     def _started(self) -> list[str]:
         """Returns the lines that make of raw init's variables those of the layer (B4, A7)."""
@@ -301,6 +328,11 @@ class Script:
     def model(self) -> str:
         """The text of a functional model of the layer alone."""
         return f"model_of(layer, inputs, arguments{sizes_text(self.world.site)})"
+
+    @property
+    def holder(self) -> str:
+        """The text of a subclassed model of the layer alone, which leaves it to be built."""
+        return "Unbuilt(layer, inputs, arguments)"
 
     @property
     def setting_texts(self) -> list[SettingText]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError, in_short
 from flaxlayer_testing.oracle.call import RawCall, is_of_module
 from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
@@ -23,9 +21,11 @@ from flaxlayer_testing.scenario.blame import failure_of, refuse_own
 from flaxlayer_testing.scenario.held import Held, Site, Surrounding
 from flaxlayer_testing.scenario.layer_settings import (
     Drawn,
+    called_by,
     select_paths,
     settings_of,
 )
+from flaxlayer_testing.scenario.lent import Lent
 from flaxlayer_testing.scenario.making import emptied, make_layer, seeded, vary_given
 from flaxlayer_testing.scenario.places import SURROUNDINGS, inputs_of
 from flaxlayer_testing.scenario.scenario import Scenario
@@ -61,7 +61,7 @@ class World:
         held: The layer in its surrounding.
         kept: The settings that mean something for the module.
         surrounding: The surrounding in which it stands: the one that was drawn where it fits.
-        given_before: A copy of the variables that the layer was given.
+        lent: Trees of arrays that the user keeps, each with a copy of what it held (B4, W2).
     """
 
     case: Case
@@ -72,7 +72,7 @@ class World:
     held: Held
     kept: Mapping[str, Any]
     surrounding: str
-    given_before: Any = None
+    lent: list[Lent] = field(default_factory=list)
 
     # Making.
 
@@ -90,7 +90,7 @@ class World:
         """Makes the model of the laws of a scenario, whose layer is not made yet."""
         options = dict(scenario.settings)
         case = emptied(scenario.case) if "empty_batch" in options else scenario.case
-        subject = Subject.from_case(case, layer=factory)
+        subject = called_by(options, Subject.from_case(case, layer=factory))
         drawn, kept = settings_of(options, subject.oracle, case)
         drawn = seeded(drawn, case.seed)
         oracle = subject.oracle
@@ -104,7 +104,7 @@ class World:
         laws = LawModel(oracle, replace(drawn.laws, losses_behind=behind))
         held = Held(None, None, _no_call)
         world = cls(case, subject, drawn, laws, LayerState({}), held, kept, where)
-        world.given_before = jax.device_get(drawn.given)
+        world.lend(drawn.given, "arrays given to the layer")
         world.state = world.started()
         return world
 
@@ -122,6 +122,11 @@ class World:
         layer = make_layer(self.subject, self.drawn)
         self.freeze(layer, *self.drawn.frozen)
         return layer
+
+    @property
+    def is_as_made(self) -> bool:
+        """Whether a new layer computes as this one: no policy was set since."""
+        return self.laws.settings.compute_dtype == self.drawn.laws.compute_dtype
 
     def build(self) -> None:
         """Builds the layer, if it is not built yet."""
@@ -256,6 +261,17 @@ class World:
             written &= frozenset().union(*touched)
         return bool(written) or state.draws != self.state.draws
 
+    def expect_apart(
+        self, state: LayerState, raw: RawCall, *, training: bool
+    ) -> tuple[Result, LayerState] | None:
+        """Returns what the laws say of a call outside of the surrounding, None if it is refused."""
+        try:
+            return self.laws.call(state, raw, training=training)
+        except Exception as error:  # the code of a module may refuse in any way
+            if not is_of_module(error):
+                raise
+            return None
+
     def expect(self, raw: RawCall, *, training: bool) -> tuple[Result, LayerState] | Exception:
         """Returns what the laws say of a call, or the error with which raw Flax refuses it."""
         state, results = self.state, list[Result]()
@@ -313,26 +329,14 @@ class World:
                 law="A4",
             )
 
-    def read_variables(self) -> Callable[[], None]:
-        """Reads the variables, and returns what compares them with what they were (W2)."""
-        if not self.held.layer.built:
-            return lambda: None
-        tree = self.held.layer.flax_variables()
-        before = variables_of(self.held.layer)
+    def lend(self, tree: Any, what: str) -> None:
+        """Remembers what a tree of arrays holds that the user goes on to use."""
+        self.lent.append(Lent.of(tree, what))
 
-        def compare() -> None:
-            path = "variables that were read before"
-            compare_trees(before, jax.device_get(tree), bitwise=True, path=path)
-
-        return compare
-
-    def compare_given(self) -> None:
-        """Compares the arrays that the layer was given with what they were (B4)."""
-        if self.drawn.given is not None:
-            path = "arrays given to the layer"
-            compare_trees(
-                self.given_before, jax.device_get(self.drawn.given), bitwise=True, path=path
-            )
+    def compare_lent(self) -> None:
+        """Compares the trees that the user keeps with what they held (B4, W2)."""
+        for one in self.lent:
+            one.compare()
 
     def compare(self, when: str, *, inlined: bool = False) -> None:
         """Compares all that the layer holds with what the laws say, and goes on from there."""

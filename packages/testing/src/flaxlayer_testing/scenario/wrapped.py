@@ -22,6 +22,7 @@ __all__ = [
     "carried_masks",
     "fits_mask",
     "fits_time",
+    "gives_mask",
     "loss_behind",
     "numpy_mask",
     "over_time",
@@ -45,9 +46,14 @@ def numpy_mask(array: Any) -> np.ndarray[Any, Any]:
     return np.broadcast_to(kept, array.shape[:2])
 
 
+def gives_mask() -> GivesMask:
+    """Returns a layer that gives its input a mask: that of `numpy_mask`."""
+    return GivesMask(_mask_for)
+
+
 def behind_mask(layer: Any, site: Site) -> Held:
     """Puts a layer behind one that gives its first input a mask."""
-    gives = GivesMask(_mask_for)
+    gives = gives_mask()
     masks: list[Any] = []
 
     def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:

@@ -54,6 +54,9 @@ class Subject:
         command: The shell command that checks it again, if there is one (T8).
         transient: Collections that belong to one call by their name (C2).
         keys: Parameters of the method that get random keys of the layer (R5).
+        method: The method that the layer calls (A3).
+        init_method: The method that it initialises by, None for the same (A3).
+        listed: The streams that its calls get, None for those that they draw from (R1).
 
     Example:
 
@@ -78,6 +81,9 @@ class Subject:
     command: str = ""
     transient: tuple[str, ...] = TRANSIENT
     keys: tuple[KeyParameter, ...] = ()
+    method: str = "__call__"
+    init_method: str | None = None
+    listed: tuple[str, ...] | None = None
 
     @classmethod
     def from_case(cls, case: Case, *, layer: LayerFactory = FlaxLayer) -> Subject:
@@ -113,7 +119,16 @@ class Subject:
     @cached_property
     def oracle(self) -> Oracle:
         """The module, run by raw Flax."""
-        raw = raw_call(self.module, self.inputs, self.arguments, self.training_arg, keys=self.keys)
+        raw = raw_call(
+            self.module,
+            self.inputs,
+            self.arguments,
+            self.training_arg,
+            keys=self.keys,
+            method=self.method,
+            init_method=self.init_method or self.method,
+            listed=None if self.listed is None else frozenset(self.listed),
+        )
         return Oracle(raw, self.transient)
 
     @cached_property
@@ -155,7 +170,7 @@ class Subject:
             A layer under test.
         """
         number = self.seed if seed is None else seed
-        return self.layer(self.module, seed=number, **self._names, **settings)
+        return self.layer(self.module, seed=number, **{**self._names, **settings})
 
     def unseeded_layer(self) -> Any:
         """Returns a new layer that is given no seed."""
@@ -163,9 +178,15 @@ class Subject:
 
     @property
     def _names(self) -> dict[str, Any]:
-        """Settings that name arguments of the method."""
+        """Settings that name the method, its arguments and its streams."""
         streams = {part.name: part.stream for part in self.keys if not part.as_rngs}
-        named = {"training_arg": self.training_arg, "rng_args": streams}
+        named = {
+            "training_arg": self.training_arg,
+            "rng_args": streams,
+            "method": None if self.method == "__call__" else self.method,
+            "init_method": self.init_method,
+            "rngs": self.listed,
+        }
         return {name: value for name, value in named.items() if value}
 
     def built_layer(self, **settings: Any) -> Any:

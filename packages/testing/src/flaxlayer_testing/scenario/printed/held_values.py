@@ -14,11 +14,13 @@ from flaxlayer_testing.render.raw_trees import is_array
 
 __all__ = [
     "adds",
+    "agree",
     "arrays_of",
     "bits",
     "close",
     "copied",
     "doubling",
+    "each_once",
     "holds",
     "keys",
     "masks_are",
@@ -79,6 +81,23 @@ def same(expected: Any, found: Any, exact: bool = True) -> None:
         assert forms[0] == forms[1], f"{where}: {forms[0]} != {forms[1]}"
         equal = (a == b).all() if a.dtype.kind in "OU" else a.tobytes() == b.tobytes()
         assert equal or (not exact and close(a, b)), f"{where}: {a} != {b}"
+
+
+def each_once(wanted: list[Any], found: list[Any]) -> None:
+    """Compares what calls gave in any order with what they have to give."""
+    left = list(wanted)
+    for one in found:
+        place = next((at for at, other in enumerate(left) if agree(other, one)), 0)
+        same(left.pop(place), one)
+
+
+def agree(expected: Any, found: Any) -> bool:
+    """Tells whether two trees are the same."""
+    try:
+        same(expected, found)
+    except AssertionError:
+        return False
+    return True
 
 
 def close(a: Any, b: Any) -> bool:

@@ -32,7 +32,7 @@ class Trained(keras.Model):
 def descend(
     raw: Any,
     variables: Any,
-    call: Any,
+    calls: Any,
     trained: list[str],
     state: list[str],
     frozen: Any = (),
@@ -40,27 +40,32 @@ def descend(
     losses: Any = (),
     returned: Any = (),
     weight: int = 1,
+    joined: Any = None,
     **settings: Any,
 ) -> Any:
-    """Returns the variables after a step of gradient descent by raw Flax."""
-    inputs, arguments, keys = call
-    arrays, merge = split((inputs, arguments))
+    """Returns the variables after a step of gradient descent by raw Flax, through its calls."""
+    pairs = [split((inputs, arguments)) for inputs, arguments, _ in calls]
+    merges = [merge for _, merge in pairs]
 
     def step(variables: Any, keys: Any, arrays: Any) -> Any:
-        args, kwargs = merge(arrays)
-
         def loss(free: Any) -> Any:
-            whole = put(variables, free)
-            outputs, updates = raw.apply(whole, args, kwargs, keys, True, **settings)
-            sown = sown_in(updates, stored)
-            if returned:
-                outputs = outputs, {name: sown[name] for name in returned if name in sown}
-            return weight * probe(outputs) + summed(sown, losses), updates
+            whole, found, total = put(variables, free), [], 0
+            for merge, own, given in zip(merges, keys, arrays, strict=True):
+                args, kwargs = merge(given)
+                outputs, updates = raw.apply(whole, args, kwargs, own, True, **settings)
+                sown = sown_in(updates, stored)
+                if returned:
+                    outputs = outputs, {name: sown[name] for name in returned if name in sown}
+                found.append(outputs)
+                total, whole = total + summed(sown, losses), after(whole, updates, state, frozen)
+            outputs = joined(*found) if joined else found[0]
+            return weight * probe(outputs) + total, whole
 
         free = {path: leaf for path, leaf in leaves(variables).items() if path in trained}
-        gradients, updates = jax.grad(loss, has_aux=True)(free)
+        gradients, left = jax.grad(loss, has_aux=True)(free)
         moved = {p: free[p] - jnp.asarray(0.125, free[p].dtype) * gradients[p] for p in free}
-        return moved, updates
+        return moved, left
 
-    moved, updates = compiled(step)(dict(variables), keys, arrays)
-    return put(after(variables, updates, state, frozen), moved)
+    keys = [own for _, _, own in calls]
+    moved, left = compiled(step)(dict(variables), keys, [arrays for arrays, _ in pairs])
+    return put(left, moved)

@@ -72,25 +72,36 @@ def spoilt(variables: Any, kind: str) -> Any:
     return jax.tree.unflatten(structure, found)
 
 
-def spoil(path: str, kind: str) -> None:
-    """Changes the values of a weights file, and spoils its last variable."""
+def spoil(path: str, kind: str) -> bool:
+    """Changes the values of a weights file, and spoils its last variable, if there is one."""
     names: list[str] = []
     with h5py.File(path, "r+") as file:
         file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
         wanted = [name for name in names if "/vars/" in name and "seed_generator" not in name]
+        if kind == "damaged":
+            wanted = [name for name in wanted if file[name].size and file[name].ndim]
+        if not wanted:
+            return False
         *others, last = sorted(wanted)
         for name in others:
             if file[name].dtype.kind == "f":
                 file[name][...] = file[name][()] * 0 + 3
         if kind == "extra":
             file[f"{last}_more"] = np.ones(2, np.float32)
-            return
-        shape, attributes = file[last].shape, dict(file[last].attrs)
+            return True
+        values, attributes = file[last][()], dict(file[last].attrs)
+        shape, unlike = values.shape, np.float32(1) if values.dtype.kind == "c" else 1j
         del file[last]
-        if kind != "missing":
-            wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, 1j)
+        if kind == "damaged":  # bytes with other sums than theirs
+            file.create_dataset(last, data=values, chunks=shape, fletcher32=True)
+            written = values.tobytes() + b"\xff\x00\xff\x00"
+            file[last].id.write_direct_chunk((0,) * values.ndim, written)
+        elif kind != "missing":
+            wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, unlike)
             file[last] = wrong
+        if kind != "missing":
             file[last].attrs.update(attributes)
+        return True
 
 
 def widened(inputs: Any) -> Any:

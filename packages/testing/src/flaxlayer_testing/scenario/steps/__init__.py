@@ -8,6 +8,10 @@ from flaxlayer_testing.scenario.steps import (
     files,
     freezing,
     layer_calls,
+    masked_calls,
+    methods,
+    shapes,
+    threads,
     training_steps,
     values,
 )
@@ -15,7 +19,10 @@ from flaxlayer_testing.scenario.steps.step_kinds import known_steps
 
 __all__ = ["STEPS"]
 
-_TOPICS = (layer_calls, freezing, training_steps, values, files, calls_in_context, bad_input)
+_TOPICS = (
+    *(layer_calls, methods, freezing, training_steps, values, files, calls_in_context),
+    *(masked_calls, threads, shapes, bad_input),
+)
 
 STEPS = known_steps()
 """Every step by its name, the simplest first."""

@@ -15,7 +15,7 @@ from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.refused_loads import variables_in
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.scenario.layer_settings import select_paths
-from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
+from flaxlayer_testing.scenario.places import SURROUNDINGS, called, holder_of, model_of
 from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
@@ -207,51 +207,93 @@ def _files(world: World) -> bool:
     return has_variables(world) and SURROUNDINGS["functional"].fits(world.oracle)
 
 
-def _file_text(script: Script, *, kind: str) -> list[str]:
+def _file_text(script: Script, *, kind: str, built: bool = True) -> list[str]:
+    model = script.model if built else script.holder
     lines = [
         *script.arguments(),
-        f"loading = {script.model}",
+        f"loading = {model}",
+        *([] if built else ["loading(split(symbolic((inputs, arguments)))[0])"]),
         "with tempfile.TemporaryDirectory() as folder:",
         "    path = f'{folder}/model.weights.h5'",
         "    loading.save_weights(path)",
-        f"    spoil(path, {kind!r})",
+        f"    if spoil(path, {kind!r}):",
     ]
-    first, *others = script.refused("loading.load_weights(path)")
-    return [*lines, f"    {first}", *others]
+    if built:
+        first, *others = script.refused("loading.load_weights(path)")
+        return [*lines, f"        {first}", *others]
+    loaded = [f"loading = {model}", "refused(layer, lambda: loading.load_weights(path))"]
+    return [*lines, *(f"        {line}" for line in script.of_another(*loaded))]
+
+
+KINDS = ("missing", "extra", "shape", "dtype", "damaged")
 
 
 @scenario_step(
-    *("W3", "S6"),
-    fits=_files,
-    kind=("missing", "extra", "shape", "dtype"),
-    text=_file_text,
+    *("W3", "S6"), fits=_files, kind=KINDS, built=(True, False), weight=2, text=_file_text
 )
-def wrong_file(world: World, *, kind: str) -> None:
-    """Loads a weights file that lacks an entry, has one more, or one of another shape."""
-    model = model_of(world.held.layer, world.site)
+def wrong_file(world: World, *, kind: str, built: bool = True) -> None:
+    """Loads a weights file that lacks an entry, has one more, or one that does not fit.
+
+    The layer is the one that holds what the laws say, or a new one that is not built.
+    """
+    put = model_of if built else holder_of
+    model = called(put(world.held.layer, world.site), world.raw)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)
-        _spoil(path, kind)
-        world.refused(
-            f"a weights file with an entry: {kind}", lambda: model.load_weights(path), "W3"
+        if not _spoil(path, kind):
+            return
+        what = f"a weights file with an entry: {kind}"
+        if built:
+            world.refused(what, lambda: model.load_weights(path), "W3")
+            return
+        layer = world.new_layer()
+        fresh = put(layer, world.site)
+        world.refused(what, lambda: fresh.load_weights(path), "W3")
+    if layer.built:
+        raise KeepLawError(
+            f"A layer is built after {what}, which it refused.",
+            expected="a layer that is not built, as before",
+            found=f"{len(layer.weights)} weights",
+            law="S6",
         )
 
 
-def _spoil(path: pathlib.Path, kind: str) -> None:
-    """Changes the values of a file, and spoils its last entry."""
+def _spoil(path: pathlib.Path, kind: str) -> bool:
+    """Changes the values of a file, and spoils its last entry; tells whether there is one."""
     with h5py.File(path, "r+") as file:
+        if kind == "damaged":
+            return _damage(file)
         *others, last = variables_in(file)
         for name in others:
             if file[name].dtype.kind == "f":
                 file[name][...] = file[name][()] * 0 + 3
         if kind == "extra":
             file[f"{last}_more"] = np.ones(2, np.float32)
-            return
+            return True
         shape, attributes = file[last].shape, dict(file[last].attrs)
+        other = np.float32(1) if file[last].dtype.kind == "c" else 1j
         del file[last]
         if kind == "missing":
-            return
-        wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, 1j)
+            return True
+        wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, other)
         file[last] = wrong
         file[last].attrs.update(attributes)
+        return True
+
+
+def _damage(file: h5py.File) -> bool:
+    """Damages the bytes of the last entry that has dimensions, which shows when it is read."""
+    names = [name for name in variables_in(file) if file[name].size and file[name].ndim]
+    if not names:
+        return False
+    for name in names[:-1]:
+        if file[name].dtype.kind == "f":
+            file[name][...] = file[name][()] * 0 + 3
+    values, attributes = file[names[-1]][()], dict(file[names[-1]].attrs)
+    del file[names[-1]]
+    entry = file.create_dataset(names[-1], data=values, chunks=values.shape, fletcher32=True)
+    entry.attrs.update(attributes)
+    sums = b"\xff\x00\xff\x00"  # not those of the values
+    entry.id.write_direct_chunk((0,) * values.ndim, values.tobytes() + sums)
+    return True

@@ -15,7 +15,7 @@ import jax
 import keras
 
 from flaxlayer_testing.scenario.fresh_process import Loading, load_afresh
-from flaxlayer_testing.scenario.places import SURROUNDINGS, model_of
+from flaxlayer_testing.scenario.places import SURROUNDINGS, called, holder_of, model_of
 from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
@@ -149,26 +149,39 @@ def load_in_fresh_process(world: World, *, known: str) -> None:
     world.compare_values(arrays_of(result.outputs), outputs, "outputs in a fresh process")
 
 
-def _weights_text(script: Script) -> list[str]:
+def _makes_another(world: World) -> bool:
+    return _models(world) and world.is_as_made
+
+
+def _weights_text(script: Script, *, into: str = "functional") -> list[str]:
+    model = script.model if into == "functional" else script.holder
     return [
         *script.arguments(),
+        f"saving = {model}",
+        *(["saving(split(symbolic((inputs, arguments)))[0])"] if into != "functional" else []),
         "with tempfile.TemporaryDirectory() as folder:",
-        f"    {script.model}.save_weights(f'{{folder}}/model.weights.h5')",
+        "    saving.save_weights(f'{folder}/model.weights.h5')",
         *(f"    {line}" for line in script.new_layer()),
-        f"    {script.model}.load_weights(f'{{folder}}/model.weights.h5')",
+        f"    {model}.load_weights(f'{{folder}}/model.weights.h5')",
         *script.placed(),
         script.holds(script.world.started()),
     ]
 
 
-@scenario_step("W3", "W4", "R2", fits=_models, text=_weights_text)
-def load_weights(world: World) -> None:
+@scenario_step(
+    *("W3", "W4", "R2"),
+    fits=_makes_another,
+    into=("functional", "never called"),
+    text=_weights_text,
+)
+def load_weights(world: World, *, into: str = "functional") -> None:
     """Goes on with a new layer of the same settings that loads the weights of this one."""
+    put = model_of if into == "functional" else holder_of
     with global_policy(world.drawn.policy), tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
-        model_of(world.held.layer, world.site).save_weights(path)
+        called(put(world.held.layer, world.site), world.raw).save_weights(path)
         layer = world.new_layer()
-        model_of(layer, world.site).load_weights(path)
+        put(layer, world.site).load_weights(path)
     started = world.started()
     world.state = replace(started, variables=world.state.variables)
     world.put(layer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +27,6 @@ __all__ = [
     "call_in_dtype",
     "call_in_jit",
     "call_in_size",
-    "call_in_threads",
-    "call_method",
     "call_symbolically",
     "call_with_flag",
     "peek",
@@ -153,59 +150,6 @@ def call_in_size(world: World, *, training: bool, batch: int) -> None:
         take_call(world, raw, training)
 
 
-def _methods(world: World) -> bool:
-    return world.case.spec.encoder > 0
-
-
-def _method_text(script: Script, *, training: bool, seed: int) -> list[str]:
-    world = script.world
-    raw = replace(world.call_with(batch=2, seed=seed), method="encode")
-    if isinstance(world.expect(raw, training=training), Exception):
-        return []
-    lines, state = script.expected(raw, training=training)
-    return [
-        *script.arguments(world.case_with(batch=2, seed=seed)),
-        *lines,
-        "encode = layer.method('encode')",
-        f"same(expected, encode(*inputs, training={training}, **arguments))",
-        script.holds(state),
-        "assert {id(v) for v in encode.weights} <= {id(v) for v in layer.weights}",
-    ]
-
-
-@scenario_step(
-    "A3",
-    "R2",
-    "C5",
-    fits=_methods,
-    wants=lambda case: case.spec.encoder > 0,
-    weight=12,
-    training=(False, True),
-    seed=(0, 1),
-    text=_method_text,
-)
-def call_method(world: World, *, training: bool, seed: int) -> None:
-    """Calls another method of the module as a layer of its own, on the same weights."""
-    raw = replace(world.call_with(batch=2, seed=seed), method="encode")
-    expected = world.expect(raw, training=training)
-    if isinstance(expected, Exception):
-        return  # the method is not that of the first inputs
-    result, state = expected
-    layer = world.held.layer.method("encode")
-    actual = world.run_apart(layer, raw, training)
-    world.compare_values(result.outputs, actual, "outputs of a method")
-    world.state = state
-    world.compare("after a call of a method")
-    shared = {id(v) for v in layer.weights} <= {id(v) for v in world.held.layer.weights}
-    if not shared:
-        raise KeepLawError(
-            "A method has weights of its own.",
-            expected="those of its layer",
-            found="others",
-            law="A3",
-        )
-
-
 def _symbolic_text(script: Script, *, training: bool) -> list[str]:
     world = script.world
     raw = world.call_with(batch=2, seed=0)
@@ -293,41 +237,6 @@ def call_in_jit(world: World, *, training: bool) -> None:
     outputs = arrays_of(result.outputs)
     world.compare_values(outputs, jax.jit(run)(raw.arrays), "outputs in jit", inlined=True)
     world.compare("after a call in jit")
-
-
-def _still(world: World) -> bool:
-    raw, quiet = world.raw, not world.laws.streams(world.raw, training=False)
-    return quiet and raw.arrays != [] and world.oracle.state_collections <= world.oracle.denied
-
-
-def _threads_text(script: Script) -> list[str]:
-    world = script.world
-    raw = world.call_with(batch=2, seed=1)
-    if isinstance(world.expect(raw, training=False), Exception) or world.held.flat:
-        return []
-    return [
-        *script.arguments(world.case_with(batch=2, seed=1)),
-        *script.expected(raw, training=False, moves=False)[0],
-        "with concurrent.futures.ThreadPoolExecutor(4) as pool:",
-        f"    found = list(pool.map(lambda _: {script.run(raw, False)}, range(4)))",
-        "for one in found:",
-        "    same(expected, one)",
-        script.holds(world.state),
-    ]
-
-
-@scenario_step("A8", fits=_still, on_built=False, text=_threads_text)
-def call_in_threads(world: World) -> None:
-    """Calls the layer from several threads at once."""
-    raw = world.call_with(batch=2, seed=1)
-    expected = world.expect(raw, training=False)
-    if isinstance(expected, Exception) or world.held.flat:
-        return
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: world.run_layer(raw, False), range(4)))
-    for actual in found:
-        world.compare_outputs(expected[0], actual, "outputs of a call in a thread")
-    world.compare("after calls from several threads")
 
 
 def take_call(world: World, raw: RawCall, training: bool | None, *, inlined: bool = False) -> None:

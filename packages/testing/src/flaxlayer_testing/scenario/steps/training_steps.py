@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
 import keras
 
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.oracle.call import RawCall
+from flaxlayer_testing.oracle.model import Calls
 from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
@@ -21,8 +23,7 @@ RATE = 0.125
 def _trains(world: World) -> bool:
     oracle = world.oracle
     arrays = world.raw.arrays
-    once = len(world.place.parts(world.raw)) == 1
-    return once and oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
+    return oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
 
 
 def _model(world: World, raw: RawCall) -> ProbeModel:
@@ -41,33 +42,57 @@ def _descent(script: Script, raw: RawCall, steps: int, fit: str) -> list[str]:
     words += [f"returned={list(settings.return_sown)}"] if settings.return_sown else []
     words += [f"weight={1 + settings.losses_behind}"] if settings.losses_behind else []
     words += script.settings(seen, training=True)
+    joined = world.place.joined_text.format("first", "second")
+    words += [f"joined=lambda first, second: {joined}"] if joined else []
     lines, state = list[str](), world.state
     for _ in range(steps):
-        keys = script.keys(state, seen, training=True)
-        call = f"({', '.join([*script.seen(raw, training=True), keys])})"
-        lines.append(f"variables = descend(raw, variables, {call}, {', '.join(words)})")
-        drawn = bool(world.laws.streams(seen, training=True))
-        state = replace(state, draws=state.draws + drawn)
-    before = "before = layer.flax_variables() if layer.built else {}"
+        calls = []
+        for part, text in zip(world.place.parts(seen), world.place.part_texts, strict=True):
+            inputs, arguments = script.seen(raw, training=True)
+            keys = script.keys(state, part, training=True)
+            calls.append(f"({text or inputs}, {arguments}, {keys})")
+            drawn = bool(world.laws.streams(part, training=True))
+            state = replace(state, draws=state.draws + drawn)
+        lines.append(
+            f"variables = descend(raw, variables, [{', '.join(calls)}], {', '.join(words)})"
+        )
+    lent = ["given = jax.tree.map(jnp.array, variables)", "layer.load_flax_variables(given)"]
+    lent = lent if _lends(world) else []
     return [
         *script.arguments(world.case),
-        before,
-        "read = copied(before)",
+        "before = layer.flax_variables() if layer.built else {}",
+        *lent,
+        f"read = copied([before{', given' if lent else ''}])",
         f"arrays, _ = split(({args}, {kwargs}))",
         f"trained = Trained(model, run, {args}, {kwargs})",
         f"trained.compile(keras.optimizers.SGD({RATE}))",
         "batches = ((arrays,) for _ in itertools.count())",
         fit,
-        "same(read, before)",
+        f"same(read, [before{', given' if lent else ''}])",
         *lines,
         script.holds(state, exact=False),
     ]
 
 
+def _lends(world: World) -> bool:
+    return bool(world.held.layer.built and world.oracle.stored)
+
+
+def _lend(world: World) -> None:
+    # Keras gives the arrays of variables away in a step: these are others.
+    layer = world.held.layer
+    if not _lends(world):
+        return
+    world.lend(layer.flax_variables(), "variables that were read before")
+    given = jax.tree_util.tree_map(jax.numpy.array, dict(world.state.variables))
+    layer.load_flax_variables(given)
+    world.lend(given, "variables that were loaded before")
+
+
 def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
     for _ in range(steps):
-        seen = world.seen_by_module(raw)
-        world.state = world.laws.step(world.state, seen, RATE, current_backend().descent)
+        calls = Calls(world.place.parts(world.seen_by_module(raw)), world.place.joined)
+        world.state = world.laws.step(world.state, calls, RATE, current_backend().descent)
     world.compare(when, inlined=True)
 
 
@@ -81,12 +106,12 @@ def _fit_text(script: Script, *, steps: int) -> list[str]:
 )
 def fit(world: World, *, steps: int) -> None:
     """Takes steps of SGD inside `fit`."""
-    raw, read = world.given_by_caller(world.raw), world.read_variables()
+    raw = world.given_by_caller(world.raw)
+    _lend(world)
     batches = current_backend().batches(raw.arrays, any_batch=world.oracle.takes_any_batch)
     with global_policy(world.drawn.policy):
         model = _model(world, raw)
         model.fit(batches, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
-    read()
     _follow(world, raw, steps, f"after {steps} steps of fit")
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import keras
 
-from flaxlayer_testing.oracle.model import part_of, path_names, replaced
+from flaxlayer_testing.oracle.model import LawModel, part_of, path_names, replaced
 from flaxlayer_testing.oracle.variable_trees import random_like
 from flaxlayer_testing.scenario.script import Script
+from flaxlayer_testing.scenario.steps.layer_calls import take_call
 from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
 
@@ -89,16 +90,29 @@ def _has_no_policy(world: World) -> bool:
 
 
 def _policy_text(script: Script, *, policy: str) -> list[str]:
-    return [f"layer.dtype_policy = {policy!r}", script.holds(script.world.state)]
+    world = script.world
+    raw, before = world.call_with(batch=2, seed=1), (world.state, world.laws)
+    lines = [*script.arguments(world.case_with(batch=2, seed=1)), *script.taken(raw, False)]
+    _, world.state = script.expected(raw, training=False)
+    lines += [f"layer.dtype_policy = {policy!r}", script.holds(world.state)]
+    world.laws = _under(world, policy)
+    lines += script.taken(raw, False)
+    world.state, world.laws = before
+    return lines
 
 
 @scenario_step("A7", fits=_has_no_policy, policy=("mixed_bfloat16", "float32"), text=_policy_text)
 def set_policy(world: World, *, policy: str) -> None:
-    """Gives the layer a dtype policy after it was built."""
+    """Gives the layer a dtype policy between two calls."""
+    raw = world.call_with(batch=2, seed=1)
+    take_call(world, raw, False)
     world.held.layer.dtype_policy = policy
-    compute = None if policy == keras.config.floatx() else "bfloat16"
-    laws = world.laws
-    world.laws = replace(
-        laws, settings=replace(laws.settings, compute_dtype=compute), context=policy
-    )
+    world.laws = _under(world, policy)
     world.compare("under another policy")
+    take_call(world, raw, False)
+
+
+def _under(world: World, policy: str) -> LawModel:
+    """Returns the laws under another dtype policy."""
+    compute, laws = None if policy == keras.config.floatx() else "bfloat16", world.laws
+    return replace(laws, settings=replace(laws.settings, compute_dtype=compute), context=policy)
