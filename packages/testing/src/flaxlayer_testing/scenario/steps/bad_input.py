@@ -212,7 +212,7 @@ def _file_text(script: Script, *, kind: str, built: bool = True) -> list[str]:
     lines = [
         *script.arguments(),
         f"loading = {model}",
-        *([] if built else ["loading(split(symbolic((inputs, arguments)))[0])"]),
+        *([] if built else ["loading(arrays_of(symbolic((inputs, arguments))))"]),
         "with tempfile.TemporaryDirectory() as folder:",
         "    path = f'{folder}/model.weights.h5'",
         "    loading.save_weights(path)",

@@ -158,7 +158,7 @@ def _weights_text(script: Script, *, into: str = "functional") -> list[str]:
     return [
         *script.arguments(),
         f"saving = {model}",
-        *(["saving(split(symbolic((inputs, arguments)))[0])"] if into != "functional" else []),
+        *(["saving(arrays_of(symbolic((inputs, arguments))))"] if into != "functional" else []),
         "with tempfile.TemporaryDirectory() as folder:",
         "    saving.save_weights(f'{folder}/model.weights.h5')",
         *(f"    {line}" for line in script.new_layer()),

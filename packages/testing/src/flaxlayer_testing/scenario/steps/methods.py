@@ -71,7 +71,7 @@ def _method_text(script: Script, *, training: bool, seed: int, form: str = "name
     *("A3", "R2", "C5"),
     fits=_methods,
     wants=_has_methods,
-    weight=9,
+    weight=8,
     training=(False, True),
     seed=(0, 1),
     form=FORMS,
@@ -129,7 +129,7 @@ def _first_text(script: Script, *, training: bool) -> list[str]:
     fits=_starts_anew,
     wants=_has_methods,
     on_built=False,
-    weight=3,
+    weight=7,
     training=(False, True),
     text=_first_text,
 )
