@@ -136,6 +136,24 @@ needs it since Keras 3.14, the TensorFlow backend and `flaxlayer.export` do too.
 _TAIL = """
 The lower bounds in the `pyproject.toml` files are the versions of the first row.
 
+## What stays compatible
+
+- **Public** is what the root of a package has in `__all__`, the command `flaxlayer-conformance`,
+  the options of the pytest plugin, and the keys of `[tool.flaxlayer]`. Everything else may change
+  in any release.
+- **Releases** follow Semantic Versioning; the three packages have one version and ask for exactly
+  each other's. Before 1.0 a minor release (0.2.0) may change what is public, and a patch release
+  (0.1.1) may not. What goes away gives a `DeprecationWarning` for at least one minor release
+  before, with what to use instead; the changelog says so too.
+- **Files** that a release wrote (`.keras`, `.weights.h5`, configurations) are read by all later ones;
+  `packages/layer/tests/older` has some of older trees. A file of a later format is refused by name.
+- **Numbers**: initial values and random keys of a seed ([randomness](randomness.md)) change in a
+  minor release at most, and the changelog says so.
+- **Python, Keras, JAX and Flax**: the oldest versions of this page are raised in minor releases
+  alone. Later versions than those of this page are not excluded: where one moves something private
+  that the packages use, a test in `tests/compat` fails first, and a patch release follows. Only the
+  latest release gets mends.
+
 ## What is different in the oldest versions
 
 - **JAX's persistent compilation cache must stay off in JAX 0.4.** A program that JAX 0.4.34 reads

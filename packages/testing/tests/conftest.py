@@ -50,13 +50,51 @@ def uv():
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory, uv):
-    """Wheels of a copy of the packages, so that nothing is written into the tree."""
-    folder = tmp_path_factory.mktemp("wheels")
+    """The wheels of the layer, of core and of testing; nothing is written into the tree.
+
+    Those of a release are in the folder FLAXLAYER_DIST; else they are built of a copy.
+    """
+    built = Path(os.environ.get("FLAXLAYER_DIST") or _build(tmp_path_factory.mktemp("wheels"), uv))
+    layer, core, testing = sorted(built.glob("*.whl"))
+    return [layer, core, testing]
+
+
+def _build(folder, uv):
     for name in ("core", "layer", "testing"):
         source = folder / "source" / name
         ignored = shutil.ignore_patterns("__pycache__", "tests")
         shutil.copytree(PACKAGES / name, source, ignore=ignored)
         _run(folder, uv, "build", "--quiet", "--wheel", source, "--out-dir", folder / "dist")
-    built = sorted((folder / "dist").glob("*.whl"))
-    assert len(built) == 3
-    return built
+    return folder / "dist"
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory, uv, wheels, run):
+    """Makes an environment of a Python with the three wheels and what they ask for, once."""
+    made = {}
+
+    def make(python, *extras):
+        if (python, *extras) not in made:
+            folder = tmp_path_factory.mktemp("environment")
+            run(folder, uv, "venv", "--quiet", "--python", _interpreter(python), "venv")
+            found = made[python, *extras] = folder / "venv" / "bin" / "python"
+            layer, *others = wheels
+            asked = [f"flaxlayer[{','.join(extras)}] @ {layer.as_uri()}", *others]
+            run(folder, uv, "pip", "install", "--quiet", "--python", found, *asked)
+        return made[python, *extras]
+
+    return make
+
+
+def _interpreter(version):
+    """Where a Python is: this one, on PATH, one of pyenv; else what uv makes of its version."""
+    if sys.version.startswith(f"{version}."):
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    own = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python")]
+    return next((str(path) for path in own if path is not None and _starts(path)), version)
+
+
+def _starts(path):
+    # A shim of pyenv may have nothing behind it.
+    return subprocess.run([str(path), "-c", ""], capture_output=True).returncode == 0

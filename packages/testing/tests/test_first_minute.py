@@ -1,5 +1,6 @@
 """The code of the READMEs runs, with the wheels in fresh environments."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -9,6 +10,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 READMES = {name: ROOT / name / "README.md" for name in (".", "packages/layer")}
 DOCTESTS = ROOT / "packages" / "testing" / "README.md"
+THIS = "{}.{}".format(*sys.version_info)
+# Those of a release; else this one.
+PYTHONS = os.environ.get("FLAXLAYER_PYTHONS", THIS).split()
+TELLS = 'os.environ["KERAS_BACKEND"] = "{}"'
+PRINTS = """
+import flaxlayer, sys
+print(keras.backend.backend(), flaxlayer.__file__, "{}.{}".format(*sys.version_info), sep="\\n")
+"""
 pytestmark = pytest.mark.long
 
 
@@ -18,19 +27,32 @@ def program(path):
 
 
 @pytest.fixture(scope="module", params=["without TensorFlow", "with TensorFlow"])
-def fresh(request, tmp_path_factory, uv, wheels, run):
+def fresh(request, environment, run):
     """Python in an environment with the three wheels and what they ask for, and a home."""
-    folder = tmp_path_factory.mktemp("fresh")
-    run(folder, uv, "venv", "--quiet", "--python", sys.executable, "venv")
-    extras = ["tensorflow-cpu"] if request.param == "with TensorFlow" else []
-    python = folder / "venv" / "bin" / "python"
-    run(folder, uv, "pip", "install", "--quiet", "--python", python, *wheels, *extras)
+    extras = ["tensorflow"] if request.param == "with TensorFlow" else []
+    python = environment(THIS, *extras)
 
     def start(*words, home, **variables):
         return run(home, python, *words, HOME=str(home), **variables)
 
     start.has_tensorflow = bool(extras)
     return start
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_ten_lines_run_with_each_python(python, backend, environment, run, tmp_path):
+    *lines, check = program(READMES["."]).partition("import numpy as np\nfrom flaxlayer_testing")
+    text = lines[0].replace('os.environ["KERAS_BACKEND"] = "jax"', TELLS.format(backend))
+    assert "model.save(" in text
+    assert "check_module" in check
+    (tmp_path / "program.py").write_text(text + PRINTS)
+    fresh = environment(python, *(["tensorflow"] if backend == "tensorflow" else []))
+    found, where, version = run(tmp_path, fresh, "program.py", HOME=str(tmp_path)).splitlines()[-3:]
+    assert found == backend
+    assert Path(where).is_relative_to(fresh.parents[1])
+    assert version == python
+    assert (tmp_path / "net.keras").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("name", READMES)
