@@ -23,7 +23,8 @@ _HEADS = ("Variable", "Shape", "Dtype", "Count", "Size", "Role")
 _NUMBERS = {3, 4}
 _OPEN_ROWS = 40
 _LONGEST = 1000
-_LEFT = "text-align:left"
+_LEFT = "text-align:left;padding:0 0.6em"
+_RIGHT = "text-align:right;padding:0 0.6em"
 
 
 def html_page(summary: LayerSummary, rows: Rows) -> str:
@@ -95,7 +96,7 @@ def _cells(cells: Iterable[str]) -> Iterator[str]:
 
 
 def _aligned(place: int) -> str:
-    return "text-align:right" if place in _NUMBERS else _LEFT
+    return _RIGHT if place in _NUMBERS else _LEFT
 
 
 def _cell(text: str, style: str) -> str:
