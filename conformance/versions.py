@@ -145,8 +145,8 @@ The lower bounds in the `pyproject.toml` files are the versions of the first row
   each other's. Before 1.0 a minor release (0.2.0) may change what is public, and a patch release
   (0.1.1) may not. What goes away gives a `DeprecationWarning` for at least one minor release
   before, with what to use instead; the changelog says so too.
-- **Files** that a release wrote (`.keras`, `.weights.h5`, configurations) are read by all later ones;
-  `packages/layer/tests/older` has some of older trees. A file of a later format is refused by name.
+- **Files** that a release wrote (`.keras`, `.weights.h5`, configurations) are read by all later
+  ones; `packages/layer/tests/older` has some of older trees. A file of a later format is refused.
 - **Numbers**: initial values and random keys of a seed ([randomness](randomness.md)) change in a
   minor release at most, and the changelog says so.
 - **Python, Keras, JAX and Flax**: the oldest versions of this page are raised in minor releases
