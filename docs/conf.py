@@ -20,9 +20,11 @@ extensions = [
 # Pages. Each is Markdown; one with a kernel in its header is run.
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
-nb_execution_mode = "cache"
+nb_execution_mode = os.environ.get("SITE_EXECUTION", "cache")
+suppress_warnings = ["myst-nb.lexer"] if nb_execution_mode == "off" else []
 nb_execution_cache_path = os.environ["SITE_OUTPUTS"]
-nb_execution_timeout = 300
+nb_execution_in_temp = True
+nb_execution_timeout = 1800  # a machine may be busy
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
@@ -37,6 +39,7 @@ python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 # What it looks like.
 html_theme = "sphinx_book_theme"
@@ -47,6 +50,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
+    "navbar_persistent": [],  # the search stands in the sidebar
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_download_button": False,

@@ -30,6 +30,7 @@ def main() -> int:
         action="store_true",
         help="do not run examples again because the packages changed",
     )
+    parser.add_argument("--no-run", action="store_true", help="leave out what examples print")
     parser.add_argument("--fresh", action="store_true", help="begin with nothing of an earlier run")
     options = parser.parse_args()
     if options.fresh:
@@ -38,6 +39,8 @@ def main() -> int:
     source = CACHE / "source"
     stage(source, made_pages())
     os.environ["SITE_OUTPUTS"] = str(_outputs(keep=options.keep_outputs))
+    if options.no_run:
+        os.environ["SITE_EXECUTION"] = "off"
     words = ["--fresh-env", "--fail-on-warning", "--keep-going", "--nitpicky", "-b", "html"]
     code = sphinx([*words, "-d", str(CACHE / "doctrees"), str(source), str(SITE)])
     print(f"\nThe site is {SITE / 'index.html'}" if code == 0 else "\nThe site was not built.")

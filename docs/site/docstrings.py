@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +13,7 @@ from docutils.nodes import TextElement, document
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.inspect import stringify_signature
 
 from docs.site.public_names import PACKAGES, documented_as, public_names
 
@@ -63,16 +65,33 @@ def _converted(lines: list[str], targets: dict[str, str]) -> Iterator[str]:
 def _role(found: re.Match[str], targets: dict[str, str]) -> str:
     code, after = found.groups()
     name = code.removesuffix("()")
+    if re.fullmatch(r"[a-z]+", code):
+        return _plain(code, after)  # an argument, more often than a function of that name
     gap = f"\\ {after}" if after else ""
     if name in targets:
         return f":py:obj:`{code} <{targets[name]}>`{gap}"
-    return f"``{code}``{gap}"
+    return _plain(code, after)
+
+
+def _plain(code: str, after: str) -> str:
+    return f"``{code}``\\ {after}" if after else f"``{code}``"
 
 
 def _convert(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     package = name.partition(".")[0]
     if package in PACKAGES:
         lines[:] = to_rst(lines, package)
+
+
+def _sign(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returned: str
+) -> tuple[str, str] | None:
+    """Gives a layer the signature of its constructor: that of Keras's `__new__` says nothing."""
+    if what != "class" or not name.startswith(PACKAGES) or signature != "(*args, **kwargs)":
+        return None
+    own = inspect.signature(obj.__init__)
+    named = [p.replace(annotation=p.empty) for p in list(own.parameters.values())[1:]]
+    return stringify_signature(own.replace(parameters=named, return_annotation=own.empty)), returned
 
 
 def _aim(app: Sphinx, doctree: document) -> None:
@@ -121,6 +140,7 @@ def _exists(target: str) -> bool:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Is called by Sphinx."""
     app.connect("autodoc-process-docstring", _convert, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", _sign)
     app.connect("doctree-read", _aim)
     app.connect("missing-reference", _find)
     return {"parallel_read_safe": True}
