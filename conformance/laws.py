@@ -148,7 +148,7 @@ def page() -> str:
     lines += [
         "Made by `python -m conformance.laws` from the tests' `law` markers. Those of",
         f"`{_LAYER}` run on the TensorFlow backend too (`./dev laws-tensorflow`), but for the",
-        "ones that are said to be about JAX alone; a part runs on torch (`./dev laws-torch`).",
+        "ones that are said to be about JAX alone, and on torch (`./dev laws-torch`).",
         "",
     ]
     for law, title in {**LAWS, **ELSEWHERE}.items():

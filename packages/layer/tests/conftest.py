@@ -55,12 +55,16 @@ assert not {"jax", "keras", "flax", "flaxlayer", "tensorflow"} & set(sys.modules
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out on other backends what is about JAX as the backend."""
-    if ON_JAX:
-        return
-    left_out = [item for item in items if item.get_closest_marker("jax_only")]
+    """Leaves out what is about other backends than this one."""
+    left_out = [item for item in items if _is_about_others(item)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("jax_only")]
+    items[:] = [item for item in items if not _is_about_others(item)]
+
+
+def _is_about_others(item):
+    if item.get_closest_marker("jax_only") and not ON_JAX:
+        return True
+    return any(mark.args[0] == BACKEND for mark in item.iter_markers("not_on"))
 
 
 @functools.cache

@@ -108,6 +108,7 @@ def subclassed(layer):
 KINDS = [functional, sequential, subclassed]
 
 
+BESIDE_THE_REFERENCE = pytest.mark.not_on("torch", "Keras has the reference for JAX and TensorFlow")
 BAKES_IN_SIZES = pytest.mark.jax_only("on TensorFlow the reference takes its first batch size only")
 
 

@@ -19,6 +19,7 @@ from flax.core import freeze
 from flaxlayer import FlaxLayer
 from packages.layer.tests.reference_pairs import (
     BAKES_IN_SIZES,
+    BESIDE_THE_REFERENCE,
     IMAGES,
     KINDS,
     Documented,
@@ -37,6 +38,7 @@ from packages.layer.tests.reference_pairs import (
 )
 
 
+@BESIDE_THE_REFERENCE
 @BAKES_IN_SIZES
 def test_the_first_documented_example_computes_the_same():
     module = Documented()
@@ -49,6 +51,7 @@ def test_the_first_documented_example_computes_the_same():
     close(*models)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.parametrize("training", [False, True])
 def test_the_wrapper_function_of_the_second_documented_example_computes_the_same(training):
     module = Forward()
@@ -60,6 +63,7 @@ def test_the_wrapper_function_of_the_second_documented_example_computes_the_same
     close(own.state, reference.state)
 
 
+@BESIDE_THE_REFERENCE
 def test_the_documented_wrapper_works_in_a_functional_model():
     module = Forward()
     inputs = (X, X[:, :2])
@@ -72,6 +76,7 @@ def test_the_documented_wrapper_works_in_a_functional_model():
     close(*predictions)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.parametrize("method", [None, Trained.__call__, Trained.hidden, "bound", wrapper])
 def test_a_method_may_be_none_unbound_bound_or_a_function(method):
     module = Forward() if method is wrapper else Trained()
@@ -83,6 +88,7 @@ def test_a_method_may_be_none_unbound_bound_or_a_function(method):
     close(own(inputs), reference(inputs))
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.parametrize("form", [dict, freeze])
 def test_given_variables_are_params_and_state_as_in_the_reference(form):
     module = Trained()
@@ -100,6 +106,7 @@ def test_given_variables_are_params_and_state_as_in_the_reference(form):
     assert jax.tree.structure(own.params) == jax.tree.structure(dict(reference.params))
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_have_the_same_summary_counts_and_output_shape(kind):
@@ -136,6 +143,7 @@ def test_the_data_of_the_first_call_does_not_live_on_in_the_layer():
     assert pointer() is None
 
 
+@BESIDE_THE_REFERENCE
 def test_weights_have_the_order_of_the_reference():
     module = Trained()
     reference, own = pair(module, variables=variables_of(module))
@@ -156,6 +164,7 @@ def test_dropout_follows_the_training_argument_as_in_the_reference():
         assert not np.array_equal(dropped, np.asarray(layer(X, training=True)) == 0)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.usefixtures("reference")
 def test_initial_weights_have_the_statistics_of_the_module_s_initializers():
     module = nn.Dense(64)
@@ -168,6 +177,7 @@ def test_initial_weights_have_the_statistics_of_the_module_s_initializers():
     np.testing.assert_allclose(deviations, 1 / 16, rtol=0.05)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -187,6 +197,7 @@ def test_what_the_reference_refuses_to_make_is_refused_with_a_type_or_value_erro
         FlaxLayer(*args, **kwargs)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize(
     "call",
@@ -210,6 +221,7 @@ def test_an_error_inside_a_sequential_model_keeps_its_explanation():
     assert "missing a required argument: 'input2'" in str(error)
 
 
+@BESIDE_THE_REFERENCE
 def test_variables_that_do_not_fit_are_refused():
     wrong = {"params": {"Dense_9": {"bias": np.ones(3, np.float32)}}}
     for cls in (Reference, FlaxLayer):
@@ -217,6 +229,7 @@ def test_variables_that_do_not_fit_are_refused():
             cls(Trained(), variables=wrong)(X)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.usefixtures("reference")
 def test_state_that_changes_its_structure_is_a_value_error():
     class Grows(nn.Module):
@@ -252,6 +265,7 @@ def test_stateless_call_is_pure_and_returns_the_new_state(compiled):
     close(weights_by_name(layer), before, rtol=0, atol=0)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.usefixtures("reference")
 def test_a_layer_is_built_from_a_shape_as_the_reference_is():
     layers = pair(Trained())

@@ -8,6 +8,7 @@ import pytest
 from flaxlayer import FlaxLayer
 from packages.layer.tests.reference_pairs import (
     BAKES_IN_SIZES,
+    BESIDE_THE_REFERENCE,
     Subclassed,
     Trained,
     X,
@@ -24,6 +25,7 @@ from packages.layer.tests.reference_pairs import (
 )
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.parametrize(
     "kind", [functional, sequential, pytest.param(subclassed, marks=BAKES_IN_SIZES)]
 )
@@ -113,6 +115,7 @@ def test_a_custom_train_step_trains_as_the_built_in_one():
     close(*map(weights_by_name, layers), rtol=1e-5, atol=1e-6)
 
 
+@BESIDE_THE_REFERENCE
 def test_an_activity_regularizer_adds_its_loss_as_in_the_reference():
     module = Trained()
     layers = pair(module, variables=variables_of(module), activity_regularizer="l2")
@@ -121,6 +124,7 @@ def test_an_activity_regularizer_adds_its_loss_as_in_the_reference():
     np.testing.assert_allclose(layers[1].losses[0], layers[0].losses[0], rtol=1e-6)
 
 
+@BESIDE_THE_REFERENCE
 @pytest.mark.usefixtures("reference")
 def test_a_frozen_layer_keeps_its_params_in_fit_as_in_the_reference():
     for layer in pair(Trained()):

@@ -65,7 +65,7 @@ import factories
 for name in ("build", "Net", "Small", "small"):
     flaxlayer.register(getattr(factories, name))
 model = keras.saving.load_model("model.keras")
-np.save("loaded.npy", np.asarray(model(np.load("x.npy"))))
+np.save("loaded.npy", keras.ops.convert_to_numpy(model(np.load("x.npy"))))
 """
 
 

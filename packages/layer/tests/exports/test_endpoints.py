@@ -16,9 +16,10 @@ import pytest
 from flax import traverse_util
 
 from flaxlayer import ExportArchive, FlaxLayer, export
+from packages.layer.tests.exports.refused import REFUSED_ON_TORCH
 
 pytest.importorskip("tensorflow")
-pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
+pytestmark = [pytest.mark.slow, pytest.mark.law("S4"), REFUSED_ON_TORCH]
 
 # Serves artefacts with no JAX, Flax or Keras to import.
 SERVE = """

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 from flaxlayer.exports.exporters import _EXPORTERS, Endpoints, Exporter, current_exporter
+from packages.layer.tests.exports.refused import REFUSED_ON_TORCH
 
 pytestmark = pytest.mark.law("S4")
 
@@ -16,6 +17,7 @@ def _parts(protocol):
     return {name for name in vars(protocol) if not name.startswith("_")}
 
 
+@REFUSED_ON_TORCH
 def test_the_exporter_is_that_of_the_library_that_traces():
     assert type(current_exporter()).__name__ == BY_BACKEND[keras.backend.backend()]
 

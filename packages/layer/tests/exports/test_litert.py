@@ -7,9 +7,10 @@ import pytest
 
 from flaxlayer import FlaxLayer, export
 from flaxlayer_core import ExportModelError
+from packages.layer.tests.exports.refused import REFUSED_ON_TORCH
 
 pytest.importorskip("tensorflow")
-pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
+pytestmark = [pytest.mark.slow, pytest.mark.law("S4"), REFUSED_ON_TORCH]
 
 
 class Largest(nn.Module):

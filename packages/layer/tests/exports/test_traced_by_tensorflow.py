@@ -4,13 +4,13 @@ import flax.linen as nn
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from flaxlayer import FlaxLayer
 from flaxlayer.exports.traced_by_tensorflow import TensorFlowExporter
 from flaxlayer_core import ExportModelError
 from packages.layer.tests.exports.counting import Counts
 
+tf = pytest.importorskip("tensorflow")
 pytestmark = [pytest.mark.slow, pytest.mark.law("S4")]
 
 X = np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(3, 2)

@@ -25,7 +25,7 @@ import keras, numpy as np
 import flaxlayer
 
 model = keras.models.load_model(sys.argv[1])
-np.save(sys.argv[3], np.asarray(model(np.load(sys.argv[2]))))
+np.save(sys.argv[3], keras.ops.convert_to_numpy(model(np.load(sys.argv[2]))))
 cache = model.layers[-1].flax_variables()["cache"]
 print(sorted((name, leaf.shape, leaf.dtype.name) for name, leaf in cache.items()))
 """

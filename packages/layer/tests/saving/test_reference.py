@@ -13,11 +13,13 @@ import pytest
 
 from flaxlayer import FlaxLayer, load_reference_model
 from flaxlayer_core import DecodeModuleError
+from packages.layer.tests.reference_pairs import BESIDE_THE_REFERENCE
 
 # Keras warns before it raises what this layer raised.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning"),
     pytest.mark.usefixtures("reference"),
+    BESIDE_THE_REFERENCE,
 ]
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)

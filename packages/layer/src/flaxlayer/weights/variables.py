@@ -185,7 +185,11 @@ def _create_variable(
 
     def initializer(shape: tuple[int, ...], dtype: DType = None) -> BackendArray:
         del shape
-        return backend.to_backend(jnp.asarray(spec.store(initial()[index]), dtype))
+        values = initial()
+        made = backend.to_backend(jnp.asarray(spec.store(values[index]), dtype))
+        if not deferred and isinstance(values, list):
+            values[index] = None  # B6: no longer held beside the variable
+        return made
 
     deferred = private_keras.in_stateless_scope()
     with _scopes(spec.path[:-1]), backend.creating():

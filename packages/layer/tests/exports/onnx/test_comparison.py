@@ -14,6 +14,7 @@ import pytest
 
 from flaxlayer import FlaxLayer, export
 from flaxlayer_core import ExportModelError, ImportExtraError
+from packages.layer.tests.exports.refused import REFUSED_ON_TORCH
 
 pytestmark = pytest.mark.law("S4")
 
@@ -194,6 +195,7 @@ def test_jax_is_afterwards_what_it_was(exported):
     assert not [name for name, home in homes.items() if str(home).startswith("jax2onnx")]
 
 
+@REFUSED_ON_TORCH
 def test_a_missing_converter_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     model = keras.Sequential([keras.Input((2,)), FlaxLayer(nn.Dense(2))])

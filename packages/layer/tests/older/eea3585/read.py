@@ -30,7 +30,7 @@ def same(found, expected, what, close=1e-5):
 
 
 def outputs(tree):
-    return leaves([np.asarray(leaf) for leaf in jax.tree.leaves(tree)])
+    return leaves([keras.ops.convert_to_numpy(leaf) for leaf in jax.tree.leaves(tree)])
 
 
 def read(name, case):
