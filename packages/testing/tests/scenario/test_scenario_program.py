@@ -188,6 +188,13 @@ def test_a_program_runs_as_a_file_where_the_harness_is_not(tmp_path):
     assert "AssertionError" in done.stderr
 
 
+@pytest.mark.law("T1", "T9", "S1")
+def test_a_program_of_an_object_of_nnx_stores_it(run):
+    case = Case(DENSE, framework="nnx", instance=True)
+    reload = Step("reload", (("route", "file"),))
+    run(scenario_program(Scenario(case, steps=(reload, CALL))))
+
+
 def test_there_is_no_program_for_what_cannot_be_imported_or_has_no_text(monkeypatch):
     assert scenario_program(scenario(CALL), lambda *args, **settings: None) == ""
     monkeypatch.setitem(step_kinds._STEPS, "call", replace(STEPS["call"], text=None))

@@ -34,6 +34,10 @@ class Dialect(Protocol):
         """Returns the lines of a program that make the module and call it in both modes."""
         ...
 
+    def definitions(self, case: Case) -> list[str]:
+        """Returns the texts that define the module of a case so that a layer can store it (S1)."""
+        ...
+
     def module_lines(self, case: Case) -> list[str]:
         """Returns the lines of a program that make the module alone."""
         ...

@@ -16,7 +16,7 @@ from flaxlayer_testing.render.classes import ClassForm, execute, generated_class
 from flaxlayer_testing.render.piece_names import named_pieces, pieces_of
 from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.render.raw_linen import RawLinen
-from flaxlayer_testing.render.source import Writer, nested_specs, repeats
+from flaxlayer_testing.render.source import Writer, class_texts, nested_specs, repeats
 from flaxlayer_testing.spec.frameworks import require_of
 from flaxlayer_testing.spec.spec import Case, ModuleSpec
 from flaxlayer_testing.spec.traits import spec_traits
@@ -195,6 +195,9 @@ class _Linen:
             *_apply_lines(case, "trained", training=True),
             *_apply_lines(case, "predicted", training=False),
         ]
+
+    def definitions(self, case: Case) -> list[str]:
+        return class_texts(self.writer(case.spec, batch_size=case.batch_size))
 
     def module_lines(self, case: Case) -> list[str]:
         return ["module = Model()"]

@@ -190,6 +190,11 @@ class _Nnx:
             f"predicted = model({call_text(case.spec, training=False, keys='keys')})",
         ]
 
+    def definitions(self, case: Case) -> list[str]:
+        texts = class_texts(self.writer(case.spec, batch_size=case.batch_size))
+        # An object is stored by the arguments of its constructor but rngs.
+        return [*texts, "Model.get_config = lambda self: {}"] if case.instance else texts
+
     def module_lines(self, case: Case) -> list[str]:
         return [
             f"module = {_made_text(case)}" if case.instance else "module = functools.partial(Model)"

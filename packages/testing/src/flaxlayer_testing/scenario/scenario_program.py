@@ -15,7 +15,6 @@ from flaxlayer_testing.render import raw_trees
 from flaxlayer_testing.render.dialects import DIALECTS
 from flaxlayer_testing.render.piece_names import named_pieces
 from flaxlayer_testing.render.program import import_lines, piece_texts
-from flaxlayer_testing.render.source import class_texts
 from flaxlayer_testing.scenario import printed
 from flaxlayer_testing.scenario.blame import failure_of
 from flaxlayer_testing.scenario.layer_settings import SETTINGS
@@ -104,7 +103,7 @@ def _whole(world: World, path: tuple[str, str], lines: list[str]) -> str:
     """Returns the program: imports, definitions, the lines."""
     case = world.case
     dialect = DIALECTS[case.framework]
-    classes = class_texts(dialect.writer(case.spec, batch_size=case.batch_size))
+    classes = dialect.definitions(case)
     pieces = {**dialect.pieces, dialect.raw.__name__: dialect.raw, **_PARTS}
     body = "\n".join(lines)
     texts = [*piece_texts("\n\n".join([*classes, body]), pieces), *classes]
