@@ -276,7 +276,7 @@ def _compare_sown(world: World, result: Result, *, inlined: bool) -> None:
     elif not behind:
         return  # inside a model they are Keras's
     expected = result.loss + behind * probe_loss(result.outputs)
-    total = sum(map(np.asarray, model.losses), np.zeros((), np.float32))
+    total = sum(map(current_backend().to_numpy, model.losses), np.zeros((), np.float32))
     world.compare_values(
         np.asarray(expected, np.float32), np.asarray(total, np.float32), "losses", inlined=True
     )
