@@ -158,3 +158,11 @@ def test_a_layer_that_returns_sown_values_is_not_put_over_time():
     spec = ModuleSpec((ValueType((4, 2)),), (sow,), (1,))
     trace = run_scenario(Scenario(Case(spec), (("return_sown", "all"),), "time_distributed", ()))
     assert trace.surrounding == "alone"
+
+
+@pytest.mark.law("A2", "T9")
+def test_a_mask_that_a_call_can_do_without_is_not_missed():
+    inputs = (ValueType((4, 2)), ValueType((4,), "bool"))
+    masked = ModuleSpec(inputs, (Node("masked_mean", (0, 1)),), (2,), mask=True)
+    missing = Step("wrong_arguments", (("kind", "missing"),))
+    run_scenario(Scenario(Case(masked), steps=(missing,)))

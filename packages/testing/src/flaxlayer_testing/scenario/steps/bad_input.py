@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -58,13 +59,19 @@ def _closed(world: World) -> bool:
     return _alone(world) and not world.raw.takes_any_keyword
 
 
+def _can_lack_the_last(world: World) -> bool:
+    """Tells whether raw Flax takes the call without its last input, or there is none."""
+    inputs = world.raw.inputs
+    return not inputs or world.oracle.accepts(replace(world.raw, inputs=inputs[:-1]))
+
+
 def _arguments_text(script: Script, *, kind: str) -> list[str]:
     calls = {
         "unknown": "layer(*inputs, no_such=1, **arguments)",
         "unhashable": "layer(*inputs, no_such={1}, **arguments)",
         "missing": "layer(*inputs[:-1], **arguments)",
     }
-    if kind == "missing" and not script.world.raw.inputs:
+    if kind == "missing" and _can_lack_the_last(script.world):
         return []
     return script.refused(calls[kind], *script.arguments())
 
@@ -75,9 +82,9 @@ def wrong_arguments(world: World, *, kind: str) -> None:
     args, kwargs = current_backend().to_backend((world.raw.inputs, dict(world.raw.arguments)))
     layer = world.held.layer
     if kind == "missing":
-        args = args[:-1]
-        if not args and not world.raw.inputs:
+        if _can_lack_the_last(world):  # such as a mask
             return
+        args = args[:-1]
     else:
         kwargs = {**kwargs, "no_such": {1} if kind == "unhashable" else 1}
     world.refused(f"arguments: {kind}", lambda: layer(*args, **kwargs), "A2")
