@@ -20,6 +20,7 @@ SUITES = {
     "conformance-long-tensorflow",
     "laws-tensorflow",
     "onnx",
+    "processes",
     "field",
 }
 

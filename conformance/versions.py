@@ -164,7 +164,8 @@ The lower bounds in the `pyproject.toml` files are the versions of the first row
   safetensors are read with every version.
 - **TensorFlow** (the `tensorflow` extra, for `export`) asks for a later JAX, too.
 - **A distribution** needs Keras 3.10, whose variables take a layout; under an older Keras the layer
-  refuses it by an error that says so.
+  refuses it by an error that says so. In Keras 3.14 `train_on_batch` fails under one with any
+  layer.
 - **nnx modules** need Flax 0.11; with an older one they are refused by an error that says so.
 - Keras 3.6 hides the message of a call with missing arguments inside a `Sequential` model behind an
   error of its own, stores a registered function without its package, does not divide an activity

@@ -1,4 +1,4 @@
-"""What some tests need of the versions that are installed."""
+"""What some tests need: versions, or more processes than the suite has time for."""
 
 import keras
 import pytest
@@ -9,4 +9,10 @@ needs_nnx = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask
 needs_layouts = pytest.mark.skipif(
     tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10),
     reason="variables of Keras take a layout since 3.10",
+)
+
+with_processes = pytest.mark.parametrize(
+    "count",
+    [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.long)],
+    ids=["two", "four"],
 )

@@ -13,7 +13,7 @@ from packages.layer.tests.needs import needs_nnx
 
 pytestmark = pytest.mark.slow
 
-CURRENT = hasattr(nnx, "data") and tuple(map(int, keras.version().split(".")[:2])) >= (3, 14)
+CURRENT = hasattr(nnx, "data") and tuple(map(int, keras.version().split(".")[:2])) >= (3, 15)
 OLDER = pathlib.Path(__file__).parent / "older"
 
 

@@ -30,7 +30,7 @@ def predicts(model, name):
 
 left_out = () if hasattr(nnx, "data") else ("nnx",)
 # Keras's own layers beside ours have settings that an older Keras does not know.
-if tuple(map(int, keras.version().split(".")[:2])) < (3, 14):
+if tuple(map(int, keras.version().split(".")[:2])) < (3, 15):
     left_out += ("mask_taken", "mask_passed_on")
 for file in sorted(HERE.glob("*.keras")):
     if file.stem in left_out:

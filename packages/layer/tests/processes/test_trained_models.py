@@ -1,13 +1,13 @@
-"""Training in two processes of two devices is that of one process (D1, D2)."""
+"""Training in several processes of two devices is that of one process (D1, D2)."""
 
 import numpy as np
 import pytest
 
-from packages.layer.tests.needs import needs_layouts
+from packages.layer.tests.needs import needs_layouts, with_processes
 from packages.layer.tests.processes.running import ProcessesFailedError, run_processes
 from packages.layer.tests.processes.trained_models import CASES, MODULES, dropped, trained
 
-pytestmark = [pytest.mark.slow, pytest.mark.jax_only("it is JAX that joins processes")]
+pytestmark = pytest.mark.jax_only("it is JAX that joins processes")
 
 HERE = "packages.layer.tests.processes"
 DIVIDED = {
@@ -22,8 +22,9 @@ DIVIDED = {
 @needs_layouts
 @pytest.mark.law("D1")
 @pytest.mark.law("D2")
-def test_two_processes_train_as_one_does(close, same_bits):
-    results = run_processes(f"{HERE}.trained_models:train_all")
+@with_processes
+def test_several_processes_train_as_one_does(count, close, same_bits):
+    results = run_processes(f"{HERE}.trained_models:train_all", count=count)
     alone = {kind: trained(kind, None) for kind in MODULES}
     masks = dropped(None)
     for process, (found, dropouts) in enumerate(results):
@@ -56,6 +57,7 @@ def hang(process):
     multihost_utils.sync_global_devices("for ever")
 
 
+@pytest.mark.slow
 @pytest.mark.law("D1")
 def test_a_process_that_fails_ends_the_other_which_waits_for_it():
     with pytest.raises(ProcessesFailedError, match="one of them fails"):

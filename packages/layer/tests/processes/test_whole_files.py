@@ -1,4 +1,4 @@
-"""Files, checkpoints and predictions of two processes (D2, D3)."""
+"""Files, checkpoints and predictions of several processes (D2, D3)."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from flaxlayer import FlaxLayer, save_in_processes
 from flaxlayer.processes import gathering, whole_files
 from flaxlayer_core import DistributeModelError
-from packages.layer.tests.needs import needs_layouts
+from packages.layer.tests.needs import needs_layouts, with_processes
 from packages.layer.tests.processes.running import ROOT, run_processes
 from packages.layer.tests.processes.saved_models import PLACES, fitted, mine, optimizer_of
 from packages.layer.tests.processes.trained_models import new_model, weights_of
@@ -31,11 +31,12 @@ def model_of(features):
 
 
 @needs_layouts
-@pytest.mark.slow
 @pytest.mark.law("D2")
 @pytest.mark.law("D3")
-def test_two_processes_write_whole_files_and_checkpoints(tmp_path, close, same_bits):
-    first, second = run_processes(f"{HERE}.saved_models:save_all", folder=str(tmp_path))
+@with_processes
+def test_several_processes_write_whole_files_and_checkpoints(count, tmp_path, close, same_bits):
+    results = run_processes(f"{HERE}.saved_models:save_all", count=count, folder=str(tmp_path))
+    first, *others = results
 
     # Files: written by one, read by all, the same under any distribution and in this process.
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [
@@ -49,14 +50,15 @@ def test_two_processes_write_whole_files_and_checkpoints(tmp_path, close, same_b
     for model in (here, by_weights):
         same_bits([*weights_of(model).values()][:-1], first["values"][:-1])  # without the seed
         same_bits(optimizer_of(model), first["optimizer"])
-    for found in (first, second):
+    for found in results:
         same_bits(found["after"], first["values"])
         for place in PLACES:
             values, optimizer = found["loaded"][place]
             same_bits(values[:-1], first["values"][:-1])
             same_bits(optimizer, first["optimizer"])
-    assert (first["broken"], second["broken"]) == ("FileNotFoundError", "DistributeModelError")
-    for found in (first, second):
+    assert first["broken"] == "FileNotFoundError"
+    assert {found["broken"] for found in others} == {"DistributeModelError"}
+    for found in results:
         assert "cannot write 'model/linen/params/body/kernel'" in found["own"]
         assert "save_in_processes" in found["own"]
         assert "ends in .keras or .weights.h5" in found["ending"]
@@ -64,13 +66,13 @@ def test_two_processes_write_whole_files_and_checkpoints(tmp_path, close, same_b
         assert not found["other"]
 
     # Predictions: each process has those of its own rows.
-    for process, found in enumerate((first, second)):
+    for process, found in enumerate(results):
         for place in PLACES:
             x = mine(0 if place == "model across" else process)
             close(found["predicted"][place], by_weights.predict(x, verbose=0))
 
     # Checkpoints: read on other meshes, and resumed in one process.
-    for found in (first, second):
+    for found in results:
         for place in PLACES[1:]:
             epoch, values, optimizer = found["resumed", place]
             assert epoch == 2

@@ -58,6 +58,10 @@ class NnxFacts:
         form = describe_made(self._module, lambda module: GraphForm.from_module(module)[0])
         return GraphForms((form,), self.class_name)
 
+    def _know_form(self, form: GraphForm) -> None:
+        # It need not be made once more to be described: its form is the same whatever its keys are.
+        self.__dict__.setdefault("_forms", GraphForms((form,), self.class_name))
+
     @property
     def module(self) -> object:
         """The user's module object, or what makes one."""

@@ -98,6 +98,7 @@ class NnxModule(NnxFacts):
             form, values = self._forms.first, self._values
         else:  # S3: by these keys alone, which are abstract before its sizes are checked
             form, values = GraphForm.from_module(call_factory(self._module, rngs))
+            self._know_form(form)
         # An abstract object has forms in the places of values.
         values = {path: placeholder(v) if is_form(v) else v for path, v in values.items()}
         record = _record.get()
