@@ -167,6 +167,7 @@ The lower bounds in the `pyproject.toml` files are the versions of the first row
   refuses it by an error that says so. In Keras 3.14 `train_on_batch` fails under one with any
   layer.
 - **nnx modules** need Flax 0.11; with an older one they are refused by an error that says so.
+- Keras 3.6 finds the mask of an array by its identity, and may take that of an array that is gone.
 - Keras 3.6 hides the message of a call with missing arguments inside a `Sequential` model behind an
   error of its own, stores a registered function without its package, does not divide an activity
   regulariser by the batch size, carries on no mask that the caller gave, and reads no file in which

@@ -4,11 +4,13 @@ import keras
 import pytest
 from flax import nnx
 
+KERAS = tuple(map(int, keras.version().split(".")[:2]))
+"""The version of Keras."""
+
 needs_nnx = pytest.mark.skipif(not hasattr(nnx, "data"), reason="nnx modules ask for Flax 0.11")
 
 needs_layouts = pytest.mark.skipif(
-    tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10),
-    reason="variables of Keras take a layout since 3.10",
+    KERAS < (3, 10), reason="variables of Keras take a layout since 3.10"
 )
 
 with_processes = pytest.mark.parametrize(

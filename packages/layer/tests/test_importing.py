@@ -83,11 +83,11 @@ def test_an_import_brings_little_that_keras_jax_and_flax_do_not(tmp_path):
     own, foreign = brought("flaxlayer", tmp_path)
     # An import takes 0.3 s at most, half a millisecond a file.
     assert 150 < own < 300
-    assert {name.partition(".")[0] for name in foreign} <= {"jax"}
-    assert len(foreign) < 10
+    assert {name.partition(".")[0] for name in foreign} <= {"jax", "keras"}
+    assert len(foreign) < 20
 
 
 def test_an_import_of_another_package_is_counted(tmp_path):
     _, foreign = brought("flaxlayer, hypothesis", tmp_path)
     assert "hypothesis" in foreign
-    assert len(foreign) > 10
+    assert len(foreign) > 20

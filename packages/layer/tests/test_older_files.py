@@ -5,15 +5,14 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import pytest
 from flax import nnx
 
-from packages.layer.tests.needs import needs_nnx
+from packages.layer.tests.needs import KERAS, needs_nnx
 
 pytestmark = pytest.mark.slow
 
-CURRENT = hasattr(nnx, "data") and tuple(map(int, keras.version().split(".")[:2])) >= (3, 15)
+CURRENT = hasattr(nnx, "data") and KERAS >= (3, 15)
 OLDER = pathlib.Path(__file__).parent / "older"
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from flaxlayer import FlaxLayer
+from packages.layer.tests.needs import KERAS
 
-KERAS = tuple(map(int, keras.version().split(".")[:2]))
 IDS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 4], [1, 0, 0, 0]], "int32")
 X = np.random.default_rng(0).normal(size=(4, 4, 4)).astype("float32")
 TARGET = np.ones((4, 4, 4), "float32")
@@ -139,6 +139,8 @@ def test_a_subclass_is_called_as_one_of_a_layer_of_keras(subclass, close):
 def test_a_subclass_trains_and_is_saved_as_one_of_a_layer_of_keras(subclass, tmp_path):
     runs = []
     for layer in both(subclass):
+        # Keras 3.6 finds masks by the identity of an array, those of arrays that are gone, too.
+        keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         inputs = keras.Input((4,), dtype="int32")
         embedding = keras.layers.Embedding(5, 4, mask_zero=True)

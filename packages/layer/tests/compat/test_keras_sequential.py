@@ -8,7 +8,6 @@ import pytest
 from flaxlayer.compat import keras_sequential as compat
 
 X = np.ones((2, 4), np.float32)
-KERAS = tuple(map(int, keras.version().split(".")[:2]))
 
 
 @pytest.mark.law("A10")

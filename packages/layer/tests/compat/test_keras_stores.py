@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from flaxlayer.compat import keras_stores as compat
+from packages.layer.tests.needs import KERAS
 
 X = np.ones((2, 4), np.float32)
-KERAS = tuple(map(int, keras.version().split(".")[:2]))
 
 
 @pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])

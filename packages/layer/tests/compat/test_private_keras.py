@@ -11,7 +11,6 @@ from flaxlayer import FlaxLayer
 from flaxlayer.compat import private_keras as compat
 
 X = np.ones((2, 4), np.float32)
-KERAS = tuple(map(int, keras.version().split(".")[:2]))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from flax import nnx
 from jax.experimental import multihost_utils
 
 from flaxlayer import FlaxLayer
+from packages.layer.tests.needs import KERAS
 
 BATCH, STEPS = 8, 3
 X = np.linspace(-1, 1, BATCH * STEPS * 4, dtype="float32").reshape(-1, 4) ** 3
@@ -121,7 +122,7 @@ def trained(kind, place):
 
 def batches(model, x, y):
     """Losses of `train_on_batch`, which fails under a distribution of Keras 3.14 by itself."""
-    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
+    if KERAS < (3, 15):
         return []
     return [model.train_on_batch(x, y) for _ in range(2)]
 

@@ -14,8 +14,8 @@ import pytest
 
 from flaxlayer import FlaxLayer, load_reference_model, read_variables
 from flaxlayer_core import DecodeModuleError, ReadVariablesError
+from packages.layer.tests.needs import KERAS
 
-KERAS = tuple(map(int, keras.version().split(".")[:2]))
 GROUP = "layers/flax_layer/vars"
 EXECUTED = []
 
