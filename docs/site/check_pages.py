@@ -61,11 +61,10 @@ def _page(one: Check, failure: dict[str, str] | None) -> str:
     parts = [
         f"# `{one.name}`",
         more,
-        f"| | |\n| --- | --- |\n| laws | {laws} |\n| runs | {when} |\n| needs | {needs} |",
+        f"- **Laws**: {laws}\n- **Runs**: {when}\n- **Needs**: {needs}",
         "```sh\nflaxlayer-conformance check my_package.nets:Net --input 'float32[8,12]' "
         f"--only {one.name}\n```",
         "## What it compares",
-        "All of it, as it runs:",
         f"```python\n{textwrap.dedent(inspect.getsource(one.function)).strip()}\n```",
         *_failure(one, failure),
         "## What to do",
