@@ -9,9 +9,9 @@ from flaxlayer_testing.scenario.steps import (
     freezing,
     layer_calls,
     masked_calls,
-    methods,
+    method_calls,
     shapes,
-    threads,
+    threaded_calls,
     training_steps,
     values,
 )
@@ -20,8 +20,8 @@ from flaxlayer_testing.scenario.steps.step_kinds import known_steps
 __all__ = ["STEPS"]
 
 _TOPICS = (
-    *(layer_calls, methods, freezing, training_steps, values, files, calls_in_context),
-    *(masked_calls, threads, shapes, bad_input),
+    *(layer_calls, method_calls, freezing, training_steps, values, files, calls_in_context),
+    *(masked_calls, threaded_calls, shapes, bad_input),
 )
 
 STEPS = known_steps()
