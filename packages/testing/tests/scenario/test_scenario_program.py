@@ -25,6 +25,7 @@ from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Scenario, Step
 from flaxlayer_testing.scenario.scenario_program import scenario_program
 from flaxlayer_testing.scenario.steps import STEPS, step_kinds
+from flaxlayer_testing.spec.extras import Extra
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, Node, ValueType
 
 DENSE_OPTIONS = (("features", 2), ("param_dtype", "float32"), ("use_bias", True))
@@ -162,6 +163,19 @@ def test_a_program_fails_where_the_layer_does_and_passes_for_its_twin(
         "# The scenario." if where == "the build" else f"# {where[5:].replace(', ', '. ', 1)}"
     )
     run(scenario_program(broken))
+
+
+@pytest.mark.law("T1", "T9")
+def test_a_first_call_that_raw_flax_refuses_leaves_nothing_to_compare(run):
+    inputs = (ValueType((4, 2)), ValueType((4,), "bool"))
+    mean, times = Node("masked_mean", (0, 1)), Extra("times")  # behind it, no mask has a default
+    spec = ModuleSpec(inputs, (mean,), (2,), mask=True, extras=(times,))
+    settings = (("build", "late"), ("mask_arg", None))
+    refused = Scenario(Case(spec, given=(("times", 1),)), settings, "behind_mask", (CALL,))
+    run_scenario(refused)
+    text = scenario_program(refused)
+    assert "fails(lambda: run(" in text
+    run(text)
 
 
 @pytest.mark.slow
