@@ -28,6 +28,7 @@ nb_execution_timeout = 1800  # a machine may be busy
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # notes of libraries and progress
 nb_ipywidgets_js = {}  # no page loads anything from elsewhere
 
 # The reference.

@@ -38,6 +38,7 @@ def main() -> int:
         shutil.rmtree(SITE, ignore_errors=True)
     source = CACHE / "source"
     stage(source, made_pages())
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # else TensorFlow says that they are on
     os.environ["SITE_OUTPUTS"] = str(_outputs(keep=options.keep_outputs))
     if options.no_run:
         os.environ["SITE_EXECUTION"] = "off"
