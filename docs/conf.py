@@ -45,6 +45,7 @@ toc_object_entries_show_parents = "hide"
 # What it looks like.
 html_theme = "sphinx_book_theme"
 html_title = "flaxlayer"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
