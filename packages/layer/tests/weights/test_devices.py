@@ -38,3 +38,12 @@ def test_a_keras_whose_variables_take_no_layout_is_refused_by_name(monkeypatch):
     finally:
         keras.distribution.set_distribution(None)
     FlaxLayer(nn.Dense(2)).build((1, 3))
+
+
+@needs_layouts
+@pytest.mark.law("D1")
+@pytest.mark.jax_only("it is JAX that distributes")
+def test_devices_that_jax_does_not_have_are_named():
+    mesh = keras.distribution.DeviceMesh((2,), ("batch",), ["cpu:0", "cpu:977"])
+    with pytest.raises(DistributeModelError, match="Found: cpu:977"):
+        sharding.sharding_of(keras.distribution.TensorLayout(("batch",), mesh))

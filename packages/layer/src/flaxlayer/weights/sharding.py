@@ -115,7 +115,7 @@ def refuse_elsewhere(devices: frozenset[str], *, title: str) -> None:
         DistributeModelError: If the current distribution has others, and more than one.
     """
     current = current_devices()
-    if len(current) < 2 or devices == current:
+    if devices is current or len(current) < 2 or devices == current:
         return
     raise DistributeModelError(
         f"{title} has its variables elsewhere than the distribution asks.",
@@ -251,15 +251,20 @@ def _divided_along(
 
 @lru_cache(maxsize=8)
 def _jax_mesh(mesh: keras.distribution.DeviceMesh) -> jax.sharding.Mesh:
-    devices = np.vectorize(_device_called, otypes=[object])(mesh.devices)
-    return jax.sharding.Mesh(devices, tuple(mesh.axis_names))
-
-
-def _device_called(name: str | jax.Device) -> jax.Device:
-    if isinstance(name, jax.Device):
-        return name
-    platform, _, number = name.partition(":")
-    return next(device for device in jax.devices(platform) if device.id == int(number))
+    given = list(mesh.devices.flat)
+    platforms = {name.partition(":")[0] for name in given if isinstance(name, str)}
+    known = {f"{p}:{device.id}": device for p in platforms for device in jax.devices(p)}
+    unknown = [name for name in given if isinstance(name, str) and name not in known]
+    if unknown:
+        raise DistributeModelError(
+            "A mesh has devices that JAX does not have.",
+            expected=f"some of {_list_devices(frozenset(known))}",
+            found=_list_devices(frozenset(unknown)),
+            fix="Take names from keras.distribution.list_devices().",
+            law="D1",
+        )
+    devices = np.array([known.get(name, name) for name in given], object)
+    return jax.sharding.Mesh(devices.reshape(mesh.devices.shape), tuple(mesh.axis_names))
 
 
 def _layout_of(names: Sequence[AxisName], ndim: int, mesh: keras.distribution.DeviceMesh) -> Layout:
