@@ -80,3 +80,23 @@ def test_what_was_changed_afterwards_is_named():
     module.dense = nnx.Linear(3, 6, rngs=nnx.Rngs(0))
     with pytest.raises(EncodeModuleError, match=r"Found: dense/bias.*float32.6."):
         stored(module)
+
+
+class Normed(nnx.Module):
+    """Holds variables in a plain dictionary, as `nnx.SpectralNorm` does."""
+
+    def __init__(self, features=2, *, rngs):
+        self.norm = nnx.SpectralNorm(nnx.Linear(2, features, rngs=rngs), rngs=rngs)
+        self.norm(jnp.ones((1, 2)))
+
+    def __call__(self, x):
+        return self.norm(x)
+
+    def get_config(self):
+        return {}
+
+
+def test_variables_in_a_dictionary_are_compared_by_what_they_hold():
+    assert decode_module(stored(Normed(rngs=nnx.Rngs(0))))(rngs=nnx.Rngs(1)).norm is not None
+    with pytest.raises(EncodeModuleError, match=r"Found: norm/"):
+        stored(Normed(3, rngs=nnx.Rngs(0)))

@@ -102,10 +102,17 @@ def _is_setting(name: str, value: object) -> bool:
 
 
 def _described(value: object) -> object:
-    return jax.tree_util.tree_map(_describe_leaf, value, is_leaf=lambda leaf: leaf is None)
+    return jax.tree_util.tree_map(_describe_leaf, value, is_leaf=_is_whole)
+
+
+def _is_whole(value: object) -> bool:
+    # A variable is a pytree, whose structure has metadata that tells where it was made.
+    return value is None or isinstance(value, _NODES)
 
 
 def _describe_leaf(leaf: object) -> object:
+    if isinstance(leaf, nnx.Variable):
+        return f"{type(leaf).__name__} of {_described(variable_value(leaf))}"
     if isinstance(leaf, _NODES):
         return type(leaf)
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and not isinstance(leaf, type):

@@ -285,6 +285,8 @@ class LawModel:
         return sum((jnp.sum(leaf) for leaf in leaves), jnp.zeros((), jnp.float32))
 
     def _compile(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self.context == "interceptor":  # it may do anything: nothing is compiled around it (A6)
+            return function
         known = self.context, key
         if known not in self._known:
             self._known[known] = self.oracle.compile(function)

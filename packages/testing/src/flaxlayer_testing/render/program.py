@@ -56,7 +56,7 @@ def to_program(case: Case, *, check: str = "") -> str:
     dialect = DIALECTS[case.framework]
     body = "\n\n\n".join(class_texts(dialect.writer(case.spec, batch_size=case.batch_size)))
     run = "\n".join([*input_lines(case), *dialect.run_lines(case)])
-    pieces = piece_texts(body + run, dialect.pieces)
+    pieces = piece_texts(f"{body}\n{run}", dialect.pieces)
     header = "\n".join([dialect.imports, *import_lines("\n".join(pieces))])
     parts = [header, *pieces, body, run, check.strip()]
     return "\n\n\n".join(part for part in parts if part) + "\n"
