@@ -59,6 +59,8 @@ def page(folder: Path = RESULTS) -> str:
 def _runs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yields each run with its title: a file may hold several, by environment or by version."""
     for path in sorted(folder.glob("*.json")):
+        if path.name == "failures.json":  # what the pages of the checks show
+            continue
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, list):
             yield from ((f"{path.stem} {run['environment']}", run) for run in data)

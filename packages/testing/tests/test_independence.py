@@ -22,7 +22,10 @@ ALLOWED = {
     "subject/subject.py": {"flaxlayer.FlaxLayer"},
     "scenario/course.py": {"flaxlayer.FlaxLayer"},
     "run/law_search.py": {"flaxlayer.FlaxLayer"},
+    # The layer under test where no other is given, as a printed program names it.
+    "scenario/scenario_program.py": {"flaxlayer.FlaxLayer"},
     # What a user does in the process that loads.
+    "scenario/printed/file_routes.py": {"flaxlayer.register"},
     "scenario/fresh_process.py": {"flaxlayer.register"},
     "scenario/world.py": {"flaxlayer.FlaxLayer"},
     "run/fronts.py": {"flaxlayer.FlaxLayer"},

@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 from hypothesis import strategies as st
+from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 
 from flaxlayer import FlaxLayer
@@ -73,10 +74,12 @@ def test_a_short_search_draws_the_first_cases_of_a_long_one():
 
 @pytest.mark.law("T1")
 def test_a_search_that_finds_no_new_case_says_so(monkeypatch):
-    monkeypatch.setattr(case_stream, "MOST_REPEATS", 1)
-    found, draws = drawn(10_000)
+    monkeypatch.setattr(case_stream, "MOST_REPEATS", 20)
+    few, found = drawn(3)[0], []
+    draws = draw_distinct(st.sampled_from(few), 0, lambda case: found.append(case))
     assert draws.exhausted
-    assert len(found) == draws.distinct < 10_000
+    assert sorted(map(few.index, found)) == [0, 1, 2]
+    assert draws.distinct == 3
 
 
 @pytest.mark.law("T1")
