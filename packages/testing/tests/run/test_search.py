@@ -4,7 +4,6 @@ import importlib
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 
 from flaxlayer import FlaxLayer
