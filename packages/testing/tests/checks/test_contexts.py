@@ -37,3 +37,20 @@ def test_a_required_mask_that_is_an_output_reaches_the_method_beside_a_static_ar
         HandsOn(), X, Y, np.ones((2, 4), bool), layer=layer, only=["check_masked_statics"]
     )
     assert [entry.status for entry in report.entries] == [status]
+
+
+class Counts(nn.Module):
+    """Takes a mask, and counts its calls."""
+
+    @nn.compact
+    def __call__(self, x, mask=None):
+        count = self.variable("counters", "calls", lambda: jnp.zeros(()))
+        count.value = count.value + 1
+        mask = jnp.ones(x.shape[:2], bool) if mask is None else mask
+        return mask, x * count.value
+
+
+@pytest.mark.law("A4")
+def test_a_module_that_counts_its_calls_is_compared_before_the_next_one():
+    report = check_module(Counts(), Y, np.ones((2, 4), bool), only=["check_masked_statics"])
+    assert [entry.status for entry in report.entries] == [Status.PASSED]

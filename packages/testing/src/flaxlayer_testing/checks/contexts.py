@@ -17,6 +17,7 @@ from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.checks.variants import mask_of
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
+from flaxlayer_testing.oracle.double_precision import enable_x64
 from flaxlayer_testing.oracle.flags import mode_arguments
 from flaxlayer_testing.subject.keras_parts import GivesMask
 from flaxlayer_testing.subject.layer import variables_of
@@ -32,7 +33,7 @@ CONTEXTS: tuple[tuple[str, Callable[[], Any]], ...] = (
     ("logical axis rules", lambda: nn.logical_axis_rules(_RULES)),
     ("another key implementation", lambda: jax.default_prng_impl("rbg")),
     ("another matmul precision", lambda: jax.default_matmul_precision("highest")),
-    ("x64", lambda: jax.enable_x64(True)),
+    ("x64", lambda: enable_x64(True)),
     ("disabled jit", jax.disable_jit),
     ("no context again", contextlib.nullcontext),
 )
@@ -156,10 +157,11 @@ def check_masked_statics(subject: Subject) -> Errors:
     call = raw.with_mask(None)
     backend = current_backend()
     (first, *rest), kwargs = backend.to_backend((call.inputs, dict(call.arguments)))
+    masked = subject.oracle.with_call(raw.with_mask(jnp.asarray(mask)))
+    # Before the call, which may draw and write.
+    rngs, held = subject.expected.keys(source, training=False), variables_of(source)
+    expected, _ = masked.apply(held, rngs, training=False)
     layer = source.method(with_static)
     actual = layer(GivesMask(mask)(first), *rest, static="a", training=False, **kwargs)
-    masked = subject.oracle.with_call(raw.with_mask(jnp.asarray(mask)))
-    rngs = subject.expected.keys(source, training=False)
-    expected, _ = masked.apply(variables_of(source), rngs, training=False)
     path = "outputs behind a mask beside a static argument"
     return compare_runs(subject, expected, actual, path=path, inlined=True)

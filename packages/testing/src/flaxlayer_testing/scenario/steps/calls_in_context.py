@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from flaxlayer_testing.oracle.double_precision import ENABLE_X64, enable_x64
 from flaxlayer_testing.scenario.printed.held_values import doubling
 from flaxlayer_testing.scenario.script import Script, indented
 from flaxlayer_testing.scenario.steps.layer_calls import take_call
@@ -20,7 +21,7 @@ __all__ = ["call_in_context"]
 
 CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "rbg": lambda: jax.default_prng_impl("rbg"),
-    "x64": lambda: jax.enable_x64(True),
+    "x64": lambda: enable_x64(True),
     "precision": lambda: jax.default_matmul_precision("bfloat16"),
     "no_jit": lambda: jax.disable_jit(),
     "axis_rules": lambda: nn.logical_axis_rules([("batch", "data")]),
@@ -30,7 +31,7 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 
 TEXTS = {
     "rbg": "jax.default_prng_impl('rbg')",
-    "x64": "jax.enable_x64(True)",
+    "x64": f"{ENABLE_X64}(True)",
     "precision": "jax.default_matmul_precision('bfloat16')",
     "no_jit": "jax.disable_jit()",
     "axis_rules": "flax.linen.logical_axis_rules([('batch', 'data')])",
