@@ -240,11 +240,16 @@ def _differ_in_counts(ours: str, theirs: str, counts: Counts) -> bool:
         name, number = _counted(here)
         pairs = counts.setdefault((owner, name), set())
         pair = (number, _counted(there)[1])
-        if any((pair[0] > a, pair[0] < a) != (pair[1] > b, pair[1] < b) for a, b in pairs):
+        if pair not in pairs and not all(_in_one_order(pair, other) for other in pairs):
             return False
         pairs.add(pair)
         owner = f"{owner}/{here}"
     return True
+
+
+def _in_one_order(pair: tuple[int, int], other: tuple[int, int]) -> bool:
+    (a, b), (c, d) = pair, other
+    return (a > c, a < c) == (b > d, b < d)
 
 
 def _counted(name: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from flaxlayer.compat.keras_summaries import PartOfLayer
+from flaxlayer.summaries.variable_rows import levels_with_room
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import Path, Role, list_some
 
@@ -48,7 +49,7 @@ def module_parts(weights: FlaxWeights, *, most: int = _MOST_PARTS) -> list[PartO
     first = sorted(pairs, key=lambda pair: layout.role(pair[0].path[0]) is not Role.TRAINABLE)
     homes = [(spec.path[1:-1], variable) for spec, variable in first]
     every = dict.fromkeys(home[:n] for home, _ in homes for n in range(1, len(home) + 1))
-    levels = _levels_with_room(Counter(map(len, every)), most)
+    levels = levels_with_room(Counter(len(path) - 1 for path in every), most)
     outer = PartOfLayer("")
     parts: dict[Path, PartOfLayer] = {(): outer}
     for path in every:
@@ -61,11 +62,3 @@ def module_parts(weights: FlaxWeights, *, most: int = _MOST_PARTS) -> list[PartO
             if home[:n] in parts:
                 parts[home[:n]].weights.append(variable)
     return outer.layers
-
-
-def _levels_with_room(counts: Counter[int], most: int) -> int:
-    levels = rows = 0
-    while counts[levels + 1] and (levels == 0 or rows + counts[levels + 1] <= most):
-        levels += 1
-        rows += counts[levels]
-    return levels

@@ -63,17 +63,24 @@ def print_lines(lines: Sequence[Line], print_fn: Callable[[str], object] | None)
     if print_fn is not None:
         print_fn(plain(lines))
         return
-    if sys.stdout is not None and sys.stdout.isatty():
-        try:
-            from rich.console import Console
-            from rich.text import Text
-        except ImportError:
-            pass
-        else:
-            text = Text("\n").join(
-                Text.assemble(*((piece.text, _STYLES.get(piece.style, "")) for piece in line))
-                for line in lines
-            )
-            Console(highlight=False).print(text, soft_wrap=True)
-            return
-    print(plain(lines))
+    if not (_is_terminal() and _print_in_colours(lines)):
+        print(plain(lines))
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _print_in_colours(lines: Sequence[Line]) -> bool:
+    """Prints lines by `rich`; tells whether that is installed."""
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        return False
+    text = Text("\n").join(
+        Text.assemble(*((piece.text, _STYLES.get(piece.style, "")) for piece in line))
+        for line in lines
+    )
+    Console(highlight=False).print(text, soft_wrap=True)
+    return True

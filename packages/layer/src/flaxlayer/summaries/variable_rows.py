@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from flaxlayer_core import Path
 
-__all__ = ["Mark", "Row", "Rows", "VariableEntry", "table_rows"]
+__all__ = ["Mark", "Row", "Rows", "VariableEntry", "levels_with_room", "table_rows"]
 
 Mark = str
 """What becomes of a variable: `trainable`, `frozen`, `state`, or `constant` in params."""
@@ -113,7 +113,8 @@ def table_rows(entries: Sequence[VariableEntry], *, depth: int | None, most: int
     ```
     """
     new = [_new_levels(*pair) for pair in itertools.pairwise([None, *entries])]
-    depth = _fitting_depth(new, most) if depth is None else max(depth, 1)
+    by_level = Counter(level for levels in new for level in levels)
+    depth = levels_with_room(by_level, most) if depth is None else max(depth, 1)
     rows: list[Row] = []
     left_out = 0
     above: list[Row] = []
@@ -147,8 +148,21 @@ def _new_levels(before: VariableEntry | None, entry: VariableEntry | None) -> ra
     return range(shared, len(entry.path))
 
 
-def _fitting_depth(new: Sequence[range], most: int) -> int:
-    by_level = Counter(level for levels in new for level in levels)
+def levels_with_room(by_level: Counter[int], most: int) -> int:
+    """Returns how many levels of a tree fit into a number of rows; the outermost always has some.
+
+    Args:
+        by_level: How many rows each level has, the outermost at 0.
+        most: How many rows there may be.
+
+    Example:
+
+    ```python
+    >>> levels_with_room(Counter({0: 2, 1: 3, 2: 9}), most=6)
+    2
+
+    ```
+    """
     depth = rows = 0
     while by_level[depth] and (depth == 0 or rows + by_level[depth] <= most):
         rows += by_level[depth]

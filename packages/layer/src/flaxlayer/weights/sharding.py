@@ -240,10 +240,10 @@ def sharding_of(layout: Layout) -> jax.sharding.Sharding:
     """Returns a layout as a sharding of JAX."""
     if isinstance(layout, jax.sharding.Sharding):
         return layout
-    return _divided_along(layout.axes, layout.device_mesh)
+    return _named_sharding(layout.axes, layout.device_mesh)
 
 
-def _divided_along(
+def _named_sharding(
     axes: Sequence[AxisName], mesh: keras.distribution.DeviceMesh
 ) -> jax.sharding.Sharding:
     return jax.sharding.NamedSharding(_jax_mesh(mesh), jax.sharding.PartitionSpec(*axes))
@@ -270,7 +270,7 @@ def _jax_mesh(mesh: keras.distribution.DeviceMesh) -> jax.sharding.Mesh:
 def _layout_of(names: Sequence[AxisName], ndim: int, mesh: keras.distribution.DeviceMesh) -> Layout:
     axes = [*names, *[None] * (ndim - len(names))]
     if any(isinstance(name, tuple) for name in axes):  # Keras has one axis for a dimension
-        return _divided_along(axes, mesh)
+        return _named_sharding(axes, mesh)
     return keras.distribution.TensorLayout(axes, mesh)
 
 

@@ -129,7 +129,8 @@ def create_weights(
     Args:
         layout: What the module stores.
         initial: Returns the initial arrays in the order of the layout. Inside a `StatelessScope`
-            it is called when the scope ends (B3).
+            it is called when the scope ends (B3). Elsewhere a list of arrays is emptied as they are
+            taken, so that none is held beside its variable (B6).
         variable_dtype: The dtype that floating weights are stored in, None for the module's own.
         title: What to name in an error.
         layouts: Where a distribution puts them, by path (B5).
@@ -188,7 +189,7 @@ def _create_variable(
         values = initial()
         made = backend.to_backend(jnp.asarray(spec.store(values[index]), dtype))
         if not deferred and isinstance(values, list):
-            values[index] = None  # B6: no longer held beside the variable
+            values[index] = None  # B6
         return made
 
     deferred = private_keras.in_stateless_scope()
