@@ -51,6 +51,16 @@ def train_by_hand(variables, batches, seed):
     return {"params": params, "batch_stats": stats}
 
 
+def three_steps(make, **options):
+    """Returns what a layer holds after three steps of `fit` in a model, and after those by hand."""
+    x, y = data()
+    layer = FlaxLayer(Net(), seed=5)
+    model = make(layer)
+    model.compile(keras.optimizers.SGD(RATE), "mse", **options)
+    model.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
+    return layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5)
+
+
 def sequential(layer):
     return keras.Sequential([layer])
 

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from flaxlayer_testing.run.case_stream import draw_distinct
 from flaxlayer_testing.scenario.drawn_scenarios import scenarios
@@ -11,36 +10,17 @@ from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Scenario
 from flaxlayer_testing.scenario.steps import STEPS
+from packages.testing.tests.scenario.drawing import drawn
 
 CASES = 2000
 FLOOR = 0.02
-
-
-def drawn(framework):
-    """Draws scenarios, none of which is run."""
-    found = []
-
-    @seed(0)
-    @settings(
-        max_examples=CASES,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(scenarios(framework=framework))
-    def draw(scenario):
-        found.append(scenario)
-
-    draw()
-    return found
 
 
 @pytest.mark.slow
 @pytest.mark.law("T9")
 @pytest.mark.parametrize("framework", ["linen", "nnx"])
 def test_each_setting_surrounding_and_step_is_in_two_percent_of_the_cases(framework):
-    found, counts = drawn(framework), Counter()
+    found, counts = drawn(framework, CASES), Counter()
     for scenario in found:
         counts.update({("setting", name) for name, _ in scenario.settings})
         counts.update({("step", step.kind) for step in scenario.steps})
@@ -55,14 +35,14 @@ def test_each_setting_surrounding_and_step_is_in_two_percent_of_the_cases(framew
 @pytest.mark.slow
 @pytest.mark.law("T9")
 def test_a_step_is_drawn_for_the_modules_that_have_a_use_for_it_alone():
-    found = [scenario for scenario in drawn("linen") if scenario.case.spec.encoder == 0]
+    found = [scenario for scenario in drawn("linen", CASES) if scenario.case.spec.encoder == 0]
     assert not [s for s in found if "call_method" in {step.kind for step in s.steps}]
 
 
 @pytest.mark.slow
 @pytest.mark.law("T1", "T9")
 def test_every_scenario_is_read_back_from_its_json():
-    for scenario in drawn("linen")[:200]:
+    for scenario in drawn("linen", CASES)[:200]:
         assert Scenario.from_json(scenario.to_json()) == scenario
 
 

@@ -10,16 +10,13 @@ import traceback
 import warnings
 from dataclasses import replace
 
-import hypothesis
 import jax
 import keras
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed
 
 from flaxlayer import FlaxLayer, FlaxLayerError
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.scenario.course import run_scenario
-from flaxlayer_testing.scenario.drawn_scenarios import scenarios
 from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Scenario, Step
@@ -27,6 +24,7 @@ from flaxlayer_testing.scenario.scenario_program import scenario_program
 from flaxlayer_testing.scenario.steps import STEPS, step_kinds
 from flaxlayer_testing.spec.extras import Extra
 from flaxlayer_testing.spec.spec import Case, ModuleSpec, Node, ValueType
+from packages.testing.tests.scenario.drawing import drawn
 
 DENSE_OPTIONS = (("features", 2), ("param_dtype", "float32"), ("use_bias", True))
 DENSE = ModuleSpec((ValueType((3,)),), (Node("dense", (0,), DENSE_OPTIONS),), (1,))
@@ -213,26 +211,6 @@ def test_there_is_no_program_for_what_cannot_be_imported_or_has_no_text(monkeypa
     assert scenario_program(scenario(CALL), lambda *args, **settings: None) == ""
     monkeypatch.setitem(step_kinds._STEPS, "call", replace(STEPS["call"], text=None))
     assert scenario_program(scenario(CALL)) == ""
-
-
-def drawn(framework, count, number):
-    """Draws scenarios, none of which is run."""
-    found = []
-
-    @seed(number)
-    @hypothesis.settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(scenarios(framework=framework))
-    def draw(scenario):
-        found.append(scenario)
-
-    draw()
-    return found
 
 
 @pytest.mark.law("T1", "T9")

@@ -18,6 +18,7 @@ from packages.layer.tests.backends.trained_by_hand import (
     functional,
     initial,
     sequential,
+    three_steps,
     train_by_hand,
     train_nnx,
 )
@@ -29,12 +30,7 @@ pytestmark = pytest.mark.law("K1")
     ("make", "jit_compile"), [(functional, False), (Subclassed, False), (sequential, True)]
 )
 def test_three_steps_of_fit_are_three_steps_by_hand(make, jit_compile, close):
-    x, y = data()
-    layer = FlaxLayer(Net(), seed=5)
-    model = make(layer)
-    model.compile(keras.optimizers.SGD(RATE), "mse", jit_compile=jit_compile)
-    model.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
-    close(layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5), rtol=1e-4)
+    close(*three_steps(make, jit_compile=jit_compile), rtol=1e-4)
 
 
 def test_a_pipeline_of_tf_data_with_a_last_partial_batch_trains(close):

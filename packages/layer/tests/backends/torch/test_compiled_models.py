@@ -8,14 +8,9 @@ import torch
 
 from flaxlayer import FlaxLayer
 from packages.layer.tests.backends.trained_by_hand import (
-    RATE,
-    Net,
     Subclassed,
-    batches,
-    data,
-    initial,
     sequential,
-    train_by_hand,
+    three_steps,
 )
 
 pytestmark = [
@@ -39,12 +34,7 @@ def plain_compiler():
 
 @pytest.mark.parametrize("make", [sequential, Subclassed])
 def test_a_compiled_step_of_keras_is_the_step(make, close):
-    x, y = data()
-    layer = FlaxLayer(Net(), seed=5)
-    model = make(layer)
-    model.compile(keras.optimizers.SGD(RATE), "mse", jit_compile=True)
-    model.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
-    close(layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5), rtol=1e-4)
+    close(*three_steps(make, jit_compile=True), rtol=1e-4)
 
 
 def test_a_wrapper_of_keras_that_calls_the_layer_by_itself_is_compiled():

@@ -16,6 +16,7 @@ from packages.layer.tests.backends.trained_by_hand import (
     functional,
     initial,
     sequential,
+    three_steps,
     train_by_hand,
     train_nnx,
 )
@@ -36,12 +37,7 @@ class Pairs(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("make", [sequential, functional, Subclassed])
 def test_three_steps_of_fit_are_three_steps_by_hand(make, close):
-    x, y = data()
-    layer = FlaxLayer(Net(), seed=5)
-    model = make(layer)
-    model.compile(keras.optimizers.SGD(RATE), "mse")
-    model.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
-    close(layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5), rtol=1e-4)
+    close(*three_steps(make), rtol=1e-4)
 
 
 def test_a_data_loader_with_a_last_partial_batch_trains(close):

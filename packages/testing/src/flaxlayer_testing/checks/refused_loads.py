@@ -23,7 +23,7 @@ from flaxlayer_testing.checks.weights import distinct
 from flaxlayer_testing.subject.layer import variables_of
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["check_wrong_file", "check_wrong_state", "check_wrong_variables", "variables_in"]
+__all__ = ["check_wrong_file", "check_wrong_state", "check_wrong_variables"]
 
 
 @check("B4", "W2", needs=(Need.VARIABLES,))
@@ -72,7 +72,7 @@ def check_wrong_file(subject: Subject) -> Errors:
     return refused
 
 
-def variables_in(file: h5py.File) -> list[str]:
+def _variables_in(file: h5py.File) -> list[str]:
     """Returns the paths of the variables in a weights file, but those of seed generators."""
     names: list[str] = []
     file.visititems(lambda name, node: names.append(name) if _is_variable(name, node) else None)
@@ -86,7 +86,7 @@ def _is_variable(name: str, node: Any) -> bool:
 
 def _misshape(path: pathlib.Path) -> None:
     with h5py.File(path, "r+") as file:
-        name = variables_in(file)[-1]
+        name = _variables_in(file)[-1]
         value = file[name][()]
         del file[name]
         file[name] = np.stack([value, value])
@@ -94,7 +94,7 @@ def _misshape(path: pathlib.Path) -> None:
 
 def _remove(path: pathlib.Path) -> None:
     with h5py.File(path, "r+") as file:
-        del file[variables_in(file)[-1]]
+        del file[_variables_in(file)[-1]]
 
 
 def _cut(path: pathlib.Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.subject.layer import variables_of, weight_paths
 from flaxlayer_testing.subject.parity import compare_runs
+from flaxlayer_testing.subject.simultaneous import call_at_once
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["COUNT", "check_threads"]
@@ -45,22 +45,7 @@ def check_threads(subject: Subject) -> Errors:
 
 
 def _at_once(call: Callable[[], Any]) -> list[Any]:
-    barrier = threading.Barrier(COUNT)
-    results: list[Any] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        barrier.wait()
-        try:
-            results.append(call())
-        except Exception as error:  # told by the thread that checks
-            errors.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(COUNT)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results, errors = call_at_once(call, threads=COUNT)
     if errors:
         raise KeepLawError(
             "A layer cannot be called by several threads from its first call on.",

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from flaxlayer_testing.generate.draw.drawer import Draw, once
 from flaxlayer_testing.generate.strategies import cases_of
-from flaxlayer_testing.scenario.layer_settings import SETTINGS, anything
+from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.places import SURROUNDINGS
 from flaxlayer_testing.scenario.scenario import Options, Scenario
+from flaxlayer_testing.scenario.setting_kinds import anything
 from flaxlayer_testing.scenario.steps import STEPS
 from flaxlayer_testing.scenario.steps.step_kinds import draw_step
 from flaxlayer_testing.spec.spec import TOLD, Case, Framework

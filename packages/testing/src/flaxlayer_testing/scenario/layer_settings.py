@@ -1,9 +1,9 @@
-"""The settings of a layer in a scenario: what may be drawn, and what it means (T9)."""
+"""The settings of a layer in a scenario: what may be drawn of each, and what it means (T9)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,15 +16,19 @@ from flaxlayer_testing.oracle.model import LawSettings, part_of, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.variable_trees import random_like
 from flaxlayer_testing.scenario.held import takes_arrays
-from flaxlayer_testing.spec.spec import FLAG_NAMES, Case, Json
+from flaxlayer_testing.scenario.setting_kinds import (
+    Drawn,
+    Setting,
+    SettingText,
+    given_text,
+    no_text,
+)
+from flaxlayer_testing.spec.spec import FLAG_NAMES, Case
 from flaxlayer_testing.spec.typing import spec_traits
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = [
     "SETTINGS",
-    "Drawn",
-    "Setting",
-    "anything",
     "called_by",
     "select_paths",
     "settings_of",
@@ -32,119 +36,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What settings mean: to the layer, and to the model of the laws.
-
-    Attributes:
-        arguments: Keyword arguments of the layer.
-        laws: What the model of the laws has to know.
-        frozen: Selectors of what is frozen before the build.
-        trainable: Whether the layer may change.
-        given: Variables that the layer is given, None for none.
-        hides_masks: Whether the module gets no mask of Keras.
-        policy: The global dtype policy under which the layer is made and called, if any.
-        built_late: Whether the first step builds the layer.
-        global_seed: Whether the layer has no seed of its own.
-        unknown_sizes: Whether sizes beside the batch are unknown to symbolic calls.
-    """
-
-    arguments: Mapping[str, Any]
-    laws: LawSettings
-    frozen: tuple[tuple[str, int], ...] = ()
-    trainable: bool = True
-    given: Mapping[str, Any] | None = None
-    hides_masks: bool = False
-    policy: str | None = None
-    built_late: bool = False
-    global_seed: bool = False
-    unknown_sizes: bool = False
-
-    def giving(self, **arguments: Any) -> Drawn:
-        """Returns the same with more arguments of the layer."""
-        return replace(self, arguments={**self.arguments, **arguments})
-
-    def meaning(self, **laws: Any) -> Drawn:
-        """Returns the same with other settings of the laws."""
-        return replace(self, laws=replace(self.laws, **laws))
-
-
-@dataclass(frozen=True)
-class SettingText:
-    """What a setting is in a program.
-
-    Attributes:
-        arguments: The texts of its arguments of the layer, by name.
-        before: Lines before the layer is made.
-        values: Lines that make of `variables`, which raw init gives, those of the layer.
-        end: Lines at the end of the program.
-    """
-
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    before: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
-    end: tuple[str, ...] = ()
-
-
-PrintSetting = Callable[[Drawn, Any, Case], SettingText]
-"""`text(drawn, value, case)`: what the settings mean, the value of this one, the case."""
-
-
-Apply = Callable[[Drawn, Any, Oracle, Case], Drawn]
-
-
 def _sows(oracle: Oracle, case: Case, value: Any) -> bool:
     return bool(oracle.sows)
-
-
-def _always(oracle: Oracle, case: Case, value: Any) -> bool:
-    return True
-
-
-def anything(case: Case) -> bool:
-    """Tells that a setting may be drawn for any case."""
-    return True
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting.
-
-    Attributes:
-        values: What may be drawn, the simplest first.
-        apply: What a value means.
-        fits: Whether it means something for a module.
-        laws: The laws that it is about.
-        wants: Whether it is drawn for a case.
-        text: What it is in a program.
-        call: How the module is called then, where that is not as its case says.
-        place: The surrounding in which it shows, if that is one alone.
-        only: The framework that alone has it, if one has; empty if each has.
-    """
-
-    values: tuple[Json, ...]
-    apply: Apply
-    fits: Callable[[Oracle, Case, Any], bool] = _always
-    laws: tuple[str, ...] = ()
-    wants: Callable[[Case], bool] = anything
-    text: PrintSetting | None = None
-    call: Callable[[Subject, Any], Subject] | None = None
-    place: str = ""
-    only: str = ""
-
-
-def given_text(*names: str) -> PrintSetting:
-    """Returns what prints arguments of the layer whose `repr` is their text."""
-
-    def text(drawn: Drawn, value: Any, case: Case) -> SettingText:
-        return SettingText({name: repr(drawn.arguments[name]) for name in names})
-
-    return text
-
-
-def no_text(drawn: Drawn, value: Any, case: Case) -> SettingText:
-    """Prints nothing: what it means shows in the lines of the steps."""
-    return SettingText()
 
 
 def _dtype(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:

@@ -10,7 +10,7 @@ import numpy as np
 
 from flaxlayer_testing.oracle.call import is_of_module
 from flaxlayer_testing.render.building import module_of
-from flaxlayer_testing.scenario.layer_settings import Drawn
+from flaxlayer_testing.scenario.setting_kinds import Drawn
 from flaxlayer_testing.spec.extras import Given
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.subject.keras_parts import global_policy

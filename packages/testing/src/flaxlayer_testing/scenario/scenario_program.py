@@ -11,6 +11,7 @@ import jax
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.oracle.variable_trees import random_like
 from flaxlayer_testing.render import raw_trees
 from flaxlayer_testing.render.dialects import DIALECTS
 from flaxlayer_testing.render.piece_names import named_pieces
@@ -28,7 +29,10 @@ from flaxlayer_testing.subject.layer import LayerFactory
 
 __all__ = ["scenario_program"]
 
-_PARTS = named_pieces(*(getattr(printed, name) for name in printed.__all__), raw_trees)
+_PARTS = {
+    **named_pieces(*(getattr(printed, name) for name in printed.__all__), raw_trees),
+    random_like.__name__: random_like,
+}
 
 _MODULES = (
     *("concurrent.futures", "copy", "functools", "h5py", "hashlib", "itertools", "json"),

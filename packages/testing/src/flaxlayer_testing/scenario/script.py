@@ -12,7 +12,8 @@ from flaxlayer_testing.oracle.model import LayerState, path_names
 from flaxlayer_testing.render.dialects import DIALECTS
 from flaxlayer_testing.render.program_inputs import input_lines, layer_settings
 from flaxlayer_testing.scenario.held import sizes_text, takes_arrays
-from flaxlayer_testing.scenario.layer_settings import SETTINGS, SettingText
+from flaxlayer_testing.scenario.layer_settings import SETTINGS
+from flaxlayer_testing.scenario.setting_kinds import SettingText
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.scenario.wrapped import carried_masks
 from flaxlayer_testing.spec.spec import Case
@@ -58,6 +59,15 @@ class Script:
         """
         if self.world.surrounding != "behind_mask" or not raw.takes_mask:
             return "inputs", "arguments"
+        return self.masked(raw, mask)
+
+    def masked(self, raw: RawCall, mask: str = "") -> tuple[str, str]:
+        """Returns the texts of the arguments of a call with another mask, or with none.
+
+        Args:
+            raw: The call, of a method that takes a mask.
+            mask: The text of the mask.
+        """
         names, count = list(raw.signature.parameters)[1:], len(raw.inputs)
         at = min(names.index("mask"), count)
         later = [f"'{names[n]}': inputs[{n}]" for n in range(at + 1, count)]
@@ -279,7 +289,7 @@ class Script:
             f"variables = {{name: variables[name] for name in {sorted(oracle.stored)}}}",
             *self._started(),
             "started = variables",
-            *self.new_layer()[len(dialect.module_lines(world.case)) :],
+            *self._layer(),
             *self.placed(),
         ]
 
@@ -343,13 +353,15 @@ class Script:
         return [text(world.drawn, value, world.case) for text, value in pairs if text is not None]
 
     def new_layer(self) -> list[str]:
-        """Returns the lines that make the layer, with what its settings say."""
+        """Returns the lines that make the module and the layer, with what its settings say."""
+        return [*DIALECTS[self.world.case.framework].module_lines(self.world.case), *self._layer()]
+
+    def _layer(self) -> list[str]:
         world, case, texts = self.world, self.world.case, self.setting_texts
         words = [] if world.drawn.global_seed else [f"seed={case.seed}"]
         words += [f"{n}={value!r}" for n, value in layer_settings(case.spec).items()]
         words += [f"{name}={value}" for text in texts for name, value in text.arguments.items()]
         return [
-            *DIALECTS[case.framework].module_lines(case),
             *(line for text in texts for line in text.before),
             f"layer = Layer({', '.join(['module', *words])})",
             *(f"layer.freeze({pattern!r})" for pattern in world.patterns),

@@ -20,7 +20,6 @@ from flaxlayer_testing.render.building import make_arguments
 from flaxlayer_testing.scenario.blame import failure_of, refuse_own
 from flaxlayer_testing.scenario.held import Held, Site, Surrounding
 from flaxlayer_testing.scenario.layer_settings import (
-    Drawn,
     called_by,
     select_paths,
     settings_of,
@@ -29,6 +28,7 @@ from flaxlayer_testing.scenario.lent import Lent
 from flaxlayer_testing.scenario.making import emptied, make_layer, seeded, vary_given
 from flaxlayer_testing.scenario.places import SURROUNDINGS, inputs_of
 from flaxlayer_testing.scenario.scenario import Scenario
+from flaxlayer_testing.scenario.setting_kinds import Drawn
 from flaxlayer_testing.scenario.wrapped import carried_masks, numpy_mask
 from flaxlayer_testing.spec.freedom import grow
 from flaxlayer_testing.spec.spec import Case

@@ -25,7 +25,6 @@ __all__ = [
     "keys",
     "masks_are",
     "only",
-    "random_like",
     "same",
     "sown_in",
     "summed",
@@ -158,20 +157,6 @@ def masks_are(masks: Any, mask: Any, kept: list[bool]) -> None:
     expected = [np.asarray(mask).tolist() if keeps else None for keeps in kept]
     found = [None if one is None else np.asarray(one).tolist() for one in masks]
     assert found[: len(kept)] == expected, f"masks: {expected} != {found}"
-
-
-def random_like(tree: Any, seed: int) -> Any:
-    """Returns a tree of the same form with other values; keys stay."""
-    rng = np.random.default_rng(seed)
-
-    def make(leaf: Any) -> Any:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return leaf
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            return jnp.asarray(rng.integers(0, 2, leaf.shape)).astype(leaf.dtype)
-        return jnp.asarray(rng.uniform(0.1, 1.0, leaf.shape)).astype(leaf.dtype)
-
-    return jax.tree.map(make, tree)
 
 
 def only(tree: Any, paths: Any, at: str = "") -> dict[str, Any]:

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import h5py
 import jax
 import numpy as np
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.refused_loads import variables_in
 from flaxlayer_testing.errors import KeepLawError
 from flaxlayer_testing.scenario.layer_settings import select_paths
 from flaxlayer_testing.scenario.places import SURROUNDINGS, called, holder_of, model_of
+from flaxlayer_testing.scenario.printed.refusals_seen import spoil, spoilt
 from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
 from flaxlayer_testing.scenario.world import World
@@ -112,7 +111,7 @@ def wrong_settings(world: World, *, kind: str) -> None:
 
 
 def _variables_text(script: Script, *, kind: str) -> list[str]:
-    if kind == "fraction" and not _with_fraction(dict(script.world.state.variables))[1]:
+    if kind == "fraction" and not _has_integers(script.world.state.variables):
         return []
     return script.refused(f"layer.load_flax_variables(spoilt(variables, {kind!r}))")
 
@@ -126,42 +125,15 @@ def _variables_text(script: Script, *, kind: str) -> list[str]:
 def wrong_variables(world: World, *, kind: str) -> None:
     """Loads a tree with an unknown path, with wrong shapes, or with one wrong shape, the last."""
     layer, tree = world.held.layer, dict(world.state.variables)
-    name = sorted(tree)[0]
-    if kind == "unknown":
-        moved = jax.tree_util.tree_map(_other, tree)
-        wrong = {**moved, name: {**moved[name], "no_such_variable": np.ones(2, np.float32)}}
-    elif kind == "fraction":
-        wrong, found = _with_fraction(tree)
-        if not found:
-            return
-    else:
-        leaves, structure = jax.tree_util.tree_flatten(tree)
-        first = 0 if kind == "shape" else len(leaves) - 1
-        leaves = [
-            np.ones((*np.shape(leaf), 7), np.float32) if number >= first else _other(leaf)
-            for number, leaf in enumerate(leaves)
-        ]
-        wrong = jax.tree_util.tree_unflatten(structure, leaves)
+    if kind == "fraction" and not _has_integers(tree):
+        return
+    wrong = spoilt(tree, kind)
     world.refused("variables that do not fit", lambda: layer.load_flax_variables(wrong), "W2")
 
 
-def _with_fraction(tree: Any) -> tuple[Any, bool]:
-    """Returns a tree whose last integers are no integers, and whether there are any."""
-    leaves, structure = jax.tree_util.tree_flatten(tree)
-    whole = [jax.numpy.issubdtype(leaf.dtype, jax.numpy.integer) for leaf in leaves]
-    if not any(whole):
-        return tree, False
-    last = max(number for number, is_whole in enumerate(whole) if is_whole)
-    changed = [
-        np.full(np.shape(leaf), 1.5, np.float32) if number == last else _other(leaf)
-        for number, leaf in enumerate(leaves)
-    ]
-    return jax.tree_util.tree_unflatten(structure, changed), True
-
-
-def _other(leaf: Any) -> Any:
-    inexact = jax.numpy.issubdtype(leaf.dtype, jax.numpy.inexact)
-    return (np.asarray(leaf) * 0 + 3).astype(leaf.dtype) if inexact else leaf
+def _has_integers(tree: Any) -> bool:
+    leaves = jax.tree_util.tree_leaves(tree)
+    return any(jax.numpy.issubdtype(leaf.dtype, jax.numpy.integer) for leaf in leaves)
 
 
 def _pattern_text(script: Script, *, thaw: bool, first: tuple[str, int]) -> list[str]:
@@ -248,7 +220,7 @@ def wrong_file(world: World, *, kind: str, built: bool = True) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)
-        if not _spoil(path, kind):
+        if not spoil(str(path), kind):
             return
         what = f"a weights file with an entry: {kind}"
         if built:
@@ -264,43 +236,3 @@ def wrong_file(world: World, *, kind: str, built: bool = True) -> None:
             found=f"{len(layer.weights)} weights",
             law="S6",
         )
-
-
-def _spoil(path: pathlib.Path, kind: str) -> bool:
-    """Changes the values of a file, and spoils its last entry; tells whether there is one."""
-    with h5py.File(path, "r+") as file:
-        if kind == "damaged":
-            return _damage(file)
-        *others, last = variables_in(file)
-        for name in others:
-            if file[name].dtype.kind == "f":
-                file[name][...] = file[name][()] * 0 + 3
-        if kind == "extra":
-            file[f"{last}_more"] = np.ones(2, np.float32)
-            return True
-        shape, attributes = file[last].shape, dict(file[last].attrs)
-        other = np.float32(1) if file[last].dtype.kind == "c" else 1j
-        del file[last]
-        if kind == "missing":
-            return True
-        wrong = np.ones((*shape, 7), np.float32) if kind == "shape" else np.full(shape, other)
-        file[last] = wrong
-        file[last].attrs.update(attributes)
-        return True
-
-
-def _damage(file: h5py.File) -> bool:
-    """Damages the bytes of the last entry that has dimensions, which shows when it is read."""
-    names = [name for name in variables_in(file) if file[name].size and file[name].ndim]
-    if not names:
-        return False
-    for name in names[:-1]:
-        if file[name].dtype.kind == "f":
-            file[name][...] = file[name][()] * 0 + 3
-    values, attributes = file[names[-1]][()], dict(file[names[-1]].attrs)
-    del file[names[-1]]
-    entry = file.create_dataset(names[-1], data=values, chunks=values.shape, fletcher32=True)
-    entry.attrs.update(attributes)
-    sums = b"\xff\x00\xff\x00"  # not those of the values
-    entry.id.write_direct_chunk((0,) * values.ndim, values.tobytes() + sums)
-    return True

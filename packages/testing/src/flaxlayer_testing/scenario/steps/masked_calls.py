@@ -19,14 +19,12 @@ def _takes_mask(world: World) -> bool:
 def _mask_text(script: Script, *, training: bool) -> list[str]:
     world = script.world
     raw = world.call_with(batch=2, seed=1)
-    names, count = list(raw.signature.parameters)[1:], len(raw.inputs)
-    at = min(names.index("mask"), count)
-    later = "".join(f", '{names[n]}': inputs[{n}]" for n in range(at + 1, count))
+    inputs, arguments = script.masked(raw, "~mask_of(inputs[0])")
     masked = raw.with_mask(numpy_mask(raw.inputs[0]))
     return [
         *script.arguments(world.case_with(batch=2, seed=1)),
-        f"arguments = {{**arguments{later}, 'mask': ~mask_of(inputs[0])}}",
-        f"inputs = inputs[:{at}]",
+        f"arguments = {arguments}",
+        f"inputs = {inputs}",
         *script.apart(world.state, masked, training=training),
         "masked = GivesMask()(inputs[0]), *inputs[1:]",
         f"same(expected, layer(*masked, training={training}, **arguments))",

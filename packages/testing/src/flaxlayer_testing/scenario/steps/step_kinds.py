@@ -9,9 +9,9 @@ from typing import Any
 
 from flaxlayer_testing.errors import SelectCheckError
 from flaxlayer_testing.generate.draw.drawer import Draw
-from flaxlayer_testing.scenario.layer_settings import anything
 from flaxlayer_testing.scenario.scenario import Step
 from flaxlayer_testing.scenario.script import StepText
+from flaxlayer_testing.scenario.setting_kinds import anything
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.spec.spec import Case, Json
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from flaxlayer_testing.scenario.steps.step_kinds import scenario_step
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.subject.keras_parts import global_policy
 from flaxlayer_testing.subject.layer import variables_of
+from flaxlayer_testing.subject.simultaneous import call_at_once
 
 __all__ = ["call_first_in_threads", "call_in_threads"]
 
@@ -127,20 +127,7 @@ def _one_by_one(
 
 
 def _at_once(call: Callable[[], Any]) -> list[Any]:
-    barrier, results, errors = threading.Barrier(THREADS), list[Any](), list[Exception]()
-
-    def run() -> None:
-        barrier.wait()
-        try:
-            results.extend([call() for _ in range(CALLS)])
-        except Exception as error:  # told by the thread that waits
-            errors.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results, errors = call_at_once(call, threads=THREADS, calls=CALLS)
     if errors:
         raise KeepLawError(
             "A layer cannot be called by several threads.",
