@@ -25,3 +25,10 @@ class StoresNoGivenForm(FlaxLayer):
         config = super().get_config()
         config.pop("given", None)
         return config
+
+
+@fault("check_settings", "KeepLawError", "does not hold the setting 'frozen'.")
+class StoresNothingThatIsThawed(FlaxLayer):
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "frozen": [each for each in config["frozen"] if isinstance(each, str)]}

@@ -126,6 +126,7 @@ from flaxlayer_core.trees.container_parts import register_plain_container
 from flaxlayer_core.trees.forms import as_form, is_form
 from flaxlayer_core.trees.graph_objects import GraphPart, merge_graph, split_graph
 from flaxlayer_core.trees.matching import as_arrays, match_variables, refuse_given
+from flaxlayer_core.trees.names import as_names
 from flaxlayer_core.trees.outlines import Outline, exchange_leaves, outline_outputs
 from flaxlayer_core.trees.outputs import Static, has_sealed, unwrap_statics, wrap_statics
 from flaxlayer_core.trees.overlays import fill_missing, replace_leaves
@@ -201,6 +202,7 @@ __all__ = [
     "argument_names",
     "as_arrays",
     "as_form",
+    "as_names",
     "count_bytes",
     "dce",
     "decide_role",

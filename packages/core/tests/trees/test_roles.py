@@ -2,10 +2,7 @@
 
 import pytest
 
-from flaxlayer_core import (
-    CollectionPolicy,
-    decide_role,
-)
+from flaxlayer_core import CallArgumentError, CollectionPolicy, decide_role
 
 
 @pytest.mark.law("C2")
@@ -45,3 +42,17 @@ def test_adding_transient_collections_keeps_the_rest_of_a_policy():
     assert policy == CollectionPolicy(
         trainable=("lora",), state=("params",), transient=("intermediates", "perturbations", "a")
     )
+
+
+@pytest.mark.law("C2")
+def test_one_name_of_a_collection_is_not_its_characters():
+    policy = CollectionPolicy(state="batch_stats", transient=["cache"])
+    assert policy == CollectionPolicy(state=("batch_stats",), transient=("cache",))
+    assert policy.role("batch") is None
+
+
+@pytest.mark.law("C2")
+@pytest.mark.parametrize("given", [None, 3, [3], {"cache": 1}], ids=["none", "int", "ints", "dict"])
+def test_what_is_no_name_of_a_collection_is_refused(given):
+    with pytest.raises(CallArgumentError, match="cannot use this state"):
+        CollectionPolicy(state=given)

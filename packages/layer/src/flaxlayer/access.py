@@ -111,7 +111,8 @@ class VariableAccess:
             *patterns: Such as `"params/encoder/**"`; before build they wait for it.
 
         Raises:
-            MatchPathPatternError: If a pattern selects nothing; nothing is frozen then.
+            MatchPathPatternError: If a pattern selects nothing, or is no text; nothing is frozen
+                then.
 
         Example:
 
@@ -135,7 +136,7 @@ class VariableAccess:
             *patterns: As for `freeze`.
 
         Raises:
-            MatchPathPatternError: If a pattern selects nothing; nothing is changed then.
+            MatchPathPatternError: As for `freeze`; nothing is changed then.
         """
         self._change_frozen(patterns, freeze=False)
 

@@ -11,9 +11,11 @@ __all__ = [
     "FLAG",
     "NAME",
     "NAMES",
+    "PATTERNS",
     "SEED",
     "TEXT",
     "TEXTS_BY_NAME",
+    "UNFREEZE",
     "JsonKind",
     "one_of",
     "some_of",
@@ -21,6 +23,8 @@ __all__ = [
 
 _LONGEST = 1024
 _MOST_NAMES = 10_000
+# The name of a path pattern that ends what patterns before it froze.
+UNFREEZE = "unfreeze"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,17 @@ def _is_names(value: Json) -> bool:
     return is_short and all(map(_is_text, value))
 
 
+def _is_patterns(value: Json) -> bool:
+    is_short = isinstance(value, list | tuple) and len(value) <= _MOST_NAMES
+    return is_short and all(map(_is_pattern, value))
+
+
+def _is_pattern(value: Json) -> bool:
+    if isinstance(value, Mapping):
+        return set(value) == {UNFREEZE} and _is_text(value[UNFREEZE])
+    return _is_text(value)
+
+
 def _is_mapping_of_texts(value: Json) -> bool:
     is_short = isinstance(value, Mapping) and len(value) <= _MOST_NAMES
     return is_short and all(map(_is_text, (*value, *value.values())))
@@ -62,7 +77,7 @@ def _is_mapping_of_texts(value: Json) -> bool:
 
 def one_of(choices: tuple[str, ...]) -> JsonKind:
     """Returns the kind of one of some texts."""
-    return JsonKind(lambda value: value in choices, f"one of {choices}")
+    return JsonKind(lambda value: isinstance(value, str) and value in choices, f"one of {choices}")
 
 
 def some_of(choices: Iterable[str]) -> JsonKind:
@@ -79,6 +94,7 @@ NAME = JsonKind(
     lambda value: _is_text(value) and "/" not in value, "a short string without a slash"
 )
 NAMES = JsonKind(_is_names, "a list of short strings")
+PATTERNS = JsonKind(_is_patterns, f"a list of short strings, and of objects of one as {UNFREEZE!r}")
 FLAG = JsonKind(lambda value: isinstance(value, bool), "true or false")
 SEED = JsonKind(
     lambda value: type(value) is int and 0 <= value < 2**32, "an integer from 0 to 2**32 - 1"

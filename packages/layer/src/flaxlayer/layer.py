@@ -290,7 +290,7 @@ class FlaxLayer(VariableAccess, SummaryMethods, ModuleLayer):
         hosted.has_own_dtype, hosted.from_file = stored.has_own_dtype, True
         if stored.given_form is not None:
             hosted.settings = replace(hosted.settings, given_form=stored.given_form)
-        layer.freeze(*stored.frozen)
+        hosted.frozen.wait_for(stored.frozen)
         return layer
 
     def get_build_config(self) -> dict[str, PyTree] | None:

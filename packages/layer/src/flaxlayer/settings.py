@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from flaxlayer.counts import as_int
 from flaxlayer.json_values import NAMES, SEED, TEXT, TEXTS_BY_NAME, JsonKind, one_of, some_of
-from flaxlayer.typing import Array, Function, Variables
+from flaxlayer.typing import Function, Variables
 from flaxlayer_core import (
     AUTO_MASK,
     CallArgumentError,
@@ -22,6 +23,7 @@ from flaxlayer_core import (
     DrawKeysError,
     FlaxModule,
     MethodSignature,
+    as_names,
     find_key_arguments,
     shorten,
 )
@@ -34,91 +36,73 @@ _STATE_UPDATES = ("always", "training", "never")
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Setting:
     """What is declared of a setting.
 
     Attributes:
         default: The default of the argument.
         about: What it is for.
-        take: Makes the value of what the user gave, or raises an error.
-        plain: What a file may hold in its place, None where it is no plain value.
+        read: Makes the value of what the user gave; what is no value it may leave as it is.
+        plain: What the value is and a file may hold in its place, None where it is no plain value.
+        kind: The class of a value that is none.
+        expected: What the value is, for an error.
+        fix: What to do about another.
+        law: The law that speaks of it.
+        error: The error of another value.
     """
 
     default: object
     about: str
-    take: Function
-    plain: JsonKind | None
+    read: Function = lambda value: value
+    plain: JsonKind | None = None
+    kind: type = object
+    expected: str = ""
+    fix: str = ""
+    law: str = ""
+    error: type[CallArgumentError | DrawKeysError] = CallArgumentError
+
+    def take(self, name: str, given: object) -> Any:
+        """Makes the value of what the user gave.
+
+        Args:
+            name: The setting's.
+            given: The argument.
+
+        Raises:
+            CallArgumentError: If it is none that the setting takes; `error`, where another stands.
+        """
+        value = self.read(given)
+        if self.plain.accepts(value) if self.plain else isinstance(value, self.kind):
+            return value
+        raise self.error(
+            f"FlaxLayer cannot use this {name}.",
+            expected=self.expected,
+            found=shorten(given),
+            fix=self.fix,
+            law=self.law,
+        )
 
 
-def _setting(
-    default: object,
-    about: str,
-    *,
-    take: Function = lambda value: value,
-    plain: JsonKind | None = None,
-) -> Any:
-    declared = _Setting(default, about, take, plain)
-    return dataclasses.field(default_factory=lambda: take(default), metadata={"setting": declared})
-
-
-def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names)
-
-
-def _rng_args(rng_args: object) -> dict[str, str]:
-    if rng_args is None:
-        return {}
-    if isinstance(rng_args, Mapping) and all(
-        isinstance(name, str) for pair in rng_args.items() for name in pair
-    ):
-        return dict(rng_args)
-    raise CallArgumentError(
-        "FlaxLayer cannot use these rng_args.",
-        expected="names of arguments with names of streams, such as {'key': 'noise'}",
-        found=shorten(rng_args),
-        fix="Name the arguments of the method that take random keys.",
-        law="R5",
+def _setting(default: object, about: str, **declared: Any) -> Any:
+    setting = _Setting(default=default, about=about, **declared)
+    return dataclasses.field(
+        default_factory=lambda: setting.read(default), metadata={"setting": setting}
     )
 
 
-def _state_updates(value: str) -> str:
-    if value in _STATE_UPDATES:
-        return value
-    raise CallArgumentError(
-        "FlaxLayer cannot use this state_updates.",
-        expected=f"one of {', '.join(_STATE_UPDATES)}",
-        found=shorten(value),
-        fix="Choose when changed state is kept.",
-        law="C3",
-    )
+def _names(given: object) -> object:
+    names = as_names(given)
+    return given if names is None else names
 
 
-def _seed(seed: Array) -> int | None:
-    if seed is None:
-        return None
-    if isinstance(seed, int) and 0 <= seed < 2**32:
-        return seed
-    raise DrawKeysError(
-        "FlaxLayer cannot use this seed.",
-        expected="None, or an int with 0 <= seed < 2**32",
-        found=shorten(seed),
-        fix="Pass such a seed, or None for Keras's global seed.",
-        law="R3",
-    )
+def _texts_by_name(given: object) -> object:
+    return dict(given or {}) if given is None or isinstance(given, Mapping) else given
 
 
-def _platforms(given: Sequence[str] | None) -> tuple[str, ...] | None:
-    platforms = _names(given)
-    if platforms is None or (platforms and set(platforms) <= set(_PLATFORMS)):
-        return platforms
-    raise CallArgumentError(
-        "FlaxLayer cannot use these native_serialization_platforms.",
-        expected=f"some of {', '.join(_PLATFORMS)}",
-        found=shorten(platforms),
-        fix="Name the platforms that TensorFlow will run the module on.",
-        law="K2",
-    )
+def _seed(given: object) -> object:
+    number = as_int(given)
+    return given if number is None else number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,22 +119,31 @@ class Settings:
     rngs: tuple[str, ...] | None = _setting(
         None,
         "The rng streams of the module, instead of those that are found by themselves.",
-        take=_names,
+        read=_names,
         plain=NAMES.or_none(),
+        expected="None, or names of streams, such as ('dropout',)",
+        fix="Name the streams that the module draws from.",
+        law="R2",
     )
     training_arg: str | None = _setting(
         None,
         'The argument of the method that takes the training flag, `"~name"` for its negation, '
         "where the name is not a customary one.",
         plain=TEXT.or_none(),
+        expected="None, or the name of an argument, such as 'train' or '~deterministic'",
+        fix="Name an argument of the method.",
+        law="F1",
     )
     rng_args: Mapping[str, str] = _setting(
         None,
         "Arguments of the method that get a random key, by name, and the stream of each: "
         '`{"key": "noise"}`. One that is annotated as `nnx.Rngs` or `nnx.RngStream`, or is called '
         "`rngs`, gets its streams without it. What the caller gives wins.",
-        take=_rng_args,
+        read=_texts_by_name,
         plain=TEXTS_BY_NAME,
+        expected="names of arguments with names of streams, such as {'key': 'noise'}",
+        fix="Name the arguments of the method that take random keys.",
+        law="R5",
     )
     mask_arg: str | None = _setting(
         AUTO_MASK,
@@ -158,6 +151,9 @@ class Settings:
         "where the method takes an array of `[batch, time]` there, or, as attention does, one over "
         "keys, `[batch, 1, 1, time]`. A mask that the caller gives reaches it unchanged.",
         plain=TEXT.or_none(),
+        expected="None, 'auto', or the name of an argument",
+        fix="Name an argument of the method.",
+        law="A4",
     )
     init_method: str | Function | None = _setting(
         None, "The method that initialises, where it is another than `method`."
@@ -165,38 +161,57 @@ class Settings:
     state_updates: str = _setting(
         "always",
         'When changed state is kept: `"always"`, in `"training"`, or `"never"`.',
-        take=_state_updates,
         plain=one_of(_STATE_UPDATES),
+        expected=f"one of {', '.join(_STATE_UPDATES)}",
+        fix="Choose when changed state is kept.",
+        law="C3",
     )
     return_sown: tuple[str, ...] = _setting(
         (),
         "Transient collections to return: the layer then returns `(outputs, sown)`.",
-        take=tuple,
+        read=_names,
         plain=NAMES,
+        expected="names of collections, such as ('intermediates',)",
+        fix="Name the collections to return.",
+        law="C7",
     )
     losses: tuple[str, ...] = _setting(
         ("losses",),
         "Collections whose leaves are summed and added to the losses of the layer.",
-        take=tuple,
+        read=_names,
         plain=NAMES,
+        expected="names of collections, such as ('losses',)",
+        fix="Name the collections that hold losses.",
+        law="C7",
     )
     seed: int | None = _setting(
         None,
         "Seed of init and calls, `0 <= seed < 2**32`; None for Keras's global seed.",
-        take=_seed,
+        read=_seed,
         plain=SEED.or_none("null, or an integer from 0 to 2**32 - 1"),
+        expected="None, or an int with 0 <= seed < 2**32",
+        fix="Pass such a seed, or None for Keras's global seed.",
+        law="R3",
+        error=DrawKeysError,
     )
     collections: CollectionPolicy = _setting(
         None,
         "Roles of collections by name, where the ones found do not fit.",
-        take=lambda policy: policy or CollectionPolicy(),
+        read=lambda given: CollectionPolicy() if given is None else given,
+        kind=CollectionPolicy,
+        expected="a flaxlayer_core.CollectionPolicy",
+        fix="Give one, such as CollectionPolicy(state=('cache',)).",
+        law="C2",
     )
     native_serialization_platforms: tuple[str, ...] | None = _setting(
         None,
         'What TensorFlow shall run the module on, on the TensorFlow backend: some of `"cpu"`, '
         '`"cuda"`, `"rocm"` and `"tpu"`; None for the CPU.',
-        take=_platforms,
+        read=_names,
         plain=some_of(_PLATFORMS).or_none(f"null, or some of {_PLATFORMS}"),
+        expected=f"None, or some of {', '.join(_PLATFORMS)}",
+        fix="Name the platforms that TensorFlow will run the module on.",
+        law="K2",
     )
 
     @classmethod
@@ -212,7 +227,7 @@ class Settings:
             DrawKeysError: If the seed is out of range.
         """
         values = {
-            name: setting.take(arguments.pop(name, setting.default))
+            name: setting.take(name, arguments.pop(name, setting.default))
             for name, setting in _DECLARED.items()
         }
         return cls(**values, **others)

@@ -45,7 +45,9 @@ def test_what_has_no_rows_is_refused(x):
 @needs_layouts
 @pytest.mark.law("D2")
 @pytest.mark.jax_only("it is JAX that distributes")
-@pytest.mark.parametrize(("rows", "size", "found"), [(0, 4, "none in any"), (3, 0, "0")])
+@pytest.mark.parametrize(
+    ("rows", "size", "found"), [(0, 4, "none in any"), (3, 0, "0"), (3, "x", "'x'")]
+)
 def test_no_rows_and_empty_batches_are_refused(rows, size, found):
     keras.distribution.set_distribution(
         keras.distribution.DataParallel(devices=keras.distribution.list_devices())

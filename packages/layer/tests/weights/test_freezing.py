@@ -1,5 +1,7 @@
 """Weights and state that are frozen by path, or with the layer (C5)."""
 
+import json
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -86,4 +88,31 @@ def test_a_pattern_that_matches_nothing_freezes_nothing():
     layer(X)
     with pytest.raises(MatchPathPatternError, match="'params/Dens/'"):
         layer.freeze("params/BatchNorm_0", "params/Dens/")
+    assert len(layer.trainable_variables) == 4
+
+
+@pytest.mark.law("C5", "S1")
+def test_a_layer_that_is_not_built_keeps_what_is_thawed_again():
+    layer = FlaxLayer(Normed(), name="net")
+    layer.freeze("params/**", "batch_stats")
+    layer.unfreeze("params/Dense_0", "**/bias")
+    layer.freeze("params/Dense_0/bias")
+    again = FlaxLayer.from_config(json.loads(json.dumps(layer.get_config())))
+    assert again.get_config() == layer.get_config()
+    for each in (layer, again):
+        each(X)
+        paths = [variable.path for variable in each.trainable_variables]
+        assert paths == ["net/params/BatchNorm_0/bias", "net/params/Dense_0/kernel"]
+
+
+@pytest.mark.law("C5")
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("pattern", [5, None, ["params"]], ids=["int", "none", "list"])
+def test_a_pattern_that_is_no_text_freezes_nothing(pattern, built):
+    layer = FlaxLayer(Normed(), name="net")
+    if built:
+        layer(X)
+    with pytest.raises(MatchPathPatternError, match=r"'net'.*\n.*a text, such as"):
+        layer.freeze("params/Dense_0", pattern)
+    layer(X)
     assert len(layer.trainable_variables) == 4

@@ -51,6 +51,9 @@ def test_a_configuration_has_what_is_frozen_and_what_waits(weights):
     frozen = FrozenPaths()
     frozen.change(["params/kernel"], None, freeze=True, title="net")
     frozen.change(["params/bias"], None, freeze=False, title="net")
-    assert frozen.to_config() == ["params/kernel"]
+    assert frozen.to_config() == ["params/kernel", {"unfreeze": "params/bias"}]
+    again = FrozenPaths()
+    again.wait_for(frozen.to_config())
+    assert again == frozen
     frozen.resolve(weights, title="net")
     assert frozen.to_config() == ["params/kernel"]

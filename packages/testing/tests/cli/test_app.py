@@ -112,6 +112,7 @@ def test_check_fails_with_1_and_its_last_line_replays_it():
         (["check", "my_net:Nothing", *INPUT], "has no attribute 'Nothing'"),
         (["check", "nowhere:Net", *INPUT], "No module named 'nowhere'"),
         (["check", "my_net.Net", *INPUT], "no colon between a module and a name"),
+        (["check", "./nets/my_net.py:Net", *INPUT], "in place of its file, as 'nets.my_net:Net'."),
         (["check", "my_net:Net", "--input", "float32"], "dtype[shape], such as"),
         (["check", "my_net:Net", "--input", "floot[2]"], "The input 'floot[2]' cannot be made."),
         ([*CHECK, "--set", "features=three"], "The setting 'features=three' cannot be read."),

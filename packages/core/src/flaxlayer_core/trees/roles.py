@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from flaxlayer_core.errors import CallArgumentError
+from flaxlayer_core.trees.names import as_names
 
 __all__ = ["CollectionPolicy", "Role", "decide_role"]
 
@@ -28,6 +31,8 @@ class CollectionPolicy:
         state: Collections that are stored and written back.
         transient: Collections that are neither stored nor fed back.
 
+    Each is one name or several. Raises a `CallArgumentError` for anything else.
+
     Example:
 
     ```python
@@ -41,6 +46,20 @@ class CollectionPolicy:
     trainable: tuple[str, ...] = ("params",)
     state: tuple[str, ...] = ()
     transient: tuple[str, ...] = ("intermediates", "perturbations")
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            names = as_names(given)
+            if names is None:
+                raise CallArgumentError(
+                    f"A CollectionPolicy cannot use this {field.name}.",
+                    expected="names of collections, such as ('batch_stats',)",
+                    found=type(given).__name__,
+                    fix="Name the collections that get this role.",
+                    law="C2",
+                )
+            object.__setattr__(self, field.name, names)
 
     def role(self, collection: str) -> Role | None:
         """Returns the role that the policy gives a collection, None where it says nothing."""

@@ -9,12 +9,15 @@ import keras
 import numpy as np
 
 from flaxlayer.backends import current_backend
+from flaxlayer.counts import check_count
 from flaxlayer.processes.gathering import largest
 from flaxlayer.typing import Array, Json, PyTree
 from flaxlayer.weights.sharding import sharding_of
 from flaxlayer_core import CallArgumentError
 
 __all__ = ["predict_in_processes"]
+
+_FAILED = "Cannot predict in processes."
 
 
 def predict_in_processes(
@@ -55,8 +58,7 @@ def predict_in_processes(
     ```
     """
     rows = _count_rows(x)
-    if batch_size < 1:
-        raise _refusal("a batch_size of 1 or more", str(batch_size), "Give a batch some rows.")
+    batch_size = check_count(batch_size, "batch_size", failed=_FAILED, law="D2")
     distribution = current_backend().distribution()
     if distribution is None:
         return model.predict(x, batch_size=batch_size, verbose=verbose)
@@ -94,9 +96,7 @@ def _count_rows(x: PyTree) -> int:
 
 
 def _refusal(expected: str, found: str, fix: str) -> CallArgumentError:
-    return CallArgumentError(
-        "Cannot predict in processes.", expected=expected, found=found, fix=fix, law="D2"
-    )
+    return CallArgumentError(_FAILED, expected=expected, found=found, fix=fix, law="D2")
 
 
 def _parts(distribution: keras.distribution.Distribution) -> int:

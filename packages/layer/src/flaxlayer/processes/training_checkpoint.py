@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ import jax
 import keras
 import numpy as np
 
+from flaxlayer.counts import check_count
 from flaxlayer.extras import require
 from flaxlayer.typing import Array, Json
 from flaxlayer.weights.variables import replace_values
@@ -86,11 +88,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         import orbax.checkpoint as ocp
 
         super().__init__()
-        self._every, self._ocp = _positive(every, "every"), ocp
+        self._every, self._ocp = _count(every, "every"), ocp
         self._place = Path(directory).absolute()
         if self._place.exists() and not self._place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._place))
-        options = ocp.CheckpointManagerOptions(max_to_keep=_positive(keep, "keep"), create=True)
+        options = ocp.CheckpointManagerOptions(max_to_keep=_count(keep, "keep"), create=True)
         self._manager = ocp.CheckpointManager(self._place, options=options)
         self._order: tuple[Any, ...] | None = None
 
@@ -173,16 +175,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         )
 
 
-def _positive(number: object, name: str) -> int:
-    if isinstance(number, int) and not isinstance(number, bool) and number >= 1:
-        return number
-    raise CallArgumentError(
-        f"A TrainingCheckpoint cannot use this {name}.",
-        expected="a whole number, 1 or more",
-        found=shorten(number),
-        fix=f"Give {name} a count.",
-        law="D3",
-    )
+_count = partial(check_count, failed="A TrainingCheckpoint cannot be made.", law="D3")
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

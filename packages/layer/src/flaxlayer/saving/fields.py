@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from flaxlayer.json_values import FLAG, NAME, NAMES, TEXT, JsonKind
+from flaxlayer.json_values import FLAG, NAME, NAMES, PATTERNS, TEXT, JsonKind
 from flaxlayer.settings import PLAIN_SETTINGS
 from flaxlayer.typing import Json
 from flaxlayer_core import DecodeModuleError, Limits, shorten
@@ -22,7 +22,7 @@ _FIELDS: Mapping[str, JsonKind] = MappingProxyType(
         "trainable": FLAG,
         "explicit_dtype": FLAG,
         "sharing": TEXT.or_none(),
-        "frozen": NAMES,
+        "frozen": PATTERNS,
         "collections.trainable": NAMES,
         "collections.state": NAMES,
         "collections.transient": NAMES,

@@ -112,12 +112,12 @@ class StoredSettings:
     Attributes:
         has_own_dtype: Whether `dtype=` was given.
         given_form: The form of the variables that were given, None where none were.
-        frozen: Patterns of what is frozen.
+        frozen: Patterns of what is frozen, and of what no longer is.
     """
 
     has_own_dtype: bool
     given_form: Variables | None
-    frozen: Sequence[str]
+    frozen: Sequence[Json]
 
 
 def encode_layer(

@@ -79,7 +79,9 @@ def summarize_layer(runner: Runner) -> LayerSummary:
         **_found(runner),
         "computes in": hosted.compute_dtype or "",
         "state updates": _unless(hosted.settings.state_updates, "always"),
-        "to be frozen": _in_a_line(pattern for freeze, pattern in hosted.frozen.pending if freeze),
+        "to be frozen": _in_a_line(
+            pattern if freeze else f"not {pattern}" for freeze, pattern in hosted.frozen.pending
+        ),
     }
     weights = hosted.weights
     entries = [] if weights is None else _module_entries(hosted, weights)

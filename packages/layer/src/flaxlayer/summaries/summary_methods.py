@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from flaxlayer.calls.runner import Runner
+from flaxlayer.counts import check_count
 from flaxlayer.summaries.layer_summary import summarize_layer
 from flaxlayer.summaries.module_parts import ModuleParts
 from flaxlayer.summaries.printing import console_width, display_html, print_lines, writes_guides
@@ -20,6 +22,7 @@ _MOST_ROWS = 100
 class SummaryMethods:
     """What a `FlaxLayer` and its methods show of themselves."""
 
+    name: str
     _runner: Runner
     # `keras.Model.summary(expand_nested=True)` gives each of them a row.
     layers = ModuleParts()
@@ -45,6 +48,9 @@ class SummaryMethods:
             max_rows: How many rows there may be.
             line_length: The characters of a line, None for the width of the terminal.
             print_fn: Gets the whole text, in place of the standard output.
+
+        Raises:
+            CallArgumentError: If a number is no whole one, or less than 1.
 
         Example:
 
@@ -73,13 +79,17 @@ class SummaryMethods:
 
         ```
         """
+        check = partial(check_count, failed=f"There is no such summary of {self.name!r}.")
+        depth = None if depth is None else check(depth, "depth")
+        width = None if line_length is None else check(line_length, "line_length")
+        most = check(max_rows, "max_rows")
         said = summarize_layer(self._runner)
-        rows = table_rows(said.entries, depth=depth, most=max_rows)
+        rows = table_rows(said.entries, depth=depth, most=most)
         if print_fn is None and display_html(html_page(said, rows)):
             return
-        width = console_width() if line_length is None else line_length
         plain = print_fn is None and not writes_guides()
-        print_lines(text_lines(said, rows, width=width, ascii_only=plain), print_fn)
+        text = text_lines(said, rows, width=width or console_width(), ascii_only=plain)
+        print_lines(text, print_fn)
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows of the layer."""

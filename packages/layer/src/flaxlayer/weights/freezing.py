@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from flaxlayer.json_values import UNFREEZE
+from flaxlayer.typing import Json
 from flaxlayer.weights.variables import FlaxWeights, trains
-from flaxlayer_core import Path, format_path, match_paths
+from flaxlayer_core import MatchPathPatternError, Path, format_path, match_paths, shorten
 
 __all__ = ["FrozenPaths"]
 
@@ -30,9 +32,12 @@ class FrozenPaths:
         """Freezes or unfreezes what patterns select.
 
         Raises:
-            MatchPathPatternError: If a pattern selects nothing; nothing is changed then.
+            MatchPathPatternError: If a pattern selects nothing, or is no text; nothing is changed
+                then.
         """
         patterns = list(patterns)
+        for pattern in patterns:
+            _check_text(pattern, title)
         if weights is None:
             self.pending.extend((freeze, pattern) for pattern in patterns)
             return
@@ -54,7 +59,28 @@ class FrozenPaths:
             free = spec.path not in self.paths
             variable.trainable = trainable and free and trains(spec, weights.layout)
 
-    def to_config(self) -> list[str]:
-        """Returns patterns that select what is frozen."""
-        waiting = [pattern for freeze, pattern in self.pending if freeze]
-        return sorted({*map(format_path, self.paths), *waiting})
+    def to_config(self) -> list[Json]:
+        """Returns patterns that select what is frozen, and those that wait, in their order."""
+        waiting = [pattern if freeze else {UNFREEZE: pattern} for freeze, pattern in self.pending]
+        return [*sorted(map(format_path, self.paths)), *waiting]
+
+    def wait_for(self, stored: Iterable[Json]) -> None:
+        """Lets the patterns of a configuration wait for the build.
+
+        Args:
+            stored: What `to_config` returned.
+        """
+        for entry in stored:
+            freeze = isinstance(entry, str)
+            self.pending.append((freeze, entry if freeze else entry[UNFREEZE]))
+
+
+def _check_text(pattern: object, title: str) -> None:
+    if not isinstance(pattern, str):
+        raise MatchPathPatternError(
+            f"{title} cannot use this as a path pattern.",
+            expected="a text, such as 'params/encoder/**'",
+            found=shorten(pattern),
+            fix="Give each pattern as an argument: layer.freeze('params/a', 'params/b').",
+            law="C5",
+        )

@@ -44,6 +44,9 @@ def check_settings(subject: Subject) -> None:
     frozen = subject.new_layer(name=plain["name"])
     frozen.freeze("**")
     _refuse_loss("frozen", plain, frozen)
+    plain = _configuration(frozen)
+    frozen.unfreeze("params")
+    _refuse_loss("frozen", plain, frozen)
 
 
 @check("B4", "S4", needs=(Need.VARIABLES,))

@@ -79,11 +79,16 @@ def load_checks(name: str) -> ModuleType:
 
 
 def _not_loaded(target: str, found: str) -> LoadTargetError:
+    fix = "Correct the name, or run the command where Python finds the package."
+    path, ending, name = target.partition(".py:")
+    if ending:
+        dotted = re.sub(r"[/\\]+", ".", path.removeprefix("./"))
+        fix = f"Name the Python module in place of its file, as {f'{dotted}:{name}'!r}."
     return LoadTargetError(
         f"{target!r} cannot be loaded.",
         expected="package.module:Name, importable from here",
         found=found,
-        fix="Correct the name, or run the command where Python finds the package.",
+        fix=fix,
         law="T8",
     )
 

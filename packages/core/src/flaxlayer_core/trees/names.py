@@ -1,0 +1,34 @@
+"""Names that a user gives: one, or several (C2, R2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+__all__ = ["as_names"]
+
+
+def as_names(given: object) -> tuple[str, ...] | None:
+    """Returns the names in what a user gave where one name or several belong.
+
+    A text is one name, as in Flax's `mutable="batch_stats"`, and not the list of its characters.
+
+    Args:
+        given: A name, or names in an order.
+
+    Returns:
+        The names; None where something is none.
+
+    Example:
+
+    ```python
+    >>> as_names("params"), as_names(["params", "cache"]), as_names(["params", 3])
+    (('params',), ('params', 'cache'), None)
+
+    ```
+    """
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | set | frozenset):
+        return None
+    names = tuple(given)
+    return names if all(isinstance(name, str) for name in names) else None
