@@ -1,4 +1,6 @@
-"""Which test enforces which law: read from the tests' markers, written to docs/laws.md.
+"""What each law says and which tests enforce it, written to docs/laws.md.
+
+The tests are read from their markers, the texts from law_texts.toml.
 
 Run: `python -m conformance.laws` after adding or renaming a marked test.
 """
@@ -7,11 +9,12 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["ELSEWHERE", "LAWS", "EnforcingTest", "enforcing_tests", "page"]
+__all__ = ["ELSEWHERE", "LAWS", "EnforcingTest", "enforcing_tests", "law_texts", "page"]
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "laws.md"
@@ -141,19 +144,32 @@ def enforcing_tests() -> dict[str, list[EnforcingTest]]:
     return dict(found)
 
 
+def law_texts() -> dict[str, str]:
+    """Returns what each law says, as Markdown."""
+    texts = tomllib.loads((pathlib.Path(__file__).parent / "law_texts.toml").read_text())
+    return {law: text.strip() for law, text in texts.items()}
+
+
 def page() -> str:
     """Returns docs/laws.md."""
-    tests = enforcing_tests()
-    lines = ["# Laws and the tests that enforce them", ""]
-    lines += [
-        "Made by `python -m conformance.laws` from the tests' `law` markers. Those of",
-        f"`{_LAYER}` run on the TensorFlow backend too (`./dev laws-tensorflow`), but for the",
+    tests, texts = enforcing_tests(), law_texts()
+    lines = [
+        "# The laws",
+        "",
+        "What the layer promises. Errors and checks cite a law by its number, and each has tests",
+        "that enforce it. *Raw* is the same module called by `module.apply` (linen) or as an",
+        "object (nnx), *the reference* `keras.layers.FlaxLayer`.",
+        "",
+        "Made by `python -m conformance.laws` from `law_texts.toml` and the tests' markers; those",
+        f"of `{_LAYER}` run on the TensorFlow backend too (`./dev laws-tensorflow`), but for the",
         "ones that are said to be about JAX alone, and on torch (`./dev laws-torch`).",
         "",
     ]
     for law, title in {**LAWS, **ELSEWHERE}.items():
-        lines += [f"## {law} {title}", ""]
-        lines += [f"- {test}" for test in sorted(map(str, tests.get(law, [])))] + [""]
+        found = sorted(map(str, tests.get(law, [])))
+        lines += [f"## {law} {title}", "", texts[law], ""]
+        lines += [f"<details><summary>{len(found)} tests</summary>", ""]
+        lines += [*(f"- {test}" for test in found), "", "</details>", ""]
     return "\n".join(lines)
 
 

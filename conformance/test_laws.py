@@ -1,6 +1,6 @@
 """Every law that the packages claim has a test, and docs/laws.md says which."""
 
-from conformance.laws import ELSEWHERE, LAWS, PAGE, enforcing_tests, page
+from conformance.laws import ELSEWHERE, LAWS, PAGE, enforcing_tests, law_texts, page
 
 # Of trees, which no backend sees.
 OF_CORE_ALONE = ["C1"]
@@ -9,6 +9,12 @@ OF_CORE_ALONE = ["C1"]
 def test_every_law_has_a_test():
     tests = enforcing_tests()
     assert [law for law in {**LAWS, **ELSEWHERE} if not tests.get(law)] == []
+
+
+def test_every_law_says_something():
+    texts = law_texts()
+    assert list(texts) == [*LAWS, *ELSEWHERE]
+    assert [law for law, text in texts.items() if len(text.split()) < 5] == []
 
 
 def test_markers_name_laws_that_exist():

@@ -10,7 +10,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["commit_of", "own_versions", "version_of"]
+__all__ = ["NO_COMMIT", "commit_of", "own_versions", "version_of"]
 
 _OURS = {
     "flaxlayer": "flaxlayer",

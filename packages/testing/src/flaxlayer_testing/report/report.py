@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flaxlayer_testing.errors import PassChecksError
+from flaxlayer_testing.report.provenance import NO_COMMIT
 
 __all__ = ["Entry", "Report", "Status"]
 
@@ -148,12 +149,17 @@ class Report:
     def _table(self) -> Table:
         counts = {status: len(self.of(status)) for status in Status}
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        versions = ", ".join(
+            f"{name} {version}"
+            for name, version in self.versions.items()
+            if (name, version) != ("commit", NO_COMMIT)
+        )
         # Text, because a string is markup to rich: "[/x]" in a message would be an error.
         title, caption = f"{self.layer} running {self.subject}", f"{summary}\n{versions}"
         table = Table(title=Text(title), caption=Text(caption))
         for name in ("check", "laws", "result", "largest error", "seconds"):
-            table.add_column(name, overflow="fold")
+            # A name stays whole, so that it can be given to --only.
+            table.add_column(name, overflow="fold", no_wrap=name in ("check", "seconds"))
         for row in self._rows():
             table.add_row(*map(Text, row))
         return table
