@@ -1,9 +1,12 @@
 """Subclasses override what those of Keras's own layers override, with the same outcome (W5)."""
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from jax.experimental import sparse
 
 from flaxlayer import FlaxLayer
 from packages.layer.tests.needs import KERAS
@@ -238,3 +241,20 @@ def test_attention_of_a_subclass_gets_the_mask_that_its_call_passes_on(close):
         layer.flax_variables(), np.eye(5, 4, dtype="float32")[IDS], mask=over_keys
     )
     close(np.asarray(model(IDS)), np.asarray(expected))
+
+
+class Multiplies(nn.Module):
+    @nn.compact
+    def __call__(self, matrix, x):
+        return nn.Dense(2)(matrix @ x)
+
+
+@pytest.mark.law("A5")
+@pytest.mark.jax_only("a sparse array of JAX")
+def test_arguments_that_do_not_compare_are_built_on(same_bits):
+    matrix = sparse.BCOO.fromdense(jnp.eye(4))
+    x = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(4, 3)
+    layer = FlaxLayer(Multiplies())
+    outputs = layer(matrix, x)
+    expected = jax.jit(Multiplies().apply)(layer.flax_variables(), matrix, x)
+    same_bits(outputs, expected)

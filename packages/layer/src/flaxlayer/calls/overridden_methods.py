@@ -100,11 +100,12 @@ def reshaped(inputs: BuildInputs, input_shape: Shape, call: MethodSignature) -> 
 
 
 def _are_same(shape: Shape, other: Any) -> bool:
-    # A class of the user's need not tell whether two of its objects are equal.
+    # By their leaves: objects of a class, such as a sparse matrix, may not compare, nor be equal.
     flat = [
-        jax.tree_util.tree_flatten(s, is_leaf=lambda part: part is None) for s in (shape, other)
+        jax.tree_util.tree_flatten(_plain(s), is_leaf=lambda part: part is None)
+        for s in (shape, other)
     ]
-    return bool(_plain(shape) == _plain(other)) or flat[0] == flat[1]
+    return flat[0] == flat[1]
 
 
 def _plain(shape: Shape) -> PyTree:
