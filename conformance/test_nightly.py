@@ -19,6 +19,7 @@ SUITES = {
     "conformance-long",
     "conformance-long-tensorflow",
     "laws-tensorflow",
+    "laws-torch",
     "onnx",
     "processes",
     "field",

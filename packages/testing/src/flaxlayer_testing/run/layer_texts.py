@@ -49,7 +49,7 @@ def layer_fields(case: Case) -> dict[str, str]:
     built = text.format(seed=case.seed, settings=settings)
     return {
         "built": built,
-        "given": "*inputs, **arguments" if extras else "*inputs",
+        "given": "*tensors(inputs), **tensors(arguments)" if extras else "*tensors(inputs)",
         "arrays": _ARRAYS if extras else "arrays = inputs",
         "merged": _MERGED if extras else "inputs = arrays",
     }

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from flaxlayer_testing.render.program_inputs import call_text
 from flaxlayer_testing.run.layer_texts import layer_fields
+from flaxlayer_testing.scenario.digits import digits_lines
 from flaxlayer_testing.spec.spec import Case
 from flaxlayer_testing.subject.subject import Subject
 
 __all__ = ["linen_check_text"]
 
 _SETUP = """\
-import os
-
-os.environ['KERAS_BACKEND'] = 'jax'
-
-import keras
-from {module} import {name} as Layer
-
-
-def same(expected, actual):
-    assert jax.tree.structure(expected) == jax.tree.structure(actual)
-    for pair in zip(jax.tree.leaves(expected), jax.tree.leaves(actual)):
-        a, b = map(np.asarray, pair)
-        assert (a.dtype, a.shape) == (b.dtype, b.shape), (a.dtype, a.shape, b.dtype, b.shape)
-        assert a.tobytes() == b.tobytes(), f'{{a}} != {{b}}'
-
-
-{arrays}
+{digits}{arrays}
 
 
 def raw(variables, rngs, arrays):
@@ -85,14 +70,13 @@ _TEXTS = {
 }
 
 
-def linen_check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
+def linen_check_text(subject: Subject, case: Case, check: str) -> str:
     """Returns the text of a check of a layer under test, beside the module in raw linen.
 
     Args:
         subject: The subject of the case.
         case: A case of linen.
         check: The name of a check that can be printed.
-        path: The module and the name that the layer can be imported by.
 
     Returns:
         What to append to the program of the case.
@@ -100,8 +84,7 @@ def linen_check_text(subject: Subject, case: Case, check: str, path: tuple[str, 
     text, training = _TEXTS[check]
     denied = ["params", *(() if training else sorted(subject.oracle.denied))]
     fields = {
-        "module": path[0],
-        "name": path[1],
+        "digits": "".join(f"{line}\n" for line in digits_lines(subject.oracle.computed_dtypes)),
         "call": call_text(case.spec, training=training, keys="rngs"),
         "init_call": call_text(case.spec, training=True, keys=_INIT_KEYS),
         "denied": repr(denied),

@@ -10,20 +10,9 @@ from flaxlayer_testing.subject.subject import Subject
 __all__ = ["nnx_check_text"]
 
 _SETUP = """\
-import os
-import warnings
-
-os.environ['KERAS_BACKEND'] = 'jax'
-
-import keras
-from {module} import {name} as Layer
-
-warnings.simplefilter('ignore')
-
-
-def close(expected, actual):
+def near(expected, actual):
     for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
-        a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))
+        a, b = (bits(leaf).astype(np.float64) for leaf in (a, b))
         assert a.shape == b.shape and np.allclose(a, b, 1e-3, 1e-3), f'{{a}} != {{b}}'
 
 
@@ -38,7 +27,7 @@ def both(training, draws=0):
     nnx.reseed(raw, policy='match_shape', **drawn)
     (raw.train if training else raw.eval)()
     expected = raw({trained}) if training else raw({predicted})
-    close(expected, layer({given}, training=training))
+    near(expected, layer({given}, training=training))
 """
 
 _CALLS = {
@@ -57,25 +46,22 @@ both(False, 3 if keys(0, True) else 0)""",
 }
 _VALUES = """\
 ours = layer.to_module()
-close(*(jax.tree.leaves(nnx.state(m, nnx.Not(nnx.RngState))) for m in (raw, ours)))"""
+near(*(jax.tree.leaves(nnx.state(m, nnx.Not(nnx.RngState))) for m in (raw, ours)))"""
 
 
-def nnx_check_text(subject: Subject, case: Case, check: str, path: tuple[str, str]) -> str:
+def nnx_check_text(subject: Subject, case: Case, check: str) -> str:
     """Returns the text of a check of a layer under test, beside the module in plain NNX.
 
     Args:
         subject: The subject of the case.
         case: A case of nnx.
         check: The name of a check that can be printed.
-        path: The module and the name that the layer can be imported by.
 
     Returns:
         What to append to the program of the case.
     """
     del subject  # plain NNX keeps its own state
     text = _SETUP.format(
-        module=path[0],
-        name=path[1],
         **layer_fields(case),
         trained=call_text(case.spec, training=True, keys="drawn"),
         predicted=call_text(case.spec, training=False, keys="drawn"),

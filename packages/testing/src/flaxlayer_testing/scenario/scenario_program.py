@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from flaxlayer import FlaxLayer
-from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.backends import current_backend, printed_pieces
 from flaxlayer_testing.oracle.variable_trees import random_like
 from flaxlayer_testing.render import raw_trees
 from flaxlayer_testing.render.dialects import DIALECTS
@@ -30,7 +30,9 @@ from flaxlayer_testing.subject.layer import LayerFactory
 __all__ = ["scenario_program"]
 
 _PARTS = {
-    **named_pieces(*(getattr(printed, name) for name in printed.__all__), raw_trees),
+    **named_pieces(
+        *(getattr(printed, name) for name in printed.__all__), raw_trees, printed_pieces
+    ),
     random_like.__name__: random_like,
 }
 
@@ -59,10 +61,10 @@ def scenario_program(scenario: Scenario, layer: LayerFactory = FlaxLayer) -> str
 
     Returns:
         The program; empty where there is none: for a layer that cannot be imported by its name, for
-        a backend that has other bits, for a step or a setting that has no text.
+        a step or a setting that has no text.
     """
     path = import_path(layer)
-    if path is None or not current_backend().shares_programs:
+    if path is None:
         return ""
     world = World.planned(scenario, layer)
     if not world.oracle.traceable or not _has_texts(scenario, world):
@@ -117,7 +119,7 @@ def _whole(world: World, path: tuple[str, str], lines: list[str]) -> str:
     header = [
         *(f"import {name}" for name in sorted([*modules, "os", "warnings"])),
         "",
-        "os.environ['KERAS_BACKEND'] = 'jax'",
+        f"os.environ['KERAS_BACKEND'] = {current_backend().name!r}",
         *(["os.environ['JAX_ENABLE_X64'] = '1'"] if jax.config.read("jax_enable_x64") else []),
         "",
         dialect.imports,

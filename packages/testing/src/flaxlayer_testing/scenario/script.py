@@ -11,12 +11,14 @@ from flaxlayer_testing.oracle.key_parameters import wanted_keys
 from flaxlayer_testing.oracle.model import LayerState, path_names
 from flaxlayer_testing.render.dialects import DIALECTS
 from flaxlayer_testing.render.program_inputs import input_lines, layer_settings
+from flaxlayer_testing.scenario.digits import digits_lines
 from flaxlayer_testing.scenario.held import sizes_text, takes_arrays
 from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.setting_kinds import SettingText
 from flaxlayer_testing.scenario.world import World
 from flaxlayer_testing.scenario.wrapped import carried_masks
 from flaxlayer_testing.spec.spec import Case
+from flaxlayer_testing.subject.layer import leaf_paths
 
 __all__ = ["Script", "StepText", "indented"]
 
@@ -159,7 +161,9 @@ class Script:
             state: What the laws say, but for the values, which are those of `variables`.
             exact: Whether the values are equal, not near.
         """
-        trained = sorted(self.world.laws.trained(state))
+        variables = state.variables
+        names = dict(zip(path_names(variables), leaf_paths(variables), strict=True))
+        trained = sorted(names[path] for path in self.world.laws.trained(state))
         words = f"layer, variables, {[self.seed, state.draws]}, {trained}"
         return f"holds({words})" if exact else f"variables = holds({words}, exact=False)"
 
@@ -278,6 +282,7 @@ class Script:
         denied = f", denied={sorted(world.oracle.denied)}" if world.oracle.denied else ""
         return [
             *self.arguments(),
+            *digits_lines({*world.oracle.computed_dtypes, *world.computed}),
             *dialect.module_lines(world.case),
             f"raw = {dialect.raw.__name__}(module{denied})",
             f"variables = {self._initial(training=True)}",

@@ -10,13 +10,16 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from flaxlayer_testing.backends.printed_pieces import shares_programs
 from flaxlayer_testing.render.raw_trees import is_array
 
 __all__ = [
+    "Coarsest",
     "adds",
     "agree",
     "arrays_of",
     "bits",
+    "bounds",
     "close",
     "copied",
     "doubling",
@@ -29,7 +32,17 @@ __all__ = [
     "sown_in",
     "summed",
     "symbolic",
+    "tensors",
 ]
+
+
+class Coarsest:
+    """The dtype of fewest digits among those that a module computes in.
+
+    On other backends than JAX another compiler makes what is compared, so that it bounds all.
+    """
+
+    dtype: Any = None
 
 
 def keys(seed: list[int], *streams: str, prefix: Any = ()) -> dict[str, Any]:
@@ -45,16 +58,32 @@ def keys(seed: list[int], *streams: str, prefix: Any = ()) -> dict[str, Any]:
     return found
 
 
+def tensors(tree: Any) -> Any:
+    """Returns a tree with its arrays as users of the backend hold them; typed keys stay."""
+
+    def one(leaf: Any) -> Any:
+        if not is_array(leaf) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        return keras.ops.convert_to_tensor(leaf)
+
+    return jax.tree.map(one, tree)
+
+
 def arrays_of(tree: Any) -> list[Any]:
-    """Returns the arrays of a tree, and its Keras tensors."""
-    leaves = jax.tree.leaves(tree)
-    return [leaf for leaf in leaves if is_array(leaf) or isinstance(leaf, keras.KerasTensor)]
+    """Returns the arrays of a tree, its tensors, and its Keras tensors."""
+    found = []
+    for leaf in jax.tree.leaves(tree):
+        ours = is_array(leaf) or isinstance(leaf, keras.KerasTensor)
+        found += [leaf] if ours or keras.ops.is_tensor(leaf) else []
+    return found
 
 
 def bits(leaf: Any) -> Any:
     """Returns a leaf as an array of NumPy, of a typed key its data."""
     if is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
+    if keras.ops.is_tensor(leaf):
+        return keras.ops.convert_to_numpy(leaf)
     numbers = isinstance(leaf, bool | int | float | complex)
     return np.asarray(leaf, jax.dtypes.result_type(leaf)) if numbers else np.asarray(leaf)
 
@@ -70,7 +99,8 @@ def copied(tree: Any) -> Any:
 
 
 def same(expected: Any, found: Any, exact: bool = True) -> None:
-    """Compares two trees: their structure, then each leaf, to the bit if `exact`."""
+    """Compares two trees: their structure, then each leaf, to the bit if `exact` and on JAX."""
+    exact = exact and shares_programs()
     forms: list[Any] = [jax.tree.structure(expected), jax.tree.structure(found)]
     assert forms[0] == forms[1], f"{forms[0]} != {forms[1]}"
     pairs = jax.tree_util.tree_leaves_with_path(expected)
@@ -103,10 +133,15 @@ def close(a: Any, b: Any) -> bool:
     """Tells whether two arrays differ by rounding alone."""
     if not jnp.issubdtype(a.dtype, jnp.inexact):
         return bool((a == b).all())
-    eps = float(jnp.finfo(a.dtype).eps)
-    rtol, atol = (4 * eps, 4 * eps) if a.dtype.itemsize == 2 else (16 * eps, 64 * eps)
+    rtol, atol = max(map(bounds, [a.dtype, Coarsest.dtype or a.dtype]))
     wide = complex if a.dtype.kind == "c" else float
     return np.allclose(b.astype(wide), a.astype(wide), rtol, atol, equal_nan=True)
+
+
+def bounds(dtype: Any) -> tuple[float, float]:
+    """Returns how far two values may differ: relative to the expected one, and absolute."""
+    eps = float(jnp.finfo(dtype).eps)
+    return (4 * eps, 4 * eps) if jnp.finfo(dtype).bits == 16 else (16 * eps, 64 * eps)
 
 
 def holds(
@@ -115,7 +150,7 @@ def holds(
     """Compares what a layer holds with raw Flax: values, state of its seed, what is trained."""
     found = copied(layer.flax_variables())
     same(variables, found, exact)
-    state = np.asarray(layer.seed_generator.state).tolist()
+    state = keras.ops.convert_to_numpy(layer.seed_generator.state.value).tolist()
     assert state == seed, f"the seed generator: {seed} != {state}"
     paths = sorted(v.path.partition(f"{layer.name}/")[2] for v in layer.trainable_variables)
     assert paths == trained, f"trainable: {trained} != {paths}"
@@ -148,14 +183,14 @@ def summed(sown: Any, losses: Any) -> Any:
 
 def adds(layer: Any, loss: Any) -> None:
     """Compares the sum of the losses of a layer, or of a model."""
-    total = sum(map(np.asarray, layer.losses), np.zeros((), np.float32))
+    total = sum(map(bits, layer.losses), np.zeros((), np.float32))
     same(np.asarray(loss, np.float32), np.asarray(total, np.float32), exact=False)
 
 
 def masks_are(masks: Any, mask: Any, kept: list[bool]) -> None:
     """Compares the masks of outputs: that of the input on those that keep its dimensions."""
     expected = [np.asarray(mask).tolist() if keeps else None for keeps in kept]
-    found = [None if one is None else np.asarray(one).tolist() for one in masks]
+    found = [None if one is None else bits(one).tolist() for one in masks]
     assert found[: len(kept)] == expected, f"masks: {expected} != {found}"
 
 

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from flaxlayer_testing.backends.printed_pieces import descent
 from flaxlayer_testing.render.raw_trees import after, compiled, leaves, put, split
 from flaxlayer_testing.scenario.printed.held_values import sown_in, summed
-from flaxlayer_testing.scenario.printed.models_around import probe
+from flaxlayer_testing.scenario.printed.models_around import probe, probe_of_layer
 
 __all__ = ["Trained", "descend"]
 
@@ -24,7 +25,7 @@ class Trained(keras.Model):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """Adds the loss and returns it."""
-        loss = probe(self.run(*self.merge(list(inputs)), training))
+        loss = probe_of_layer(self.run(*self.merge(list(inputs)), training))
         self.add_loss(loss)
         return loss
 
@@ -63,7 +64,8 @@ def descend(
 
         free = {path: leaf for path, leaf in leaves(variables).items() if path in trained}
         gradients, left = jax.grad(loss, has_aux=True)(free)
-        moved = {p: free[p] - jnp.asarray(0.125, free[p].dtype) * gradients[p] for p in free}
+        steps = descent(gradients)
+        moved = {p: free[p] - jnp.asarray(0.125, free[p].dtype) * steps[p] for p in free}
         return moved, left
 
     keys = [own for _, _, own in calls]

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from flaxlayer_testing.render.raw_trees import is_array
@@ -32,7 +33,9 @@ def record(layer: Any) -> Any:
     except Exception as error:  # one that cannot be stored
         config = str(error)
     trained = [variable.path for variable in layer.trainable_variables]
-    values = {v.path: (id(v), np.array(v.value).tobytes()) for v in layer.variables}
+    arrays = [keras.ops.convert_to_numpy(variable.value) for variable in layer.variables]
+    pairs = zip(layer.variables, arrays, strict=True)
+    values = {v.path: (id(v), array.tobytes()) for v, array in pairs}
     return config, trained, values, bool(layer.built)
 
 

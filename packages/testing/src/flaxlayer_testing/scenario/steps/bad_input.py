@@ -36,7 +36,7 @@ def _alone(world: World) -> bool:
 
 
 def _inputs_text(script: Script) -> list[str]:
-    call = "layer(*widened(inputs), training=True, **arguments)"
+    call = "layer(*tensors(widened(inputs)), training=True, **tensors(arguments))"
     return script.refused(call, *script.arguments())
 
 
@@ -66,9 +66,9 @@ def _can_lack_the_last(world: World) -> bool:
 
 def _arguments_text(script: Script, *, kind: str) -> list[str]:
     calls = {
-        "unknown": "layer(*inputs, no_such=1, **arguments)",
-        "unhashable": "layer(*inputs, no_such={1}, **arguments)",
-        "missing": "layer(*inputs[:-1], **arguments)",
+        "unknown": "layer(*tensors(inputs), no_such=1, **tensors(arguments))",
+        "unhashable": "layer(*tensors(inputs), no_such={1}, **tensors(arguments))",
+        "missing": "layer(*tensors(inputs[:-1]), **tensors(arguments))",
     }
     if kind == "missing" and _can_lack_the_last(script.world):
         return []

@@ -26,8 +26,8 @@ def _mask_text(script: Script, *, training: bool) -> list[str]:
         f"arguments = {arguments}",
         f"inputs = {inputs}",
         *script.apart(world.state, masked, training=training),
-        "masked = GivesMask()(inputs[0]), *inputs[1:]",
-        f"same(expected, layer(*masked, training={training}, **arguments))",
+        "masked = GivesMask()(tensors(inputs[0])), *tensors(inputs[1:])",
+        f"same(expected, layer(*masked, training={training}, **tensors(arguments)))",
         script.holds(script.drawn(masked, training=training)),
     ]
 

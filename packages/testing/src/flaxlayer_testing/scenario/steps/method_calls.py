@@ -61,7 +61,7 @@ def _method_text(script: Script, *, training: bool, seed: int, form: str = "name
         f"encode, given = layer.method({words}), arguments",
         *([f"arguments = {{**arguments, **{own}}}"] if own else []),
         *script.apart(world.state, raw, training=training),
-        f"same(expected, encode(*inputs, training={training}, **given))",
+        f"same(expected, encode(*tensors(inputs), training={training}, **tensors(given)))",
         script.holds(script.drawn(raw, training=training)),
         "assert {id(v) for v in encode.weights} <= {id(v) for v in layer.weights}",
     ]
@@ -115,7 +115,7 @@ def _first_text(script: Script, *, training: bool) -> list[str]:
     world, started = script.world, script.world.started()
     raw = _encoding(world, world.call_with(batch=world.case.batch_size, seed=1), "name")
     made = "encode = layer.method('encode')"
-    call = f"encode(*inputs, training={training}, **arguments)"
+    call = f"encode(*tensors(inputs), training={training}, **tensors(arguments))"
     lines = [made, f"refused(layer, lambda: {call})"]
     if world.subject.init_method is not None:
         lines = [made, *script.apart(started, raw, training=training), f"same(expected, {call})"]

@@ -29,7 +29,7 @@ def _shapes_text(script: Script, *, batch: str, training: bool) -> list[str]:
     lines = [
         f"layer.build({_shapes(world, batch)})",
         *script.apart(world.started(), raw, training=training),
-        f"same(expected, layer(*inputs, training={training}))",
+        f"same(expected, layer(*tensors(inputs), training={training}))",
         "same(variables, copied(layer.flax_variables()))",
     ]
     case = world.case_with(batch=size, seed=1)

@@ -36,7 +36,7 @@ def _lines(script: Script, state: LayerState, raw: RawCall, *, training: bool) -
         world.state = script.drawn(raw, training=training)
     world.state = before
     pool = f"with concurrent.futures.ThreadPoolExecutor({THREADS}) as pool:"
-    call = f"layer(*inputs, training={training}, **arguments)"
+    call = f"layer(*tensors(inputs), training={training}, **tensors(arguments))"
     found = f"found = list(pool.map(lambda _: {call}, range({THREADS * CALLS})))"
     return [*lines, *indented([found], pool), "each_once(wanted, found)"]
 

@@ -66,7 +66,6 @@ def _descent(script: Script, raw: RawCall, steps: int, fit: str) -> list[str]:
         f"arrays, _ = split(({args}, {kwargs}))",
         f"trained = Trained(model, run, {args}, {kwargs})",
         f"trained.compile(keras.optimizers.SGD({RATE}))",
-        "batches = ((arrays,) for _ in itertools.count())",
         fit,
         f"same(read, [before{', given' if lent else ''}])",
         *lines,
@@ -97,7 +96,9 @@ def _follow(world: World, raw: RawCall, steps: int, when: str) -> None:
 
 
 def _fit_text(script: Script, *, steps: int) -> list[str]:
-    fit = f"trained.fit(batches, steps_per_epoch={steps}, verbose=0)"
+    sizes = "" if script.world.oracle.takes_any_batch else ", any_batch=False"
+    batches = f"batches_of(tensors(arrays){sizes})"
+    fit = f"trained.fit({batches}, epochs=1, steps_per_epoch={steps}, shuffle=False, verbose=0)"
     return _descent(script, script.world.raw, steps, fit)
 
 
@@ -116,7 +117,7 @@ def fit(world: World, *, steps: int) -> None:
 
 
 def _batch_text(script: Script) -> list[str]:
-    return _descent(script, script.world.raw, 1, "trained.train_on_batch(arrays)")
+    return _descent(script, script.world.raw, 1, "trained.train_on_batch(tensors(arrays))")
 
 
 @scenario_step("K1", "C2", "C5", "C7", "R2", fits=_trains, on_built=False, text=_batch_text)

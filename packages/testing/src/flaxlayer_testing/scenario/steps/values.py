@@ -9,6 +9,7 @@ import keras
 
 from flaxlayer_testing.oracle.model import LawModel, part_of, path_names, replaced
 from flaxlayer_testing.oracle.variable_trees import random_like
+from flaxlayer_testing.scenario.digits import digits_lines
 from flaxlayer_testing.scenario.script import Script
 from flaxlayer_testing.scenario.steps.layer_calls import take_call
 from flaxlayer_testing.scenario.steps.step_kinds import has_variables, scenario_step
@@ -96,7 +97,10 @@ def _policy_text(script: Script, *, policy: str) -> list[str]:
     _, world.state = script.expected(raw, training=False)
     lines += [f"layer.dtype_policy = {policy!r}", script.holds(world.state)]
     world.laws = _under(world, policy)
-    lines += script.taken(raw, False)
+    lines += [
+        *digits_lines({*world.oracle.computed_dtypes, *world.computed}),
+        *script.taken(raw, False),
+    ]
     world.state, world.laws = before
     return lines
 
