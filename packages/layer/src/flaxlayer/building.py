@@ -27,6 +27,7 @@ from flaxlayer_core import (
     as_arrays,
     as_form,
     count_bytes,
+    format_path,
     infer_build_spec,
     initial_variables,
 )
@@ -226,3 +227,7 @@ class LayerBuilder:
             with private_keras.retracking(self._layer, old):
                 # Keras tracks such lists.
                 self._layer._module_variables = list(weights.variables)
+                paths = map(format_path, weights.layout.paths)
+                self._layer._variables_by_path = self._runner.backend.checkpointed(
+                    dict(zip(paths, weights.variables, strict=True))
+                )

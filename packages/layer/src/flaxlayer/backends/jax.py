@@ -99,6 +99,10 @@ class JaxBackend:
         """Returns the part as paths have it."""
         return escape_part(part)
 
+    def checkpointed(self, variables: Mapping[str, keras.Variable]) -> None:
+        """Returns None: the files are those of Keras."""
+        return
+
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns none."""
         del spec, role

@@ -110,5 +110,15 @@ class Backend(Protocol):
     def variable_name(self, part: str) -> str:
         """Returns the name of a variable, or of a scope, for one part of its path (W1)."""
 
+    def checkpointed(self, variables: Mapping[str, keras.Variable]) -> object:
+        """Returns what a layer holds for the backend's own checkpoints to find its variables.
+
+        Args:
+            variables: Those of the module, by path.
+
+        Returns:
+            An object to be an attribute of the layer; None where there are no such checkpoints.
+        """
+
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns further arguments of `keras.Variable` for a variable of the module."""

@@ -112,6 +112,10 @@ class TensorFlowBackend:
         """
         return quote(part, safe="").replace("~", "%7E").replace("%", ">")
 
+    def checkpointed(self, variables: Mapping[str, keras.Variable]) -> tf.train.Checkpoint:
+        """Returns a node of a checkpoint: `tf.train.Checkpoint` finds no variables in a list."""
+        return tf.train.Checkpoint(**variables)
+
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns how replicas agree on state, as Keras's own layers have it."""
         if role is not Role.STATE:

@@ -101,6 +101,10 @@ class TorchBackend:
         """Returns the part as paths have it; modules of torch take no dot in a name."""
         return escape_part(part).replace(".", "%2E")
 
+    def checkpointed(self, variables: Mapping[str, keras.Variable]) -> None:
+        """Returns None: the files are those of Keras."""
+        return
+
     def variable_options(self, spec: VariableSpec, role: Role) -> Mapping[str, str]:
         """Returns none."""
         del spec, role
