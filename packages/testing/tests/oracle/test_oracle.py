@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flaxlayer import FlaxLayer
+from flaxlayer_testing import Status, check_module
 from flaxlayer_testing.oracle.linen_call import LinenCall
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.oracle.probe import probe_loss
@@ -34,6 +36,38 @@ class OnlyAtInference(nn.Module):
         return x if train else nn.Dense(2)(x)
 
 
+class Loops(nn.Module):
+    """A loop that carries a collection, which Flax refuses with a `TypeError` of JAX."""
+
+    @nn.compact
+    def __call__(self, x):
+        self.variable("turns", "last", lambda: jnp.zeros(()))
+        dense = nn.Dense(3)
+        x = dense(x)
+        if self.is_initializing():
+            return x
+        return nn.while_loop(
+            lambda module, x: x.sum() < -1e9,
+            lambda module, x: x + 1.0,
+            self,
+            x,
+            carry_variables="turns",
+        )
+
+
+class Either(nn.Module):
+    """Two collections, one of which has to change."""
+
+    @nn.compact
+    def __call__(self, x):
+        names = ("left", "right")
+        counts = [self.variable(name, "count", lambda: jnp.zeros(())) for name in names]
+        if not self.is_initializing():
+            free = [self.is_mutable_collection(name) for name in names]
+            counts[free.index(True)].value += 1.0
+        return x
+
+
 @pytest.fixture(scope="module")
 def oracle():
     return Oracle(LinenCall(Everything(), (X,), {}))
@@ -48,6 +82,19 @@ def test_what_grows_when_it_is_fed_back_is_not_stored(oracle):
 @pytest.mark.law("C3")
 def test_state_that_is_left_alone_where_it_may_not_change_is_denied_at_inference(oracle):
     assert oracle.denied == {"levels"}
+
+
+@pytest.mark.law("C3")
+@pytest.mark.parametrize("module", [Loops(), Either()], ids=["loop", "either"])
+def test_state_is_not_denied_to_a_module_that_fails_without_it_in_any_way(module):
+    found = Oracle(LinenCall(module, (X,), {}))
+    assert found.denied == set()
+    layer = FlaxLayer(module)
+    variables = found.init({"params": jax.random.key(0)})
+    expected, _ = found.apply(variables, {}, training=False)
+    layer.build(X.shape)
+    layer.load_flax_variables(variables)
+    np.testing.assert_array_equal(layer(X), expected)
 
 
 @pytest.mark.law("C3")
@@ -218,3 +265,31 @@ def test_the_streams_of_a_mode_are_found_where_the_other_mode_refuses_the_call()
     assert empty.drawn_streams(training=False) == frozenset()
     with pytest.raises(ValueError, match="zero-size"):
         empty.drawn_streams(training=True)
+
+
+class LoopsInTraining(nn.Module):
+    ends_at: str = "condition"
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(3)(x)
+        if self.ends_at == "condition":
+            return jax.lax.while_loop(lambda x: x.sum() < 9.0, lambda x: x + 1.0, x)
+        return jax.lax.fori_loop(0, 3, lambda _, x: x + 1.0, x)
+
+
+@pytest.mark.law("K1")
+@pytest.mark.parametrize(("ends_at", "known"), [("condition", False), ("count", True)])
+def test_it_knows_whether_jax_has_gradients(ends_at, known):
+    oracle = Oracle(LinenCall(LoopsInTraining(ends_at), (X,), {}))
+    assert oracle.differentiable is known
+    report = check_module(LoopsInTraining(ends_at), X, only=["check_gradients", "check_fit"])
+    assert report.ok
+    status = Status.PASSED if known else Status.SKIPPED
+    assert {entry.status for entry in report.entries} == {status}
+
+
+@pytest.mark.law("K1")
+def test_integers_do_not_keep_it_from_gradients():
+    ids = np.arange(4, dtype=np.int32).reshape(2, 2)
+    assert Oracle(LinenCall(nn.Embed(5, 3), (ids,), {})).differentiable

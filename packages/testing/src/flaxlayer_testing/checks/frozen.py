@@ -8,7 +8,7 @@ from typing import Any
 from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.calls import call_statelessly, run_raw
 from flaxlayer_testing.checks.learning import compiled_model
-from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.needs import TRAINING, Need
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.compare.trees import compare_trees
 from flaxlayer_testing.errors import KeepLawError
@@ -59,7 +59,7 @@ def check_frozen_trace(subject: Subject) -> Errors:
     return largest(kept, moved)
 
 
-@check("C5", needs=(*MODEL, Need.PARAMS))
+@check("C5", needs=TRAINING)
 def check_frozen_params(subject: Subject) -> Errors:
     """Weights that are frozen by path are not trained, only they are not, until they are thawed."""
     layer = subject.shared_layer()

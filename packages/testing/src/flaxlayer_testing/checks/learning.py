@@ -8,7 +8,7 @@ import jax
 import keras
 
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.checks.needs import MODEL, Need
+from flaxlayer_testing.checks.needs import TRAINING, Need
 from flaxlayer_testing.checks.randomness import refuse_other_keys
 from flaxlayer_testing.checks.registry import Errors, check, largest
 from flaxlayer_testing.subject.keras_parts import ProbeModel
@@ -47,7 +47,7 @@ def compiled_model(subject: Subject, layer: Any) -> ProbeModel:
     return model
 
 
-@check("K1", needs=(Need.TRACEABLE,))
+@check("K1", needs=(Need.TRACEABLE, Need.GRADIENTS))
 def check_gradients(subject: Subject) -> Errors:
     """Gradients of params and floating inputs are those of raw Flax."""
     layer = subject.shared_layer()
@@ -95,7 +95,7 @@ def layer_gradients(subject: Subject, layer: Any) -> tuple[dict[str, Any], list[
     return trained_part(subject, variables_of(layer)), input_grads
 
 
-@check("K1", "C2", needs=(*MODEL, Need.PARAMS))
+@check("K1", "C2", needs=TRAINING)
 def check_train_step(subject: Subject) -> Errors:
     """Three `train_on_batch` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()
@@ -116,7 +116,7 @@ def train_steps(subject: Subject, layer: Any) -> list[dict[str, Any]]:
     return keys
 
 
-@check("K1", "C2", "R2", needs=(*MODEL, Need.PARAMS))
+@check("K1", "C2", "R2", needs=TRAINING)
 def check_fit(subject: Subject) -> Errors:
     """Three steps inside `fit` leave the params and state of three Optax steps."""
     layer = subject.shared_layer()

@@ -12,7 +12,7 @@ from enum import Enum
 from flaxlayer_testing.checks.variants import COMPUTE, mask_of
 from flaxlayer_testing.subject.subject import Subject
 
-__all__ = ["MODEL", "Need"]
+__all__ = ["MODEL", "TRAINING", "Need"]
 
 
 def _runs_with_mask(subject: Subject) -> bool:
@@ -105,6 +105,10 @@ class Need(Enum):
         "JAX cannot trace the module",
         lambda subject: subject.oracle.traceable,
     )
+    GRADIENTS = (
+        "JAX has no gradients of an operation of the module",
+        lambda subject: subject.oracle.differentiable,
+    )
     TENSORFLOW = (
         "TensorFlow is not installed: pip install 'flaxlayer[tensorflow]'",
         lambda subject: importlib.util.find_spec("tensorflow") is not None,
@@ -127,3 +131,6 @@ class Need(Enum):
 
 MODEL = (Need.TRACEABLE, Need.ARRAY_INPUTS)
 """What a check needs that makes a model of the layer alone."""
+
+TRAINING = (*MODEL, Need.PARAMS, Need.GRADIENTS)
+"""What a check needs that trains such a model."""

@@ -192,6 +192,33 @@ class Oracle(Roles):
         outputs, updates = self.function(training=True)(variables, rngs, arrays)
         return probe_loss(outputs) + self.sown_loss(updates), updates
 
+    @cached_property
+    def differentiable(self) -> bool:
+        """Whether raw Flax has a gradient of the loss by what is trained and floating inputs.
+
+        Some operations of JAX have none, such as a loop that ends on a condition.
+        """
+        try:
+            jax.eval_shape(self._gradients, self.stored, self.raw.arrays)
+        except (NotImplementedError, ValueError):  # what JAX raises of such an operation
+            return False
+        return True
+
+    def _gradients(self, variables: Variables, arrays: list[Any]) -> list[Any]:
+        trained = {name: tree for name, tree in variables.items() if name in self.raw.trainable}
+        leaves, treedef = jax.tree_util.tree_flatten((trained, arrays))
+        free = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+
+        def loss(values: list[Any]) -> Any:
+            whole = list(leaves)
+            for place, value in zip(free, values, strict=True):
+                whole[place] = value
+            params, inputs = jax.tree_util.tree_unflatten(treedef, whole)
+            return self.loss({**variables, **params}, {"params": jax.random.key(0)}, inputs)[0]
+
+        gradients: list[Any] = jax.grad(loss)([leaves[place] for place in free])
+        return gradients
+
     def sown_loss(self, updates: Variables) -> Any:
         """Returns the sum of all leaves of the collection `losses`."""
         leaves = jax.tree_util.tree_leaves(self.transient(updates).get("losses", ()))
