@@ -12,8 +12,8 @@ import numpy as np
 import flaxlayer
 from flaxlayer import FlaxLayer
 
-# In a process on JAX: loads what this one saved, and saves what this one loads.
-ON_JAX = """
+# In a process on another backend: loads what this one saved, and saves what this one loads.
+ELSEWHERE = """
 import sys
 import flax.linen as nn
 import flaxlayer
@@ -60,17 +60,17 @@ if __name__ == "__main__":
 """
 
 
-def cross(folder_of_all, backend):
-    """Trains here and on JAX, and loads there and here what the other saved."""
+def cross(folder_of_all, backend, other="jax"):
+    """Trains here and on another backend, and loads there and here what the other saved."""
     here: dict = {"__name__": "crossing"}
-    exec(ON_JAX, here)
-    folders = [folder_of_all / backend, folder_of_all / "jax"]
+    exec(ELSEWHERE, here)
+    folders = [folder_of_all / backend, folder_of_all / other]
     for folder in folders:
         folder.mkdir()
     here["train"](here["make"](), str(folders[0]))
     done = subprocess.run(
-        [sys.executable, "-c", ON_JAX, *map(str, folders)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        [sys.executable, "-c", ELSEWHERE, *map(str, folders)],
+        env={**os.environ, "KERAS_BACKEND": other},
         capture_output=True,
         text=True,
     )

@@ -176,6 +176,18 @@ def test_a_first_call_that_raw_flax_refuses_leaves_nothing_to_compare(run):
     run(text)
 
 
+@pytest.mark.law("T1", "T9")
+def test_a_model_that_a_refused_call_has_given_a_shape_is_made_anew(run):
+    # A cache of one row takes no others; Keras's Sequential keeps the shape of a first call.
+    decode = Node("decode", (0,), (("num_heads", 2),))
+    case = Case(ModuleSpec((ValueType((4, 2)),), (decode,), (1,)), batch_size=1)
+    rows = [Step("call", (("batch", batch), *CALL.options[1:])) for batch in (0, 1)]
+    loaded = Step("load_weights", (("into", "never called"),))
+    refused = Scenario(case, surrounding="sequential", steps=(loaded, *rows))
+    run_scenario(refused)
+    run(scenario_program(refused))
+
+
 @pytest.mark.slow
 @pytest.mark.law("T1", "T9")
 def test_a_program_runs_as_a_file_where_the_harness_is_not(tmp_path):

@@ -1,5 +1,8 @@
 """Training on torch is training by hand in JAX (K1, K3)."""
 
+import subprocess
+import sys
+
 import flax.linen as nn
 import keras
 import numpy as np
@@ -49,6 +52,59 @@ def test_a_data_loader_with_a_last_partial_batch_trains(close):
     close(layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5), rtol=1e-4)
     expected = Net().apply(layer.flax_variables(), x)
     close(model.predict(x, batch_size=8, verbose=0), np.asarray(expected))
+
+
+@pytest.mark.slow
+def test_workers_of_a_data_loader_feed_fit(close):
+    x, y = data()
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    loader = torch.utils.data.DataLoader(
+        pairs, batch_size=8, num_workers=2, multiprocessing_context="spawn"
+    )
+    layer = FlaxLayer(Net(), seed=5)
+    model = sequential(layer)
+    model.compile(keras.optimizers.SGD(RATE), "mse")
+    model.fit(loader, shuffle=False, verbose=0)
+    close(layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5), rtol=1e-4)
+
+
+# Prints the warnings of a data loader whose workers are forked, and of one that are spawned.
+WORKERS = """
+import warnings
+import flax.linen as nn
+import torch
+from flaxlayer import FlaxLayer
+
+if __name__ == "__main__":
+    x = torch.ones(4, 3)
+    FlaxLayer(nn.Dense(2))(x)
+    for way in ("fork", "spawn"):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            data = torch.utils.data.TensorDataset(x)
+            loader = torch.utils.data.DataLoader(data, num_workers=1, multiprocessing_context=way)
+            assert len(list(loader)) == 4
+        print(way, any("os.fork() is incompatible" in str(one.message) for one in found))
+"""
+
+
+@pytest.mark.slow
+def test_jax_warns_of_forked_workers_and_not_of_spawned_ones(tmp_path):
+    path = tmp_path / "workers.py"
+    path.write_text(WORKERS)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == ["fork True", "spawn False"]
+
+
+def test_a_data_set_of_tensorflow_trains(close):
+    tf = pytest.importorskip("tensorflow")
+    x, y = data()
+    layer = FlaxLayer(Net(), seed=5)
+    model = sequential(layer)
+    model.compile(keras.optimizers.SGD(RATE), "mse")
+    model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(8), shuffle=False, verbose=0)
+    close(layer.flax_variables(), train_by_hand(initial(x), batches(x, y), 5), rtol=1e-4)
 
 
 @pytest.mark.law("K3")

@@ -7,8 +7,9 @@ from packages.layer.tests.backends.crossing import cross, keep_dtypes
 pytestmark = pytest.mark.law("K1")
 
 
-def test_a_trained_model_goes_to_the_other_backend_and_back(tmp_path):
-    cross(tmp_path, "torch")
+@pytest.mark.parametrize("other", ["jax", "tensorflow"])
+def test_a_trained_model_goes_to_another_backend_and_back(tmp_path, other):
+    cross(tmp_path, "torch", other)
 
 
 def test_weights_keep_their_dtypes_in_a_file(tmp_path):

@@ -249,7 +249,8 @@ class Script:
         world, mode, call = self.world, bool(training), self.run(raw, training)
         if isinstance(world.expect(raw, training=mode), Exception):
             held = [self.holds(world.state)] if world.held.layer.built else []
-            return [f"fails(lambda: {call})", *held]
+            placed = self.placed() if world.has_new_model else []
+            return [f"fails(lambda: {call})", *placed, *held]
         lines, state = self.expected(raw, training=mode)
         expected = "arrays_of(expected)" if world.held.flat else "expected"
         exact = ", exact=False" if inlined else ""

@@ -124,6 +124,15 @@ class World:
         return layer
 
     @property
+    def has_new_model(self) -> bool:
+        """Whether a model around the layer takes its sizes from the next call, even from a refused.
+
+        Keras's `Sequential` keeps those of a first call that fails.
+        """
+        held = self.held
+        return held.model is not held.layer and not held.model.built
+
+    @property
     def is_as_made(self) -> bool:
         """Whether a new layer computes as this one: no policy was set since."""
         return self.laws.settings.compute_dtype == self.drawn.laws.compute_dtype

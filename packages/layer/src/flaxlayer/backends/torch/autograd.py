@@ -136,7 +136,7 @@ class _Saved:
             None if index in self.places or index in trace.moving else tensor
             for index, tensor in enumerate(call.tensors)
         ]
-        self.versions = [None if t is None else t._version for t in self.others]
+        self.versions = list(map(_version, self.others))
         self.arrays: dict[int, Array] = {
             index: array
             for index, array in enumerate(call.arrays)
@@ -147,7 +147,7 @@ class _Saved:
     def tensors(self) -> list[torch.Tensor | None]:
         """Returns the inputs that torch does not save, unless they were written to."""
         for tensor, version in zip(self.others, self.versions, strict=True):
-            if tensor is not None and tensor._version != version:
+            if _version(tensor) != version:
                 raise RunModuleError(
                     f"{self.function.title} cannot be differentiated twice.",
                     expected="inputs as they were at the call",
@@ -301,6 +301,11 @@ def _differentiated(tensors: Sequence[torch.Tensor | None]) -> tuple[int, ...]:
     return tuple(
         index for index, tensor in enumerate(tensors) if tensor is not None and tensor.requires_grad
     )
+
+
+def _version(tensor: torch.Tensor | None) -> int | None:
+    # What inference mode made counts none.
+    return None if tensor is None or tensor.is_inference() else tensor._version
 
 
 def _copied(array: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import keras
@@ -92,10 +92,11 @@ class TorchBackend:
         """Returns a copy, which is not on a device with its own memory."""
         return variable.value.detach().to("cpu", copy=True)
 
-    def creating(self) -> contextlib.AbstractContextManager[object]:
-        """Opens a context in which tensors are no part of a gradient."""
-        without: contextlib.AbstractContextManager[object] = torch.no_grad()
-        return without
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """Opens a context in which tensors are no part of a gradient, and may be of later ones."""
+        with torch.inference_mode(False), torch.no_grad():
+            yield
 
     def variable_name(self, part: str) -> str:
         """Returns the part as paths have it; modules of torch take no dot in a name."""

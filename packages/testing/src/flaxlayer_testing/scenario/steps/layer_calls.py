@@ -258,8 +258,10 @@ def take_call(world: World, raw: RawCall, training: bool | None, *, inlined: boo
 
 def _expect_refusal(world: World, raw: Any, training: bool, error: Exception) -> None:
     # What raw Flax refuses for its shape must not pass; Keras itself may refuse it first.
-    what = "a call that raw Flax refuses"
+    what, new = "a call that raw Flax refuses", world.has_new_model
     if world.fails(what, lambda: world.run_layer(raw, training)):
+        if new:
+            world.put(world.held.layer)
         return
     raise KeepLawError(
         "The layer takes a call that raw Flax refuses.",
