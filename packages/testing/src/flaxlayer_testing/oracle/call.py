@@ -151,7 +151,7 @@ class RawCall(ABC):
     def supplied_streams(self, *, training: bool) -> frozenset[str]:
         """Returns the streams of the keys that arguments get in a mode (R5)."""
         wanted = wanted_keys(self.keys, self.signature, self.arguments, training=training)
-        return frozenset(part.stream for part in wanted)
+        return frozenset(stream for part in wanted for stream in part.streams)
 
     @property
     def signature(self) -> inspect.Signature:

@@ -23,11 +23,20 @@ class KeyParameter:
         name: The parameter.
         stream: The stream of its key, or the stream that an `nnx.Rngs` is asked for.
         as_rngs: Whether it takes an `nnx.Rngs`.
+        others: Further streams that an `nnx.Rngs` is asked for.
+        rngs_class: What makes the `nnx.Rngs`.
     """
 
     name: str
     stream: str
     as_rngs: bool = False
+    others: tuple[str, ...] = ()
+    rngs_class: type[nnx.Rngs] = nnx.Rngs
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """All of its streams; none where nothing is asked for."""
+        return (self.stream, *self.others) if self.stream else ()
 
 
 def supplied_keys(
@@ -87,7 +96,12 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 
 
 def _make(part: KeyParameter, rngs: Mapping[str, Any]) -> Any:
+    if part.as_rngs:
+        return part.rngs_class(**{name: _key(name, rngs) for name in part.streams})
+    return jax.numpy.asarray(_key(part.stream, rngs))
+
+
+def _key(stream: str, rngs: Mapping[str, Any]) -> Any:
     # R4: any key does where nothing is drawn from it, and so its stream is none of the call's.
-    key = rngs.get(part.stream, rngs.get("params"))
-    key = jax.random.key(_SPARE) if key is None else key
-    return nnx.Rngs(**{part.stream: key}) if part.as_rngs else jax.numpy.asarray(key)
+    key = rngs.get(stream, rngs.get("params"))
+    return jax.random.key(_SPARE) if key is None else key

@@ -12,6 +12,7 @@ import keras
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.backends import current_backend
+from flaxlayer_testing.oracle.asked_streams import with_asked_streams
 from flaxlayer_testing.oracle.call import is_array
 from flaxlayer_testing.oracle.key_parameters import KeyParameter
 from flaxlayer_testing.oracle.oracle import Oracle
@@ -129,7 +130,7 @@ class Subject:
             init_method=self.init_method or self.method,
             listed=None if self.listed is None else frozenset(self.listed),
         )
-        return Oracle(raw, self.transient)
+        return Oracle(raw if self.case else with_asked_streams(raw), self.transient)
 
     @cached_property
     def expected(self) -> Expectations:
