@@ -26,6 +26,8 @@ _QUANTITIES = {
     "steps": "three optimizer steps",
 }
 _PAIRS = ("raw to float64", "layer to float64", "layer to raw")
+# What the pages of the checks and of the features show.
+_NO_FIGURES = ("failures.json", "feature_examples.json")
 _MADE = ("commit", "flaxlayer", "keras", "jax", "flax")
 
 _HEAD = """\
@@ -59,7 +61,7 @@ def page(folder: Path = RESULTS) -> str:
 def _runs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yields each run with its title: a file may hold several, by environment or by version."""
     for path in sorted(folder.glob("*.json")):
-        if path.name == "failures.json":  # what the pages of the checks show
+        if path.name in _NO_FIGURES:
             continue
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, list):

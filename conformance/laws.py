@@ -168,7 +168,8 @@ def page() -> str:
     for law, title in {**LAWS, **ELSEWHERE}.items():
         found = sorted(map(str, tests.get(law, [])))
         lines += [f"## {law} {title}", "", texts[law], ""]
-        lines += [f"<details><summary>{len(found)} tests</summary>", ""]
+        count = f"{len(found)} test{'' if len(found) == 1 else 's'}"
+        lines += [f"<details><summary>{count}</summary>", ""]
         lines += [*(f"- {test}" for test in found), "", "</details>", ""]
     return "\n".join(lines)
 

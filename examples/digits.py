@@ -54,9 +54,10 @@ class CNN(nn.Module):
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Returns training and held-out images (float32 in [0, 1]) and labels, four to one."""
     digits = load_digits()
+    labels = digits.target.astype(np.int32)  # JAX has no int64 by default, and says so
     images = (digits.images / 16.0).astype(np.float32)[..., None]
     x, x_test, y, y_test = train_test_split(
-        images, digits.target, test_size=0.2, random_state=0, stratify=digits.target
+        images, labels, test_size=0.2, random_state=0, stratify=digits.target
     )
     return x, x_test, y, y_test
 

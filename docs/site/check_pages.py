@@ -10,6 +10,7 @@ from mdit_py_plugins.anchors.index import slugify
 
 from conformance.failures import read_failures
 from conformance.laws import ELSEWHERE, LAWS
+from docs.site.check_advice import advice_for
 from flaxlayer_testing import Check, checks
 
 __all__ = ["check_pages"]
@@ -17,7 +18,7 @@ __all__ = ["check_pages"]
 _LAWS = LAWS | ELSEWHERE
 _LONGEST = 3000
 _ADVICE = """\
-- The last line of a failure is a command that replays it. Run it first.
+- The last line of a failure is a command that replays it.
 - An error with a *fix* says what to change: a setting of the layer, or the module.
 - Two sides that differ (`ParityError`) are no mistake of yours if raw Flax is right: report it
   with the command that replays it.
@@ -68,7 +69,7 @@ def _page(one: Check, failure: dict[str, str] | None) -> str:
         f"```python\n{textwrap.dedent(inspect.getsource(one.function)).strip()}\n```",
         *_failure(one, failure),
         "## What to do",
-        _ADVICE,
+        f"- **Mostly**: {advice_for(one.name, one.home)}\n{_ADVICE}",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -7,6 +7,7 @@ import pytest
 from conformance.failures import read_failures
 from conformance.faults import FAULTS
 from conformance.field.entries import ENTRIES
+from docs.site.check_advice import BY_CHECK, BY_TOPIC
 from docs.site.check_pages import check_pages
 from docs.site.command_page import command_page
 from docs.site.feature_page import feature_page
@@ -20,6 +21,12 @@ def test_each_check_has_a_page_with_a_recorded_failure():
     pages = check_pages()
     assert {f"checks/{name}.md" for name in [*CHECKS, "index"]} == set(pages)
     assert [name for name in CHECKS if "## How it fails" not in pages[f"checks/{name}.md"]] == []
+
+
+def test_advice_is_of_checks_and_topics_that_are_there():
+    topics = {one.home.rpartition(".")[2] for one in checks(slow=True)}
+    assert set(BY_TOPIC) == topics
+    assert set(BY_CHECK) <= CHECKS
 
 
 def test_a_recorded_failure_is_of_a_fault_that_the_check_must_catch():
@@ -39,7 +46,7 @@ def test_the_page_of_the_command_has_each_of_its_parts():
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        (feature_page()["api/features.md"], [f"| `{name}` |" for name in FEATURES]),
+        (feature_page()["api/features.md"], [f"\n### `{name}`\n" for name in FEATURES]),
         (gallery_page()["gallery.md"], [one.kind.rpartition(":")[2] for one in ENTRIES]),
     ],
     ids=["features", "gallery"],
