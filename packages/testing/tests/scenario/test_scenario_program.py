@@ -23,7 +23,7 @@ from flaxlayer_testing.scenario.scenario import Scenario, Step
 from flaxlayer_testing.scenario.scenario_program import scenario_program
 from flaxlayer_testing.scenario.steps import STEPS, step_kinds
 from flaxlayer_testing.spec.extras import Extra
-from flaxlayer_testing.spec.spec import Case, ModuleSpec, Node, ValueType
+from flaxlayer_testing.spec.spec import Case, Flag, ModuleSpec, Node, ValueType
 from packages.testing.tests.scenario.drawing import drawn
 
 DENSE_OPTIONS = (("features", 2), ("param_dtype", "float32"), ("use_bias", True))
@@ -186,6 +186,21 @@ def test_a_model_that_a_refused_call_has_given_a_shape_is_made_anew(run):
     refused = Scenario(case, surrounding="sequential", steps=(loaded, *rows))
     run_scenario(refused)
     run(scenario_program(refused))
+
+
+@pytest.mark.law("T1", "T9", "C7")
+@pytest.mark.parametrize("at_inference", [True, False])
+def test_a_model_of_a_graph_gives_what_both_modes_sow(run, at_inference):
+    # A graph has the outputs that it was made with, in inference.
+    sow = Node("sow_loss", (0,), (("at_inference", at_inference),))
+    nodes = (sow, replace(DENSE.nodes[0], args=(1,)))
+    case = Case(replace(DENSE, nodes=nodes, outputs=(2,), flag=Flag("train")))
+    trains = Step("call", (*CALL.options[:2], ("training", True)))
+    one = Scenario(case, (("return_sown", "one"),), "functional", (CALL, trains))
+    run_scenario(one)
+    text = scenario_program(one)
+    assert ("functional(layer" in text) == at_inference
+    run(text)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -190,19 +190,22 @@ class Roles:
         return self.raw.init_streams(self._found.evaluate)
 
     @cached_property
-    def _training_call(self) -> tuple[Any, tuple[str, ...]]:
+    def _training_call(self) -> tuple[Any, Variables]:
+        return self._abstract_call(training=True)
+
+    def _abstract_call(self, *, training: bool) -> tuple[Any, Variables]:
         seen = []
 
         def run(variables: Variables, rngs: Any, arrays: list[Any]) -> Any:
             denied = frozenset({"params"})
-            outputs, updates = self.raw.apply(variables, rngs, arrays, training=True, denied=denied)
-            seen.append(jax.tree_util.tree_map(is_array, outputs))
-            return arrays_only((outputs, updates))
+            result = self.raw.apply(variables, rngs, arrays, training=training, denied=denied)
+            seen.append(jax.tree_util.tree_map(is_array, result[0]))
+            return arrays_only(result)
 
         rngs = {"params": jax.random.key(0)}
         _, updates = self._found.evaluate(run, self.stored, rngs, self.raw.arrays)
-        sown = sorted(n for n, tree in updates.items() if n not in self.eventual and tree)
-        return seen[-1], tuple(sown)
+        sown = {n: tree for n, tree in updates.items() if n not in self.eventual and tree}
+        return seen[-1], sown
 
     @property
     def array_outputs(self) -> Any:
@@ -217,7 +220,13 @@ class Roles:
     @property
     def sows(self) -> tuple[str, ...]:
         """Names of the transient collections that a call in training fills (C7)."""
-        return self._training_call[1]
+        return tuple(sorted(self._training_call[1]))
+
+    def sows_alike(self, names: Collection[str]) -> bool:
+        """Tells whether a call sows the same into some transient collections in both modes."""
+        calls = [self._training_call, self._abstract_call(training=False)] if names else []
+        trees = [{name: sown.get(name) for name in names} for _, sown in calls]
+        return all(structure_of(tree) == structure_of(trees[0]) for tree in trees)
 
     # What the module takes and refuses.
 

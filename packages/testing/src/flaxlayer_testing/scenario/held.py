@@ -83,6 +83,7 @@ class Surrounding:
         joined: Makes of the outputs of those calls what the surrounding gives.
         losses_behind: How many layers behind it add the probe loss of its outputs.
         takes_sown: Whether a layer can stand there that returns sown values beside its outputs.
+        of_graph: Whether the outputs there are for good those of a symbolic call, in inference.
         text: The lines of a program that put `layer` there, as `model` and `run`.
         part_texts: The texts of the positional arguments of each of the calls; empty for those of
             the surrounding.
@@ -95,6 +96,7 @@ class Surrounding:
     joined: Callable[[Sequence[Any]], Any] = _only
     losses_behind: int = 0
     takes_sown: bool = True
+    of_graph: bool = False
     text: Callable[[Site], list[str]] | None = None
     part_texts: tuple[str, ...] = ("",)
     joined_text: str = ""

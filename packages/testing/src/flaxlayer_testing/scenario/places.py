@@ -136,11 +136,17 @@ _CALL = ("inputs", "arguments")
 SURROUNDINGS: Mapping[str, Surrounding] = {
     "alone": Surrounding(_alone, _any, text=_text("alone")),
     "functional": Surrounding(
-        _functional, takes_arrays, text=_text("functional", *_CALL, sized=True)
+        _functional,
+        takes_arrays,
+        of_graph=True,
+        text=_text("functional", *_CALL, sized=True),
     ),
-    "sequential": Surrounding(_sequential, takes_one, text=_text("sequential")),
+    "sequential": Surrounding(_sequential, takes_one, of_graph=True, text=_text("sequential")),
     "built_sequential": Surrounding(
-        _built_sequential, takes_one, text=_text("built_sequential", "inputs", sized=True)
+        _built_sequential,
+        takes_one,
+        of_graph=True,
+        text=_text("built_sequential", "inputs", sized=True),
     ),
     "subclassed": Surrounding(_subclassed, takes_arrays, text=_text("subclassed", *_CALL)),
     "custom_layer": Surrounding(_custom_layer, gives_arrays, text=_text("custom_layer")),

@@ -98,7 +98,9 @@ class World:
             oracle = oracle.with_given(drawn.given)
         where = scenario.surrounding
         place = SURROUNDINGS[where]
-        fits = place.fits(oracle) and (place.takes_sown or not drawn.laws.return_sown)
+        returned = drawn.laws.return_sown
+        fits = place.fits(oracle) and (place.takes_sown or not returned)
+        fits = fits and (not place.of_graph or oracle.sows_alike(returned))
         where = where if fits else "alone"
         behind = SURROUNDINGS[where].losses_behind
         laws = LawModel(oracle, replace(drawn.laws, losses_behind=behind))
