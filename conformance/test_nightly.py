@@ -52,6 +52,24 @@ def test_every_long_suite_runs():
     assert any(words[1:5] == ["program", "-m", "flaxlayer_testing", "zoo"] for words in commands())
 
 
+def test_an_environment_runs_each_file_with_long_tests():
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "tox.ini")
+    commands = (config[name].get("commands", "") for name in config.sections())
+    lines = [line for text in commands for line in text.replace("not long", "").split("\n")]
+    words = [set(line.split()) for line in lines if re.search(r"-m .*\blong\b", line)]
+    files = [
+        path.relative_to(ROOT)
+        for room in ("conformance", "packages")
+        for path in (ROOT / room).rglob("test_*.py")
+        if path != Path(__file__).resolve() and "mark.long" in path.read_text(encoding="utf-8")
+    ]
+    assert files
+    for path in files:
+        names = {str(each) for each in (path, *path.parents)}
+        assert any(names & each for each in words), path
+
+
 def test_the_matrix_runs_with_the_python_of_each_environment():
     found = jobs()["versions"]["strategy"]["matrix"]["include"]
     assert {run["environment"]: run["python"] for run in found} == {
