@@ -293,3 +293,26 @@ def test_it_knows_whether_jax_has_gradients(ends_at, known):
 def test_integers_do_not_keep_it_from_gradients():
     ids = np.arange(4, dtype=np.int32).reshape(2, 2)
     assert Oracle(LinenCall(nn.Embed(5, 3), (ids,), {})).differentiable
+
+
+class Attends(nn.Module):
+    """JAX asks for products of float16 by name, which a CPU has not."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(4)(x)[None, :, None]
+        return jax.nn.dot_product_attention(x, x, x)
+
+
+@pytest.mark.law("A7")
+def test_a_dtype_that_this_processor_cannot_compute_in_is_not_borne():
+    oracle = Oracle(LinenCall(Attends(), (X,), {}))
+    variables = Attends().init(jax.random.key(0), X)
+    half = jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf, "float16"), (variables, X))
+    try:
+        jax.jit(Attends().apply)(*half)
+    except ValueError:
+        assert not oracle.bears_dtype("float16")
+    else:
+        assert oracle.bears_dtype("float16")
+    assert oracle.bears_dtype("bfloat16")

@@ -317,7 +317,11 @@ class Roles:
         """
         args, kwargs = self.raw.merge(cast_floats(self.raw.arrays, dtype))
         cast = replace(self.raw, inputs=args, arguments=kwargs)
-        return self.accepts(cast, variables=cast_params(self.stored, self.raw.trainable, dtype))
+        variables = cast_params(self.stored, self.raw.trainable, dtype)
+        return self.accepts(cast, variables=variables) and (
+            # A processor without products of float16 refuses some of JAX's own functions.
+            dtype != "float16" or not self.traceable or _is_lowered(cast, variables)
+        )
 
     def lacks_nothing(self, given: Variables) -> bool:
         """Tells whether a call with given variables needs nothing that init would make (B4).
@@ -336,3 +340,18 @@ class Roles:
                 raise
             return False
         return True
+
+
+def _is_lowered(raw: RawCall, variables: Variables) -> bool:
+    def run(variables: Variables, arrays: list[Any]) -> list[Any]:
+        rngs, denied = {"params": jax.random.key(0)}, frozenset({"params"})
+        return [
+            arrays_only(raw.apply(variables, rngs, arrays, training=training, denied=denied))
+            for training in (True, False)
+        ]
+
+    try:
+        jax.jit(run).lower(dict(variables), raw.arrays)
+    except (NotImplementedError, ValueError):
+        return False
+    return True
