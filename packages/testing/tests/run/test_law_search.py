@@ -126,6 +126,10 @@ def test_a_failure_of_the_harness_ends_the_search(monkeypatch):
     monkeypatch.setattr(LawModel, "call", call)
     with pytest.raises(RunScenarioError, match="the harness fails"):
         search_scenarios(budget=20, seed=1)
+    found = search_scenarios(budget=3, seed=1, continue_after_failure=True, shrink=False)
+    assert found.statistics.distinct == 3
+    assert {one.bug.error for one in found.bugs} == {"RunScenarioError"}
+    assert all("Report it with the scenario" in one.broken.message for one in found.bugs)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

@@ -87,7 +87,8 @@ def search_scenarios(
 
     Raises:
         LoadTargetError: If the layer cannot be sent to other processes.
-        RunScenarioError: If the harness itself fails.
+        RunScenarioError: If the harness itself fails; with `continue_after_failure` that is a
+            bug of its own, whose error has this name.
 
     Example:
 
@@ -97,7 +98,7 @@ def search_scenarios(
 
     ```
     """
-    trial = ScenarioTrial(layer, steps)
+    trial = ScenarioTrial(layer, steps, continue_after_failure)
     if database is None:
         database = InMemoryExampleDatabase()
     same = ("scenarios", current_backend().name, layer_name(layer), framework, *steps)

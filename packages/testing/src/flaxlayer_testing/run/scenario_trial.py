@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from flaxlayer_testing.errors import KeepLawError, in_short
+from flaxlayer_testing.errors import KeepLawError, RunScenarioError, in_short
 from flaxlayer_testing.render.building import module_of
 from flaxlayer_testing.report.events import ReportFinished, tell
 from flaxlayer_testing.report.report import Entry, Report, Status
@@ -47,10 +47,12 @@ class ScenarioTrial:
     Attributes:
         layer: Makes the layer under test.
         homes: Modules with steps of the user's own.
+        keep_going: Whether what fails in the harness itself is one failure among others.
     """
 
     layer: LayerFactory
     homes: tuple[str, ...] = ()
+    keep_going: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,11 +66,17 @@ class ScenarioTrial:
         return report
 
     def run(self, case: Scenario, begin: Callable[[str], None] = ignore) -> Report:
-        """Runs a scenario; there is an entry for each step that was taken, or for the failure."""
+        """Runs a scenario; there is an entry for each step that was taken, or for the failure.
+
+        Raises:
+            RunScenarioError: If the harness itself fails, and that ends the search.
+        """
         started = time.perf_counter()
         try:
             trace = run_scenario(case, self.layer, begin)
-        except KeepLawError as error:
+        except (KeepLawError, RunScenarioError) as error:
+            if isinstance(error, RunScenarioError) and not self.keep_going:
+                raise
             seconds = time.perf_counter() - started
             return self._report(case, (self._failed(case, error, seconds),), ())
         each = (time.perf_counter() - started) / max(len(trace.steps), 1)
@@ -101,11 +109,13 @@ class ScenarioTrial:
         name, layer = module_name(module_of(case.case)), layer_name(self.layer)
         return Report(name, layer, entries, versions(), case.case.seed, tuple(parts))
 
-    def _failed(self, case: Scenario, error: KeepLawError, seconds: float) -> Entry:
+    def _failed(
+        self, case: Scenario, error: KeepLawError | RunScenarioError, seconds: float
+    ) -> Entry:
         where, _, what = str(error).partition(": ")
         found = _STEP.match(where)
         name = found.group(1) if found else _OUTSIDE.get(where, "build")
-        cause = error.__cause__
+        cause = error.__cause__ if isinstance(error, KeepLawError) else None
         return Entry(
             name,
             tuple(error.law.split(", ")),
@@ -136,7 +146,7 @@ class ScenarioTrial:
 
     def recipe(self) -> Recipe:
         """Returns what makes the same in another process."""
-        return make_scenario_trial, (pickled(self.layer), self.homes)
+        return make_scenario_trial, (pickled(self.layer), self.homes, self.keep_going)
 
     def read(self, text: str) -> Scenario:
         """Reads the JSON of a scenario."""
@@ -147,8 +157,8 @@ class ScenarioTrial:
         return case.to_json()
 
 
-def make_scenario_trial(layer: bytes, homes: tuple[str, ...]) -> ScenarioTrial:
+def make_scenario_trial(layer: bytes, homes: tuple[str, ...], keep_going: bool) -> ScenarioTrial:
     """Makes a trial in another process, of what `recipe` gave."""
     for home in homes:
         load_checks(home)
-    return ScenarioTrial(pickle.loads(layer), homes)
+    return ScenarioTrial(pickle.loads(layer), homes, keep_going)
