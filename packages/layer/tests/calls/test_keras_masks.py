@@ -100,6 +100,32 @@ def test_attention_of_nnx_gets_the_mask_over_its_keys(close):
     close(np.asarray(layer(x)), np.asarray(expected))
 
 
+@flax.struct.dataclass
+class Pair:
+    values: tuple
+
+
+class MaskedPair(nn.Module):
+    """Takes a mask, and gives an object that holds two arrays."""
+
+    @nn.compact
+    def __call__(self, x, mask=None, scale=1.0):
+        y = nn.Dense(4)(x) * scale
+        return Pair((y if mask is None else jnp.where(mask[..., None], y, 7.0), y.mean(1)))
+
+
+@pytest.mark.law("A4", "A5")
+@pytest.mark.parametrize("scale", [{}, {"scale": 2.0}], ids=["arrays", "number"])
+@pytest.mark.parametrize("symbolic", [True, False], ids=["symbolic", "eager"])
+def test_the_first_call_with_a_mask_carries_it_on_in_an_object(symbolic, scale):
+    layer, x = FlaxLayer(MaskedPair()), embedded()
+    layer(keras.KerasTensor(x.shape) if symbolic else array(x))
+    for _ in range(2):
+        steps, pooled = layer(x, **scale).values
+        assert mask_on(steps) == MASK.tolist()
+        assert mask_on(pooled) is None
+
+
 @pytest.mark.law("A4")
 def test_a_layer_that_was_built_without_a_mask_takes_one_later(close):
     layer, x = FlaxLayer(nn.MultiHeadDotProductAttention(2)), embedded()

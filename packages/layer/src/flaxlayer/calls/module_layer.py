@@ -174,8 +174,7 @@ class ModuleLayer(keras.layers.Layer):
                 packed = PackedArguments(structure, flat_outputs=True)
                 tensors = super().__call__(*map(constant, arrays), flax_arguments=packed, **own)
                 return form.outline.fill(tensors)
-        masked_structure = self._masks.masked_structure(arrays, structure, masks)
-        sealed = self._returns_objects(masked_structure, bool(training))
+        sealed = self._returns_objects(arrays, structure, masks, bool(training))
         if sealed or needs_packing(args, kwargs, structure) or self._changes(arrays):
             packed = PackedArguments(structure, flat_outputs=sealed)
             constants = map(constant, arrays)
@@ -213,9 +212,18 @@ class ModuleLayer(keras.layers.Layer):
         passed_on = self._runner.backend.passed_on
         return any(passed_on(array) is not array for array in arrays)
 
-    def _returns_objects(self, structure: ArgumentStructure, training: bool) -> bool:
+    def _returns_objects(
+        self,
+        arrays: list[Array],
+        structure: ArgumentStructure,
+        masks: dict[int, Array],
+        training: bool,
+    ) -> bool:
         # Keras would take an object of a user's class for a tensor, and write its mask on it.
-        found = self._runner.cache.specs.get(structure)
+        masked_structure = self._masks.masked_structure(arrays, structure, masks)
+        found = self._runner.cache.specs.get(masked_structure)
+        if found is None and masks:  # the first call of its form
+            found = self._runner.spec_to_run(*self._masks.with_masks(arrays, structure, masks))
         return found is not None and has_sealed(found.plan(training).output)
 
     def _method_arguments(

@@ -151,8 +151,7 @@ class Runner:
         try:
             refuse_elsewhere(self.hosted.built_weights.devices, title=self.title)
             clean = self.backend.is_outermost()
-            if clean and (structure.statics or structure.numbers):
-                arrays, structure = self._trace_numbers(arrays, structure)
+            arrays, structure = self._as_run(arrays, structure, clean=clean)
             return self._finish(self._run(arrays, structure, training, clean=clean), clean=clean)
         except Exception as error:
             self._refuse(error, arrays, structure)
@@ -230,6 +229,22 @@ class Runner:
             return result.outputs
         sown = {name: result.transient[name] for name in names if name in result.transient}
         return result.outputs, wrap_statics(sown)
+
+    def spec_to_run(self, arrays: list[Array], structure: ArgumentStructure) -> ModuleSpec:
+        """Returns what is known of a call that `execute` is about to run."""
+        try:
+            clean = self.backend.is_outermost()
+            arrays, structure = self._as_run(arrays, structure, clean=clean)
+            return self.find_spec(structure, arrays)
+        except Exception as error:
+            self._refuse(error, arrays, structure)
+
+    def _as_run(
+        self, arrays: list[Array], structure: ArgumentStructure, *, clean: bool
+    ) -> tuple[list[Array], ArgumentStructure]:
+        if clean and (structure.statics or structure.numbers):
+            return self._trace_numbers(arrays, structure)
+        return arrays, structure
 
     def _trace_numbers(
         self, arrays: list[Array], structure: ArgumentStructure

@@ -21,9 +21,12 @@ RATE = 0.125
 
 
 def _trains(world: World) -> bool:
-    oracle = world.oracle
-    arrays = world.raw.arrays
-    return oracle.traceable and bool(arrays) and all(array.ndim for array in arrays)
+    oracle, raw = world.oracle, world.raw
+    arrays = raw.arrays
+    if not (oracle.traceable and arrays and all(array.ndim for array in arrays)):
+        return False
+    seen = world.seen_by_module(raw)  # with no mask, where it may lack one that it needs
+    return seen is raw or oracle.accepts(seen)
 
 
 def _model(world: World, raw: RawCall) -> ProbeModel:
