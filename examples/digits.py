@@ -114,6 +114,10 @@ def main() -> None:
     print(report)
     if not report.ok:
         sys.exit("The module does not pass its checks.")
+    print(
+        "\nNext: `./dev docs` builds the site, with tutorials; docs/start/ready.md says how to "
+        "check a module of yours."
+    )
 
 
 if __name__ == "__main__":

@@ -181,7 +181,10 @@ def main() -> None:
         sys.exit("The goal was missed.")
     if not np.allclose(alone, logits, rtol=1e-4, atol=1e-4):
         sys.exit("This process predicts something else.")
-    print("This process, alone, loads the file and predicts the same.")
+    print(
+        "This process, alone, loads the file and predicts the same.\n\n"
+        "Next: docs/distribution.md says how layouts are chosen, and what clusters need."
+    )
 
 
 if __name__ == "__main__":

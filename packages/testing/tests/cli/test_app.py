@@ -93,6 +93,15 @@ def test_check_passes_with_0_and_writes_what_was_asked(project):
 
 
 @pytest.mark.law("T8")
+@pytest.mark.parametrize("layer", [None, WRONG], ids=["passes", "fails"])
+def test_a_command_says_what_to_try_next_where_nothing_failed(layer):
+    result = run(*CHECK, "--set", "features=3", *QUICK, *(["--layer", layer] if layer else []))
+    said = [line for line in result.stderr.splitlines() if line.startswith("Next: ")]
+    assert len(said) == (0 if layer else 1)
+    assert "Next: " not in result.stdout
+
+
+@pytest.mark.law("T8")
 def test_check_fails_with_1_and_its_last_line_replays_it():
     result = run(*CHECK, "--set", "features=3", "--layer", WRONG, "--seed", "4", *QUICK)
     assert result.exit_code == 1

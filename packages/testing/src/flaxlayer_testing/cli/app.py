@@ -126,7 +126,11 @@ def check(
     with misuse(), progress(len(chosen), unit="checks"):
         report = run_report(subject, only=names, given=chosen, expected_failures=known)
     Console().print(report)
-    finish(Record((report,)), Outputs(json, html, junit))
+    after = (
+        "`--slow` adds checks that take long; `flaxlayer_testing.parametrize_checks` makes each "
+        "a test of pytest."
+    )
+    finish(Record((report,)), Outputs(json, html, junit), after=after)
 
 
 app.command()(search)
@@ -163,7 +167,8 @@ def zoo(
     checked = [(one, own) for one, own in checked if own]
     with progress(len(checked)):
         reports = tuple(run(one, chosen=own) for one, own in checked)
-    finish(Record(reports), Outputs(json, html, junit))
+    after = "`flaxlayer-conformance faults` tells whether the checks can fail."
+    finish(Record(reports), Outputs(json, html, junit), after=after)
 
 
 @app.command()
@@ -191,6 +196,7 @@ def faults(
         Record(faults=tuple(results)),
         Outputs(json, html, junit),
         replay=command_line(*words, "--entry"),
+        after="`--seeds 10` counts over ten searches.",
     )
 
 

@@ -26,7 +26,7 @@ from flaxlayer_testing.cli.options import (
     Workers,
     numbered,
 )
-from flaxlayer_testing.report.console import Outputs, command_line, finish, misuse
+from flaxlayer_testing.report.console import MENDED, Outputs, command_line, finish, misuse
 from flaxlayer_testing.report.events import ReportFinished, tell
 from flaxlayer_testing.report.progress import progress
 from flaxlayer_testing.report.record import Record
@@ -93,7 +93,12 @@ def scenarios(
         failed.append(_replayed_by(found.report, path, layer=given, steps=my_steps))
         say_written(path, found.bug, found.count, "scenario")
     say_ending(result.statistics, examples, "scenarios were run")
-    finish(Record((*result.reports, *failed)), Outputs(json, html, junit), unit="scenario")
+    finish(
+        Record((*result.reports, *failed)),
+        Outputs(json, html, junit),
+        unit="scenario",
+        after="another `--seed` draws other scenarios; `--statistics` counts what they showed.",
+    )
 
 
 def replay_scenario(
@@ -122,7 +127,7 @@ def replay_scenario(
     report = ScenarioTrial(factory, tuple(steps or ())).run_printed(broken.scenario)
     tell(ReportFinished(report))
     report = _replayed_by(report, path, layer=layer, steps=steps)
-    finish(Record((report,)), outputs, unit="scenario")
+    finish(Record((report,)), outputs, unit="scenario", after=MENDED)
 
 
 def _load_steps(names: list[str] | None) -> None:

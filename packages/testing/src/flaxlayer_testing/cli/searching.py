@@ -43,7 +43,7 @@ from flaxlayer_testing.errors import ReadRecordError, ReadSpecError
 from flaxlayer_testing.generate.draw.offers import features_of
 from flaxlayer_testing.project import current_project
 from flaxlayer_testing.render.program import to_program
-from flaxlayer_testing.report.console import Outputs, finish, misuse
+from flaxlayer_testing.report.console import MENDED, Outputs, finish, misuse
 from flaxlayer_testing.report.progress import progress
 from flaxlayer_testing.report.record import Record
 from flaxlayer_testing.report.report import Report, Status
@@ -123,7 +123,11 @@ def search(
     ]
     say_ending(result.statistics, examples, "modules were checked")
     _say_stale(excuses, result.reports)
-    finish(Record((*result.reports, *failed)), Outputs(json, html, junit))
+    after = (
+        "another `--seed` draws other modules; `flaxlayer-conformance scenarios` uses layers as "
+        "people do."
+    )
+    finish(Record((*result.reports, *failed)), Outputs(json, html, junit), after=after)
 
 
 def _refuse_nothing(statistics: Statistics) -> None:
@@ -191,7 +195,7 @@ def replay(
         failure = Failure.load(file)
         chosen = choose_checks(only or [failure.check], None, my_checks)
         report = run_failure(failure, file, chosen, layer=layer, modules=my_checks or ())
-    finish(Record((report,)), Outputs(json, html, junit))
+    finish(Record((report,)), Outputs(json, html, junit), after=MENDED)
 
 
 def _scenario_in(file: Path) -> BrokenLaw | None:

@@ -24,9 +24,12 @@ from flaxlayer_testing.report.junit import write_junit
 from flaxlayer_testing.report.page import write_page
 from flaxlayer_testing.report.record import Record
 
-__all__ = ["Outputs", "command_line", "finish", "misuse"]
+__all__ = ["MENDED", "Outputs", "command_line", "finish", "misuse"]
 
 _MISUSES = (LoadTargetError, ReadProjectError, ReadRecordError, ReadSpecError, SelectCheckError)
+
+MENDED = "a search with the seed that found it looks for what else there is."
+"""What to try after a failure that was saved does not come about any more."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,13 @@ def misuse() -> Iterator[None]:
 
 
 def finish(
-    record: Record, outputs: Outputs, *, replay: str = "", ran: bool = True, unit: str = "module"
+    record: Record,
+    outputs: Outputs,
+    *,
+    replay: str = "",
+    ran: bool = True,
+    unit: str = "module",
+    after: str = "",
 ) -> None:
     """Writes the files, sums up, shows failures last, and ends the command.
 
@@ -90,6 +99,7 @@ def finish(
         replay: The command for a faulty layer, to which its name is appended.
         ran: Whether it was found here, on the backend of this process.
         unit: What each report is about.
+        after: What to try next where nothing failed; it is said on stderr, as progress is.
 
     Raises:
         typer.Exit: With 0 or 1.
@@ -105,6 +115,8 @@ def finish(
     for fault in record.faults:
         if not fault.ok:
             typer.echo(f"\n{fault.fault}: {fault.message}\nReplay: {replay} {fault.fault}")
+    if record.ok and after:
+        typer.echo(f"Next: {after}", err=True)
     raise typer.Exit(0 if record.ok else 1)
 
 
