@@ -188,13 +188,15 @@ def _reasons(runs: Mapping[str, Any]) -> Iterator[str]:
 _HEAD = [
     "# The checks, with `keras.layers.FlaxLayer`",
     "",
+    "Which of the checks `keras.layers.FlaxLayer`, the reference, passes, feature by feature, and",
+    "why others fail. A cell counts the checks that passed among those that apply to one module",
+    "with the feature; where none passed, what most of them end with stands beside it. That",
+    "`flaxlayer.FlaxLayer` passes is tested with the zoo, in `conformance/test_zoo.py`.",
+    "",
     "Made by `python -m conformance.known_reference` from `conformance/results/reference.json`.",
-    "The checks of `flaxlayer_testing.checks()` ran on one module for each feature, with the",
-    "reference as it is installed (`conformance/reference_layer.py` only reads it). A cell counts",
-    "the checks that passed among those that apply; where none passed, what most of them end with",
-    "stands beside it. That `flaxlayer.FlaxLayer` passes is tested with the zoo, in",
-    "`conformance/test_zoo.py`. Since Keras 3.14 the reference needs TensorFlow to make its",
-    "weights, on the JAX backend too; it was installed here.",
+    "The reference ran as it is installed; `conformance/reference_layer.py` only reads it. Since",
+    "Keras 3.14 it needs TensorFlow to make its weights, on the JAX backend too; it was",
+    "installed here.",
     "",
 ]
 
