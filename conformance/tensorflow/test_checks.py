@@ -172,3 +172,19 @@ def test_gradients_of_complex_params_are_those_of_jax():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     # What a tape gives is what an optimizer descends along.
     np.testing.assert_allclose(backend.descent([expected])[0], np.conj(expected), rtol=1e-6)
+
+
+@pytest.mark.law("K1")
+def test_an_empty_batch_has_gradients_of_zeros_and_makes_a_data_set():
+    layer = FlaxLayer(nn.Dense(3))
+    layer.build((None, 4))
+    empty, backend = np.zeros((0, 4), np.float32), current_backend()
+    trainable = [variable.value for variable in layer.trainable_variables]
+
+    def loss(trainable, inputs, rest):
+        return backend.probe_loss(layer.stateless_call(trainable, rest, *inputs)[0])
+
+    found, _ = backend.gradients(loss, trainable, [empty], layer.non_trainable_variables)
+    assert [np.asarray(gradient).any() for gradient in found] == [False, False]
+    ((arrays,),) = backend.batches([empty], any_batch=True).take(1)
+    assert arrays[0].shape == (0, 4)

@@ -13,6 +13,7 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py)
 - the dtype of keys prints as `key<fry>` for the default implementation: JAX names the
   implementation of a key, and not that of a dtype (R2).
 - JAX asks any object that it is handed for these attributes, to see whether it is an array (R5).
+- the name of an axis that nothing binds is in the words of a `NameError` alone (A6).
 - `jax.random.key_impl` returns an object in JAX 0.4.34 whose only name is in `_impl.name` (C6).
 - `jax._src.core.EvalTrace.process_primitive` and `jax._src.pjit._pjit_call_impl_python` are
   replaced for the time of one evaluation, in which a module of a file that cannot be traced runs
@@ -23,6 +24,7 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py)
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 
@@ -42,9 +44,12 @@ __all__ = [
     "outside_traces",
     "prng_impl",
     "trace_state_clean",
+    "unbound_axis",
 ]
 
 ASKED_OF_ANY = frozenset({"aval", "dtype", "ndim", "shape", "sharding", "weak_type"})
+
+_UNBOUND = re.compile(r"unbound axis name: (\w+)")
 
 _patch_lock = threading.RLock()
 
@@ -52,6 +57,16 @@ _patch_lock = threading.RLock()
 def trace_state_clean() -> bool:
     """Tells whether no JAX transformation is tracing in this thread."""
     return bool(jax_core.trace_state_clean())
+
+
+def unbound_axis(error: NameError) -> str | None:
+    """Returns the name of the axis that an operation of JAX found unbound, None for other errors.
+
+    Args:
+        error: What was raised.
+    """
+    found = _UNBOUND.search(str(error))
+    return found.group(1) if found else None
 
 
 @contextlib.contextmanager

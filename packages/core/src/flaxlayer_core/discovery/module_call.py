@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from flaxlayer_core.jaxprs.traced import TracedFunction
+from flaxlayer_core.modules.axis_names import bind_axes
 from flaxlayer_core.modules.key_arguments import KeyArgument, make_keys
 from flaxlayer_core.modules.protocol import FlaxModule
 from flaxlayer_core.modules.signatures import MethodSignature
@@ -97,12 +98,14 @@ class ModuleCall:
         """Initialises the module."""
         keys = make_keys(self.init_method.keys, rngs, optional=True)
         args, kwargs = self.arguments(self.init_method, arrays, training, keys)
-        return self.flax_module.init(
-            rngs,
-            args,
-            kwargs,
-            method=self.init_method.method,
-            modes=self.init_method.modes(training),
+        return bind_axes(
+            lambda: self.flax_module.init(
+                rngs,
+                args,
+                kwargs,
+                method=self.init_method.method,
+                modes=self.init_method.modes(training),
+            )
         )
 
     def apply(
@@ -118,16 +121,20 @@ class ModuleCall:
         """Applies the module; its outputs are as `wrap_statics` gives them."""
         keys = make_keys(self.keys, rngs, optional=optional_keys)
         args, kwargs = self.arguments(self.method, arrays, training, keys)
-        outputs, updates = self.flax_module.apply(
-            variables,
-            args,
-            kwargs,
-            method=self.method.method,
-            rngs=rngs,
-            mutable=mutable,
-            modes=self.method.modes(training),
-        )
-        return wrap_statics(outputs), updates
+
+        def run() -> tuple[PyTree, dict[str, PyTree]]:
+            outputs, updates = self.flax_module.apply(
+                variables,
+                args,
+                kwargs,
+                method=self.method.method,
+                rngs=rngs,
+                mutable=mutable,
+                modes=self.method.modes(training),
+            )
+            return wrap_statics(outputs), updates
+
+        return bind_axes(run)
 
 
 def trace_init(

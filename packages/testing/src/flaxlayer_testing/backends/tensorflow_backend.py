@@ -91,9 +91,10 @@ class TensorFlowBackend:
         for leaf in jax.tree_util.tree_leaves(outputs):
             if not tf.is_tensor(leaf) or not (leaf.dtype.is_floating or leaf.dtype.is_complex):
                 continue
-            if 0 not in leaf.shape:
-                flat = tf.cast(tf.reshape(tf.math.real(leaf), [-1]), tf.float32)
-                total += tf.reduce_mean(flat * _weights(flat))
+            flat = tf.cast(tf.reshape(tf.math.real(leaf), [-1]), tf.float32)
+            # An empty one counts for nothing, yet has a gradient, as in JAX: zeros.
+            mean = tf.reduce_sum if 0 in leaf.shape else tf.reduce_mean
+            total += mean(flat * _weights(flat))
         return total
 
     def descent(self, gradients: Any) -> Any:
@@ -104,8 +105,8 @@ class TensorFlowBackend:
         """Returns a data set, whose traces see the sizes or an unknown number of rows."""
         # A list would become one tensor.
         tensors = (tuple(map(_to_tensor, arrays)),)
-        if any_batch:
-            rows = tensors[0][0].shape[0]
+        rows = tensors[0][0].shape[0] if any_batch else 0
+        if rows:
             one = tf.data.Dataset.from_tensor_slices(tensors).batch(rows)
         else:
             one = tf.data.Dataset.from_tensors(tensors)

@@ -74,12 +74,14 @@ class TorchBackend:
         """Returns the loss."""
         total = torch.zeros((), dtype=torch.float32)
         for leaf in jax.tree_util.tree_leaves(outputs):
-            if not isinstance(leaf, torch.Tensor) or not leaf.numel():
+            if not isinstance(leaf, torch.Tensor):
                 continue
             if leaf.is_floating_point() or leaf.is_complex():
                 flat = torch.real(leaf).reshape(-1).to(torch.float32)
                 weights = np.cos(np.arange(leaf.numel(), dtype=np.float32))
-                total = total + torch.mean(flat * torch.from_numpy(weights).to(flat.device))
+                # An empty one counts for nothing, yet has a gradient, as in JAX: zeros.
+                mean = torch.mean if leaf.numel() else torch.sum
+                total = total + mean(flat * torch.from_numpy(weights).to(flat.device))
         return total
 
     def descent(self, gradients: Any) -> Any:

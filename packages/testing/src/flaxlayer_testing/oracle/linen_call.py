@@ -19,6 +19,7 @@ from flaxlayer_testing.oracle.call import (
 )
 from flaxlayer_testing.oracle.dependence import needed_inputs
 from flaxlayer_testing.oracle.draws import streams_of, watched_streams
+from flaxlayer_testing.oracle.named_axes import inside_axes
 
 __all__ = ["LinenCall"]
 
@@ -83,6 +84,7 @@ class LinenCall(RawCall):
         module, variables = bound.unbind()
         return module, dict(variables)
 
+    @inside_axes
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
         """Returns the variables of `Module.init` in a mode, by the initialising method."""
         method = self.init_method
@@ -93,6 +95,7 @@ class LinenCall(RawCall):
             )
         return dict(variables)
 
+    @inside_axes
     def apply(
         self,
         variables: Variables,

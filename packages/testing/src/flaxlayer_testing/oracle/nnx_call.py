@@ -23,6 +23,7 @@ from flaxlayer_testing.oracle.call import (
     running_module,
 )
 from flaxlayer_testing.oracle.dependence import needed_inputs
+from flaxlayer_testing.oracle.named_axes import inside_axes
 
 __all__ = ["NnxCall"]
 
@@ -130,6 +131,7 @@ class NnxCall(RawCall):
         """Returns this call: what makes a module sees no inputs."""
         return self
 
+    @inside_axes
     def init(self, rngs: Rngs, *, training: bool) -> dict[str, Any]:
         """Returns the variables of the module, or of one that is made with these keys.
 
@@ -150,6 +152,7 @@ class NnxCall(RawCall):
             _put(tree, names, _value(leaf) if isinstance(leaf, nnx.Variable) else leaf)
         return tree
 
+    @inside_axes
     def apply(
         self,
         variables: Variables,

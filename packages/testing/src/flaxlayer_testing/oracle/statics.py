@@ -10,7 +10,12 @@ import jax
 
 from flaxlayer_testing.oracle.call import is_array
 
-__all__ = ["compile_with_statics", "evaluate_with_statics"]
+__all__ = [
+    "compile_with_statics",
+    "evaluate_with_statics",
+    "hide_statics",
+    "show_statics",
+]
 
 
 @flax.struct.dataclass
@@ -20,11 +25,14 @@ class _Static:
     value: Any = flax.struct.field(pytree_node=False)
 
 
-def _hide_statics(outputs: Any) -> Any:
+def hide_statics(outputs: Any) -> Any:
+    """Returns a tree with its leaves that are no arrays in its structure."""
     return jax.tree_util.tree_map(lambda leaf: leaf if is_array(leaf) else _Static(leaf), outputs)
 
 
-def _show_statics(outputs: Any) -> Any:
+def show_statics(outputs: Any) -> Any:
+    """Returns what `hide_statics` was given."""
+
     def show(leaf: Any) -> Any:
         return leaf.value if isinstance(leaf, _Static) else leaf
 
@@ -49,8 +57,8 @@ def compile_with_statics(function: Callable[..., Any]) -> Callable[..., Any]:
 
     ```
     """
-    compiled = jax.jit(lambda *args: _hide_statics(function(*args)))
-    return lambda *args: _show_statics(compiled(*args))
+    compiled = jax.jit(lambda *args: hide_statics(function(*args)))
+    return lambda *args: show_statics(compiled(*args))
 
 
 def evaluate_with_statics(function: Callable[..., Any], *args: Any) -> Any:
@@ -72,4 +80,4 @@ def evaluate_with_statics(function: Callable[..., Any], *args: Any) -> Any:
 
     ```
     """
-    return _show_statics(jax.eval_shape(lambda *given: _hide_statics(function(*given)), *args))
+    return show_statics(jax.eval_shape(lambda *given: hide_statics(function(*given)), *args))

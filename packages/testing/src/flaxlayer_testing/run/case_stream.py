@@ -212,6 +212,7 @@ def _settings(phases: list[Phase], database: ExampleDatabase | None) -> settings
         phases=phases,
         database=database,
         deadline=None,
+        report_multiple_bugs=False,  # what ends a run is one error, and not a group of them
         derandomize=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
