@@ -33,6 +33,9 @@ _MADE = ("commit", "flaxlayer", "keras", "jax", "flax")
 _HEAD = """\
 # Figures of long runs
 
+What the claims of this site rest on: how many modules, scenarios and hostile files were tried, how
+far the layer was from raw Flax, and what the checks find of faulty layers.
+
 Made by `python -m conformance.figures_page` from `conformance/results`, which the nightly workflow
 writes anew. A commit that ends in `-dirty` had changes; "not kept" stands where a file was written
 before it held this.

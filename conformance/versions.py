@@ -126,6 +126,9 @@ def _table() -> Iterator[str]:
 _HEAD = [*"""\
 # Supported versions
 
+These sets of versions of Keras, JAX and Flax were run; what is newer than the last row, or between
+two, is likely to work, and is not promised.
+
 Made by `python -m conformance.versions` from `tox.ini` and `conformance/results/matrix.json`.
 `./dev NAME` runs an environment: the unit tests of core and layer, the comparison with
 `keras.layers.FlaxLayer`, and every check on ten generated modules, on the JAX backend. The counts

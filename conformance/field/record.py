@@ -162,6 +162,9 @@ def _failures() -> Iterator[str]:
 _HEAD = """\
 # The field
 
+See here whether a package that you use is among those whose modules were run as layers, and what
+passed. Yours is not there? [Is my module ready?](start/ready.md) is one command.
+
 Made by `python -m conformance.field` from `conformance/results/field.json` and the entries in
 `conformance/field/packages`. Each is a module of a package from the registry, imported as it is
 installed, with pinned versions, and built tiny. On the JAX backend every check of
