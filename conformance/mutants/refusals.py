@@ -49,9 +49,9 @@ enter(
 )
 enter(
     "A seed of any size is accepted",
-    "flaxlayer/settings.py",
-    "if isinstance(seed, int) and 0 <= seed < 2**32:",
-    "if isinstance(seed, int):",
+    "flaxlayer/json_values.py",
+    "type(value) is int and 0 <= value < 2**32,",
+    "type(value) is int,",
     law="R3",
 )
 enter(

@@ -131,9 +131,9 @@ def test_what_is_no_tree_of_variables_is_explained(value):
     with pytest.raises(MatchVariablesError) as caught:
         normalize_variables(value, title="variables=")
     assert str(caught.value).splitlines() == [
-        "variables= is not a tree of variables.",
+        "variables=: what was given is no tree of variables.",
         "Expected: a mapping of collections, as `Module.init` returns: {'params': {...}}",
         f"Found: {type(value).__name__}",
-        "Fix: Pass the whole result of `Module.init`.",
+        "Fix: Pass the whole result of `Module.init`; flaxlayer.read_variables reads a file.",
         "Law: C1",
     ]

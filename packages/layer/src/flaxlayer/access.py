@@ -63,8 +63,8 @@ class VariableAccess:
 
         Args:
             tree: Collections of arrays as `Module.init` or `flax_variables` returns them, a
-                `TrainState`, or the path of a checkpoint that `read_variables` reads; what
-                is missing keeps its value.
+                `TrainState`, a module of nnx, or the path of a checkpoint that `read_variables`
+                reads; what is missing keeps its value.
 
         Raises:
             MatchVariablesError: If a path is unknown or a shape differs; nothing is changed then.

@@ -19,13 +19,13 @@ def as_int(number: object) -> int | None:
         return None
 
 
-def check_count(number: object, name: str, *, failed: str, law: str = "") -> int:
+def check_count(number: object, name: str, *, owner: str, law: str = "") -> int:
     """Returns a count as an int.
 
     Args:
         number: What was given.
         name: The argument's name.
-        failed: What cannot be done without it: the first sentence of the error.
+        owner: What takes the argument, as the error names it.
         law: The law of the error, if one speaks of it.
 
     Raises:
@@ -35,8 +35,8 @@ def check_count(number: object, name: str, *, failed: str, law: str = "") -> int
     if count is not None and count >= 1:
         return count
     raise CallArgumentError(
-        failed,
-        expected=f"{name}: a whole number, 1 or more",
+        f"{owner} cannot use this {name}.",
+        expected="a whole number, 1 or more",
         found=shorten(number),
         fix=f"Give {name} a count.",
         law=law,

@@ -19,6 +19,7 @@ from flaxlayer.hosted import HostedModule
 from flaxlayer.layer_files import LayerFiles
 from flaxlayer.methods import FlaxMethod
 from flaxlayer.misplaced_keras import refuse_keras
+from flaxlayer.saving.assignments import collections_of
 from flaxlayer.saving.build_config import decode_inputs, encode_inputs
 from flaxlayer.saving.fields import check_mapping
 from flaxlayer.saving.layer_config import StoredSettings, encode_layer, layer_from_config
@@ -69,9 +70,10 @@ class FlaxLayer(VariableAccess, SummaryMethods, ModuleLayer):
             keyword arguments of its constructor.
         method: The method to call: a name, a bound or an unbound method, or a function whose
             first argument is the module. Defaults to `__call__`.
-        variables: Initial values, as `Module.init` returns them; collections and leaves that are
-            missing are initialised. Shapes and dtypes stand as they are given: integers and bools
-            in `params` are stored, and never trained.
+        variables: Initial values, as `Module.init` returns them, a `TrainState`, or a module of
+            nnx that holds them; collections and leaves that are missing are initialised. Shapes and
+            dtypes stand as they are given: integers and bools in `params` are stored, and never
+            trained.
         {settings}
         **kwargs: Keyword arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`, ...
 
@@ -327,7 +329,7 @@ class FlaxLayer(VariableAccess, SummaryMethods, ModuleLayer):
 
 
 def _with_values(variables: Variables) -> dict[str, PyTree]:
-    given = normalize_variables(variables)
+    given = normalize_variables(collections_of(variables), title="FlaxLayer(variables=...)")
     absent = [format_path(path) for path, leaf in flatten_with_paths(given)[0] if is_form(leaf)]
     if absent:
         raise refuse_given(

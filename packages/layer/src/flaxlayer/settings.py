@@ -207,7 +207,7 @@ class Settings:
         None,
         'What TensorFlow shall run the module on, on the TensorFlow backend: some of `"cpu"`, '
         '`"cuda"`, `"rocm"` and `"tpu"`; None for the CPU.',
-        read=_names,
+        read=lambda given: given if isinstance(given, str) else _names(given),
         plain=some_of(_PLATFORMS).or_none(f"null, or some of {_PLATFORMS}"),
         expected=f"None, or some of {', '.join(_PLATFORMS)}",
         fix="Name the platforms that TensorFlow will run the module on.",

@@ -4,8 +4,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
 from flax.core import freeze
+from flax.training.train_state import TrainState
 
 from flaxlayer import FlaxLayer
 from flaxlayer_core import (
@@ -93,3 +96,37 @@ def test_a_loaded_array_is_not_shared_with_its_owner():
     layer.load_flax_variables({"params": {"Dense_0": {"bias": mine}}})
     layer.params["params"]["Dense_0"]["bias"].assign(jnp.zeros(2))
     assert mine.tolist() == [1.0, 1.0]
+
+
+class Graph(nnx.Module):
+    def __init__(self, *, rngs):
+        self.linear = nnx.Linear(4, 3, rngs=rngs)
+        self.norm = nnx.BatchNorm(3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.linear(x))
+
+
+@pytest.mark.law("W2", "B4")
+def test_a_module_of_nnx_gives_the_values_that_it_holds(same_bits):
+    trained = Graph(rngs=nnx.Rngs(7))
+    trained(np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4))
+    state = nnx.to_pure_dict(nnx.state(trained))
+    loaded = built(Graph, seed=1)
+    loaded.load_flax_variables(trained)
+    for layer in (loaded, built(Graph, variables=trained)):
+        found = layer.flax_variables()
+        same_bits(found["params"]["linear"]["kernel"], state["linear"]["kernel"])
+        same_bits(found["batch_stats"]["norm"]["mean"], state["norm"]["mean"])
+
+
+@pytest.mark.law("B4")
+def test_a_train_state_is_given_as_its_variables_are(same_bits):
+    params = nn.Dense(3).init(jax.random.key(7), X)["params"]
+    state = TrainState.create(apply_fn=nn.Dense(3).apply, params=params, tx=optax.sgd(0.1))
+    layer = built(nn.Dense(3), variables=state)
+    same_bits(layer.flax_variables(), {"params": params})
+    assert layer.get_config() == {
+        **FlaxLayer(nn.Dense(3), variables={"params": params}, name="net").get_config(),
+        "seed": layer.get_config()["seed"],
+    }

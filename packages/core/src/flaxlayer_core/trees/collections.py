@@ -37,10 +37,10 @@ def normalize_variables(variables: PyTree, *, title: str = "variables") -> dict[
     """
     if not isinstance(variables, Mapping | FrozenDict):
         raise MatchVariablesError(
-            f"{title} is not a tree of variables.",
+            f"{title}: what was given is no tree of variables.",
             expected="a mapping of collections, as `Module.init` returns: {'params': {...}}",
             found=type(variables).__name__,
-            fix="Pass the whole result of `Module.init`.",
+            fix="Pass the whole result of `Module.init`; flaxlayer.read_variables reads a file.",
             law="C1",
         )
     return {name: _plain(tree) for name, tree in variables.items()}

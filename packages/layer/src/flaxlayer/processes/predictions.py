@@ -17,8 +17,6 @@ from flaxlayer_core import CallArgumentError
 
 __all__ = ["predict_in_processes"]
 
-_FAILED = "Cannot predict in processes."
-
 
 def predict_in_processes(
     model: keras.Model, x: PyTree, *, batch_size: int = 32, verbose: str | int = "auto"
@@ -58,7 +56,7 @@ def predict_in_processes(
     ```
     """
     rows = _count_rows(x)
-    batch_size = check_count(batch_size, "batch_size", failed=_FAILED, law="D2")
+    batch_size = check_count(batch_size, "batch_size", owner="predict_in_processes", law="D2")
     distribution = current_backend().distribution()
     if distribution is None:
         return model.predict(x, batch_size=batch_size, verbose=verbose)
@@ -96,7 +94,9 @@ def _count_rows(x: PyTree) -> int:
 
 
 def _refusal(expected: str, found: str, fix: str) -> CallArgumentError:
-    return CallArgumentError(_FAILED, expected=expected, found=found, fix=fix, law="D2")
+    return CallArgumentError(
+        "Cannot predict in processes.", expected=expected, found=found, fix=fix, law="D2"
+    )
 
 
 def _parts(distribution: keras.distribution.Distribution) -> int:

@@ -175,7 +175,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         )
 
 
-_count = partial(check_count, failed="A TrainingCheckpoint cannot be made.", law="D3")
+_count = partial(check_count, owner="A TrainingCheckpoint", law="D3")
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from flaxlayer.backends import current_backend
 from flaxlayer.saving.checkpoints.registry import read_fitting, state_variables
@@ -32,7 +33,7 @@ from flaxlayer_core import (
     refuse_given,
 )
 
-__all__ = ["checked_assignments"]
+__all__ = ["checked_assignments", "collections_of"]
 
 
 def checked_assignments(
@@ -124,6 +125,20 @@ def _refuse_lost(given: Variables, ignored: Collection[str], title: str) -> None
 def _collections(tree: PyTree, check: Callable[[Any], int]) -> Json:
     if isinstance(tree, str | os.PathLike):
         return read_fitting(tree, check)
+    return collections_of(tree)
+
+
+def collections_of(tree: PyTree) -> PyTree:
+    """Returns the collections in what a user has of trained variables.
+
+    Args:
+        tree: Collections by name, a `TrainState`, or a module of nnx with its variables.
+
+    Returns:
+        Collections by name; anything else as it is.
+    """
+    if isinstance(tree, nnx.Module):
+        return nnx.state(tree)
     if isinstance(tree, Mapping) or not hasattr(tree, "params"):
         return tree
     # A TrainState keeps `params` as a field of its own, and state as further fields.

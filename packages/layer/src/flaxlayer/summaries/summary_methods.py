@@ -79,7 +79,7 @@ class SummaryMethods:
 
         ```
         """
-        check = partial(check_count, failed=f"There is no such summary of {self.name!r}.")
+        check = partial(check_count, owner=f"The summary of {self.name!r}")
         depth = None if depth is None else check(depth, "depth")
         width = None if line_length is None else check(line_length, "line_length")
         most = check(max_rows, "max_rows")
