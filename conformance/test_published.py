@@ -3,8 +3,9 @@
 import pytest
 
 from conformance.field.entries import ENTRIES, PINS
-from conformance.field.entry import DOMAINS, SCENARIO
+from conformance.field.entry import DOMAINS, SCENARIO, Published, normal
 from conformance.field.record import PAGE, condensed, merged, page, recorded, written
+from conformance.field.scenario import Use
 from flaxlayer_testing import Entry, Record, Report, Status, checks
 
 FAILURES = [
@@ -77,3 +78,11 @@ def test_a_module_that_ended_well_takes_the_place_of_what_was_kept_and_another_d
 
 def test_the_page_is_made_from_the_data():
     assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m conformance.field --page`"
+
+
+@pytest.mark.slow
+@pytest.mark.law("T12")
+def test_the_scenario_of_the_field_runs_on_a_module_of_flax():
+    Use(
+        Published("flax", "flax.linen:Dense", "other", lambda kind: (kind(3), (normal(4, 5),)))
+    ).run()

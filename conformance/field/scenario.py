@@ -36,7 +36,7 @@ class Use:
     def __init__(self, entry: Published) -> None:
         keras.utils.set_random_seed(5)
         self.entry, self.subject = entry, entry.subject()
-        self.reference = self.subject.reference
+        self.oracle = self.subject.oracle
         self.arrays = list(map(np.asarray, self.subject.arrays))
         self.layer: Any = self.subject.new_layer()
         self.model = self._make_model()
@@ -87,14 +87,14 @@ class Use:
     # The same by raw Flax.
 
     def _predict(self, weights: Any, rngs: Any, training: bool) -> tuple[Any, Any]:
-        function = self.reference.function(training=training)
+        function = self.oracle.function(training=training)
         outputs, updates = function(weights["flax"], rngs, list(map(jnp.asarray, self.arrays)))
         rows = self.entry.pick(outputs)
         flat = jnp.reshape(rows, (rows.shape[0], -1)).astype(jnp.float32)
         return flat @ weights["head"]["kernel"] + weights["head"]["bias"], updates
 
     def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.jit(function) if self.reference.traceable else function
+        return jax.jit(function) if self.oracle.traceable else function
 
     def _step(self, weights: Any, rngs: Any, frozen: str) -> Any:
         """The weights after a step of gradient descent, of all but a frozen one."""
@@ -105,7 +105,7 @@ class Use:
             following = iter(moved)
             given = [next(following) if m else x for x, m in zip(leaves, moves, strict=True)]
             predicted, updates = self._predict(treedef.unflatten(given), rngs, training=True)
-            fault = jnp.mean((predicted - self.targets) ** 2) + self.reference.sown_loss(updates)
+            fault = jnp.mean((predicted - self.targets) ** 2) + self.oracle.sown_loss(updates)
             return fault, updates
 
         moved = [x for x, m in zip(leaves, moves, strict=True) if m]
@@ -114,12 +114,12 @@ class Use:
         after = treedef.unflatten(
             [next(following) if m else x for x, m in zip(leaves, moves, strict=True)]
         )
-        trained = {n: t for n, t in after["flax"].items() if n in self.reference.raw.trainable}
-        kept = self.reference.next_variables(after["flax"], updates)
+        trained = {n: t for n, t in after["flax"].items() if n in self.oracle.raw.trainable}
+        kept = self.oracle.next_variables(after["flax"], updates)
         return {"flax": {**kept, **trained}, "head": after["head"]}
 
     def _moves(self, weights: Any, frozen: str) -> list[bool]:
-        trainable = self.reference.raw.trainable
+        trainable = self.oracle.raw.trainable
         found = [
             path.partition("/")[0] in trainable and path != frozen and _is_floating(leaf)
             for path, leaf in leaf_paths(weights["flax"]).items()
@@ -145,7 +145,7 @@ class Use:
         self.model.compile(keras.optimizers.SGD(RATE), "mse")
         step = self._compiled(lambda weights, rngs: self._step(weights, rngs, frozen))
         expected = step(self._weights(), self._rngs(True))
-        self.model.fit(self._batches(self.targets), steps_per_epoch=1, verbose=0)
+        self.model.fit(self._batches(self.targets), steps_per_epoch=1, shuffle=False, verbose=0)
         compare_trees(expected, self._weights(), path="weights after a step")
 
     def _check_file(self) -> None:
