@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from conformance.zoo.entry import Entry, transform
-from flaxlayer_testing import ExpectedFailure
 
 __all__ = ["ENTRIES"]
 
@@ -113,18 +112,8 @@ class Differentiates(nn.Module):
         return getattr(nn, self.transform)(run, energy, x)
 
 
-NO_REVERSE_MODE = tuple(
-    ExpectedFailure(
-        check,
-        "ValueError",
-        "Reverse-mode differentiation does not work",
-        "JAX has no reverse mode for a loop of unknown length; raw Flax fails alike.",
-    )
-    for check in ("check_gradients", "check_train_step", "check_fit")
-)
-
 ENTRIES: tuple[Entry, ...] = (
-    transform(WhileLoop, "while_loop", known=NO_REVERSE_MODE),
+    transform(WhileLoop, "while_loop"),
     transform(Cond, "cond"),
     transform(Switch, "switch"),
     transform(CustomVjp, "custom_vjp", "vjp"),

@@ -77,10 +77,11 @@ def test_the_streams_that_a_method_asks_for_are_found():
         (Other(), (X,), {}),
         (nn.Dense(2), (X,), {}),
         (Named(), (X,), {}),
+        (partial(nnx.Dropout, 0.5), (X,), {}),
         (partial(Unasked), (X, None), {}),
         (partial(Unasked), (X,), {"rngs": None}),
     ],
-    ids=["another_kind", "none", "of_linen", "by_place", "by_name"],
+    ids=["another_kind", "none", "of_linen", "of_its_own", "by_place", "by_name"],
 )
 def test_other_parameters_and_those_that_are_given_are_left_alone(module, inputs, arguments):
     assert with_asked_streams(raw_call(module, inputs, arguments)).keys == ()
@@ -88,8 +89,8 @@ def test_other_parameters_and_those_that_are_given_are_left_alone(module, inputs
 
 @pytest.mark.parametrize(
     "module",
-    [partial(Handed), partial(Unasked), Linen(), Named()],
-    ids=["handed", "unasked", "linen", "named"],
+    [partial(Handed), partial(Unasked), Linen(), Named(), partial(nnx.Dropout, 0.5)],
+    ids=["handed", "unasked", "linen", "named", "own"],
 )
 def test_such_a_module_passes(module):
     names = ["check_training", "check_inference", "check_streams", "check_seed_steps"]

@@ -54,7 +54,7 @@ def with_asked_streams(raw: RawCall) -> RawCall:
         the streams that the method asks them for in training, or at inference where it needs them.
     """
     names = _lacking(raw)
-    if not names or raw.keys:
+    if not names or raw.keys or raw.own_streams:  # such a module draws from its own
         return raw
     found: set[str] = set()
     while asked := _asked(replace(raw, keys=_parameters(names, found, _Asked))) - found:

@@ -159,6 +159,11 @@ class RawCall(ABC):
         return inspect.signature(getattr(type(self.target), self.method))
 
     @property
+    def own_streams(self) -> tuple[str, ...]:
+        """The streams that the module holds itself; none of linen does."""
+        return ()
+
+    @property
     def takes_any_keyword(self) -> bool:
         """Whether the method takes keywords that it does not name."""
         parameters = self.signature.parameters.values()

@@ -205,6 +205,11 @@ class NnxCall(RawCall):
     def _tags(self) -> tuple[str, ...]:
         return tuple(sorted({stream.tag for stream in _streams(self.target)}))
 
+    @property
+    def own_streams(self) -> tuple[str, ...]:
+        """The tags of its streams."""
+        return self._tags
+
     def _keys(self, rngs: Rngs) -> dict[str, Any]:
         fallback = rngs.get("params", jax.random.key(_NO_KEY))
         return {tag: rngs.get(tag, fallback) for tag in self._tags}
