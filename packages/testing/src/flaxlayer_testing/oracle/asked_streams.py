@@ -14,7 +14,7 @@ from flax import nnx
 
 from flaxlayer_testing.oracle.call import RawCall
 from flaxlayer_testing.oracle.key_parameters import KeyParameter
-from flaxlayer_testing.oracle.variable_trees import arrays_only
+from flaxlayer_testing.oracle.roles import arrays_of_both_modes
 
 __all__ = ["with_asked_streams"]
 
@@ -70,13 +70,8 @@ def _asked(raw: RawCall) -> set[str]:
 
 
 def _run(raw: RawCall) -> list[Any]:
-    rngs = {"params": jax.random.key(0)}
-    variables = raw.init(rngs, training=True)
-    denied = frozenset({"params"})
-    return [
-        arrays_only(raw.apply(variables, rngs, raw.arrays, training=training, denied=denied))
-        for training in (True, False)
-    ]
+    variables = raw.init({"params": jax.random.key(0)}, training=True)
+    return arrays_of_both_modes(raw, variables, raw.arrays)
 
 
 def _parameters(

@@ -30,7 +30,7 @@ from flaxlayer_testing.oracle.variable_trees import (
     structure_of,
 )
 
-__all__ = ["TRANSIENT", "Roles"]
+__all__ = ["TRANSIENT", "Roles", "arrays_of_both_modes"]
 
 TRANSIENT = ("intermediates", "perturbations")
 """Where Flax's `sow` and `perturb` put what belongs to one call (C2)."""
@@ -342,16 +342,24 @@ class Roles:
         return True
 
 
-def _is_lowered(raw: RawCall, variables: Variables) -> bool:
-    def run(variables: Variables, arrays: list[Any]) -> list[Any]:
-        rngs, denied = {"params": jax.random.key(0)}, frozenset({"params"})
-        return [
-            arrays_only(raw.apply(variables, rngs, arrays, training=training, denied=denied))
-            for training in (True, False)
-        ]
+def arrays_of_both_modes(raw: RawCall, variables: Variables, arrays: list[Any]) -> list[Any]:
+    """Returns the arrays that a call gives in training and at inference, by one key for all.
 
+    Args:
+        raw: The call.
+        variables: Params and state.
+        arrays: The arrays of the arguments.
+    """
+    rngs, denied = {"params": jax.random.key(0)}, frozenset({"params"})
+    return [
+        arrays_only(raw.apply(variables, rngs, arrays, training=training, denied=denied))
+        for training in (True, False)
+    ]
+
+
+def _is_lowered(raw: RawCall, variables: Variables) -> bool:
     try:
-        jax.jit(run).lower(dict(variables), raw.arrays)
+        jax.jit(partial(arrays_of_both_modes, raw)).lower(dict(variables), raw.arrays)
     except (NotImplementedError, ValueError):
         return False
     return True
