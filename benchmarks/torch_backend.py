@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,33 @@ from benchmarks.timing import time_processes
 
 __all__ = ["NAMES", "WAYS", "measure"]
 
-WAYS = {"ours": "torch", "native": "torch", "ours_on_jax": "jax"}
-NAMES = ("MLP, fit", "MLP, predict", "transformer, fit", "transformer, predict")
-LAYERS, WIDTH, HEADS = 12, 64, 4
+WAYS = {"ours": "torch", "native": "torch", "ours_on_jax": "jax", "ours_one_thread": "torch"}
+LAYERS, HEADS = 12, 4
 
 
-def _flax_transformer() -> Any:
+@dataclass(frozen=True)
+class _Size:
+    """How large a model and its batches are; a length of zero is for an MLP."""
+
+    batch: int
+    steps: int
+    width: int
+    length: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length, self.width) if self.length else (self.width,)
+
+
+_SIZES = {
+    "MLP": _Size(64, 100, 64),
+    "transformer of width 64": _Size(8, 15, 64, 32),
+    "transformer of width 128": _Size(16, 8, 128, 64),
+}
+NAMES = tuple(f"{size}, {step}" for size in _SIZES for step in ("fit", "predict"))
+
+
+def _flax_transformer(width: int) -> Any:
     import flax.linen as nn
 
     from flaxlayer import FlaxLayer
@@ -32,22 +54,22 @@ def _flax_transformer() -> Any:
         def __call__(self, x: Any, train: bool = False) -> Any:
             for _ in range(LAYERS):
                 x = x + nn.MultiHeadDotProductAttention(HEADS)(nn.LayerNorm()(x))
-                x = x + nn.Dense(WIDTH)(nn.gelu(nn.Dense(4 * WIDTH)(nn.LayerNorm()(x))))
+                x = x + nn.Dense(width)(nn.gelu(nn.Dense(4 * width)(nn.LayerNorm()(x))))
             return x
 
     return FlaxLayer(Transformer())
 
 
-def _native_transformer() -> Any:
+def _native_transformer(width: int) -> Any:
     import keras
 
     layers = keras.layers
-    start = x = keras.Input((None, WIDTH))
+    start = x = keras.Input((None, width))
     for _ in range(LAYERS):
         h = layers.LayerNormalization()(x)
-        x = x + layers.MultiHeadAttention(HEADS, WIDTH // HEADS)(h, h)
-        h = layers.Dense(4 * WIDTH, activation="gelu")(layers.LayerNormalization()(x))
-        x = x + layers.Dense(WIDTH)(h)
+        x = x + layers.MultiHeadAttention(HEADS, width // HEADS)(h, h)
+        h = layers.Dense(4 * width, activation="gelu")(layers.LayerNormalization()(x))
+        x = x + layers.Dense(width)(h)
     return keras.Model(start, x)
 
 
@@ -55,22 +77,24 @@ def _time(way: str, name: str) -> float:
     os.environ["KERAS_BACKEND"] = WAYS[way]
     import keras
 
-    kind, step = name.split(", ")
-    native = way == "native"
-    if kind == "MLP":
-        batch, steps, shape, wide = 64, 100, (64,), (10,)
-        layer = native_mlp() if native else flax_mlp()
+    if way == "ours_one_thread":
+        import torch
+
+        torch.set_num_threads(1)
+    model_name, step = name.rsplit(", ", 1)
+    size = _SIZES[model_name]
+    if size.length:
+        layer = (_native_transformer if way == "native" else _flax_transformer)(size.width)
     else:
-        batch, steps, shape, wide = 8, 15, (32, WIDTH), (32, WIDTH)
-        layer = _native_transformer() if native else _flax_transformer()
+        layer = native_mlp() if way == "native" else flax_mlp()
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(batch * steps, *shape)).astype(np.float32)
-    y = rng.normal(size=(batch * steps, *wide)).astype(np.float32)
-    model = keras.Sequential([keras.Input(shape), layer])
+    x = rng.normal(size=(size.batch * size.steps, *size.shape)).astype(np.float32)
+    y = rng.normal(size=(len(x), *size.shape) if size.length else (len(x), 10)).astype(np.float32)
+    model = keras.Sequential([keras.Input(size.shape), layer])
     model.compile("adam", "mse")
     if step == "predict":
-        return best_of(lambda: model.predict(x, batch_size=batch, verbose=0), steps)
-    return best_of(lambda: model.fit(x, y, batch_size=batch, verbose=0), steps)
+        return best_of(lambda: model.predict(x, batch_size=size.batch, verbose=0), size.steps)
+    return best_of(lambda: model.fit(x, y, batch_size=size.batch, verbose=0), size.steps)
 
 
 def measure(name: str, rounds: int = 3) -> dict[str, float]:
@@ -83,14 +107,17 @@ def main() -> None:
     if len(sys.argv) == 3:
         print(_time(*sys.argv[1:]))
         return
-    print("| | FlaxLayer | native Keras | ratio | FlaxLayer on JAX | ratio |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| | FlaxLayer | native Keras | ratio | FlaxLayer on JAX | ratio "
+        "| FlaxLayer, one thread of torch's |"
+    )
+    print("| --- " * 7 + "|")
     for name in NAMES:
         t = {way: seconds * 1e3 for way, seconds in measure(name).items()}
         print(
             f"| {name} | {t['ours']:.2f} ms | {t['native']:.2f} ms "
             f"| {t['ours'] / t['native']:.2f}x | {t['ours_on_jax']:.2f} ms "
-            f"| {t['ours'] / t['ours_on_jax']:.2f}x |",
+            f"| {t['ours'] / t['ours_on_jax']:.2f}x | {t['ours_one_thread']:.2f} ms |",
             flush=True,
         )
 

@@ -122,18 +122,6 @@ def test_a_layer_that_is_first_called_in_a_trace_is_explained():
 
 
 @pytest.mark.law("A9")
-@pytest.mark.jax_only
-@pytest.mark.skipif(not hasattr(keras, "RematScope"), reason="Keras has it since 3.9")
-def test_a_branch_on_values_under_rematerialisation_is_explained():
-    with keras.RematScope(mode="full"):
-        layer = FlaxLayer(Branches(), name="branching")
-    layer.build((None, 4))
-    with pytest.raises(jax.errors.ConcretizationTypeError) as caught:
-        layer(X)
-    assert_explains(caught.value)
-
-
-@pytest.mark.law("A9")
 def test_a_branch_on_values_in_a_functional_model_is_explained():
     with pytest.raises(jax.errors.ConcretizationTypeError) as caught:
         FlaxLayer(Branches(), name="branching")(keras.Input((4,)))

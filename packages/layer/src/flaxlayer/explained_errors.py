@@ -25,8 +25,8 @@ JAX_ERRORS: tuple[type[Exception], ...] = tuple(
 _LIBRARIES = ("builtins", "flax", "flaxlayer_core", "jax", "jaxlib", "keras", "numpy")
 _VALUE_NEEDED = (
     "It needs the value of an array while the call is traced: by fit, evaluate, predict or a "
-    "functional model, by jax.jit, jax.vmap or jax.checkpoint, or by keras.RematScope. Outside of "
-    "traces it runs op by op.",
+    "functional model, or by jax.jit, jax.vmap or jax.checkpoint. Outside of traces it runs op by "
+    "op.",
     "Write the branch with jax.lax.cond, jax.lax.while_loop or jnp.where; give what decides it as "
     "a Python value, which is static; or, for predict alone, use compile(run_eagerly=True).",
 )

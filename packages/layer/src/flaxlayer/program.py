@@ -66,6 +66,7 @@ class PureCall:
         losses: Collections whose leaves are summed into a loss (C7).
         compute_dtype: What floating inputs and params are cast to, None for no cast (A7).
         platforms: What TensorFlow runs it on (K2).
+        recompute: Whether a gradient keeps the inputs alone, and computes the rest again.
     """
 
     module_call: ModuleCall
@@ -74,6 +75,7 @@ class PureCall:
     losses: tuple[str, ...]
     compute_dtype: str | None
     platforms: tuple[str, ...]
+    recompute: bool = False
 
     def __call__(self, values: Sequence[Array], seed: Array, arrays: Sequence[Array]) -> CallResult:
         """Runs the module.
@@ -89,6 +91,11 @@ class PureCall:
         Raises:
             StateStructureError: If state comes back in another form.
         """
+        run = jax.checkpoint(self._run) if self.recompute else self._run
+        result: CallResult = run(values, seed, arrays)
+        return result
+
+    def _run(self, values: Sequence[Array], seed: Array, arrays: Sequence[Array]) -> CallResult:
         rngs = stream_rngs(seed, self.plan.streams) if self.plan.streams else {}
         variables = self.layout.unflatten(self._cast_params(values))
         outputs, updates = self.module_call.apply(

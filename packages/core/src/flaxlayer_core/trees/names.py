@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 __all__ = ["as_names"]
 
@@ -13,7 +13,7 @@ def as_names(given: object) -> tuple[str, ...] | None:
     A text is one name, as in Flax's `mutable="batch_stats"`, and not the list of its characters.
 
     Args:
-        given: A name, or names in an order.
+        given: A name, or several; a set of them, which has no order, is sorted.
 
     Returns:
         The names; None where something is none.
@@ -28,7 +28,9 @@ def as_names(given: object) -> tuple[str, ...] | None:
     """
     if isinstance(given, str):
         return (given,)
-    if not isinstance(given, Iterable) or isinstance(given, Mapping | set | frozenset):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):
         return None
     names = tuple(given)
-    return names if all(isinstance(name, str) for name in names) else None
+    if not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(sorted(names)) if isinstance(given, Set) else names

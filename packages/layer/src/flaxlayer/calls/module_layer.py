@@ -14,6 +14,7 @@ from flaxlayer.backends import unconverted
 from flaxlayer.calls.eager_calls import NOT_TAKEN, EagerCalls
 from flaxlayer.calls.keras_masks import MaskRouter, is_leading, masks_of
 from flaxlayer.calls.overridden_methods import build_arguments, fits
+from flaxlayer.calls.recomputing import recomputed
 from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.settling import Builder, Settler
 from flaxlayer.calls.supposed_dtypes import cast_arrays, first_that_runs
@@ -278,6 +279,19 @@ class ModuleLayer(keras.layers.Layer):
             outputs = unwrap_statics(outputs)
         self._masks.carry(arrays, structure, masks, leaves, outputs)
         return outputs
+
+    def rematerialized_call(
+        self, layer_call: Function, *args: PyTree, **kwargs: PyTree
+    ) -> Function:
+        """Returns the call as the `keras.RematScope` that the layer was made in asks for it.
+
+        Args:
+            layer_call: The call of the layer.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+        """
+        asked = super().rematerialized_call(layer_call, *args, **kwargs)
+        return layer_call if asked is layer_call else recomputed(layer_call)
 
     def stateless_call(
         self,

@@ -14,6 +14,7 @@ import keras
 from flaxlayer.backends import Run, current_backend
 from flaxlayer.calls.cache import CallCache, CompiledCall
 from flaxlayer.calls.misfits import explain_misfit
+from flaxlayer.calls.recomputing import is_recomputed
 from flaxlayer.compat import private_keras
 from flaxlayer.explained_errors import raise_explained
 from flaxlayer.hosted import HostedModule
@@ -110,6 +111,7 @@ class Runner:
             hosted.losses,
             hosted.compute_dtype,
             hosted.settings.platforms,
+            recompute=is_recomputed() and hosted.spec.traceable,
         )
 
     def compiled_call(
@@ -128,7 +130,8 @@ class Runner:
     def key(self, structure: ArgumentStructure, training: bool, context: Hashable) -> Hashable:
         """Returns what makes two calls need different code."""
         # JAX does not count the key implementation as context of a compiled function.
-        return structure, training, self.hosted.compute_dtype, context, prng_impl()
+        dtype = self.hosted.compute_dtype
+        return structure, training, dtype, context, prng_impl(), is_recomputed()
 
     def preflight(self, inputs: BuildInputs, found: ModuleSpec, weights: FlaxWeights) -> None:
         """Lets the backend find at build what it cannot run, not in the third epoch (K4)."""

@@ -65,3 +65,27 @@ def test_calls_gradients_and_fit_read_the_parameters_where_they_are():
     model.predict(x, verbose=0)
     assert [p.data_ptr() for p in layer.parameters() if p.dim() == 2] == places
     assert kernels_of_jax() - before == set(places)
+
+
+def numbers_kept(layer, x):
+    """Returns how many numbers a call keeps for its gradient."""
+    sizes = []
+
+    def pack(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    layer.build_on(x)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        layer(x)
+    return sum(sizes)
+
+
+@pytest.mark.law("A11")
+def test_in_a_remat_scope_the_inputs_alone_are_kept():
+    x = torch.ones(200, WIDTH)
+    plain = FlaxLayer(Deep())
+    with keras.RematScope(mode="full"):
+        recomputed = FlaxLayer(Deep())
+    inputs = x.numel() + DEPTH * WIDTH * WIDTH
+    assert numbers_kept(recomputed, x) <= inputs < numbers_kept(plain, x)
