@@ -133,7 +133,7 @@ from flaxlayer_core.trees.overlays import fill_missing, replace_leaves
 from flaxlayer_core.trees.parts import KeyData, has_parts, take_apart
 from flaxlayer_core.trees.path_patterns import match_paths
 from flaxlayer_core.trees.paths import escape_part, flatten_with_paths, format_path, parse_path
-from flaxlayer_core.trees.roles import CollectionPolicy, Role, decide_role
+from flaxlayer_core.trees.roles import OVERWRITE_WITH_GRADIENT, CollectionPolicy, Role, decide_role
 from flaxlayer_core.trees.structures import same_structure
 from flaxlayer_core.trees.variable_layout import VariableLayout, VariableSpec
 from flaxlayer_core.typing import Array, Path, PyTree, Rngs, Variables
@@ -141,6 +141,7 @@ from flaxlayer_core.typing import Array, Path, PyTree, Rngs, Variables
 __all__ = [
     "AUTO_MASK",
     "NO_MODES",
+    "OVERWRITE_WITH_GRADIENT",
     "UNTRACEABLE",
     "AcceptModuleError",
     "ArgumentStructure",

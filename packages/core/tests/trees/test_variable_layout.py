@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flaxlayer_core import (
+    OVERWRITE_WITH_GRADIENT,
     Role,
     VariableLayout,
     VariableSpec,
@@ -110,3 +111,14 @@ def test_a_layout_restores_typed_keys_in_their_boxes():
     restored = layout.unflatten([jax.random.key_data(key)])["noise"]["key"]
     assert restored.names == ("t",)
     assert restored.value == key
+
+
+@pytest.mark.law("C2")
+def test_an_optimizer_moves_what_is_trainable_and_not_overwritten():
+    roles = {"params": Role.TRAINABLE, OVERWRITE_WITH_GRADIENT: Role.TRAINABLE, "n": Role.STATE}
+    layout = VariableLayout.from_variables({name: {"a": jnp.ones(2)} for name in roles}, roles)
+    assert {s.path[0]: layout.optimizes(s) for s in layout.specs} == {
+        "params": True,
+        OVERWRITE_WITH_GRADIENT: False,
+        "n": False,
+    }

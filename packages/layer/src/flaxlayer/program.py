@@ -133,9 +133,9 @@ class PureCall:
     def _cast_params(self, values: Sequence[Array]) -> list[Any]:
         if not self.compute_dtype:
             return list(values)
-        trainable = [self.layout.role(spec.path[0]) is Role.TRAINABLE for spec in self.layout.specs]
-        pairs = zip(values, trainable, strict=True)
-        return [self._cast(value) if cast else value for value, cast in pairs]
+        layout = self.layout
+        pairs = zip(values, layout.specs, strict=True)
+        return [self._cast(value) if layout.optimizes(spec) else value for value, spec in pairs]
 
     def _sort(
         self, variables: Variables, updates: Variables

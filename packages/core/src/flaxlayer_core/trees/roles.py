@@ -8,7 +8,11 @@ from dataclasses import dataclass, fields
 from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.trees.names import as_names
 
-__all__ = ["CollectionPolicy", "Role", "decide_role"]
+__all__ = ["OVERWRITE_WITH_GRADIENT", "CollectionPolicy", "Role", "decide_role"]
+
+# What Flax's operations of 8 bits keep their scales in. Its gradient is its next value, as in
+# `flax.training.train_state.TrainState`.
+OVERWRITE_WITH_GRADIENT = "_overwrite_with_gradient"
 
 
 class Role(enum.StrEnum):
@@ -27,7 +31,9 @@ class CollectionPolicy:
     and `perturbations` are where `sow` and `perturb` put what belongs to one call.
 
     Attributes:
-        trainable: Collections of trainable weights.
+        trainable: Collections of trainable weights. In `_overwrite_with_gradient`, where Flax's
+            operations of 8 bits keep their scales, a weight is replaced by its gradient, as
+            `flax.training.train_state.TrainState` does.
         state: Collections that are stored and written back.
         transient: Collections that are neither stored nor fed back.
 

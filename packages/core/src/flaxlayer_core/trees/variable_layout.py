@@ -11,7 +11,7 @@ import numpy as np
 
 from flaxlayer_core.compat.private_jax import key_impl
 from flaxlayer_core.trees.paths import flatten_with_paths
-from flaxlayer_core.trees.roles import Role
+from flaxlayer_core.trees.roles import OVERWRITE_WITH_GRADIENT, Role
 from flaxlayer_core.typing import Array, DType, Path, PyTree, Shaped, Size, Variables
 
 __all__ = ["VariableLayout", "VariableSpec", "placeholder"]
@@ -104,6 +104,11 @@ class VariableLayout:
     def role(self, collection: str) -> Role:
         """Returns the role of a collection; one never seen is transient."""
         return dict(self.roles).get(collection, Role.TRANSIENT)
+
+    def optimizes(self, spec: VariableSpec) -> bool:
+        """Tells whether an optimizer moves a variable; a policy may then change its dtype (A7)."""
+        collection = spec.path[0]
+        return self.role(collection) is Role.TRAINABLE and collection != OVERWRITE_WITH_GRADIENT
 
     def unflatten(self, values: list[Array]) -> dict[str, PyTree]:
         """Puts stored values back into the tree that `Module.apply` takes."""

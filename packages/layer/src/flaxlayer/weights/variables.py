@@ -159,7 +159,7 @@ def _stored_dtype(
 ) -> str:
     # C6: state is never cast; params only where a dtype was given explicitly (A7).
     floating = jnp.issubdtype(spec.dtype, jnp.floating)
-    if variable_dtype and floating and layout.role(spec.path[0]) is Role.TRAINABLE:
+    if variable_dtype and floating and layout.optimizes(spec):
         return variable_dtype
     try:
         return str(keras.backend.standardize_dtype(spec.dtype))
@@ -194,7 +194,7 @@ def _create_variable(
 
     deferred = private_keras.in_stateless_scope()
     with _scopes(spec.path[:-1]), backend.creating():
-        return keras.Variable(
+        variable = keras.Variable(
             initializer if deferred else initializer(spec.shape, dtype),
             shape=spec.shape if deferred else None,
             dtype=dtype,
@@ -204,6 +204,8 @@ def _create_variable(
             **backend.variable_options(spec, layout.role(spec.path[0])),
             **options,
         )
+    variable.overwrite_with_gradient = trains(spec, layout) and not layout.optimizes(spec)
+    return variable
 
 
 @contextlib.contextmanager
