@@ -1,12 +1,16 @@
 """A model in files, checkpoints and predictions, over several processes."""
 
 import pathlib
+from dataclasses import replace
 
 import jax
 import keras
+import orbax.checkpoint as ocp
+import pytest
 
 from flaxlayer import TrainingCheckpoint, predict_in_processes, save_in_processes
 from flaxlayer.processes.gathering import agree
+from flaxlayer.saving.checkpoints import orbax, registry
 from flaxlayer_core import FlaxLayerError
 from packages.layer.tests.processes.trained_models import (
     STEPS,
@@ -71,6 +75,29 @@ def optimizer_of(model):
     return [*weights_of(model, model.optimizer.variables).values()]
 
 
+def reread(place, folder):
+    """The values that a layer takes from Orbax, and how those were read that it divides."""
+    keras.distribution.set_distribution(distribution(place))
+    model = new_model("linen")
+    layer, taken = model.layers[-1], []
+    read = orbax.FORMAT.read
+
+    def recorded(*arguments):
+        tree = read(*arguments)
+        taken.extend(jax.tree_util.tree_leaves_with_path(tree))
+        return tree
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "FORMATS", (replace(orbax.FORMAT, read=recorded),))
+        layer.load_flax_variables(folder)
+    divided = {
+        jax.tree_util.keystr(path): max(shard.data.size for shard in leaf.addressable_shards)
+        for path, leaf in taken
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_replicated
+    }
+    return [*weights_of(model).values()], divided
+
+
 def save_all(folder):
     """Saves a trained model in every way, and reads it under other distributions."""
     folder = pathlib.Path(folder)
@@ -94,6 +121,9 @@ def save_all(folder):
     found["loaded"] = {place: loaded(place, folder / "files/model.keras") for place in PLACES}
     file = folder / "files/model.weights.h5"
     found["predicted"] = {place: predicted(place, file) for place in PLACES}
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "tree", model.layers[-1].flax_variables())
+    found["reread"] = {place: reread(place, folder / "tree") for place in PLACES}
     for place in PLACES[1:]:
         keras.distribution.set_distribution(distribution(place))
         again = new_model("linen")

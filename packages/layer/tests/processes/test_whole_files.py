@@ -71,6 +71,15 @@ def test_several_processes_write_whole_files_and_checkpoints(count, tmp_path, cl
             x = mine(0 if place == "model across" else process)
             close(found["predicted"][place], by_weights.predict(x, verbose=0))
 
+    # A tree of Flax in a directory of Orbax: each process reads the parts that it has.
+    kernels = {"['params']['body']['kernel']['value']": 4 * 8, "['params']['head']['kernel']": 8}
+    for found in results:
+        for place in PLACES:
+            values, divided = found["reread"][place]
+            same_bits(values[:-1], first["values"][:-1])
+            parts = {"data": 0, "model within": 2, "model across": count}[place]
+            assert divided == ({n: size // parts for n, size in kernels.items()} if parts else {})
+
     # Checkpoints: read on other meshes, and resumed in one process.
     for found in results:
         for place in PLACES[1:]:

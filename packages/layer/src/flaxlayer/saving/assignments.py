@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +12,10 @@ import numpy as np
 from flax import nnx
 
 from flaxlayer.backends import current_backend
+from flaxlayer.saving.checkpoints.checkpoint_format import Check, Fit
 from flaxlayer.saving.checkpoints.registry import read_fitting, state_variables
 from flaxlayer.typing import Array, Json, PyTree, Variables, Write
-from flaxlayer.weights.sharding import place_for
+from flaxlayer.weights.sharding import division_of, place_for
 from flaxlayer.weights.value_kinds import cast_value, find_loss
 from flaxlayer.weights.variables import FlaxWeights
 from flaxlayer_core import (
@@ -74,9 +74,14 @@ def checked_assignments(
         _refuse_losses(fitted, specs, title)
         return fitted
 
-    def check(found: object) -> int:
-        find_places(found)
-        return sum(map(count_bytes, specs.values()))
+    def check(found: object) -> Fit:
+        variables = weights.by_path()
+        divided = {
+            id(leaf): sharding
+            for path, leaf in find_places(found).items()
+            if (sharding := division_of(variables[path])) is not None
+        }
+        return Fit(sum(map(count_bytes, specs.values())), divided)
 
     return _assignments(weights, find_places(_collections(tree, check)))
 
@@ -122,7 +127,7 @@ def _refuse_lost(given: Variables, ignored: Collection[str], title: str) -> None
         )
 
 
-def _collections(tree: PyTree, check: Callable[[Any], int]) -> Json:
+def _collections(tree: PyTree, check: Check) -> Json:
     if isinstance(tree, str | os.PathLike):
         return read_fitting(tree, check)
     return collections_of(tree)

@@ -27,6 +27,7 @@ from flaxlayer_core import (
 __all__ = [
     "current_devices",
     "divided_along",
+    "division_of",
     "place",
     "place_for",
     "refuse_divided",
@@ -175,12 +176,20 @@ def place_for(variable: keras.Variable, value: Array) -> Array:
         variable: The variable.
         value: The value, the same in each process; arrays of several processes stay as they are.
     """
+    division = division_of(variable)
+    if division is None or spans_processes(value):
+        return value
+    if isinstance(value, jax.Array) and value.sharding == division:
+        return value
+    return place(np.asarray(value), division)
+
+
+def division_of(variable: keras.Variable) -> jax.sharding.Sharding | None:
+    """Returns how the value of a variable stands on several devices, None for a single one."""
     held = variable.value
     if not isinstance(held, jax.Array) or isinstance(held, jax.core.Tracer):
-        return value
-    if len(held.sharding.device_set) < 2 or spans_processes(value):
-        return value
-    return place(np.asarray(value), held.sharding)
+        return None
+    return held.sharding if len(held.sharding.device_set) > 1 else None
 
 
 def refuse_divided(variables: Iterable[keras.Variable], *, title: str) -> None:

@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import jax
+
 from flaxlayer.typing import PyTree
 
-__all__ = ["Check", "CheckpointFormat", "Choose", "NotOfFormatError"]
+__all__ = ["Check", "CheckpointFormat", "Choose", "Fit", "NotOfFormatError"]
 
 Choose: TypeAlias = Callable[[PyTree], dict[str, PyTree]]
 """Returns what is wanted of a tree; raises an error of ours where it is no tree of variables."""
 
-Check: TypeAlias = Callable[[Mapping[str, PyTree]], int]
-"""Gets specs of what is wanted; raises an error of ours where they do not fit, and returns how many
-bytes those take that do."""
+
+@dataclass(frozen=True)
+class Fit:
+    """What the arrays of a checkpoint are for, where they fit.
+
+    Attributes:
+        bytes: How many those take that fit.
+        shardings: How an array is divided among devices, by the identity of what describes it; the
+            others are wanted whole (D3).
+    """
+
+    bytes: int = 0
+    shardings: Mapping[int, jax.sharding.Sharding] = field(default_factory=dict)
+
+    def sharding(self, described: jax.ShapeDtypeStruct) -> jax.sharding.Sharding | None:
+        """Returns how an array is divided, None where it is wanted whole.
+
+        Args:
+            described: The very object that was checked.
+        """
+        return self.shardings.get(id(described))
+
+
+Check: TypeAlias = Callable[[Mapping[str, PyTree]], Fit]
+"""Gets specs of what is wanted; raises an error of ours where they do not fit."""
 
 
 class NotOfFormatError(ValueError):

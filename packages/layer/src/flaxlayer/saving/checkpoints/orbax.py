@@ -18,6 +18,7 @@ from flaxlayer.saving.checkpoints.checkpoint_format import (
     Check,
     CheckpointFormat,
     Choose,
+    Fit,
     NotOfFormatError,
 )
 from flaxlayer.typing import PyTree
@@ -36,12 +37,12 @@ def read_orbax(path: Path, choose: Choose, check: Check | None = None) -> dict[s
     Args:
         path: The directory of one item.
         choose: Returns what is wanted of the tree; the rest is not read.
-        check: Raises an error where shapes and dtypes of what is wanted do not fit; returns how
-            many bytes those take that do. Without it a checkpoint may hold so much as is in
-            proportion to its size.
+        check: Raises an error where shapes and dtypes of what is wanted do not fit. Without it a
+            checkpoint may hold so much as is in proportion to its size.
 
     Returns:
-        What is wanted, with NumPy arrays.
+        What is wanted, with NumPy arrays; with arrays of JAX where `check` finds them divided, of
+        which each process reads its own shards.
 
     Raises:
         ImportError: If Orbax is not installed.
@@ -52,18 +53,28 @@ def read_orbax(path: Path, choose: Choose, check: Check | None = None) -> dict[s
 
     disk = _size_on_disk(path)
     _check_names(path / _METADATA)
-    handler = ocp.PyTreeCheckpointHandler(type_handler_registry=_as_arrays(ocp))
-    with ocp.Checkpointer(handler) as checkpointer:
+    with ocp.Checkpointer(_handler(ocp)) as checkpointer:
         stored = checkpointer.metadata(path).item_metadata.tree
         wanted = choose(stored)
         specs = jax.tree_util.tree_map(_spec, wanted)
-        _check_sizes(disk, specs, 0 if check is None else check(specs))
-        ids = set(map(id, jax.tree_util.tree_leaves(wanted)))
-        item = jax.tree_util.tree_map(lambda s: s if id(s) in ids else ocp.PLACEHOLDER, stored)
-        # NumPy arrays: the devices of the process that saved are not those of this one.
-        as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
-        args = jax.tree_util.tree_map(lambda _: as_numpy, item)
+        fit = Fit() if check is None else check(specs)
+        _check_sizes(disk, specs, fit.bytes)
+        pairs = zip(*map(jax.tree_util.tree_leaves, (wanted, specs)), strict=True)
+        shardings = {id(leaf): fit.sharding(spec) for leaf, spec in pairs}
+        item = jax.tree_util.tree_map(
+            lambda leaf: leaf if id(leaf) in shardings else ocp.PLACEHOLDER, stored
+        )
+
+        def how(leaf: Any) -> Any:
+            sharding = shardings.get(id(leaf))
+            if sharding is None:
+                # NumPy arrays: the devices of the process that saved are not those of this one.
+                return ocp.RestoreArgs(restore_type=np.ndarray)
+            return ocp.ArrayRestoreArgs(restore_type=jax.Array, sharding=sharding)
+
+        args = jax.tree_util.tree_map(how, item)
         restore = ocp.args.PyTreeRestore(item=item, restore_args=args)
+    with ocp.Checkpointer(_handler(ocp, divided=bool(fit.shardings))) as checkpointer:
         return choose(checkpointer.restore(path, args=restore))
 
 
@@ -86,19 +97,21 @@ FORMAT = CheckpointFormat(
 )
 
 
-def _as_arrays(ocp: Any) -> Any:
+def _handler(ocp: Any, *, divided: bool = False) -> Any:
     # Of what a checkpoint calls a scalar, or an array of JAX, Orbax would not tell the true shape.
     def arrays(name: str) -> Any:
         handler = ocp.type_handlers.NumpyHandler()
         handler.typestr = lambda: name
         return handler
 
-    return ocp.type_handlers.create_type_handler_registry(
+    of_jax = ocp.type_handlers.ArrayHandler() if divided else arrays("jax.Array")
+    registry = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, arrays("np.ndarray")),
-        (jax.Array, arrays("jax.Array")),
+        (jax.Array, of_jax),
         (int, arrays("scalar")),
         (str, ocp.type_handlers.StringHandler()),
     )
+    return ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
 
 
 def _check_names(metadata: Path) -> None:

@@ -67,7 +67,7 @@ def read_fitting(path: str | os.PathLike[str], check: Check | None) -> dict[str,
     Args:
         path: As for `read_variables`.
         check: Gets the tree with `ShapeDtypeStruct` in the place of arrays before any is read;
-            raises an error where they do not fit, and returns how many bytes those take that do.
+            raises an error where they do not fit, and says which are divided among devices (D3).
 
     Returns:
         As `read_variables`.
