@@ -17,7 +17,7 @@ def eval_jaxpr(
     arrays: Sequence[Array],
     run: Callable[[JaxprEqn, Sequence[Array]], Sequence[Array]],
 ) -> list[Array]:
-    """Runs a program by a function that runs one operation.
+    """Runs a program by a function that runs one operation; lets go of what is needed no more.
 
     Args:
         jaxpr: A program as JAX traced it.
@@ -40,11 +40,26 @@ def eval_jaxpr(
     """
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values.update(zip(jaxpr.invars, arrays, strict=True))
+    last_reads = _last_reads(jaxpr)
 
     def read(atom: core.Var | core.Literal) -> Shaped:
         return atom.val if isinstance(atom, core.Literal) else values[atom]
 
-    for equation in jaxpr.eqns:
+    for equation, done in zip(jaxpr.eqns, last_reads, strict=True):
         outputs = run(equation, [read(atom) for atom in equation.invars])
         values.update(zip(equation.outvars, outputs, strict=True))
+        del outputs
+        for atom in done:  # B6
+            del values[atom]
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _last_reads(jaxpr: Jaxpr) -> list[set[core.Var]]:
+    """Returns for each operation the values that nothing reads after it."""
+    needed = {atom for atom in jaxpr.outvars if not isinstance(atom, core.Literal)}
+    found: list[set[core.Var]] = []
+    for equation in reversed(jaxpr.eqns):
+        read = {atom for atom in equation.invars if not isinstance(atom, core.Literal)}
+        found.append((read | set(equation.outvars)) - needed)
+        needed |= read
+    return found[::-1]

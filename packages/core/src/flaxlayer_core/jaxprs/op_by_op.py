@@ -72,7 +72,14 @@ class OpByOpJaxpr:
         """Runs the program on the leaves of its arguments; returns the leaves of its result."""
         self.prepare()
         jaxpr = self._traced.jaxpr
-        results = eval_jaxpr(jaxpr, self._traced.consts, args, self._run)
+        wanted = {atom for atom in jaxpr.outvars if not isinstance(atom, core.Literal)}
+
+        def run(equation: JaxprEqn, inputs: Sequence[Array]) -> Sequence[Array]:
+            # B6: at once, so that of a result there is no array of NumPy beside that of JAX.
+            pairs = zip(equation.outvars, self._run(equation, inputs), strict=True)
+            return [_to_jax(made, atom.aval) if atom in wanted else made for atom, made in pairs]
+
+        results = eval_jaxpr(jaxpr, self._traced.consts, args, run)
         # What the program did not compute belongs to someone else, and may not be donated; nor may
         # one array twice.
         taken = {*jaxpr.constvars, *jaxpr.invars}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import jax
@@ -171,11 +172,13 @@ class LawModel:
         oracle: The module, run by raw Flax.
         settings: The settings of the layer.
         context: A context of JAX that changes what is compiled.
+        uncompiled: Whether nothing is compiled, as around what may do anything (A6).
     """
 
     oracle: Oracle
     settings: LawSettings
     context: str = ""
+    uncompiled: bool = False
     _known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     # Build.
@@ -285,7 +288,7 @@ class LawModel:
         return sum((jnp.sum(leaf) for leaf in leaves), jnp.zeros((), jnp.float32))
 
     def _compile(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        if self.context == "interceptor":  # it may do anything: nothing is compiled around it (A6)
+        if self.uncompiled:
             return function
         known = self.context, key
         if known not in self._known:
@@ -327,7 +330,7 @@ class LawModel:
             outputs.append(result.outputs)
             sown, state = sown + result.loss, self.after(state, updates, training=True)
         probe = probe_loss(calls.joined(outputs))
-        return probe + self.settings.losses_behind * probe + sown, state.variables
+        return sum(repeat(probe, self.settings.losses_behind), probe) + sown, state.variables
 
     def step(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -146,6 +146,16 @@ class Oracle(Roles):
         other = replace(self, raw=raw)
         other.__dict__["_found"] = self._found
         return other
+
+    def with_transient(self, names: Sequence[str]) -> Oracle:
+        """Returns the same with more collections that belong to one call by their name (C7).
+
+        Args:
+            names: Collections that are summed as losses, or returned.
+        """
+        if not set(names) & set(self.stored):
+            return self
+        return Oracle(self.raw, tuple(dict.fromkeys((*self.transient_names, *names))))
 
     def with_given(self, given: Variables) -> Oracle:
         """Returns the same call where variables are given (B4).

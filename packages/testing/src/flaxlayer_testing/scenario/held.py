@@ -148,6 +148,12 @@ def sizes_text(site: Site) -> str:
 
 
 def gives_arrays(oracle: Oracle) -> bool:
-    """Tells whether all positional arguments are arrays, and no keys, as Keras's layers want it."""
+    """Tells whether a layer of a user's own gets what Keras's layers take.
+
+    Positional arguments that are arrays, and no keys; keyword arguments, which a `call` that hands
+    them on takes together, that are all arrays or none.
+    """
     keys = (jnp.issubdtype(array.dtype, jax.dtypes.prng_key) for array in oracle.raw.arrays)
-    return all(map(is_array, keras.tree.flatten(oracle.raw.inputs))) and not any(keys)
+    named = set(map(is_array, keras.tree.flatten(dict(oracle.raw.arguments))))
+    plain = all(map(is_array, keras.tree.flatten(oracle.raw.inputs)))
+    return plain and len(named) < 2 and not any(keys)

@@ -99,6 +99,7 @@ class World:
         where = scenario.surrounding
         place = SURROUNDINGS[where]
         returned = drawn.laws.return_sown
+        oracle = oracle.with_transient((*drawn.laws.losses, *returned))
         fits = place.fits(oracle) and (place.takes_sown or not returned)
         fits = fits and (not place.of_graph or oracle.sows_alike(returned))
         where = where if fits else "alone"
@@ -249,7 +250,9 @@ class World:
     @contextmanager
     def context(self, name: str) -> Iterator[None]:
         """Lets the model of the laws compile anew, for a context that changes what it computes."""
-        before, self.laws = self.laws, replace(self.laws, context=name)
+        # An interceptor may do anything; where JAX runs a layer, nothing is compiled around one.
+        bare = name == "interceptor" and current_backend().shares_programs
+        before, self.laws = self.laws, replace(self.laws, context=name, uncompiled=bare)
         try:
             yield
         finally:

@@ -178,7 +178,7 @@ def fits_time(oracle: Oracle) -> bool:
 # A loss behind.
 
 
-class _LossBehind(Holder):
+class LossBehind(Holder):
     """A model of a layer, and of one behind it that adds a loss of its outputs."""
 
     def __init__(self, layer: Any, raw: RawCall) -> None:
@@ -191,7 +191,7 @@ class _LossBehind(Holder):
 
 def loss_behind(layer: Any, site: Site) -> Held:
     """Puts a layer before one that adds a loss."""
-    model = _LossBehind(layer, site.oracle.raw)
+    model = LossBehind(layer, site.oracle.raw)
 
     def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
         return arrays_of(model(arrays_of((args, dict(kwargs))), **mode_of(training)))

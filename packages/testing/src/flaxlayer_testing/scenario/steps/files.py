@@ -98,7 +98,7 @@ def reload(world: World, *, route: str) -> None:
 
 def _can_be_afresh(world: World) -> bool:
     # Another process imports the layer; a model with typed keys for arguments calls itself.
-    return _models(world) and import_path(world.subject.layer) is not None
+    return _has_own_seed(world) and import_path(world.subject.layer) is not None
 
 
 def _afresh_text(script: Script, *, known: str) -> list[str]:
