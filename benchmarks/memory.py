@@ -6,7 +6,6 @@ numbers of layers if others are wanted. Each figure is of a process of its own.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 
 from benchmarks.backend import print_backend
 
-__all__ = ["LAYERS", "WAYS", "measure"]
+__all__ = ["LAYERS", "WAYS", "forget_peak", "measure", "status"]
 
 LAYERS = (6, 12, 24)
 """Of 16 MiB each."""
@@ -155,11 +154,17 @@ WAYS: dict[str, Callable[[int, Path], Callable[[], Any]]] = {
 }
 
 
-def _status(name: str) -> float:
+def status(name: str) -> float:
+    """Returns a figure that Linux has of this process, such as `VmRSS` or its peak, in MiB."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(name):
             return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    raise LookupError(name)
+
+
+def forget_peak() -> None:
+    """Lets `VmHWM` begin anew at what is held now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def _peak(way: str, layers: int, folder: Path) -> float:
@@ -171,12 +176,12 @@ def _peak(way: str, layers: int, folder: Path) -> float:
 
     jax.block_until_ready(jax.numpy.ones(3) + 1)  # the threads of the runtime
     run = WAYS[way](layers, folder)
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak until now
-    before = _status("VmRSS")
+    forget_peak()
+    before = status("VmRSS")
     made = run()
     weights = getattr(made, "weights", None)
     jax.block_until_ready(made if weights is None else [weight.value for weight in weights])
-    return _status("VmHWM") - before
+    return status("VmHWM") - before
 
 
 def _in_a_process(*arguments: str) -> str:

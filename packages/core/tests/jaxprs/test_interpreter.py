@@ -1,5 +1,7 @@
 """A traced program run operation by operation gives what JAX gives (B2)."""
 
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,3 +62,30 @@ def test_a_program_takes_as_many_arrays_as_it_has_arguments():
     traced = jax.make_jaxpr(lambda x, y: x + y)(1.0, 2.0)
     with pytest.raises(ValueError):
         eval_jaxpr(traced.jaxpr, traced.consts, [1.0], bind)
+
+
+class Value:
+    """What an operation gives, which a weak reference can see."""
+
+
+@pytest.mark.law("B6")
+def test_what_nothing_reads_any_more_is_let_go_of():
+    alive, seen = weakref.WeakSet(), []
+
+    def make(equation, inputs):
+        seen.append(len(alive))
+        made = [Value() for _ in equation.outvars]
+        alive.update(made)
+        return made
+
+    def chain(x):
+        first = jnp.sin(x)
+        jax.lax.sort((x, x))  # two results, and nothing reads them
+        for _ in range(20):
+            x = jnp.cos(x)
+        return x, first
+
+    results = run(chain, X, by=make)
+    assert len(seen) == 22
+    assert max(seen) <= 3  # that of `first`, of the operation before, and what it read
+    assert len(results) == len(alive) == 2

@@ -1,5 +1,7 @@
 """Evaluation op by op with less to compile: the bits of eager JAX (B2)."""
 
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -165,3 +167,24 @@ def test_results_of_numpy_are_arrays_that_jax_owns():
 
 def test_the_program_is_a_jaxpr_of_the_public_extension_api():
     assert isinstance(jax.make_jaxpr(lambda x: x)(1.0), core.ClosedJaxpr)
+
+
+@pytest.mark.law("B6")
+def test_of_a_result_there_is_no_array_of_numpy_beside_that_of_jax(monkeypatch):
+    held, taken = [], evaluating._to_jax
+
+    def noting(value, aval):
+        made = taken(value, aval)
+        if isinstance(value, np.ndarray) and value.size == 6:
+            held.append(weakref.ref(value))
+        alive.append(sum(reference() is not None for reference in held))
+        return made
+
+    alive = []
+    monkeypatch.setattr(evaluating, "_to_jax", noting)
+    outputs = program(lambda x: [x * float(number) for number in range(2, 8)], np.ones(6, "f4"))(
+        np.ones(6, "f4")
+    )
+    assert [int(array[0]) for array in outputs] == [*range(2, 8)]
+    assert len(held) == 6
+    assert max(alive) <= 2

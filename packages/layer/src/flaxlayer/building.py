@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from flaxlayer.calls.sequential_inputs import keep_dtypes, open_inputs
 from flaxlayer.calls.supposed_dtypes import first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form, summary_shapes
 from flaxlayer.compat import private_keras
+from flaxlayer.compat.keras_loads import LoadMark, load_mark
 from flaxlayer.inputs import BuildInputs, inputs_from_shapes, keras_tensor
 from flaxlayer.memory import note_taken, size_bound
 from flaxlayer.saving.weights_files import StoredWeights
@@ -55,6 +57,13 @@ class LayerBuilder:
         self._runner, self._layer, self._hosted = runner, runner.layer, runner.hosted
         self.overridden = overridden
         self._pending: _PendingBuild | None = None
+        self._load: weakref.ref[LoadMark] | None = None
+
+    @property
+    def is_of_this_load(self) -> bool:
+        """Whether the variables were made by the load that runs, which fails or makes all new."""
+        made_by = None if self._load is None else self._load()
+        return made_by is not None and made_by is load_mark()
 
     def build(self, input_shape: Shape) -> None:
         """Creates the variables; see `FlaxLayer.build`."""
@@ -151,6 +160,9 @@ class LayerBuilder:
         layout = build_spec.spec.layout
         kept = self._kept(layout)
         weights = kept or self._make_weights(build_spec, trace, inputs, file)
+        if kept is None:
+            load = load_mark()
+            self._load = None if load is None else weakref.ref(load)
         self._take(build_spec, weights, inputs)
         if bound is not None and kept is None:
             note_taken(sum(map(count_bytes, layout.specs)))

@@ -55,7 +55,9 @@ class LayerFiles:
             with self._builder.restored():
                 self._build_of(file, inputs)
         else:
-            file.assign(self._hosted.weights, self._own_variables())
+            # B6: what this load made itself needs not be as it was if it fails.
+            atomic = not self._builder.is_of_this_load
+            file.assign(self._hosted.weights, self._own_variables(), atomic=atomic)
         self._refusal = None
 
     def _build_of(self, file: StoredWeights, inputs: BuildInputs) -> None:

@@ -22,7 +22,14 @@ from typing import Any
 import keras
 from keras.src.saving.keras_saveable import KerasSaveable
 
-__all__ = ["current_load", "is_copying", "is_pickling", "is_unpickling"]
+__all__ = [
+    "LoadMark",
+    "current_load",
+    "is_copying",
+    "is_pickling",
+    "is_unpickling",
+    "load_mark",
+]
 
 _KEPT = "what flaxlayer keeps of this load"
 
@@ -56,6 +63,19 @@ def current_load() -> dict[str, Any] | None:
     # What is added here stays until the function returns, and then goes with its frame.
     table: dict[str, Any] = load.f_locals.setdefault(_KEPT, {})
     return table
+
+
+class LoadMark:
+    """What tells one load from another, as long as it runs."""
+
+
+def load_mark() -> LoadMark | None:
+    """Returns the mark of the load that runs in this thread, None where nothing is loaded."""
+    table = current_load()
+    if table is None:
+        return None
+    mark: LoadMark = table.setdefault("mark", LoadMark())
+    return mark
 
 
 def _loading_frame() -> FrameType | None:

@@ -141,12 +141,20 @@ class StoredWeights:
         values = list(stored) if private_keras.in_stateless_scope() else stored
         return lambda: values
 
-    def assign(self, weights: FlaxWeights | None, own: Sequence[keras.Variable]) -> None:
+    def assign(
+        self,
+        weights: FlaxWeights | None,
+        own: Sequence[keras.Variable],
+        *,
+        atomic: bool = True,
+    ) -> None:
         """Reads variables by path, or by order from a file of `keras.layers.FlaxLayer` (W3).
 
         Args:
             weights: The variables of the module, None for a layer that is not built.
             own: The variables that a subclass added.
+            atomic: Whether what stops it leaves all as they were; the old values are then kept
+                beside the new ones until the last is read.
 
         Raises:
             MatchWeightsFileError: If names, shapes or dtypes differ, or the file says nothing of a
@@ -157,7 +165,9 @@ class StoredWeights:
             raise self._refusal(["nothing: the layer is not built"], list(self.keys))
         variables = {} if weights is None else dict(_by_key(weights, self.keys))
         variables |= _own_by_key(own)
-        replace = replace_values if weights is None else weights.replace
+        replace = replace_values
+        if weights is not None:
+            replace = weights.replace if atomic else weights.assign
         self.assign_to(variables, self.keys, replace)
 
     def assign_own(self, own: Sequence[keras.Variable]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
-import mmap
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -61,10 +61,13 @@ def read_msgpack(path: Path) -> PyTree:
         ValueError: If it is something else.
     """
     with path.open("rb") as file:
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    reader = _Reader(content, most=_FEW_OBJECTS + len(content) // _BYTES_PER_OBJECT)
-    tree = reader.value(0)
-    reader.end()
+        size = file.seek(0, io.SEEK_END)
+        if not size:
+            raise ValueError("an empty file")
+        file.seek(0)
+        reader = _Reader(file, size, most=_FEW_OBJECTS + size // _BYTES_PER_OBJECT)
+        tree = reader.value(0)
+        reader.end()
     return tree
 
 
@@ -83,15 +86,26 @@ FORMAT = CheckpointFormat(
 
 
 class _Reader:
-    """Reads objects from bytes; each array is a copy, so that none keeps the file open."""
+    """Reads objects one after the other, so that no more than one array stands beside its copy.
 
-    def __init__(self, data: memoryview, most: int) -> None:
-        self._data, self._place, self._most = data, 0, most
+    Args:
+        source: What they are read from.
+        size: How many bytes there are.
+        most: How many objects there may be.
+    """
+
+    def __init__(self, source: BinaryIO, size: int, most: int) -> None:
+        self._source, self._left, self._most = source, size, most
+
+    @classmethod
+    def of_bytes(cls, data: bytes, most: int) -> _Reader:
+        """Returns a reader of what stands in an object."""
+        return cls(io.BytesIO(data), len(data), most)
 
     def end(self) -> None:
         """Refuses bytes that are left."""
-        if self._place < len(self._data):
-            raise ValueError(f"{len(self._data) - self._place:,} bytes after its end")
+        if self._left:
+            raise ValueError(f"{self._left:,} bytes after its end")
 
     def value(self, depth: int) -> PyTree:
         """Reads an object with all that stands in it."""
@@ -152,22 +166,22 @@ class _Reader:
         kind, code = _HEADS[first]
         return kind, struct.unpack(code, self.take(struct.calcsize(code)))[0]
 
-    def take(self, size: int) -> memoryview:
+    def take(self, size: int) -> bytes:
         """Reads bytes."""
-        start, self._place = self._place, self._place + size
-        if self._place > len(self._data):
+        if size > self._left:
             raise ValueError("an end before the end of an object")
-        return self._data[start : self._place]
+        self._left -= size
+        return self._source.read(size)
 
 
-def _extension(code: int, data: memoryview) -> Array:
+def _extension(code: int, data: bytes) -> Array:
     if code == _COMPLEX:
-        reader = _Reader(data, most=3)
+        reader = _Reader.of_bytes(data, most=3)
         parts = reader.value(MAX_DEPTH - 1)
         reader.end()
         return complex(*parts)
     if code in (_ARRAY, _SCALAR):
-        array = _array(_Reader(data, most=0))
+        array = _array(_Reader.of_bytes(data, most=0))
         return array if code == _ARRAY else array[()]
     raise ValueError(f"an extension {code}, which Flax does not write")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import jax
 import numpy as np
@@ -43,22 +44,27 @@ def read_safetensors(path: Path) -> dict[str, PyTree]:
         ValueError: If a name is the beginning of another one, or there are too many of them.
         Exception: What safetensors raises of other files.
     """
-    from safetensors import deserialize
+    from safetensors import safe_open
 
-    content = path.read_bytes()
-    count = content.count(b"{", 8, 8 + int.from_bytes(content[:8], "little"))
-    if count > _MAX_TENSORS:
-        raise ValueError(f"{count:,} tensors")
-    entries = deserialize(content)  # type: ignore[no-untyped-call]
-    slashes = any("/" in name for name, _ in entries)
-    tree: dict[str, PyTree] = {}
-    left = (1 << 16) + len(content) // 16
-    for name, entry in entries:
-        parts = parse_path(name) if slashes else tuple(name.split("."))
-        left -= len(parts)
-        if left < 0 or len(parts) > MAX_DEPTH:
-            raise ValueError(f"a name of {len(parts):,} parts, or far more parts than arrays")
-        _put(tree, parts, _array(entry))
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(min(size, whole))
+        if header.count(b"{") > _MAX_TENSORS:
+            raise ValueError(f"{header.count(b'{'):,} tensors")
+        with safe_open(path, "numpy"):
+            pass  # which refuses a header that does not fit the file
+        entries = json.loads(header, object_pairs_hook=_once)
+        entries.pop("__metadata__", None)
+        slashes = any("/" in name for name in entries)
+        tree: dict[str, PyTree] = {}
+        left = (1 << 16) + whole // 16
+        for name, entry in entries.items():
+            parts = parse_path(name) if slashes else tuple(name.split("."))
+            left -= len(parts)
+            if left < 0 or len(parts) > MAX_DEPTH:
+                raise ValueError(f"a name of {len(parts):,} parts, or far more parts than arrays")
+            _put(tree, parts, _array(file, 8 + size, entry))
     return tree
 
 
@@ -91,7 +97,19 @@ def _clash(parts: tuple[str, ...]) -> ValueError:
     return ValueError(f"{'/'.join(parts)[:200]!r}, where another name is its beginning")
 
 
-def _array(entry: Mapping[str, Any]) -> np.ndarray:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name that stands twice")
+    return found
+
+
+def _array(file: BinaryIO, start: int, entry: Mapping[str, Any]) -> np.ndarray:
     # The readers of safetensors itself know no bfloat16 (NumPy's) or no float64 (JAX's).
     dtype = _DTYPES[entry["dtype"]]
-    return np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
+    first, end = entry["data_offsets"]
+    data = np.empty(end - first, np.uint8)
+    file.seek(start + first)
+    if file.readinto(data) < end - first:  # type: ignore[attr-defined]
+        raise ValueError("an end before the end of an array")
+    return data.view(dtype).reshape(entry["shape"])
