@@ -13,8 +13,8 @@ from flaxlayer_core.compat.private_jax import before_operations
 from flaxlayer_core.compat.private_jaxprs import dce, inner_jaxprs
 from flaxlayer_core.jaxprs.op_by_op import OpByOpJaxpr
 from flaxlayer_core.shapes import is_symbolic
-from flaxlayer_core.size_bounds import SizeBound, refuse_unaddressable
-from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, PyTree
+from flaxlayer_core.size_bounds import SizeBound, count_bytes, refuse_unaddressable
+from flaxlayer_core.typing import Array, Jaxpr, JaxprEqn, PyTree, Shaped
 
 __all__ = ["UNTRACEABLE", "TracedFunction", "equations", "held_against", "made_arrays"]
 
@@ -25,6 +25,9 @@ UNTRACEABLE = (
     jax.errors.NonConcreteBooleanIndexError,
 )
 """What a module raises in a trace where it branches on values (A6)."""
+
+
+_PART = 64 << 20
 
 
 class TracedFunction:
@@ -125,17 +128,41 @@ class TracedFunction:
 
         Args:
             *args: The arguments.
-            shardings: Where each leaf of the result goes, None for anywhere. Then the whole is
-                compiled, so that no device holds more than its part (B5); else it runs op by op.
+            shardings: Where each leaf of the result goes, None for anywhere. Then it is compiled,
+                so that no device holds more than its part (B5), in programs of which each makes a
+                part of the result, so that what one needs on the way is bounded (B6); else it runs
+                op by op.
 
         Returns:
             The result.
         """
         leaves = jax.tree_util.tree_leaves(args)
-        needed = [leaf for leaf, used in zip(leaves, self._used, strict=True) if used]
-        run = self._program if shardings is None else self._program.compile(shardings)
-        outputs = run(*needed)
-        return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(self.result), outputs)
+        structure = jax.tree_util.tree_structure(self.result)
+        if shardings is None:
+            return jax.tree_util.tree_unflatten(structure, self._program(*self._needed(leaves)))
+        outputs: list[Array] = []
+        for part in _parts(jax.tree_util.tree_leaves(self.result)):
+            program = self.select(part)
+            run = program._program.compile([shardings[index] for index in part])
+            # Waited for, or all parts would be under way at once.
+            outputs += jax.block_until_ready(run(*program._needed(leaves)))
+        return jax.tree_util.tree_unflatten(structure, outputs)
+
+    def _needed(self, leaves: Sequence[Array]) -> list[Array]:
+        return [leaf for leaf, used in zip(leaves, self._used, strict=True) if used]
+
+
+def _parts(leaves: Sequence[Shaped]) -> Iterator[range]:
+    """Yields the positions of leaves that one program makes: few bytes, or a single large leaf."""
+    start, taken = 0, 0
+    for index, leaf in enumerate(leaves):
+        size = count_bytes(leaf)
+        if index > start and taken + size > _PART:
+            yield range(start, index)
+            start, taken = index, 0
+        taken += size
+    if leaves:
+        yield range(start, len(leaves))
 
 
 def equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
