@@ -10,9 +10,11 @@ from flaxlayer_core.trees.names import as_names
 
 __all__ = ["OVERWRITE_WITH_GRADIENT", "CollectionPolicy", "Role", "decide_role"]
 
-# What Flax's operations of 8 bits keep their scales in. Its gradient is its next value, as in
-# `flax.training.train_state.TrainState`.
 OVERWRITE_WITH_GRADIENT = "_overwrite_with_gradient"
+"""The collection in which Flax's operations of 8 bits keep their scales.
+
+The gradient of one is its next value, as in `flax.training.train_state.TrainState`.
+"""
 
 
 class Role(enum.StrEnum):
