@@ -170,6 +170,9 @@ def test_the_program_is_a_jaxpr_of_the_public_extension_api():
 
 
 @pytest.mark.law("B6")
+@pytest.mark.skipif(
+    jax.__version_info__ < (0, 5), reason="JAX 0.4 lets go of what it copied only later"
+)
 def test_of_a_result_there_is_no_array_of_numpy_beside_that_of_jax(monkeypatch):
     held, taken = [], evaluating._to_jax
 
