@@ -8,25 +8,25 @@ enter = partial(mutant, law="A6", kind="context")
 
 RUNNER = "flaxlayer/calls/runner.py"
 JAX = "flaxlayer/backends/jax.py"
-KEY = "return structure, training, self.hosted.compute_dtype, context, prng_impl()"
+KEY = "return structure, training, dtype, context, prng_impl(), is_recomputed()"
 
 enter(
     "Compiled calls go on with the key implementation that they began with",
     RUNNER,
     KEY,
-    "return structure, training, self.hosted.compute_dtype, context",
+    "return structure, training, dtype, context, is_recomputed()",
 )
 enter(
     "Compiled calls go on with the policy that they began with",
     RUNNER,
     KEY,
-    "return structure, training, context, prng_impl()",
+    "return structure, training, context, prng_impl(), is_recomputed()",
 )
 enter(
     "Compiled calls go on with the axis rules that they began with",
     RUNNER,
     KEY,
-    "return structure, training, self.hosted.compute_dtype, prng_impl()",
+    "return structure, training, dtype, prng_impl(), is_recomputed()",
 )
 enter(
     "Axis rules count by their number alone",

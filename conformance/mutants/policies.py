@@ -12,14 +12,14 @@ CAST = "if self.compute_dtype and jnp.issubdtype(value.dtype, jnp.floating):"
 enter(
     "A policy casts state at the call",
     PROGRAM,
-    "return [self._cast(value) if cast else value for value, cast in pairs]",
-    "return [self._cast(value) for value, cast in pairs]",
+    "return [self._cast(value) if layout.optimizes(spec) else value for value, spec in pairs]",
+    "return [self._cast(value) for value, spec in pairs]",
 )
 enter(
     "A policy does not cast params at the call",
     PROGRAM,
-    "return [self._cast(value) if cast else value for value, cast in pairs]",
-    "return [value for value, cast in pairs]",
+    "return [self._cast(value) if layout.optimizes(spec) else value for value, spec in pairs]",
+    "return [value for value, spec in pairs]",
 )
 enter(
     "A policy does not cast inputs",
@@ -61,7 +61,7 @@ enter(
 enter(
     "A dtype that is given changes how state is stored",
     "flaxlayer/weights/variables.py",
-    "if variable_dtype and floating and layout.role(spec.path[0]) is Role.TRAINABLE:",
+    "if variable_dtype and floating and layout.optimizes(spec):",
     "if variable_dtype and floating:",
     law="C6",
 )
