@@ -9,7 +9,6 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
-from flaxlayer.backends import current_backend
 from flaxlayer_core import MatchWeightsFileError
 
 # Keras says so of any subclassed model within another, of its own layers too.
@@ -381,23 +380,3 @@ def test_static_arguments_that_no_file_can_hold_do_not_keep_weights_out_of_it(tm
     layer.load_own_variables(store)
     with pytest.raises(MatchWeightsFileError, match="not built"):
         FlaxLayer(Applied()).load_own_variables(store)
-
-
-@pytest.mark.law("B6")
-@pytest.mark.parametrize(("route", "kept"), [("load_model", 0), ("load_weights", 2)])
-def test_a_load_keeps_old_values_of_layers_alone_that_were_there_before(
-    route, kept, tmp_path, monkeypatch
-):
-    model = keras.Sequential([keras.Input((4,)), FlaxLayer(nn.Dense(3))])
-    model.save(tmp_path / "model.keras")
-    model.save_weights(tmp_path / "model.weights.h5")
-    backend, seen = type(current_backend()), []
-    keep = backend.keep
-    monkeypatch.setattr(backend, "keep", lambda self, v: seen.append(v.path) or keep(self, v))
-    if route == "load_model":
-        loaded = keras.models.load_model(tmp_path / "model.keras")
-    else:
-        loaded = model
-        model.load_weights(tmp_path / "model.weights.h5")
-    assert len([path for path in seen if "/params/" in path]) == kept
-    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flaxlayer import FlaxLayer, FlaxMethod
+from flaxlayer.backends import current_backend
 from flaxlayer_core import FlaxLayerError, MatchWeightsFileError
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
@@ -247,3 +248,23 @@ def test_what_a_subclass_of_a_method_added_comes_back():
     saved.save_own_variables(store)
     loaded.load_own_variables({key: np.asarray(value) for key, value in store.items()})
     assert loaded.shift.numpy().tolist() == [3.0, 4.0]
+
+
+@pytest.mark.law("B6")
+@pytest.mark.parametrize(("route", "kept"), [("load_model", 0), ("load_weights", 2)])
+def test_a_load_keeps_old_values_of_layers_alone_that_were_there_before(
+    route, kept, tmp_path, monkeypatch
+):
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(nn.Dense(3))])
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    backend, seen = type(current_backend()), []
+    keep = backend.keep
+    monkeypatch.setattr(backend, "keep", lambda self, v: seen.append(v.path) or keep(self, v))
+    if route == "load_model":
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+    else:
+        loaded = model
+        model.load_weights(tmp_path / "model.weights.h5")
+    assert len([path for path in seen if "/params/" in path]) == kept
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])

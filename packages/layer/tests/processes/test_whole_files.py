@@ -30,23 +30,17 @@ def model_of(features):
     return model
 
 
-@needs_layouts
-@pytest.mark.law("D2")
-@pytest.mark.law("D3")
-@with_processes
-def test_several_processes_write_whole_files_and_checkpoints(count, tmp_path, close, same_bits):
-    results = run_processes(f"{HERE}.saved_models:save_all", count=count, folder=str(tmp_path))
-    first, *others = results
-
-    # Files: written by one, read by all, the same under any distribution and in this process.
-    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [
+def files_are_whole(folder, results, same_bits):
+    """Files: written by one, read by all, the same under any distribution and in this process."""
+    first = results[0]
+    assert sorted(path.name for path in (folder / "files").iterdir()) == [
         "model.keras",
         "model.weights.h5",
     ]
     by_weights = new_model("linen")
     by_weights.optimizer.build(by_weights.trainable_variables)
-    by_weights.load_weights(tmp_path / "files/model.weights.h5")
-    here = keras.models.load_model(tmp_path / "files/model.keras")
+    by_weights.load_weights(folder / "files/model.weights.h5")
+    here = keras.models.load_model(folder / "files/model.keras")
     for model in (here, by_weights):
         same_bits([*weights_of(model).values()][:-1], first["values"][:-1])  # without the seed
         same_bits(optimizer_of(model), first["optimizer"])
@@ -56,6 +50,12 @@ def test_several_processes_write_whole_files_and_checkpoints(count, tmp_path, cl
             values, optimizer = found["loaded"][place]
             same_bits(values[:-1], first["values"][:-1])
             same_bits(optimizer, first["optimizer"])
+    return by_weights
+
+
+def failures_are_told(results):
+    """What cannot be written is refused in each process."""
+    first, *others = results
     assert first["broken"] == "FileNotFoundError"
     assert {found["broken"] for found in others} == {"DistributeModelError"}
     for found in results:
@@ -65,31 +65,51 @@ def test_several_processes_write_whole_files_and_checkpoints(count, tmp_path, cl
         assert all(found["agreed"])
         assert not found["other"]
 
-    # Predictions: each process has those of its own rows.
+
+def predictions_are_of_own_rows(model, results, close):
+    """Predictions: each process has those of its own rows."""
     for process, found in enumerate(results):
         for place in PLACES:
             x = mine(0 if place == "model across" else process)
-            close(found["predicted"][place], by_weights.predict(x, verbose=0))
+            close(found["predicted"][place], model.predict(x, verbose=0))
 
-    # A tree of Flax in a directory of Orbax: each process reads the parts that it has.
+
+def trees_are_read_in_parts(count, results, same_bits):
+    """A tree of Flax in a directory of Orbax: each process reads the parts that it has."""
     kernels = {"['params']['body']['kernel']['value']": 4 * 8, "['params']['head']['kernel']": 8}
     for found in results:
         for place in PLACES:
             values, divided = found["reread"][place]
-            same_bits(values[:-1], first["values"][:-1])
+            same_bits(values[:-1], results[0]["values"][:-1])
             parts = {"data": 0, "model within": 2, "model across": count}[place]
             assert divided == ({n: size // parts for n, size in kernels.items()} if parts else {})
 
-    # Checkpoints: read on other meshes, and resumed in one process.
+
+def runs_go_on(folder, results, close, same_bits):
+    """Checkpoints: read on other meshes, and resumed in one process."""
+    first = results[0]
     for found in results:
         for place in PLACES[1:]:
             epoch, values, optimizer = found["resumed", place]
             assert epoch == 2
             same_bits(values, first["values"])
             same_bits(optimizer, first["optimizer"])
-    _, whole = fitted(tmp_path / "uninterrupted", until=4)
-    _, resumed = fitted(tmp_path / "run", until=4)
+    _, whole = fitted(folder / "uninterrupted", until=4)
+    _, resumed = fitted(folder / "run", until=4)
     close(np.float32([*first["losses"], *resumed]), np.float32(whole))
+
+
+@needs_layouts
+@pytest.mark.law("D2")
+@pytest.mark.law("D3")
+@with_processes
+def test_several_processes_write_whole_files_and_checkpoints(count, tmp_path, close, same_bits):
+    results = run_processes(f"{HERE}.saved_models:save_all", count=count, folder=str(tmp_path))
+    model = files_are_whole(tmp_path, results, same_bits)
+    failures_are_told(results)
+    predictions_are_of_own_rows(model, results, close)
+    trees_are_read_in_parts(count, results, same_bits)
+    runs_go_on(tmp_path, results, close, same_bits)
 
 
 KILLED = """

@@ -26,8 +26,8 @@ UNTRACEABLE = (
 )
 """What a module raises in a trace where it branches on values (A6)."""
 
-
 _PART = 64 << 20
+"""The bytes of a result that one program makes, where it is placed (B6)."""
 
 
 class TracedFunction:

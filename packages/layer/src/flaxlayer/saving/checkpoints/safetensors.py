@@ -108,8 +108,8 @@ def _array(file: BinaryIO, start: int, entry: Mapping[str, Any]) -> np.ndarray:
     # The readers of safetensors itself know no bfloat16 (NumPy's) or no float64 (JAX's).
     dtype = _DTYPES[entry["dtype"]]
     first, end = entry["data_offsets"]
-    data = np.empty(end - first, np.uint8)
     file.seek(start + first)
-    if file.readinto(data) < end - first:  # type: ignore[attr-defined]
+    data = np.fromfile(file, np.uint8, end - first)
+    if data.size < end - first:
         raise ValueError("an end before the end of an array")
     return data.view(dtype).reshape(entry["shape"])
