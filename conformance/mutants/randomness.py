@@ -100,9 +100,16 @@ enter(
 enter(
     "At inference a method gets keys that it can do without",
     PLANS,
-    "return _plan_keyed(trial, variables, training, denied, optional_keys=False)",
-    "return _plan_keyed(trial, variables, training, denied, optional_keys=True)",
+    "return _plan_keyed(trial, variables, training, denied, optional_keys=())",
+    "raise ValueError",
     law="R5",
+)
+enter(
+    "A key that nothing is drawn from moves the seed",
+    PLANS,
+    'if any(key.kind == "rngs" for key in keys) else set()',
+    'if any(key.kind == "rngs" for key in keys) else supplied',
+    law="R4",
 )
 enter(
     "A key argument gets the stream of its own name, whatever is said",

@@ -47,8 +47,15 @@ enter(
 enter(
     "At inference a module may change all of its state",
     "flaxlayer_core/discovery/modes.py",
-    "quiet = self._attempt(stored, trainable | state)",
-    "quiet = self._attempt(stored, trainable)",
+    "quiet = self._attempt(stored, fixed | state)",
+    "quiet = self._attempt(stored, fixed)",
+    law="C3",
+)
+enter(
+    "Params that a policy makes state may change in a call",
+    "flaxlayer_core/discovery/modes.py",
+    'fixed = {"params"} | (set(policy.trainable) - set(policy.state))',
+    "fixed = set(policy.trainable) - set(policy.state)",
     law="C3",
 )
 enter(

@@ -1,5 +1,6 @@
 """The roles of collections, and what is stored of them (C2)."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -106,7 +107,18 @@ def test_a_policy_makes_state_trainable(examined):
 def test_a_policy_makes_params_state(examined):
     found = examined(Sows(), X, policy=CollectionPolicy(trainable=(), state=("params",)))
     assert roles(found)["params"] == "state"
-    assert "params" not in found.training.denied
+
+
+@pytest.mark.law("C3")
+def test_no_call_may_change_params_that_a_policy_makes_state(examined):
+    class Normed(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            return nn.SpectralNorm(nn.Dense(2))(x, update_stats=train)
+
+    found = examined(Normed(), X, policy=CollectionPolicy(state=("params",)))
+    assert found.training.denied == ("params",)
+    assert found.inference.denied == ("batch_stats", "params")
 
 
 @pytest.mark.law("C2")

@@ -86,12 +86,19 @@ def test_only_a_required_parameter_gets_a_key_that_nothing_is_drawn_from():
         KeyArgument("other", "key", "noise", required=False),
         KeyArgument("rngs", "rngs", None, required=False),
     ]
-    assert list(make_keys(arguments, {}, optional=False)) == ["key"]
-    assert list(make_keys(arguments, {}, optional=True)) == ["key", "rngs"]
+    assert list(make_keys(arguments, {}, optional=())) == ["key"]
+    assert list(make_keys(arguments, {})) == ["key", "rngs"]
     key = jax.random.key(3)
-    made = make_keys(arguments, {"noise": key}, optional=True)
+    made = make_keys(arguments, {"noise": key})
     assert made["key"] is made["other"] is key
     raw = nnx.Rngs(noise=key)
     assert jax.random.key_data(made["rngs"].noise()).tolist() == (
         jax.random.key_data(raw.noise()).tolist()
     )
+
+
+def test_an_optional_parameter_that_is_named_gets_a_key_without_a_stream():
+    argument = KeyArgument("key", "key", "noise", required=False)
+    assert make_keys([argument], {}) == {}
+    (made,) = make_keys([argument], {}, optional=["key"]).values()
+    assert jax.dtypes.issubdtype(made.dtype, jax.dtypes.prng_key)

@@ -108,6 +108,50 @@ def test_an_inference_pass_that_draws_nothing_leaves_the_seed_alone():
     assert seed_of(layer) != before
 
 
+class Encoder(nn.Module):
+    """Takes a key in a method that does not draw from it, and tells whether it came."""
+
+    def setup(self):
+        self.dense = nn.Dense(3)
+
+    def encode(self, x, key=None):
+        return self.dense(x) if key is None else 2 * self.dense(x)
+
+    def __call__(self, x, key=None):
+        x = self.encode(x, key)
+        return x if key is None else x + jax.random.normal(key, x.shape)
+
+
+@pytest.mark.law("R4")
+def test_a_key_that_nothing_is_drawn_from_is_given_and_moves_no_seed(same_results):
+    layer = FlaxLayer(Encoder(), seed=3, rng_args={"key": "noise"})
+    layer(X)
+    encode = layer.method("encode")
+    before = seed_of(layer)
+    found = encode(X, training=True)
+    assert encode.peek_rngs(training=True) == {}
+    assert seed_of(layer) == before
+    raw = jax.jit(lambda v: Encoder().apply(v, X, jax.random.key(0), method="encode"))
+    same_results(np.asarray(found), np.asarray(raw(layer.flax_variables())))
+    layer(X, training=True)
+    assert seed_of(layer) != before
+
+
+@pytest.mark.law("R1")
+def test_a_stream_of_an_unused_key_stays_where_the_module_asks_for_it_by_name(same_results):
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x, key):
+            self.make_rng("noise")
+            return nn.Dense(3)(x)
+
+    layer = FlaxLayer(Net(), seed=3, rng_args={"key": "noise"})
+    found = layer(X, training=True)
+    keys = {"noise": jax.random.key(0)}
+    raw = jax.jit(lambda v: Net().apply(v, X, keys["noise"], rngs=keys))
+    same_results(np.asarray(found), np.asarray(raw(layer.flax_variables())))
+
+
 def test_named_arguments_get_typed_keys(same_results):
     layer = FlaxLayer(Keyed, seed=3, rng_args={"key": "sample"})
     layer(X)

@@ -128,6 +128,18 @@ def test_an_unbuilt_sequential_model_keeps_every_dtype(dtype):
 
 
 @pytest.mark.law("A10")
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_stays_half_in_a_wrapper_that_casts_nothing(autocast, built):
+    layer, half = FlaxLayer(Same()), keras.ops.cast(VALUES["float16"][..., None], "float16")
+    if built:
+        layer(half[:, 0])
+    found = keras.layers.TimeDistributed(layer, autocast=autocast)(half)
+    native = keras.layers.TimeDistributed(keras.layers.Identity(autocast=False), autocast=autocast)
+    assert found.dtype == native(half).dtype == ("float32" if autocast else "float16")
+
+
+@pytest.mark.law("A10")
 @pytest.mark.parametrize("name", ["sequential", "behind a native layer", "nested"])
 def test_a_model_that_was_built_from_a_shape_takes_the_dtype_of_its_first_call(name):
     model = SURROUNDINGS[name](FlaxLayer(Same()))

@@ -98,3 +98,13 @@ def test_a_call_has_the_streams_that_are_listed(listed):
     variables = call.init(KEYS, training=True)
     drawn = [call.drawn_streams(jax.eval_shape, variables, training=t) for t in (True, False)]
     assert drawn == [{listed}, frozenset()]
+
+
+def test_a_key_that_a_transform_folds_for_nothing_is_not_drawn_from():
+    class Folded(nn.Module):
+        @nn.compact
+        def __call__(self, x, key):
+            return nn.fold_rngs(nn.Dropout)(0.5)(x, deterministic=False)
+
+    call = LinenCall(Folded(), (X,), {}, keys=(KeyParameter("key", "noise", False),))
+    assert call.drawn_streams(jax.eval_shape, {}, training=True) == {"dropout"}

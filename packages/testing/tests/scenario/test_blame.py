@@ -98,3 +98,11 @@ def test_an_error_without_words_is_of_the_harness_where_that_raised_it():
 
     with pytest.raises(RunScenarioError, match="the harness fails"):
         run_scenario(scenario(Step("stumble")))
+
+
+@pytest.mark.law("T9")
+def test_what_a_module_refuses_under_an_interceptor_is_the_modules():
+    decoder = ModuleSpec((ValueType((4, 2)),), (Node("decode", (0,), (("num_heads", 1),)),), (1,))
+    options = (("batch", 2), ("context", "interceptor"), ("training", True))
+    steps = (Step("call_in_context", options),)
+    run_scenario(Scenario(Case(decoder, batch_size=1), (), "alone", steps))

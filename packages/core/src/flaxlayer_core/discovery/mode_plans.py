@@ -13,7 +13,7 @@ from flaxlayer_core.discovery.module_spec import ModePlan
 from flaxlayer_core.discovery.streams import find_streams
 from flaxlayer_core.discovery.trials import Trial
 from flaxlayer_core.jaxprs.traced import TracedFunction
-from flaxlayer_core.modules.key_arguments import KeyArgument
+from flaxlayer_core.modules.key_arguments import KeyArgument, keyed_names
 from flaxlayer_core.modules.nnx.supplied_rngs import noted_keys
 from flaxlayer_core.trees.structures import same_structure
 from flaxlayer_core.typing import Array, PyTree, Variables
@@ -67,15 +67,21 @@ def _plan_denied(trial: Trial, variables: Variables, training: bool, denied: set
     if not training and any(not argument.required for argument in trial.call.keys):
         # R5: at inference a method gets keys that it can do without only if it cannot.
         with contextlib.suppress(Exception):  # a real fault comes again
-            return _plan_keyed(trial, variables, training, denied, optional_keys=False)
-    return _plan_keyed(trial, variables, training, denied, optional_keys=True)
+            return _plan_keyed(trial, variables, training, denied, optional_keys=())
+    names = keyed_names(trial.call.keys, trial.call.rngs)
+    return _plan_keyed(trial, variables, training, denied, optional_keys=names)
 
 
 def _plan_keyed(
-    trial: Trial, variables: Variables, training: bool, denied: set[str], *, optional_keys: bool
+    trial: Trial,
+    variables: Variables,
+    training: bool,
+    denied: set[str],
+    *,
+    optional_keys: tuple[str, ...],
 ) -> ModePlan:
     plan = ModePlan(training, (), tuple(sorted(denied)), None, {}, optional_keys)
-    keys = [key for key in trial.call.keys if optional_keys or key.required]
+    keys = [key for key in trial.call.keys if key.required or key.name in optional_keys]
     offered = trial.call.flax_module.facts.offered_streams(init=False)
     if offered is None or not _is_free(trial):
         return _plan_by_search(trial, plan, variables, keys)
@@ -97,7 +103,12 @@ def _plan_by_search(
     if not spare or not _is_free(trial):
         return plan
     needed = _plan_by_need(trial, plan, variables, plan.streams, set()).streams
-    return replace(plan, streams=tuple(n for n in plan.streams if n in needed or n not in spare))
+    streams = tuple(n for n in plan.streams if n in needed or n not in spare)
+    try:
+        trial.apply(variables, streams, plan.training, plan.denied, plan.optional_keys)
+    except flax_errors.InvalidRngError:  # the module draws from it by its name, too, for nothing
+        return plan
+    return replace(plan, streams=streams)
 
 
 def _searched(
@@ -125,11 +136,9 @@ def _searched(
 
 
 def _asked(supplied: set[str], keys: Sequence[KeyArgument]) -> set[str]:
-    # R4: a required key that nothing is drawn from may be any key, but the streams of an
-    # nnx.Rngs must be there when they are asked for.
-    if any(key.kind == "rngs" for key in keys):
-        return set(supplied)
-    return supplied - {key.stream for key in keys if key.required}
+    # R4: a key that nothing is drawn from may be any key, but the streams of an nnx.Rngs must be
+    # there when they are asked for.
+    return set(supplied) if any(key.kind == "rngs" for key in keys) else set()
 
 
 def _plan_by_need(

@@ -52,17 +52,18 @@ class ModeSearch:
 
     def _run(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         policy = self.trial.call.policy
-        trainable = {name for name in variables if self.named_role(name) is Role.TRAINABLE}
-        trainable |= set(policy.trainable) - set(policy.state)
+        # C3: no call changes params, whatever a policy makes of them.
+        fixed = {"params"} | (set(policy.trainable) - set(policy.state))
+        fixed |= {name for name in variables if self.named_role(name) is Role.TRAINABLE}
         fed = {n: tree for n, tree in variables.items() if self.named_role(n) is not Role.TRANSIENT}
-        known, training = self._planned(fed, True, trainable)
+        known, training = self._planned(fed, True, fixed)
         roles = known._roles(fed, training)
         stored = {name: fed[name] for name in fed if roles[name] is not Role.TRANSIENT}
         if len(stored) < len(fed):
             # C2: what init sowed is not fed to calls, and must not be to the plan.
-            known, training = known._planned(stored, True, trainable)
+            known, training = known._planned(stored, True, fixed)
         known, inference = known._extended_by(
-            lambda: known._inference(stored, trainable, roles, training)
+            lambda: known._inference(stored, fixed, roles, training)
         )
         for name in set(inference.updates) - set(roles):
             roles[name] = known._roles(stored, inference)[name]
@@ -126,7 +127,7 @@ class ModeSearch:
     def _inference(
         self,
         stored: Variables,
-        trainable: set[str],
+        fixed: set[str],
         roles: Mapping[str, Role],
         training: ModePlan,
     ) -> ModePlan:
@@ -136,12 +137,12 @@ class ModeSearch:
         if not flagged and not state:
             return replace(training, training=False)
         # C3: the usual module leaves its state alone when it may not change it: one trace.
-        quiet = self._attempt(stored, trainable | state)
+        quiet = self._attempt(stored, fixed | state)
         if quiet is not None:
             return quiet
-        denied = {name for name in state if self._attempt(stored, trainable | {name})}
-        plan = self._attempt(stored, trainable | denied) if denied else None
-        return plan or find_plan(self.trial, stored, False, trainable)
+        denied = {name for name in state if self._attempt(stored, fixed | {name})}
+        plan = self._attempt(stored, fixed | denied) if denied else None
+        return plan or find_plan(self.trial, stored, False, fixed)
 
     def _attempt(self, stored: Variables, denied: set[str]) -> ModePlan | None:
         try:

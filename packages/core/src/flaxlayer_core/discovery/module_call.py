@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
@@ -96,7 +96,7 @@ class ModuleCall:
         self, rngs: Mapping[str, jax.Array], arrays: Sequence[Shaped], *, training: bool
     ) -> dict[str, PyTree]:
         """Initialises the module."""
-        keys = make_keys(self.init_method.keys, rngs, optional=True)
+        keys = make_keys(self.init_method.keys, rngs)
         args, kwargs = self.arguments(self.init_method, arrays, training, keys)
         return bind_axes(
             lambda: self.flax_module.init(
@@ -116,7 +116,7 @@ class ModuleCall:
         *,
         training: bool,
         mutable: Mutable,
-        optional_keys: bool = True,
+        optional_keys: Collection[str] | None = None,
     ) -> tuple[PyTree, dict[str, PyTree]]:
         """Applies the module; its outputs are as `wrap_statics` gives them."""
         keys = make_keys(self.keys, rngs, optional=optional_keys)

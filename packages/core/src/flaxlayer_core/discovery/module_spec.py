@@ -23,7 +23,8 @@ class ModePlan:
         denied: Collections that it may not change (C3).
         output: The outputs, as a pytree of `ShapeDtypeStruct`.
         updates: The collections that it may change, as it returned them, abstract.
-        optional_keys: Whether arguments get random keys that the method can do without (R5).
+        optional_keys: Arguments that get random keys though the method can do without (R5); None
+            for those whose stream is among these.
     """
 
     training: bool
@@ -31,7 +32,7 @@ class ModePlan:
     denied: tuple[str, ...]
     output: PyTree
     updates: Variables
-    optional_keys: bool = True
+    optional_keys: tuple[str, ...] | None = None
 
     @property
     def mutable(self) -> DenyList:

@@ -53,7 +53,7 @@ class Trial:
         streams: Sequence[str],
         training: bool,
         denied: Collection[str],
-        optional_keys: bool,
+        optional_keys: Collection[str] | None,
     ) -> tuple[PyTree, dict[str, PyTree]]:
         """Applies the module; collections that are denied may not change (C3)."""
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from flaxlayer_core.errors import CallArgumentError
 from flaxlayer_core.modules.nnx.supplied_rngs import note_key, supplied_rngs
 from flaxlayer_core.typing import PyTree
 
-__all__ = ["KeyArgument", "find_key_arguments", "make_keys"]
+__all__ = ["KeyArgument", "find_key_arguments", "keyed_names", "make_keys"]
 
 _RNGS, _STREAM, _KEY = "rngs", "stream", "key"
 _KINDS: Mapping[str, str] = MappingProxyType({"Rngs": _RNGS, "RngStream": _STREAM})
@@ -96,34 +96,68 @@ def find_key_arguments(
 
 
 def make_keys(
-    arguments: Iterable[KeyArgument], rngs: Mapping[str, jax.Array], *, optional: bool
+    arguments: Iterable[KeyArgument],
+    rngs: Mapping[str, jax.Array],
+    *,
+    optional: Collection[str] | None = None,
 ) -> dict[str, PyTree]:
     """Makes fresh random keys for the parameters of one call.
 
     Args:
         arguments: The parameters.
         rngs: The key of each stream of the call (R2).
-        optional: Whether those get one that have a default.
+        optional: Those that have a default and get one all the same; None for those whose stream
+            is one of the call.
 
     Returns:
-        A value for each parameter that gets one; one that nothing is drawn from, for a required
-        parameter whose stream is not among those of the call.
+        A value for each parameter that gets one; a key that nothing is drawn from where its stream
+        is not among those of the call.
 
     Example:
 
     ```python
     >>> argument = KeyArgument("rngs", "rngs", None, required=False)
-    >>> made = make_keys([argument], {"noise": jax.random.key(0)}, optional=True)
+    >>> made = make_keys([argument], {"noise": jax.random.key(0)})
     >>> list(made["rngs"])
     ['noise']
 
     ```
     """
+    given = list(arguments)
+    names = keyed_names(given, rngs) if optional is None else optional
     return {
         argument.name: _make(argument, rngs)
-        for argument in arguments
-        if argument.required or (optional and (argument.kind == _RNGS or argument.stream in rngs))
+        for argument in given
+        if argument.required or argument.name in names
     }
+
+
+def keyed_names(
+    arguments: Iterable[KeyArgument], streams: Collection[str] | None
+) -> tuple[str, ...]:
+    """Returns the parameters that get random keys where a call has some streams.
+
+    Args:
+        arguments: The parameters.
+        streams: The streams; None for all that there are.
+
+    Returns:
+        Their names.
+
+    Example:
+
+    ```python
+    >>> argument = KeyArgument("key", "key", "noise", required=False)
+    >>> keyed_names([argument], ("dropout",)), keyed_names([argument], None)
+    ((), ('key',))
+
+    ```
+    """
+    return tuple(
+        argument.name
+        for argument in arguments
+        if streams is None or argument.kind == _RNGS or argument.stream in streams
+    )
 
 
 def _make(argument: KeyArgument, rngs: Mapping[str, jax.Array]) -> object:

@@ -36,7 +36,8 @@ class CollectionPolicy:
         trainable: Collections of trainable weights. In `_overwrite_with_gradient`, where Flax's
             operations of 8 bits keep their scales, a weight is replaced by its gradient, as
             `flax.training.train_state.TrainState` does.
-        state: Collections that are stored and written back.
+        state: Collections that are stored and written back; `params` here are stored, but changed
+            neither by the optimizer nor by a call (C3).
         transient: Collections that are neither stored nor fed back.
 
     Each is one name or several. Raises a `CallArgumentError` for anything else.

@@ -89,14 +89,12 @@ class RawCall(ABC):
         base: The class of Flax that the module derives from.
         settings: Names of methods that Flax calls to put the module into a mode.
         intercepted: Whether interceptors of linen see its calls.
-        keeps_params: Whether no call can change params.
         takes_unread: Whether the module has a place for variables that it does not read.
     """
 
     base: ClassVar[type]
     settings: ClassVar[frozenset[str]]
     intercepted: ClassVar[bool]
-    keeps_params: ClassVar[bool]
     takes_unread: ClassVar[bool]
 
     module: Any

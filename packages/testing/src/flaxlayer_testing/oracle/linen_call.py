@@ -32,7 +32,6 @@ class LinenCall(RawCall):
     base = nn.Module
     settings = frozenset()
     intercepted = True
-    keeps_params = True  # they are not mutable (C3)
     takes_unread = True
 
     @property
@@ -77,7 +76,8 @@ class LinenCall(RawCall):
         traced = jax.make_jaxpr(run)(keys, dict(variables), self.arrays)
         # The leaves of a dict stand in the order of its names, and come first.
         needed = zip(keys, needed_inputs(traced.jaxpr), strict=False)
-        return drawn | {name for name, used in needed if used}
+        # A lifted transform draws from all that it hands on.
+        return (drawn - supplied) | {name for name, used in needed if used}
 
     def unbind(self, bound: Any) -> tuple[Any, dict[str, Any]]:
         """Takes a bound module apart, as linen does."""

@@ -224,6 +224,9 @@ class LawModel:
             A function `(variables, rngs, arrays) -> (outputs, updates)`.
         """
         oracle = self.oracle if raw is None else self.oracle.with_call(raw)
+        return self._function(oracle, training=training)
+
+    def _function(self, oracle: Oracle, *, training: bool) -> Callable[..., Any]:
         run, dtype = oracle.function(training=training), self.settings.compute_dtype
         trained = self.oracle.raw.trainable
 
@@ -244,9 +247,10 @@ class LawModel:
         Returns:
             The result and the next state.
         """
-        run = self._compile(
-            ("call", training, *_form(raw)), self.function(training=training, raw=raw)
-        )
+        # What a call may not change is part of it: one that the module refuses tells none of that.
+        oracle = self.oracle.with_call(raw)
+        form = "call", training, oracle.denied_in(training=training), *_form(raw)
+        run = self._compile(form, self._function(oracle, training=training))
         keys = self.keys(state, raw, training=training)
         outputs, updates = run(dict(state.variables), keys, raw.arrays)
         drawn = replace(state, draws=state.draws + bool(keys))
@@ -388,4 +392,4 @@ def _form(raw: RawCall) -> tuple[Any, ...]:
     """Returns what a compiled call depends on beside the arrays."""
     leaves, structure = jax.tree_util.tree_flatten((raw.inputs, dict(raw.arguments)))
     statics = tuple("array" if is_array(leaf) else repr(leaf) for leaf in leaves)
-    return raw.method, structure, statics
+    return raw.method, raw.training_arg, raw.keys, raw.listed, structure, statics

@@ -87,7 +87,6 @@ class NnxCall(RawCall):
     base = nnx.Module
     settings = frozenset({"set_view"})
     intercepted = False
-    keeps_params = False  # some layers of NNX assign theirs
     takes_unread = False
 
     # What calls have made: the path and the type of a variable by its collection and names.

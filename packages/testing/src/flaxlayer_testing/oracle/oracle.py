@@ -94,8 +94,7 @@ class Oracle(Roles):
         Returns:
             A pure function `(variables, rngs, arrays) -> (outputs, updates)`.
         """
-        denied = frozenset({"params"}) | (frozenset() if training else self.denied)
-        return partial(self.raw.apply, training=training, denied=denied)
+        return partial(self.raw.apply, training=training, denied=self.denied_in(training=training))
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns `jax.jit(function)`; the function itself for a module that cannot be traced (A6).

@@ -162,6 +162,10 @@ class Roles:
         each = frozenset(name for name in state if self._bears(frozenset({name})))
         return each if self._bears(each) else frozenset()
 
+    def denied_in(self, *, training: bool) -> frozenset[str]:
+        """Returns all that a call may not change in a mode: `params`, and what is `denied` (C3)."""
+        return frozenset({"params"}) | (frozenset() if training else self.denied)
+
     def _bears(self, denied: frozenset[str]) -> bool:
         try:
             self._updates(self._found.evaluate, self.stored, False, denied)

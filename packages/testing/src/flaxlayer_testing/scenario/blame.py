@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 import keras
 
 from flaxlayer_testing.errors import KeepLawError, ParityError, RunScenarioError, in_short
@@ -17,18 +18,22 @@ __all__ = ["cause_of", "failure_of", "is_of_harness", "refuse_own", "whole_trace
 
 _UNDER_TEST = frozenset({"flaxlayer", "flaxlayer_core", "keras"})
 _HARNESS = "flaxlayer_testing"
+_FILTER = "jax_traceback_filtering"
 # Here stand the lines of generated modules, which the layer runs as raw Flax does.
 _MODULES = ("flaxlayer_testing.render", "flaxlayer_testing.spec")
 
 
 @contextmanager
 def whole_tracebacks() -> Iterator[None]:
-    """Leaves every frame in tracebacks, also those that Keras takes out: its own."""
+    """Leaves every frame in tracebacks, also those that Keras and JAX take out: theirs, Flax's."""
     filters = keras.config.is_traceback_filtering_enabled()
+    of_jax = getattr(jax.config, _FILTER)
     keras.config.disable_traceback_filtering()
+    jax.config.update(_FILTER, "off")
     try:
         yield
     finally:
+        jax.config.update(_FILTER, of_jax)
         if filters:
             keras.config.enable_traceback_filtering()
 
@@ -54,12 +59,14 @@ def is_of_harness(error: Exception, layer: LayerFactory) -> bool:
     if is_of_module(error):
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for frame in reversed(frames):
-        home = str(frame.f_globals.get("__name__", ""))
+    homes = [str(frame.f_globals.get("__name__", "")) for frame in frames]
+    for home, caller in zip(reversed(homes), [*reversed(homes[:-1]), ""], strict=True):
         package = home.partition(".")[0]
         if package in _UNDER_TEST or home == getattr(layer, "__module__", ""):
             return False
-        if package == _HARNESS and not home.startswith(_MODULES):
+        # What Flax calls itself, as an interceptor, stands around the module.
+        inside = home.startswith(_MODULES) or caller.partition(".")[0] == "flax"
+        if package == _HARNESS and not inside:
             return True
     return False
 

@@ -98,10 +98,6 @@ def _no_mask(drawn: Drawn, value: None, oracle: Oracle, case: Case) -> Drawn:
     return replace(drawn.giving(mask_arg=None), hides_masks=True)
 
 
-_NORMED = frozenset({"spectral_norm", "weight_norm"})
-"""Layers of nnx that change params in a call."""
-
-
 def _no_training(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:
     policy = CollectionPolicy(state=("params",))
     return drawn.giving(collections=policy).meaning(trained=frozenset())
@@ -112,9 +108,7 @@ def _no_training_text(drawn: Drawn, value: str, case: Case) -> SettingText:
 
 
 def _fits_roles(oracle: Oracle, case: Case, value: Any) -> bool:
-    # No law says whether params may change in a call where a policy makes state of them.
-    moves = not oracle.raw.keeps_params and spec_traits(case.spec).features & _NORMED
-    return oracle.raw.trainable == {"params"} and bool(oracle.stored.get("params")) and not moves
+    return oracle.raw.trainable == {"params"} and bool(oracle.stored.get("params"))
 
 
 def _build(drawn: Drawn, value: str, oracle: Oracle, case: Case) -> Drawn:

@@ -142,7 +142,7 @@ def _grown(raw: RawCall, rows: int, steps: int, *, tied: Tied) -> RawCall:
 
 def time_distributed(layer: Any, site: Site) -> Held:
     """Puts a layer into `TimeDistributed`, which calls it on each of two steps."""
-    around = keras.layers.TimeDistributed(layer)
+    around = keras.layers.TimeDistributed(layer, autocast=False)
 
     def run(args: tuple[Any, ...], kwargs: Mapping[str, Any], training: bool | None) -> Any:
         (array,) = args

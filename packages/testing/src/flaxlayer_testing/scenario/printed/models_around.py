@@ -194,7 +194,7 @@ def behind_mask(layer: Any, masks: list[Any]) -> Any:
 
 def time_distributed(layer: Any) -> Any:
     """Puts a layer into `TimeDistributed`, which calls it on two steps."""
-    around = keras.layers.TimeDistributed(layer)
+    around = keras.layers.TimeDistributed(layer, autocast=False)
 
     def run(args: Any, kwargs: Any, training: Any) -> Any:
         first = tensors(args[0])
