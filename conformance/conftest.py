@@ -50,7 +50,9 @@ def _import_all(package):
 
 # Packages of other people are in an environment of their own (./dev field).
 _FIELD = all(importlib.util.find_spec(name) for name in ("ml_collections", "transformers"))
-collect_ignore = ["test_tensorflow.py" if keras.backend.backend() == "tensorflow" else "tensorflow"]
+_BACKEND = keras.backend.backend()
+collect_ignore = [] if _BACKEND == "tensorflow" else ["tensorflow"]
+collect_ignore += ["backends"] if _BACKEND == "jax" else ["test_tensorflow.py", "test_torch.py"]
 collect_ignore += [] if _FIELD else ["field"]
 
 for _package in (flaxlayer_core, flaxlayer, flaxlayer_testing, conformance):

@@ -80,7 +80,7 @@ in the module's place or around the layer, a mistake, or a file."""
 
 _LAYER = "packages/layer/tests/"
 # What runs on the TensorFlow backend (`./dev laws-tensorflow` and the suite of conformance).
-_ON_TENSORFLOW = (_LAYER, "conformance/tensorflow/")
+_ON_TENSORFLOW = (_LAYER, "conformance/backends/", "conformance/tensorflow/")
 _NOT_THERE = (
     f"{_LAYER}weights/test_sharding.py",
     f"{_LAYER}exports/onnx/test_comparison.py",

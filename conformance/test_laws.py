@@ -28,7 +28,7 @@ def test_marks_of_a_module_count_for_each_of_its_tests():
         "packages/core/tests/discovery/test_given_variables.py::test_complete_variables_are_taken_as_they_are"
         in tests["B4"]
     )
-    assert "conformance/tensorflow/test_checks.py" in {t.partition("::")[0] for t in tests["K1"]}
+    assert "conformance/backends/test_checks.py" in {t.partition("::")[0] for t in tests["K1"]}
 
 
 def test_every_law_of_the_layer_has_a_test_on_tensorflow():

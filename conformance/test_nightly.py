@@ -88,7 +88,7 @@ def _long_tests(path):
     ("suite", "folder"),
     [
         ("conformance-long", "conformance"),
-        ("conformance-long-tensorflow", "conformance/tensorflow"),
+        ("conformance-long-tensorflow", "conformance/backends"),
     ],
     ids=["jax", "tensorflow"],
 )

@@ -1,7 +1,7 @@
-"""The checks in `conformance/tensorflow`, in a process whose Keras runs on TensorFlow.
+"""The checks in `conformance/backends`, in a process whose Keras runs on TensorFlow.
 
-`KERAS_BACKEND=tensorflow pytest conformance/tensorflow` runs them directly; with `-m long` the
-whole zoo and hundreds of generated modules.
+`KERAS_BACKEND=tensorflow pytest conformance/backends conformance/tensorflow` runs them directly;
+with `-m long` the whole zoo and hundreds of generated modules.
 """
 
 from pathlib import Path
@@ -14,7 +14,8 @@ pytest.importorskip("tensorflow")
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ROOT / "packages" / "testing" / "src" / "flaxlayer_testing" / "backends"
+FOLDERS = [ROOT / "conformance" / "backends", ROOT / "conformance" / "tensorflow", BACKENDS]
 
 
 def test_the_checks_pass_on_tensorflow(passes_in_a_process):
-    passes_in_a_process([ROOT / "conformance" / "tensorflow", BACKENDS], KERAS_BACKEND="tensorflow")
+    passes_in_a_process(FOLDERS, KERAS_BACKEND="tensorflow")

@@ -5,6 +5,7 @@ import copy
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 import torch
@@ -152,3 +153,33 @@ def test_a_mixed_policy_computes_in_half_precision_and_trains_whole_weights(dtyp
     found = {name: layer.params["params"][name].value.grad for name in params}
     assert {gradient.dtype for gradient in found.values()} == {torch.float32}
     close(jax.tree.map(np.asarray, found), jax.jit(jax.grad(loss))(params), rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_model_that_goes_to_another_dtype_computes_on_its_rounded_weights(dtype):
+    x, y = data()
+    layer = FlaxLayer(Net(), seed=5)
+    model = keras.Sequential([layer])
+    model(x)
+    before = layer.flax_variables()
+    model.to(getattr(torch, dtype))
+    half = jax.tree.map(lambda leaf: leaf.astype(dtype), before)
+    jax.tree.map(np.testing.assert_array_equal, layer.flax_variables(), half)
+    expected = jax.jit(lambda variables: Net().apply(variables, x))(half)
+    found = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_array_equal(found, np.asarray(expected, found.dtype))
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, y)
+    moved = layer.flax_variables()["params"]
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(moved)} == {dtype}
+    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), moved, half["params"])
+    assert any(jax.tree.leaves(changed))
+
+
+def test_a_model_that_goes_to_where_it_is_keeps_the_memory_of_its_weights():
+    layer = FlaxLayer(nn.Dense(3))
+    model = keras.Sequential([layer])
+    model(data()[0])
+    before = [variable.value.data_ptr() for variable in layer.weights]
+    model.to("cpu")
+    assert [variable.value.data_ptr() for variable in layer.weights] == before

@@ -3,10 +3,14 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from importlib import metadata
 
 import flax.linen as nn
 import jax
+import keras
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
@@ -247,3 +251,56 @@ def test_every_mutation_of_a_directory_is_read_or_refused(layer, tmp_path):
             refused += 1
         place.write_bytes(content)
     assert refused > 10
+
+
+KILLED = """
+import os, sys
+import orbax.checkpoint as ocp
+from pathlib import Path
+import flax.linen as nn, numpy as np
+from flaxlayer import FlaxLayer
+
+class Wide(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return x + self.param("p", nn.initializers.ones, (1024, 4096)).sum()
+
+layer, folder, saver = FlaxLayer(Wide()), Path(sys.argv[1]), ocp.StandardCheckpointer()
+layer.build((None, 3))
+saver.save(folder / "first", layer.flax_variables())
+saver.wait_until_finished()
+layer.set_weights([2 * value for value in layer.get_weights()])
+saver.save(folder / "second", layer.flax_variables())
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.law("D3")
+def test_a_tree_is_saved_while_training_goes_on(tmp_path, same_bits):
+    layer = FlaxLayer(nn.Dense(2))
+    model = keras.Sequential([layer])
+    model.compile("sgd", "mse")
+    data = np.ones((2, 3), np.float32), np.ones((2, 2), np.float32)
+    model.train_on_batch(*data)
+    saved = jax.tree.map(np.asarray, layer.flax_variables())
+    with ocp.StandardCheckpointer() as saver:
+        saver.save(tmp_path / "saved", layer.flax_variables())
+        model.train_on_batch(*data)  # which donates the arrays
+    trained = jax.tree.map(np.asarray, layer.flax_variables())
+    assert not np.array_equal(trained["params"]["kernel"], saved["params"]["kernel"])
+    layer.load_flax_variables(tmp_path / "saved")
+    same_bits(layer.flax_variables(), saved)
+
+
+@pytest.mark.slow
+@pytest.mark.law("D3")
+def test_a_save_that_is_killed_leaves_the_tree_before_it(tmp_path, same_bits):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    ones = {"params": {"p": np.ones((1024, 4096), np.float32)}}
+    same_bits(read_variables(tmp_path / "first"), ones)
+    left = set(tmp_path.iterdir()) - {tmp_path / "first"}
+    assert left
+    for path in left - {tmp_path / "second"}:  # whole, should the save have been faster
+        with pytest.raises(ReadVariablesError):
+            read_variables(path)

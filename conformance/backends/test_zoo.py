@@ -1,10 +1,11 @@
-"""Every entry of the zoo runs on TensorFlow as raw Flax does, or is refused at build (K1, K4)."""
+"""Every entry of the zoo runs on a backend as raw Flax does, or is refused at build (K1, K4)."""
 
 from dataclasses import replace
 
+import keras
 import pytest
 
-from conformance.tensorflow.refused import OTHER_ERRORS, REFUSED
+from conformance.backends.refused import OTHER_ERRORS, REFUSALS
 from conformance.test_zoo import deprecated, examine
 from conformance.zoo import ENTRIES as LINEN
 from conformance.zoo.nnx import NNX_ENTRIES as NNX
@@ -14,6 +15,8 @@ from flaxlayer_testing.run.samples import subject_of
 
 ENTRIES = {f"linen/{entry.name}": entry for entry in LINEN}
 ENTRIES |= {f"nnx/{entry.name}": entry for entry in NNX}
+BACKEND = keras.backend.backend()
+REFUSED = REFUSALS[BACKEND]
 ALL = tuple(check.name for check in checks())
 QUICK = ("check_training", "check_state_training", "check_gradients")
 SOME = (
@@ -30,9 +33,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:'.value' access is now:Deprecati
 
 
 def entry_of(name):
-    """Returns an entry with its known failures as TensorFlow has them."""
+    """Returns an entry with its known failures as the backend has them."""
     entry = ENTRIES[name]
-    others = {check: error for (owner, check), error in OTHER_ERRORS.items() if owner == name}
+    errors = OTHER_ERRORS[BACKEND].items()
+    others = {check: error for (owner, check), error in errors if owner == name}
     known = (replace(known, error=others.get(known.check, known.error)) for known in entry.known)
     return replace(entry, known=tuple(known))
 
@@ -54,7 +58,7 @@ def test_an_entry_does_all_that_it_does_on_jax(name):
 
 @pytest.mark.law("K4")
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_tensorflow_cannot_run_is_refused_at_build(name):
+def test_what_the_backend_cannot_run_is_refused_at_build(name):
     assert REFUSED[name].reason
     with pytest.raises(LowerModuleError, match=REFUSED[name].operation):
         subject_of(ENTRIES[name]).built_layer()
