@@ -7,17 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from flaxlayer import FlaxLayer
-from flaxlayer_core import FlaxLayerError
 from flaxlayer_testing.backends import current_backend
-from flaxlayer_testing.errors import KeepLawError, in_short
+from flaxlayer_testing.errors import in_short
 from flaxlayer_testing.oracle.call import RawCall, is_of_module
 from flaxlayer_testing.oracle.model import LawModel, LayerState, Result, path_names
 from flaxlayer_testing.oracle.oracle import Oracle
 from flaxlayer_testing.render.building import make_arguments
 from flaxlayer_testing.scenario.blame import failure_of, refuse_own
+from flaxlayer_testing.scenario.comparisons import (
+    compare_carried,
+    compare_seed,
+    compare_trained,
+    is_explained,
+    unexplained,
+)
 from flaxlayer_testing.scenario.held import Held, Site, Surrounding
 from flaxlayer_testing.scenario.layer_settings import (
     called_by,
@@ -38,7 +42,6 @@ from flaxlayer_testing.subject.layer import (
     arrays_of,
     as_symbolic,
     leaf_paths,
-    seed_state,
     variables_of,
 )
 from flaxlayer_testing.subject.parity import compare_runs
@@ -330,18 +333,8 @@ class World:
         kept = carried_masks(self.oracle, self.seen_by_module(raw))
         if kept is None:
             return
-        mask = numpy_mask(raw.inputs[0]).tolist()
-        expected = [mask if keeps else None for keeps in kept]
         # What `return_sown` adds stands behind the outputs of the module.
-        masks = self.held.masks[: len(kept)]
-        found = [None if mask is None else np.asarray(mask).tolist() for mask in masks]
-        if found != expected:
-            raise KeepLawError(
-                "Outputs carry other masks.",
-                expected=f"{expected}: the mask on what keeps its dimensions",
-                found=f"{found}",
-                law="A4",
-            )
+        compare_carried(self.held.masks, numpy_mask(raw.inputs[0]), kept)
 
     def lend(self, tree: Any, what: str) -> None:
         """Remembers what a tree of arrays holds that the user goes on to use."""
@@ -357,36 +350,12 @@ class World:
         layer, state = self.held.layer, self.state
         held = variables_of(layer)
         self.compare_values(state.variables, held, f"variables {when}", inlined=inlined)
-        self._compare_seed(when)
-        self._compare_trained(when)
+        compare_seed(layer, [self.laws.settings.seed, state.draws], when)
+        trained, variables = self.laws.trained(state), dict(state.variables)
+        names = zip(path_names(variables), leaf_paths(variables), strict=True)
+        compare_trained(layer, [name for path, name in names if path in trained], when)
         if inlined:  # near, not equal: what follows starts from what the layer holds
             self.state = replace(state, variables=held)
-
-    def _compare_seed(self, when: str) -> None:
-        expected = [self.laws.settings.seed, self.state.draws]
-        found = np.asarray(seed_state(self.held.layer)).tolist()
-        if found != expected:
-            raise KeepLawError(
-                f"The seed generator is another {when}.",
-                expected=f"{expected}: the seed, and a draw for each call that needs one",
-                found=str(found),
-                law="R2",
-            )
-
-    def _compare_trained(self, when: str) -> None:
-        layer, variables = self.held.layer, dict(self.state.variables)
-        mark = f"{layer.name}/"  # behind the names of the models around it
-        found = {v.path.partition(mark)[2] for v in layer.trainable_variables}
-        trained = self.laws.trained(self.state)
-        names = zip(path_names(variables), leaf_paths(variables), strict=True)
-        expected = {name for path, name in names if path in trained}
-        if found != expected:
-            raise KeepLawError(
-                f"Other variables are trainable {when}.",
-                expected=f"{sorted(expected)}",
-                found=f"{sorted(found)}",
-                law="C5",
-            )
 
     # Refusals.
 
@@ -406,26 +375,12 @@ class World:
         try:
             act()
         except Exception as error:
-            if not _explained(error):
-                raise _unexplained(what, in_short(error), law) from error
+            if not is_explained(error):
+                raise unexplained(what, in_short(error), law) from error
             before.refuse_changes(self.held.layer, what, law)
             self.compare(f"after {what}")
             return
-        raise _unexplained(what, "no error", law)
-
-
-def _explained(error: Exception) -> bool:
-    # Keras's loading hands on the words of an error alone.
-    return isinstance(error, FlaxLayerError) or "\nLaw: " in str(error)
-
-
-def _unexplained(what: str, found: str, law: str) -> KeepLawError:
-    return KeepLawError(
-        f"A layer does not explain {what}.",
-        expected="a FlaxLayerError that says what to do",
-        found=found,
-        law=law,
-    )
+        raise unexplained(what, "no error", law)
 
 
 def _no_call(args: Any, kwargs: Any, training: Any) -> Any:
