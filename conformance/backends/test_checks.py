@@ -11,6 +11,7 @@ from flax import nnx
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import Subject, run_report
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.needs import Need
 from flaxlayer_testing.report.report import Status
 from flaxlayer_testing.run.samples import LosesTraining, NegatesOutputs
@@ -83,6 +84,8 @@ INAPPLICABLE = {
     )
 }
 """Why a check is skipped: each says something of the module, none of the backend."""
+if not current_backend().traces_models:
+    INAPPLICABLE.add(Need.EXPORTS.reason)
 
 
 def passes(report):

@@ -48,7 +48,8 @@ def read(name, case):
     same(outputs(y), parts["output"], f"{name}, at inference")
     if case.step:
         model = keras.models.load_model(HERE / f"{name}.keras")
-        model.train_on_batch(case.inputs, jax.tree.map(np.zeros_like, y))
+        targets = jax.tree.map(np.zeros_like, jax.tree.map(keras.ops.convert_to_numpy, y))
+        model.train_on_batch(case.inputs, targets)
         same(leaves(variables_of(model)), parts["stepped"], f"{name}, after a step", 1e-4)
     model = keras.models.load_model(HERE / f"{name}.keras")
     same(outputs(model(case.inputs, training=True)), parts["training"], f"{name}, in training")

@@ -23,6 +23,7 @@ class JaxBackend:
     shares_programs = True
     environment: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
+    traces_models = True
 
     def is_array(self, leaf: Any) -> bool:
         """Tells whether a leaf is an array of JAX or NumPy."""

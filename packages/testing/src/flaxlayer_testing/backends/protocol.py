@@ -19,12 +19,15 @@ class Backend(Protocol):
             makes of the raw apply, so that every bit must agree (T4).
         environment: What a shell sets to choose the backend, before a command.
         distributions: What takes part in a check beside what takes part on every backend.
+        traces_models: Whether Keras traces a model before it runs it: what builds layers from
+            shapes, and what `model.export` writes.
     """
 
     name: str
     shares_programs: bool
     environment: tuple[str, ...]
     distributions: tuple[str, ...]
+    traces_models: bool
 
     def is_array(self, leaf: Any) -> bool:
         """Tells whether a leaf is an array of JAX, of NumPy, or of the backend."""

@@ -22,6 +22,7 @@ class TensorFlowBackend:
     shares_programs = False
     environment: tuple[str, ...] = ("KERAS_BACKEND=tensorflow",)
     distributions: tuple[str, ...] = ("tensorflow-cpu",)
+    traces_models = True
 
     def is_array(self, leaf: Any) -> bool:
         """Tells whether a leaf is a tensor or an array of JAX or NumPy."""

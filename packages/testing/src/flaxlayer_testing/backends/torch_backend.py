@@ -23,6 +23,7 @@ class TorchBackend:
     shares_programs = False
     environment: tuple[str, ...] = ("KERAS_BACKEND=torch",)
     distributions: tuple[str, ...] = ("torch",)
+    traces_models = False
 
     def is_array(self, leaf: Any) -> bool:
         """Tells whether a leaf is a tensor or an array of JAX or NumPy."""

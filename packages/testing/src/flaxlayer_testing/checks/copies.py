@@ -106,7 +106,7 @@ def check_pickled_model(subject: Subject) -> Errors:
     return _compare_copy(subject, lambda model: pickle.loads(pickle.dumps(model)), "a pickle")
 
 
-@check("S4", needs=(*MODEL, Need.QUIET_MODE, Need.TENSORFLOW), slow=True)
+@check("S4", needs=(*MODEL, Need.QUIET_MODE, Need.TENSORFLOW, Need.EXPORTS), slow=True)
 def check_exported_model(subject: Subject) -> Errors:
     """`model.export` gives a SavedModel that serves the same predictions."""
     tensorflow = importlib.import_module("tensorflow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from flaxlayer_testing.backends import current_backend
@@ -79,7 +79,7 @@ def check_frozen_params(subject: Subject) -> Errors:
 
 
 def _compare_step(
-    subject: Subject, layer: Any, step: int, frozen: Iterable[str], path: str
+    subject: Subject, layer: Any, step: int, frozen: Sequence[str], path: str
 ) -> Errors:
     before, keys = variables_of(layer), subject.expected.keys(layer, training=True, draws=step)
     expected = _kept(raw_steps(subject, before, [keys]), before, frozen)
@@ -118,11 +118,10 @@ def _compare_moved(subject: Subject, layer: Any, path: str) -> Errors:
     return compare_runs(subject, expected, variables_of(layer), path=path)
 
 
-def _kept(after: Any, before: Any, frozen: Iterable[str]) -> dict[str, Any]:
-    """Returns the leaves of a tree by path, those of frozen paths as they were before."""
-    kept, moved = leaf_paths(before), leaf_paths(after)
-    stay = {path: kept[path] for path in frozen if path in kept}
-    return {path: leaf for path, leaf in {**moved, **stay}.items() if path in kept}
+def _kept(after: Any, before: Any, frozen: Sequence[str]) -> dict[str, Any]:
+    """Returns the leaves of a tree by path; what is frozen is as it was, or is still not there."""
+    moved = {path: leaf for path, leaf in leaf_paths(after).items() if path not in frozen}
+    return moved | {path: leaf for path, leaf in leaf_paths(before).items() if path in frozen}
 
 
 def _trainable(layer: Any) -> list[str]:

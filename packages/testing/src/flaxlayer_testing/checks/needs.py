@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Callable
 from enum import Enum
 
+from flaxlayer_testing.backends import current_backend
 from flaxlayer_testing.checks.variants import COMPUTE, mask_of
 from flaxlayer_testing.subject.subject import Subject
 
@@ -112,6 +113,10 @@ class Need(Enum):
     TENSORFLOW = (
         "TensorFlow is not installed: pip install 'flaxlayer[tensorflow]'",
         lambda subject: importlib.util.find_spec("tensorflow") is not None,
+    )
+    EXPORTS = (
+        "a backend that traces no model exports none",
+        lambda subject: current_backend().traces_models,
     )
     CLOSED_SIGNATURE = (
         "the method takes any keyword",

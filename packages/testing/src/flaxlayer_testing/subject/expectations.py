@@ -25,7 +25,7 @@ class Expectations:
     oracle: Oracle
     rule: KeyRule
     seed: int
-    _made: dict[tuple[int, bool], dict[str, Any]] = field(
+    _made: dict[tuple[int, bool, bool], dict[str, Any]] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -68,7 +68,7 @@ class Expectations:
         return self.rule.of_call(layer, number, drawn, streams, training=training)
 
     def variables(
-        self, layer: Any, *, seed: int | None = None, called: bool = False
+        self, layer: Any, *, seed: int | None = None, called: bool = False, seen: bool = False
     ) -> dict[str, Any]:
         """Returns the variables that a built layer has to have: those of raw init (B2).
 
@@ -79,23 +79,25 @@ class Expectations:
             seed: Another seed than that of the subject.
             called: Whether an eager call at inference built it. It does so where the module cannot
                 be traced; what that call changes is among the variables.
+            seen: Whether the build saw the inputs, without a call.
 
         Returns:
             Its collections of params and state, copied.
         """
         number = self.seed if seed is None else seed
         called = called or not self.oracle.traceable
-        if (number, called) in self._made:
-            return copied(self._made[number, called])
-        made = self._initial(layer, number, called)
+        known = number, called, called or seen
+        if known in self._made:
+            return copied(self._made[known])
+        made = self._initial(layer, *known)
         if not self.rule.asks:
-            self._made[number, called] = made
+            self._made[known] = made
         return copied(made)
 
-    def _initial(self, layer: Any, seed: int, called: bool) -> dict[str, Any]:
+    def _initial(self, layer: Any, seed: int, called: bool, seen: bool) -> dict[str, Any]:
         oracle = self.oracle
         keys = self.rule.of_init(layer, seed, oracle.init_streams)
-        whole = oracle.init(keys, unseen=not called)
+        whole = oracle.init(keys, unseen=not seen)
         made = {name: tree for name, tree in whole.items() if name in oracle.stored}
         if not called:
             return made
