@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from flaxlayer_core.discovery.mode_plans import find_plan
 from flaxlayer_core.discovery.module_spec import ModePlan, ModuleSpec
 from flaxlayer_core.discovery.trials import Trial
+from flaxlayer_core.jaxprs.traced import UNTRACEABLE
 from flaxlayer_core.trees.roles import Role, decide_role
 from flaxlayer_core.trees.structures import same_structure, wider_dtypes
 from flaxlayer_core.trees.variable_layout import VariableLayout
@@ -27,10 +28,12 @@ class ModeSearch:
         trial: The module, and the arrays that it is applied to.
         kept: Collections that are stored, whatever the policy or their kind says: those that a
             layer stores already, and given ones that a call reads (B4).
+        needed: The mode that must run, where the module may refuse the other; None for both.
     """
 
     trial: Trial
     kept: frozenset[str] = frozenset()
+    needed: bool | None = None
 
     def run(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         """Finds the roles of collections and how the module is applied in each mode.
@@ -56,15 +59,13 @@ class ModeSearch:
         fixed = {"params"} | (set(policy.trainable) - set(policy.state))
         fixed |= {name for name in variables if self.named_role(name) is Role.TRAINABLE}
         fed = {n: tree for n, tree in variables.items() if self.named_role(n) is not Role.TRANSIENT}
-        known, training = self._planned(fed, True, fixed)
-        roles = known._roles(fed, training)
+        known, first = self._first(fed, fixed)
+        roles = known._roles(fed, first)
         stored = {name: fed[name] for name in fed if roles[name] is not Role.TRANSIENT}
         if len(stored) < len(fed):
             # C2: what init sowed is not fed to calls, and must not be to the plan.
-            known, training = known._planned(stored, True, fixed)
-        known, inference = known._extended_by(
-            lambda: known._inference(stored, fixed, roles, training)
-        )
+            known, first = known._planned(stored, first.training, fixed)
+        known, inference = known._second(stored, fixed, roles, first)
         for name in set(inference.updates) - set(roles):
             roles[name] = known._roles(stored, inference)[name]
         layout = VariableLayout.from_variables(stored, roles)
@@ -73,11 +74,31 @@ class ModeSearch:
             stored,
             init_streams,
             False,
-            training,
+            first if first.training else _refused(training=True),
             inference,
             known.trial.call.flax_module,
             traceable=self.trial.abstract,
         )
+
+    def _first(self, fed: Variables, fixed: set[str]) -> tuple[ModeSearch, ModePlan]:
+        """Returns the plan of training; that of inference where the module refuses training."""
+        try:
+            return self._planned(fed, True, fixed)
+        except Exception as error:  # in any way: it may lack what only training takes
+            if self.needed is not False or isinstance(error, UNTRACEABLE):
+                raise
+        return self._planned(fed, False, fixed)
+
+    def _second(
+        self, stored: Variables, fixed: set[str], roles: Mapping[str, Role], first: ModePlan
+    ) -> tuple[ModeSearch, ModePlan]:
+        """Returns the plan of inference."""
+        try:
+            return self._extended_by(lambda: self._inference(stored, fixed, roles, first))
+        except Exception as error:  # in any way: it may be given what only training takes
+            if self.needed is not True or isinstance(error, UNTRACEABLE):
+                raise
+        return self, _refused(training=False)
 
     def _planned(
         self, variables: Variables, training: bool, denied: set[str]
@@ -129,13 +150,13 @@ class ModeSearch:
         stored: Variables,
         fixed: set[str],
         roles: Mapping[str, Role],
-        training: ModePlan,
+        first: ModePlan,
     ) -> ModePlan:
         state = {name for name in stored if roles[name] is Role.STATE}
         modes = self.trial.call.flax_module.facts.has_modes
-        flagged = modes or self.trial.call.method.flags or training.streams or self.trial.call.keys
+        flagged = modes or self.trial.call.method.flags or first.streams or self.trial.call.keys
         if not flagged and not state:
-            return replace(training, training=False)
+            return replace(first, training=False)
         # C3: the usual module leaves its state alone when it may not change it: one trace.
         quiet = self._attempt(stored, fixed | state)
         if quiet is not None:
@@ -149,6 +170,10 @@ class ModeSearch:
             return find_plan(self.trial, stored, False, denied)
         except Exception:  # a module may insist in any way; a real fault comes again
             return None
+
+
+def _refused(*, training: bool) -> ModePlan:
+    return ModePlan(training, (), (), None, {}, applied=False)
 
 
 def _widened(found: ModuleSpec) -> dict[str, PyTree] | None:

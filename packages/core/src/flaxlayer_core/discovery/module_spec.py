@@ -25,6 +25,7 @@ class ModePlan:
         updates: The collections that it may change, as it returned them, abstract.
         optional_keys: Arguments that get random keys though the method can do without (R5); None
             for those whose stream is among these.
+        applied: False where the module refused this mode; then all else is a placeholder.
     """
 
     training: bool
@@ -33,6 +34,7 @@ class ModePlan:
     output: PyTree
     updates: Variables
     optional_keys: tuple[str, ...] | None = None
+    applied: bool = True
 
     @property
     def mutable(self) -> DenyList:

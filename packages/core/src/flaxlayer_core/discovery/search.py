@@ -142,10 +142,10 @@ class _Search:
             layout, stored, streams, False, *plans, module, traceable=abstract, applied=False
         )
 
-    def run_stored(self, variables: Variables) -> ModuleSpec:
+    def run_stored(self, variables: Variables, needed: bool | None) -> ModuleSpec:
         """Searches for how a call is made on what a layer stores already."""
         # What is stored has its role, whatever its collection is called.
-        modes = replace(self.modes, kept=frozenset(variables))
+        modes = replace(self.modes, kept=frozenset(variables), needed=needed)
         found = modes.run(variables, ())
         found = replace(found, late=find_late(self.call, found))
         refuse_late(self.call, found)
@@ -223,7 +223,12 @@ def infer_module_spec(
 
 
 def infer_call_spec(
-    call: ModuleCall, arrays: Sequence[Shaped], variables: Variables, *, abstract: bool = True
+    call: ModuleCall,
+    arrays: Sequence[Shaped],
+    variables: Variables,
+    *,
+    abstract: bool = True,
+    needed: bool | None = None,
 ) -> ModuleSpec:
     """Finds how a further call is made on what a layer stores, such as that of another method.
 
@@ -232,6 +237,8 @@ def infer_call_spec(
         arrays: Abstract arrays; concrete ones if `abstract` is False.
         variables: What the layer stores.
         abstract: As for `infer_module_spec`.
+        needed: The mode of the call: the module may refuse the other, as one does that takes labels
+            in training alone. None where both must run.
 
     Returns:
         What was found.
@@ -240,7 +247,7 @@ def infer_call_spec(
         BuildModuleError: If the call makes further state.
         jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
     """
-    return _Search(ModeSearch(Trial(call, tuple(arrays), abstract))).run_stored(variables)
+    return _Search(ModeSearch(Trial(call, tuple(arrays), abstract))).run_stored(variables, needed)
 
 
 def infer_init_form(call: ModuleCall, arrays: Sequence[Shaped]) -> Variables:

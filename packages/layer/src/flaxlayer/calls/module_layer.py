@@ -224,7 +224,8 @@ class ModuleLayer(keras.layers.Layer):
         masked_structure = self._masks.masked_structure(arrays, structure, masks)
         found = self._runner.cache.specs.get(masked_structure)
         if found is None and masks:  # the first call of its form
-            found = self._runner.spec_to_run(*self._masks.with_masks(arrays, structure, masks))
+            masked = self._masks.with_masks(arrays, structure, masks)
+            found = self._runner.spec_to_run(*masked, training)
         return found is not None and has_sealed(found.plan(training).output)
 
     def _method_arguments(
@@ -430,9 +431,10 @@ class ModuleLayer(keras.layers.Layer):
         hosted.require_built("peek_rngs")
         if args or kwargs:
             arrays, structure = self._partition(args, kwargs)
-            asked = runner.find_spec(structure, arrays)
+            asked = runner.find_spec(structure, arrays, training)
         else:
             asked = runner.cache.latest or hosted.spec
+            asked = asked if asked.plan(training).applied else hosted.spec
         streams = asked.plan(training).streams
         seed = runner.backend.to_jax(hosted.seed_generator.state.value)
         return stream_rngs(seed.astype(jnp.uint32), streams) if streams else {}

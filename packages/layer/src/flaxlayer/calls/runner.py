@@ -72,32 +72,47 @@ class Runner:
 
     # What is known of calls.
 
-    def find_spec(self, structure: ArgumentStructure, arrays: Sequence[Array]) -> ModuleSpec:
-        """Returns what is known of calls of a structure, found out for the first of them."""
+    def find_spec(
+        self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool | None = None
+    ) -> ModuleSpec:
+        """Returns what is known of calls of a structure, found out for the first of them.
+
+        Args:
+            structure: The structure of the arguments.
+            arrays: Their arrays.
+            training: The mode of the call: the module may refuse the other. None where both count.
+        """
         known = self.cache.specs.get(structure)
-        if known is None:
+        if known is None or not _serves(known, training):
             with self.hosted.locks.build:  # A8
                 known = self.cache.specs.get(structure)
-                known = known or self._infer_spec(self.module_call(structure), arrays)
+                if known is None or not _serves(known, training):
+                    known = self._infer_spec(self.module_call(structure), arrays, training)
                 self.cache.specs[structure] = known
         return known
 
-    def latest_spec(self, structure: ArgumentStructure, arrays: Sequence[Array]) -> ModuleSpec:
+    def latest_spec(
+        self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool | None = None
+    ) -> ModuleSpec:
         """Returns the same, and keeps it as that of the latest call."""
-        known = self.cache.latest = self.find_spec(structure, arrays)
+        known = self.cache.latest = self.find_spec(structure, arrays, training)
         return known
 
-    def _infer_spec(self, call: ModuleCall, arrays: Sequence[Array]) -> ModuleSpec:
+    def _infer_spec(
+        self, call: ModuleCall, arrays: Sequence[Array], training: bool | None
+    ) -> ModuleSpec:
         source = self.hosted.spec
         if source.traceable:
             return evaluate_for_sizes(
                 array_specs(arrays),
-                lambda inputs: infer_call_spec(call, inputs.arrays, source.variables),
+                lambda inputs: infer_call_spec(
+                    call, inputs.arrays, source.variables, needed=training
+                ),
             )
         values = list(map(self.backend.to_jax, arrays))
         weights = self.hosted.built_weights
         variables = weights.layout.unflatten(weights.jax_values())
-        return infer_call_spec(call, values, variables, abstract=False)
+        return infer_call_spec(call, values, variables, abstract=False, needed=training)
 
     def pure_call(
         self, structure: ArgumentStructure, plan: ModePlan, layout: VariableLayout
@@ -118,7 +133,7 @@ class Runner:
         self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool, key: Hashable
     ) -> CompiledCall:
         """Returns a call in a mode, compiled once for each key."""
-        spec = self.latest_spec(structure, arrays)
+        spec = self.latest_spec(structure, arrays, training)
         call = self.cache.calls.get(key)
         if call is None:
             pure = self.pure_call(structure, spec.plan(training), self.hosted.spec.layout)
@@ -154,7 +169,7 @@ class Runner:
         try:
             refuse_elsewhere(self.hosted.built_weights.devices, title=self.title)
             clean = self.backend.is_outermost()
-            arrays, structure = self._as_run(arrays, structure, clean=clean)
+            arrays, structure = self._as_run(arrays, structure, training, clean=clean)
             return self._finish(self._run(arrays, structure, training, clean=clean), clean=clean)
         except Exception as error:
             self._refuse(error, arrays, structure)
@@ -177,7 +192,7 @@ class Runner:
             key = self.key(structure, training, context)
             call = self.compiled_call(structure, arrays, training, key)
             return self._run_in_turn(call.pure, call.run, arrays, clean=clean)
-        plan = self.latest_spec(structure, arrays).plan(training)
+        plan = self.latest_spec(structure, arrays, training).plan(training)
         pure = self.pure_call(structure, plan, hosted.spec.layout)
         run = backend.run_inline(pure, traceable=traceable)
         return self._run_in_turn(pure, run, arrays, clean=clean)
@@ -200,7 +215,7 @@ class Runner:
         self, structure: ArgumentStructure, arrays: Sequence[Array], training: bool
     ) -> PyTree:
         """Returns the outputs of a call with abstract arrays, as `execute` returns them."""
-        plan = self.latest_spec(structure, arrays).plan(training)
+        plan = self.latest_spec(structure, arrays, training).plan(training)
         pure = self.pure_call(structure, plan, self.hosted.spec.layout)
         values = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in pure.layout.specs]
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
@@ -233,24 +248,26 @@ class Runner:
         sown = {name: result.transient[name] for name in names if name in result.transient}
         return result.outputs, wrap_statics(sown)
 
-    def spec_to_run(self, arrays: list[Array], structure: ArgumentStructure) -> ModuleSpec:
+    def spec_to_run(
+        self, arrays: list[Array], structure: ArgumentStructure, training: bool
+    ) -> ModuleSpec:
         """Returns what is known of a call that `execute` is about to run."""
         try:
             clean = self.backend.is_outermost()
-            arrays, structure = self._as_run(arrays, structure, clean=clean)
-            return self.find_spec(structure, arrays)
+            arrays, structure = self._as_run(arrays, structure, training, clean=clean)
+            return self.find_spec(structure, arrays, training)
         except Exception as error:
             self._refuse(error, arrays, structure)
 
     def _as_run(
-        self, arrays: list[Array], structure: ArgumentStructure, *, clean: bool
+        self, arrays: list[Array], structure: ArgumentStructure, training: bool, *, clean: bool
     ) -> tuple[list[Array], ArgumentStructure]:
         if clean and (structure.statics or structure.numbers):
-            return self._trace_numbers(arrays, structure)
+            return self._trace_numbers(arrays, structure, training)
         return arrays, structure
 
     def _trace_numbers(
-        self, arrays: list[Array], structure: ArgumentStructure
+        self, arrays: list[Array], structure: ArgumentStructure, training: bool
     ) -> tuple[list[Array], ArgumentStructure]:
         """Lets one program serve all values of a number of Python, where that is possible (A1)."""
         leaves, traced = structure.trace_numbers(arrays)
@@ -262,10 +279,10 @@ class Runner:
         if cache.specs.get(traced) is not None:
             return leaves, traced
         try:
-            self.latest_spec(traced, leaves)
+            self.latest_spec(traced, leaves, training)
         except Exception:  # a module may need the number in any way; a real fault comes again
             fixed, static = traced.fix_numbers(leaves)
-            self.latest_spec(static, fixed)
+            self.latest_spec(static, fixed, training)
             cache.fixed[traced] = True
             return fixed, static
         return leaves, traced
@@ -291,3 +308,9 @@ class Runner:
         built, title = self.cache.inputs, self.title
         misfit = explain_misfit(error, built, arrays, structure, method=self.method, title=title)
         raise_explained(misfit or error, title)
+
+
+def _serves(known: ModuleSpec, training: bool | None) -> bool:
+    """Tells whether a mode can be run by what is known; None stands for both."""
+    modes = (True, False) if training is None else (training,)
+    return all(known.plan(mode).applied for mode in modes)

@@ -1,0 +1,126 @@
+"""A call in one mode needs nothing that the module takes in the other alone (A1, A2)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from flax import nnx
+
+from flaxlayer import FlaxLayer
+from flaxlayer_core import CallArgumentError
+from packages.layer.tests.needs import needs_nnx
+
+X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
+LABELS = {"y": np.ones((2, 3), np.float32)}
+
+
+class Learns(nn.Module):
+    """Gives a loss in training, which takes labels, and predictions else."""
+
+    @nn.compact
+    def __call__(self, x, labels=None, train=False):
+        y = nn.BatchNorm(use_running_average=not train)(nn.Dense(3)(x))
+        y = nn.Dropout(0.5, deterministic=not train)(y)
+        return jnp.square(y - labels["y"]).mean() if train else y
+
+
+class Predicts(nn.Module):
+    """Refuses labels where it predicts."""
+
+    @nn.compact
+    def __call__(self, x, labels=None, train=False):
+        assert train or labels is None, "no labels at inference"
+        y = nn.Dense(3)(x)
+        return y if labels is None else y - labels["y"]
+
+
+class LearnsInNnx(nnx.Module):
+    def __init__(self, *, rngs):
+        self.dense, self.dropout = nnx.Linear(4, 3, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x, labels=None):
+        y = self.dropout(self.dense(x))
+        return y if self.dropout.deterministic else jnp.square(y - labels["y"]).mean()
+
+
+def learning(**kwargs):
+    layer = FlaxLayer(Learns(), seed=3, **kwargs)
+    layer.build_on(X, labels=LABELS)
+    return layer
+
+
+@pytest.mark.law("A1", "A2")
+def test_inference_works_without_what_training_takes(same_results):
+    layer = learning()
+    variables = layer.flax_variables()
+    raw = jax.jit(lambda variables: Learns().apply(variables, X))
+    same_results(layer(X), raw(variables))
+    assert layer(keras.KerasTensor((None, 4))).shape == (None, 3)
+    assert layer.peek_rngs(X, training=False) == {}
+
+
+@pytest.mark.law("A1", "A2")
+def test_training_goes_on_beside_such_inference(same_results):
+    layer = learning()
+    layer(X)
+    keys, variables = layer.peek_rngs(training=True), layer.flax_variables()
+    assert list(keys) == ["dropout"]
+
+    def apply(variables, keys):
+        return Learns().apply(variables, X, LABELS, True, rngs=keys, mutable=["batch_stats"])
+
+    outputs, updates = jax.jit(apply)(variables, keys)
+    same_results(layer(X, labels=LABELS, training=True), outputs)
+    same_results(layer.flax_variables()["batch_stats"], updates["batch_stats"])
+    layer(X)
+
+
+@pytest.mark.law("A1")
+def test_the_mode_that_lacks_something_says_so_each_time():
+    layer = learning()
+    before = layer.seed_generator.state.numpy().tolist()
+    layer(X)
+    for _ in range(2):
+        with pytest.raises(
+            CallArgumentError, match=r"NoneType(.|\n)*labels\['y'\]: float32\[2,3\]"
+        ):
+            layer(X, training=True)
+    assert layer.seed_generator.state.numpy().tolist() == before
+    layer(X)
+
+
+@pytest.mark.law("A1", "A2")
+def test_training_works_with_what_inference_refuses(same_results):
+    layer = FlaxLayer(Predicts(), seed=3)
+    layer(X)
+    raw = jax.jit(lambda variables: Predicts().apply(variables, X, LABELS, True))
+    same_results(layer(X, labels=LABELS, training=True), raw(layer.flax_variables()))
+    with pytest.raises(CallArgumentError, match="no labels at inference"):
+        layer(X, labels=LABELS)
+
+
+@pytest.mark.law("A1")
+def test_a_form_that_a_mode_refused_is_asked_again_with_other_arrays():
+    class Peaks(nn.Module):
+        @nn.compact
+        def __call__(self, x, scale=None, train=False):
+            y = x if scale is None else x * scale
+            return y / jnp.max(y) if train else y
+
+    layer = FlaxLayer(Peaks())
+    layer(X, X)
+    assert layer(X[:0]).shape == (0, 4)
+    np.testing.assert_array_equal(layer(X, training=True), X / X.max())
+
+
+@needs_nnx
+@pytest.mark.law("A1", "A2")
+def test_a_module_of_nnx_predicts_without_labels(same_results):
+    layer = FlaxLayer(LearnsInNnx, seed=3)
+    layer.build_on(X, labels=LABELS)
+    module = layer.to_module()
+    module.eval()
+    same_results(layer(X), nnx.jit(lambda module: module(X))(module))
+    assert layer(X, labels=LABELS, training=True).shape == ()
