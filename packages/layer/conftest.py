@@ -17,6 +17,7 @@ OF_BACKENDS = {
     "torch": [
         "tests/backends/torch",
         "tests/compat/test_private_torch.py",
+        "tests/torch_arrays.py",
         "src/flaxlayer/backends/torch",
         "src/flaxlayer/compat/private_torch.py",
     ],

@@ -20,6 +20,8 @@ from flaxlayer_testing.report.report import Report
 from flaxlayer_testing.run.case_stream import C
 from flaxlayer_testing.run.trial import Recipe, Trial
 
+_CASES_EACH = 300
+
 K = TypeVar("K", bound=Hashable, contravariant=True)
 
 __all__ = ["Inline", "Pool", "Processes"]
@@ -78,6 +80,8 @@ class Processes(Generic[C]):
     Args:
         trial: What is asked of each case; the layer must be importable.
         workers: How many processes.
+        cases_each: How many cases a process runs before another takes its place: JAX keeps some
+            megabytes of each program that it has traced.
 
     Raises:
         LoadTargetError: If another process cannot import the layer or the checks.
@@ -85,9 +89,10 @@ class Processes(Generic[C]):
 
     tells = False
 
-    def __init__(self, trial: Trial[C], workers: int) -> None:
+    def __init__(self, trial: Trial[C], workers: int, *, cases_each: int = _CASES_EACH) -> None:
         self.trial = trial
         self.window = 2 * workers
+        self._most, self._given = cases_each * workers, 0
         self._arguments = (trial.recipe(), _x64())
         # A child decides on its backend when it imports Keras.
         os.environ["KERAS_BACKEND"] = current_backend().name
@@ -100,6 +105,9 @@ class Processes(Generic[C]):
 
     def submit(self, case: C) -> Future[Report]:
         """Sends a case to a process."""
+        if self._given == self._most:
+            self._renew()
+        self._given += 1
         try:
             future = self._executor.submit(_run, self.trial.written(case))
         except BrokenProcessPool:  # since the last case
@@ -125,7 +133,15 @@ class Processes(Generic[C]):
 
     def _restart(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self._replace()
+
+    def _renew(self) -> None:
+        self._executor.shutdown(wait=False)  # once they have run what they were given
+        self._replace()
+
+    def _replace(self) -> None:
         self._executor, self._current = self._started(self.window // 2), set()
+        self._given = 0
 
     def _alone(self, case: C) -> Report:
         with self._started(1) as executor, tempfile.TemporaryDirectory() as folder:
