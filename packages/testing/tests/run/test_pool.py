@@ -21,7 +21,7 @@ class Tells:
         return int(written)
 
     def report(self, case, begin=None):
-        return Report(str(case), str(os.getpid()), ())
+        return Report(str(case), str(os.getpid()), (), {})
 
 
 @pytest.fixture
