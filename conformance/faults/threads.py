@@ -19,16 +19,16 @@ class BuildsInEachThread(Settler):
     turns: ClassVar = threading.Lock()
     waited: ClassVar = weakref.WeakSet()
 
-    def settle(self, arrays, structure):
+    def settle(self, arrays, structure, *, refusable=frozenset()):
         thread = threading.current_thread()
         if thread is threading.main_thread() or thread in self.waited:
-            super().settle(arrays, structure)
+            super().settle(arrays, structure, refusable=refusable)
             return
         self.waited.add(thread)
         self.together.wait()
         with self.turns:  # one after the other, so that each search finds the same
             self._runner.hosted.weights = None
-            self.settle_for(arrays, structure)
+            self.settle_for(arrays, structure, refusable)
         self.together.wait()
 
 

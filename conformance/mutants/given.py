@@ -50,20 +50,20 @@ enter(
 init(
     "Initial values come of an init with the flag off",
     INITIAL,
-    "variables = _init(request, training=True)",
-    "variables = _init(request, training=False)",
+    "_init(request, training=training)",
+    "_init(request, training=not training)",
 )
 init(
     "A variable that only inference makes begins as zero",
     INITIAL,
-    "    if spec.extra_init:\n",
-    "    if spec.extra_init and not spec.init_streams:\n",
+    "    for training in spec.init_modes:\n",
+    "    for training in spec.init_modes[:1]:\n",
 )
 init(
     "Where inference makes more, all values come of an init with the flag off",
     INITIAL,
-    "variables = {**_init(request, training=False), **variables}",
-    "variables = {**variables, **_init(request, training=False)}",
+    "made = {**_init(request, training=training), **made}",
+    "made = {**made, **_init(request, training=training)}",
 )
 init(
     "The initialising method is that of the call",

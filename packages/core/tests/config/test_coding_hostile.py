@@ -324,10 +324,10 @@ def test_refusing_imports_nothing(name, monkeypatch):
 
 
 def test_a_huge_shape_allocates_nothing():
-    node = HOSTILE["huge shape"]
+    node = HOSTILE["huge shape"] | {"shape": [1 << 14, 1 << 14]}  # of 1 GiB, which could be had
     tracemalloc.start()
     with pytest.raises(DecodeModuleError):
         decode_value(node, path="value")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 1 << 20
+    assert peak < 64 << 20  # what the process keeps may grow meanwhile by some MiB

@@ -50,7 +50,7 @@ def test_stored_variables_are_those_of_raw_init(examined, module, args):
 @pytest.mark.law("B2")
 def test_a_variable_that_only_inference_makes_is_found(examined):
     found = examined(InferenceOnly(), X)
-    assert found.extra_init
+    assert found.init_modes == (True, False)
     assert {"/".join(path) for path in found.layout.paths} == {
         "cache/last",
         "params/head/kernel",
@@ -64,7 +64,7 @@ def test_a_variable_that_only_inference_makes_is_found(examined):
 
 @pytest.mark.law("B2")
 def test_a_module_whose_init_makes_everything_needs_no_second_init(examined):
-    assert not examined(Norm(), X).extra_init
+    assert examined(Norm(), X).init_modes == (True,)
 
 
 @pytest.mark.law("A6")

@@ -156,6 +156,7 @@ class LayerBuilder:
             values=inputs.values,
             applied=inputs.called,
             prepare=file is None and self._runner.backend.distribution() is None,
+            refusable=inputs.refusable,
         )
         layout = build_spec.spec.layout
         kept = self._kept(layout)

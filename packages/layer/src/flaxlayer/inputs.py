@@ -33,6 +33,7 @@ __all__ = [
     "inputs_from_shapes",
     "is_shape",
     "keras_tensor",
+    "refusable_modes",
 ]
 
 _MAX_RANK = 32
@@ -49,6 +50,7 @@ class BuildInputs:
         called: Whether a call follows, with the same inputs.
         given: The form of the variables that were given, None where none were (B4).
         guessed: Whether the dtypes are only supposed, as where shapes are all that is known (A10).
+        refusable: The modes that the module may refuse for such inputs: not that of the call.
         stored: Whether they come from a file, so that nothing is allocated for them unchecked (S3).
     """
 
@@ -58,6 +60,7 @@ class BuildInputs:
     called: bool = False
     given: Variables | None = None
     guessed: bool = False
+    refusable: frozenset[bool] = frozenset()
     stored: bool = False
 
     @property
@@ -92,7 +95,12 @@ class BuildInputs:
 
     def without_values(self) -> BuildInputs:
         """Returns the inputs without their arrays."""
-        return replace(self, values=None, called=False)
+        return replace(self, values=None, called=False, refusable=frozenset())
+
+
+def refusable_modes(training: bool | None) -> frozenset[bool]:
+    """Returns the modes that a call does not need: either one where Keras is to say (A2)."""
+    return frozenset({True, False} if training is None else {not training})
 
 
 def inputs_from_shapes(input_shape: Shape, call: MethodSignature) -> BuildInputs:

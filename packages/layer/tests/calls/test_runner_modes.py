@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from flaxlayer import FlaxLayer
-from flaxlayer_core import CallArgumentError
+from flaxlayer_core import BuildModuleError, CallArgumentError, MatchVariablesError, init_rngs
 from packages.layer.tests.needs import needs_nnx
 
 X = np.linspace(-1.0, 1.0, 8, dtype=np.float32).reshape(2, 4)
@@ -117,10 +117,61 @@ def test_a_form_that_a_mode_refused_is_asked_again_with_other_arrays():
 
 @needs_nnx
 @pytest.mark.law("A1", "A2")
-def test_a_module_of_nnx_predicts_without_labels(same_results):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_module_of_nnx_predicts_without_labels(same_results, known):
     layer = FlaxLayer(LearnsInNnx, seed=3)
-    layer.build_on(X, labels=LABELS)
+    layer.build_on(X, labels=LABELS) if known else layer(X)
     module = layer.to_module()
     module.eval()
     same_results(layer(X), nnx.jit(lambda module: module(X))(module))
     assert layer(X, labels=LABELS, training=True).shape == ()
+
+
+@pytest.mark.law("A1", "B2")
+def test_the_first_call_needs_nothing_of_the_other_mode(same_results, tmp_path):
+    layer = FlaxLayer(Learns(), seed=3)
+    assert FlaxLayer(Learns(), seed=3)(keras.KerasTensor((None, 4))).shape == (None, 3)
+    outputs = layer(X)
+    raw = jax.jit(lambda keys: Learns().init(keys, X))(init_rngs(3, ["params"]))
+    same_results(layer.flax_variables(), raw)
+    same_results(outputs, jax.jit(lambda variables: Learns().apply(variables, X))(raw))
+    assert layer(X, labels=LABELS, training=True).shape == ()
+    model = keras.Sequential([keras.Input((4,)), FlaxLayer(Learns(), name="learns")])
+    expected = model.predict(X, verbose=0)
+    model.save(tmp_path / "learns.keras")
+    loaded = keras.saving.load_model(tmp_path / "learns.keras")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), expected)
+
+
+@pytest.mark.law("A1", "B2")
+def test_the_first_call_may_be_one_that_inference_refuses(same_results):
+    layer = FlaxLayer(Predicts(), seed=3)
+    outputs = layer(X, labels=LABELS, training=True)
+    raw = jax.jit(lambda keys: Predicts().init(keys, X, LABELS, True))(init_rngs(3, ["params"]))
+    same_results(layer.flax_variables(), raw)
+    apply = jax.jit(lambda variables: Predicts().apply(variables, X, LABELS, True))
+    same_results(outputs, apply(raw))
+    texts = []
+    layer.summary(print_fn=texts.append)
+    assert "float32[2,3]" in str(texts)
+    assert layer(X).shape == (2, 3)
+
+
+@pytest.mark.law("A1")
+def test_a_first_call_in_a_mode_that_is_refused_builds_nothing():
+    for module, arguments, training in (
+        (Learns(), {}, True),
+        (Predicts(), {"labels": LABELS}, False),
+    ):
+        layer = FlaxLayer(module)
+        with pytest.raises(BuildModuleError, match="in training and at inference"):
+            layer(X, training=training, **arguments)
+        assert not layer.built
+
+
+@pytest.mark.law("B4")
+def test_given_variables_that_one_mode_refuses_are_no_reason_to_build_for_the_other():
+    variables = Learns().init(jax.random.key(0), X)
+    variables["params"]["Dense_0"]["bias"] = jnp.zeros(5)
+    with pytest.raises(MatchVariablesError, match="bias"):
+        FlaxLayer(Learns(), variables=variables)(X)

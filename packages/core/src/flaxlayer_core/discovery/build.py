@@ -53,6 +53,7 @@ def infer_build_spec(
     values: Sequence[Shaped] | None = None,
     applied: bool = True,
     prepare: bool = True,
+    refusable: frozenset[bool] = frozenset(),
 ) -> tuple[BuildSpec, InitTrace | None]:
     """Evaluates a module abstractly for inputs whose dimensions may be unknown (B1).
 
@@ -64,6 +65,9 @@ def infer_build_spec(
         applied: Whether the module must be applicable to such inputs, not only initialisable.
         prepare: Whether initialisers compile meanwhile, each by itself; in vain where the initial
             values get shardings (B5).
+        refusable: The modes that the module may refuse, as long as it runs in the other one: those
+            that the call that builds it does not need. Where it refuses training for such inputs,
+            it is initialised with the flag off (B2).
 
     Returns:
         What was found; and the traced init, from which initial values come, where there was one.
@@ -98,20 +102,52 @@ def infer_build_spec(
             return _names_symbol(error.expected, inputs)
         return not isinstance(error, FlaxLayerError)
 
-    def infer(inputs: AbstractInputs) -> tuple[BuildSpec, InitTrace | None]:
-        return _infer_for(call, inputs, values, applied, prepare)
+    def infer(refusable: frozenset[bool]) -> tuple[BuildSpec, InitTrace | None]:
+        options = _Options(applied, prepare, refusable)
+        return first_that_fits(
+            abstract_inputs(specs),
+            lambda inputs: _infer_for(call, inputs, values, options),
+            passes_over=is_of_sizes,
+        )
 
-    try:
-        return first_that_fits(abstract_inputs(specs), infer, passes_over=is_of_sizes)
-    except (MatchVariablesError, NoSizeFitsError) as error:
-        ended = error
+    ended: list[NoSizeFitsError[AbstractInputs]] = []
+    # In both modes with some sizes is better than in one with unknown ones.
+    for allowed in dict.fromkeys((frozenset[bool](), refusable)):
+        try:
+            return infer(allowed)
+        except MatchVariablesError:
+            break
+        except NoSizeFitsError as error:
+            ended.append(error)
     if refusals:  # where given variables do not match, that is what ended it
         raise refusals[0]
-    assert isinstance(ended, NoSizeFitsError)
     # The first failure on sizes says most: it has no symbols in it.
-    sized = (failure for inputs, failure in ended.failures if inputs.resized)
-    failure = next(sized, ended.last)
+    sized = (failure for inputs, failure in ended[0].failures if inputs.resized)
+    failure = next(sized, ended[0].last)
     raise _refusal(call, specs, failure) from failure
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How an evaluation goes, as for `infer_build_spec`."""
+
+    applied: bool
+    prepare: bool
+    refusable: frozenset[bool]
+
+    def infer(
+        self, call: ModuleCall, arrays: Sequence[Shaped], *, abstract: bool
+    ) -> tuple[ModuleSpec, InitTrace | None]:
+        # Where variables were given there may be nothing to prepare.
+        prepare = self.prepare and abstract and call.given is None
+        return infer_module_spec(
+            call,
+            arrays,
+            abstract=abstract,
+            applied=self.applied or not abstract,
+            prepare=prepare,
+            refusable=self.refusable,
+        )
 
 
 def _names_symbol(shapes: str, inputs: AbstractInputs) -> bool:
@@ -123,12 +159,10 @@ def _infer_for(
     call: ModuleCall,
     inputs: AbstractInputs,
     values: Sequence[Shaped] | None,
-    applied: bool,
-    prepare: bool,
+    options: _Options,
 ) -> tuple[BuildSpec, InitTrace | None]:
-    prepare = prepare and call.given is None  # else there may be nothing to make
     try:
-        call, spec, trace = _infer(call, inputs.arrays, applied=applied, prepare=prepare)
+        call, spec, trace = _infer(call, inputs.arrays, options)
     except UNTRACEABLE:
         if any(is_symbolic(array.shape) for array in inputs.arrays):
             raise
@@ -136,22 +170,22 @@ def _infer_for(
         if any(isinstance(value, jax.core.Tracer) for value in concrete):
             raise
         with held_against(call.bound, title=call.title):
-            call, spec, trace = _infer(call, concrete, abstract=False)
+            call, spec, trace = _infer(call, concrete, options, abstract=False)
         return BuildSpec(call, spec, inputs), trace
     _refuse_unknown_shapes(call, spec.layout, inputs)
     for what, arrays in inputs.resized:
-        resized, _ = infer_module_spec(call, arrays, applied=applied)
+        resized, _ = replace(options, prepare=False).infer(call, arrays, abstract=True)
         _refuse_dependence(call, spec.layout, resized.layout, what)
     return BuildSpec(call, spec, inputs), trace
 
 
 def _infer(
-    call: ModuleCall, arrays: Sequence[Shaped], **options: bool
+    call: ModuleCall, arrays: Sequence[Shaped], options: _Options, *, abstract: bool = True
 ) -> tuple[ModuleCall, ModuleSpec, InitTrace | None]:
-    spec, trace = infer_module_spec(call, arrays, **options)
+    spec, trace = options.infer(call, arrays, abstract=abstract)
     if spec.late:
         call = replace(call, flax_module=LazyStateModule(spec.flax_module, spec.late))
-        spec, trace = infer_module_spec(call, arrays, **options)
+        spec, trace = options.infer(call, arrays, abstract=abstract)
         refuse_late(call, spec)
         call = replace(call, flax_module=spec.flax_module)
     return call, spec, trace
@@ -208,6 +242,7 @@ def _refusal(
         f"{call.title} cannot be evaluated: {type(failure).__name__}: {failure}",
         expected=f"inputs that {call.method.title}{call.method.signature} takes",
         found=", ".join(map(str, specs)) or "no arrays",
-        fix="Run `module.init` on such inputs by itself; what fails there fails here.",
+        fix="Run `module.init` and `module.apply` on such inputs by themselves, in training and at "
+        "inference; what fails there fails here.",
         law="B1",
     )

@@ -160,6 +160,7 @@ class Completion:
         return {
             path
             for plan in (found.training, found.inference)
+            if plan.applied
             for path in find_touched(call, plan, variables, paths, arrays, apart=apart)
         }
 

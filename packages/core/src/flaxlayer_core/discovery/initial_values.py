@@ -151,10 +151,10 @@ def _made(request: _Request) -> dict[Path, Array]:
     spec = request.build_spec.spec
     if not spec.init_streams and holds_forms(request.build_spec.call.given):
         return {}  # where not even the form can be initialised
-    variables = _init(request, training=True)
-    if spec.extra_init:
-        variables = {**_init(request, training=False), **variables}
-    return variables
+    made: dict[Path, Array] = {}
+    for training in spec.init_modes:
+        made = {**_init(request, training=training), **made}
+    return made
 
 
 def _init(request: _Request, *, training: bool) -> dict[Path, Array]:
@@ -214,7 +214,7 @@ def _places(
 def _known(request: _Request, training: bool) -> InitTrace | None:
     # What was traced already, unless it has symbolic sizes in it or keys of another kind.
     known, spec = request.trace, request.build_spec.spec
-    if known is None or not training or not spec.traceable:
+    if known is None or training is not spec.init_modes[0] or not spec.traceable:
         return None
     # The key implementation may have changed since a deferred build began.
     keys = [key.dtype for key in abstract_keys(spec.init_streams).values()]

@@ -28,12 +28,12 @@ class ModeSearch:
         trial: The module, and the arrays that it is applied to.
         kept: Collections that are stored, whatever the policy or their kind says: those that a
             layer stores already, and given ones that a call reads (B4).
-        needed: The mode that must run, where the module may refuse the other; None for both.
+        refusable: The modes that the module may refuse, as long as it runs in the other one.
     """
 
     trial: Trial
     kept: frozenset[str] = frozenset()
-    needed: bool | None = None
+    refusable: frozenset[bool] = frozenset()
 
     def run(self, variables: Variables, init_streams: tuple[str, ...]) -> ModuleSpec:
         """Finds the roles of collections and how the module is applied in each mode.
@@ -73,8 +73,8 @@ class ModeSearch:
             layout,
             stored,
             init_streams,
-            False,
-            first if first.training else _refused(training=True),
+            (True,),
+            first if first.training else ModePlan.unapplied(training=True),
             inference,
             known.trial.call.flax_module,
             traceable=self.trial.abstract,
@@ -85,7 +85,7 @@ class ModeSearch:
         try:
             return self._planned(fed, True, fixed)
         except Exception as error:  # in any way: it may lack what only training takes
-            if self.needed is not False or isinstance(error, UNTRACEABLE):
+            if True not in self.refusable or isinstance(error, UNTRACEABLE):
                 raise
         return self._planned(fed, False, fixed)
 
@@ -96,9 +96,10 @@ class ModeSearch:
         try:
             return self._extended_by(lambda: self._inference(stored, fixed, roles, first))
         except Exception as error:  # in any way: it may be given what only training takes
-            if self.needed is not True or isinstance(error, UNTRACEABLE):
+            refusable = False in self.refusable and first.training
+            if not refusable or isinstance(error, UNTRACEABLE):
                 raise
-        return self, _refused(training=False)
+        return self, ModePlan.unapplied(training=False)
 
     def _planned(
         self, variables: Variables, training: bool, denied: set[str]
@@ -170,10 +171,6 @@ class ModeSearch:
             return find_plan(self.trial, stored, False, denied)
         except Exception:  # a module may insist in any way; a real fault comes again
             return None
-
-
-def _refused(*, training: bool) -> ModePlan:
-    return ModePlan(training, (), (), None, {}, applied=False)
 
 
 def _widened(found: ModuleSpec) -> dict[str, PyTree] | None:

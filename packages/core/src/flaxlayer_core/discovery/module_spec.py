@@ -25,7 +25,8 @@ class ModePlan:
         updates: The collections that it may change, as it returned them, abstract.
         optional_keys: Arguments that get random keys though the method can do without (R5); None
             for those whose stream is among these.
-        applied: False where the module refused this mode; then all else is a placeholder.
+        applied: False where the module was not applied in this mode, or refused it; then all else
+            is a placeholder.
     """
 
     training: bool
@@ -35,6 +36,11 @@ class ModePlan:
     updates: Variables
     optional_keys: tuple[str, ...] | None = None
     applied: bool = True
+
+    @classmethod
+    def unapplied(cls, *, training: bool) -> ModePlan:
+        """Returns the plan of a mode in which the module was not applied."""
+        return cls(training, (), (), None, {}, applied=False)
 
     @property
     def mutable(self) -> DenyList:
@@ -50,28 +56,31 @@ class ModuleSpec:
         layout: The stored variables.
         variables: The same, as a tree of `ShapeDtypeStruct`.
         init_streams: The streams that init draws from.
-        extra_init: Whether inference makes variables that init in training mode does not (B2).
+        init_modes: The training flags of the inits that initial values come from: what one made is
+            not made by those after it (B2).
         training: How the module is applied in training.
         inference: How it is applied at inference.
         traceable: False for a module that branches on values (A6).
         flax_module: The module, which runs on the state that its calls made.
         late: State that the module makes only when it is applied, which this discovery has no
             place for (C2): a tree of `ShapeDtypeStruct`.
-        applied: False where the module could be initialised but not applied: then the plans are
-            placeholders, and what a call needs is found at the call.
     """
 
     layout: VariableLayout
     variables: Variables
     init_streams: tuple[str, ...]
-    extra_init: bool
+    init_modes: tuple[bool, ...]
     training: ModePlan
     inference: ModePlan
     flax_module: FlaxModule
     traceable: bool = True
-    applied: bool = True
     late: Variables = field(default_factory=dict)
 
     def plan(self, training: bool) -> ModePlan:
         """Returns how the module is applied in a mode."""
         return self.training if training else self.inference
+
+    @property
+    def applied(self) -> bool:
+        """Whether any mode was applied; else what a call needs is found at the call."""
+        return self.training.applied or self.inference.applied

@@ -40,11 +40,13 @@ class _Search:
     Attributes:
         modes: The search for its modes.
         prepare: Whether the initialisers compile meanwhile.
-        trace: The traced init, where there was one.
+        flag: The training flag of the init that comes first (B2).
+        trace: That init, traced, where there was one.
     """
 
     modes: ModeSearch
     prepare: bool = False
+    flag: bool = True
     trace: InitTrace | None = None
 
     @property
@@ -60,8 +62,8 @@ class _Search:
             found = self._run_given(completion)
             if found is not None:
                 return found
-        initial, streams = self.init(training=True)
-        found = self._complete(completion, initial, streams, last=False)
+        initial, streams = self.first_init()
+        found = self._complete(completion, initial, streams, last=not self.flag)
         if found is not None:
             return found
         # B2: a variable that only inference makes comes from an init with the flag off.
@@ -69,7 +71,7 @@ class _Search:
         streams = tuple(sorted({*streams, *extra_streams}))
         found = self._complete(completion, fill_missing(initial, extra), streams, last=True)
         assert found is not None
-        return replace(found, extra_init=True)
+        return replace(found, init_modes=(True, False))
 
     def _run_given(self, completion: Completion) -> ModuleSpec | None:
         # B4: where the method can be applied to what was given, and makes no further state.
@@ -83,13 +85,23 @@ class _Search:
             return None
         return self._with_streams(found) if holds_forms(self.call.given) else found
 
+    def first_init(self) -> tuple[dict[str, PyTree], tuple[str, ...]]:
+        """Initialises with the flag on; off where the module may refuse training and does."""
+        try:
+            return self.init(training=True)
+        except Exception as error:  # in any way: it may lack what only training takes
+            if True not in self.modes.refusable or isinstance(error, UNTRACEABLE):
+                raise
+        self.flag = False
+        return self.init(training=False)
+
     def _with_streams(self, found: ModuleSpec) -> ModuleSpec:
         # Only the form was given: values come from init as far as it makes such variables.
         try:
-            _, streams = self.init(training=True)
+            _, streams = self.first_init()
         except Exception:  # in any way: what was given whole needs no init that works
             return found
-        return replace(found, init_streams=streams)
+        return replace(found, init_streams=streams, init_modes=(self.flag,))
 
     def _complete(
         self,
@@ -115,7 +127,7 @@ class _Search:
             return None
         if unplaced and (refusal := completion.refuse(made, unplaced=unplaced)):
             raise refusal
-        return found
+        return replace(found, init_modes=(self.flag,))
 
     def run_tolerant(self) -> ModuleSpec:
         """Searches for a module that may only be initialised with such inputs."""
@@ -124,7 +136,7 @@ class _Search:
         except UNTRACEABLE:
             raise
         except Exception:  # any module may fail in any way on inputs that are not a call's
-            made, streams = self.init(training=True)
+            made, streams = self.first_init()
         completion = Completion.from_modes(self.modes)
         # Other shapes of state may be those of a call.
         if refusal := completion.refuse(made, only=Role.TRAINABLE):
@@ -136,16 +148,21 @@ class _Search:
         }
         stored = {n: t for n, t in variables.items() if roles[n] is not Role.TRANSIENT}
         layout = VariableLayout.from_variables(stored, roles)
-        nothing, abstract = ModePlan(False, (), (), None, {}), self.modes.trial.abstract
-        plans, module = (nothing, nothing), self.call.flax_module
         return ModuleSpec(
-            layout, stored, streams, False, *plans, module, traceable=abstract, applied=False
+            layout,
+            stored,
+            streams,
+            (self.flag,),
+            ModePlan.unapplied(training=True),
+            ModePlan.unapplied(training=False),
+            self.call.flax_module,
+            traceable=self.modes.trial.abstract,
         )
 
-    def run_stored(self, variables: Variables, needed: bool | None) -> ModuleSpec:
+    def run_stored(self, variables: Variables) -> ModuleSpec:
         """Searches for how a call is made on what a layer stores already."""
         # What is stored has its role, whatever its collection is called.
-        modes = replace(self.modes, kept=frozenset(variables), needed=needed)
+        modes = replace(self.modes, kept=frozenset(variables))
         found = modes.run(variables, ())
         found = replace(found, late=find_late(self.call, found))
         refuse_late(self.call, found)
@@ -161,7 +178,7 @@ class _Search:
                 made: dict[str, PyTree] = trial.evaluate(init, trial.keys(streams), trial.arrays)
                 return made
             traced = trace_init(call, streams, trial.arrays, training=training)
-            if training:
+            if training is self.flag:
                 self.trace = traced
             if self.prepare and traced.sized and not traced.needs(1):
                 # S3: what fails in a thread can take the process with it.
@@ -183,6 +200,7 @@ def infer_module_spec(
     abstract: bool = True,
     applied: bool = True,
     prepare: bool = False,
+    refusable: frozenset[bool] = frozenset(),
 ) -> tuple[ModuleSpec, InitTrace | None]:
     """Finds the variables, roles and streams of a module for given arrays.
 
@@ -193,6 +211,7 @@ def infer_module_spec(
             on values.
         applied: Whether the module must be applicable to these arrays, not only initialisable.
         prepare: Whether the initialisers compile meanwhile, because initial values come next.
+        refusable: The modes that the module may refuse, as long as it runs in the other one.
 
     Returns:
         What was found; and the traced init, where there was one. No array is made when `abstract`.
@@ -217,7 +236,8 @@ def infer_module_spec(
 
     ```
     """
-    search = _Search(ModeSearch(Trial(call, tuple(arrays), abstract)), prepare)
+    modes = ModeSearch(Trial(call, tuple(arrays), abstract), refusable=refusable)
+    search = _Search(modes, prepare)
     found = search.run() if applied else search.run_tolerant()
     return found, search.trace
 
@@ -228,7 +248,7 @@ def infer_call_spec(
     variables: Variables,
     *,
     abstract: bool = True,
-    needed: bool | None = None,
+    refusable: frozenset[bool] = frozenset(),
 ) -> ModuleSpec:
     """Finds how a further call is made on what a layer stores, such as that of another method.
 
@@ -237,8 +257,8 @@ def infer_call_spec(
         arrays: Abstract arrays; concrete ones if `abstract` is False.
         variables: What the layer stores.
         abstract: As for `infer_module_spec`.
-        needed: The mode of the call: the module may refuse the other, as one does that takes labels
-            in training alone. None where both must run.
+        refusable: The modes that the module may refuse, as long as it runs in the other one: it may
+            take labels in training alone.
 
     Returns:
         What was found.
@@ -247,7 +267,8 @@ def infer_call_spec(
         BuildModuleError: If the call makes further state.
         jax.errors.ConcretizationTypeError: If the module branches on values and `abstract`.
     """
-    return _Search(ModeSearch(Trial(call, tuple(arrays), abstract))).run_stored(variables, needed)
+    modes = ModeSearch(Trial(call, tuple(arrays), abstract), refusable=refusable)
+    return _Search(modes).run_stored(variables)
 
 
 def infer_init_form(call: ModuleCall, arrays: Sequence[Shaped]) -> Variables:

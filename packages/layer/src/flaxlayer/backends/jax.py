@@ -70,7 +70,7 @@ class JaxBackend:
 
     def preflight(
         self,
-        compiled: Callable[[bool], Run],
+        compiled: Callable[[bool], Run | None],
         values: Sequence[BackendArray],
         arrays: Sequence[ArraySpec],
     ) -> None:

@@ -80,14 +80,14 @@ class Backend(Protocol):
 
     def preflight(
         self,
-        compiled: Callable[[bool], Run],
+        compiled: Callable[[bool], Run | None],
         values: Sequence[BackendArray],
         arrays: Sequence[ArraySpec],
     ) -> None:
         """Finds what the backend cannot run: in a call, and in the gradient of training (K4).
 
         Args:
-            compiled: Returns the compiled call in a mode.
+            compiled: Returns the compiled call in a mode, None for one that the module refuses.
             values: The variables of the layer.
             arrays: The arrays that it was built with.
 

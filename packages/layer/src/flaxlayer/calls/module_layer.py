@@ -21,7 +21,7 @@ from flaxlayer.calls.supposed_dtypes import cast_arrays, first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form
 from flaxlayer.compat import private_keras
 from flaxlayer.hosted import HostedModule
-from flaxlayer.inputs import array_specs, arrays_of, constant
+from flaxlayer.inputs import array_specs, arrays_of, constant, refusable_modes
 from flaxlayer.keras_containers import register_tracked
 from flaxlayer.saving.packed_arguments import PackedArguments, needs_packing
 from flaxlayer.saving.refusals import refusing_in_load
@@ -155,7 +155,8 @@ class ModuleLayer(keras.layers.Layer):
             if self._settler.settled:
                 self._settler.keep_dtypes(arrays)
             else:
-                self._settler.settle(*self._masks.with_masks(arrays, structure, masks_of(arrays)))
+                masked = self._masks.with_masks(arrays, structure, masks_of(arrays))
+                self._settler.settle(*masked, refusable=refusable_modes(own["training"]))
             return self._call_method(args, kwargs, own, arrays, structure)
 
     def _call_method(
@@ -189,7 +190,8 @@ class ModuleLayer(keras.layers.Layer):
         with self._masks.recording(args):
             if not self._settler.settled:  # as in clone_model
                 structure = kwargs["flax_arguments"].structure
-                self._settler.settle(*self._masks.with_masks(args, structure, masks_of(args)))
+                masked = self._masks.with_masks(args, structure, masks_of(args))
+                self._settler.settle(*masked, refusable=refusable_modes(own["training"]))
             return super().__call__(*args, **kwargs, **own)
 
     def _call_as_keras(self, args: Args, kwargs: Kwargs, own: dict[str, bool | None]) -> PyTree:
@@ -202,7 +204,7 @@ class ModuleLayer(keras.layers.Layer):
             if self._settler.settled:
                 self._settler.keep_dtypes(arrays)
             elif fits(self.call, args, kwargs):
-                self._settler.settle(arrays, structure)
+                self._settler.settle(arrays, structure, refusable=refusable_modes(own["training"]))
             outputs = super().__call__(*args, **kwargs, **own)
         if mask is None and any(isinstance(array, keras.KerasTensor) for array in arrays):
             private_keras.forget_filled_mask(self)
@@ -271,7 +273,7 @@ class ModuleLayer(keras.layers.Layer):
         """
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         masked = self._masks.with_masks(arrays, structure, masks)
-        self._settler.settle(*masked)
+        self._settler.settle(*masked, refusable=refusable_modes(training))
         outputs = self._execute_in_scope(*masked, bool(training))
         leaves = arrays_of(outputs)
         if flax_arguments is not None and flax_arguments.flat_outputs:
@@ -353,7 +355,7 @@ class ModuleLayer(keras.layers.Layer):
             return keras.Operation.compute_output_spec(self, *args, **given)
         arrays, structure, masks = self._method_arguments(args, kwargs, flax_arguments, mask)
         masked = self._masks.with_masks(arrays, structure, masks)
-        self._settler.settle(*masked)
+        self._settler.settle(*masked, refusable=refusable_modes(training))
         form = infer_output_form(self._runner, *masked, training)
         tensors = form.tensors()
         flat = flax_arguments is not None and flax_arguments.flat_outputs

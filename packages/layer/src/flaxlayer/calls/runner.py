@@ -102,17 +102,18 @@ class Runner:
         self, call: ModuleCall, arrays: Sequence[Array], training: bool | None
     ) -> ModuleSpec:
         source = self.hosted.spec
+        refusable = frozenset[bool]() if training is None else frozenset({not training})
         if source.traceable:
             return evaluate_for_sizes(
                 array_specs(arrays),
                 lambda inputs: infer_call_spec(
-                    call, inputs.arrays, source.variables, needed=training
+                    call, inputs.arrays, source.variables, refusable=refusable
                 ),
             )
         values = list(map(self.backend.to_jax, arrays))
         weights = self.hosted.built_weights
         variables = weights.layout.unflatten(weights.jax_values())
-        return infer_call_spec(call, values, variables, abstract=False, needed=training)
+        return infer_call_spec(call, values, variables, abstract=False, refusable=refusable)
 
     def pure_call(
         self, structure: ArgumentStructure, plan: ModePlan, layout: VariableLayout
@@ -154,9 +155,11 @@ class Runner:
         if context is None or not found.traceable:
             return
 
-        def compiled(training: bool) -> Run:
-            structure = inputs.structure
-            pure = self.pure_call(structure, found.plan(training), weights.layout)
+        def compiled(training: bool) -> Run | None:
+            structure, plan = inputs.structure, found.plan(training)
+            if not plan.applied:
+                return None
+            pure = self.pure_call(structure, plan, weights.layout)
             call = CompiledCall(found, pure, self.backend.compile(pure))
             return self.cache.calls.setdefault(self.key(structure, training, context), call).run
 

@@ -42,19 +42,26 @@ class Settler:
         """Whether the layer is built, and nothing of it was only supposed."""
         return self._runner.cache.settled and bool(self._runner.layer.built)
 
-    def settle(self, arrays: Sequence[Array], structure: ArgumentStructure) -> None:
+    def settle(
+        self,
+        arrays: Sequence[Array],
+        structure: ArgumentStructure,
+        *,
+        refusable: frozenset[bool] = frozenset(),
+    ) -> None:
         """Builds the layer for a call, or again where its dtypes were supposed wrongly.
 
         Args:
             arrays: The arrays of the arguments, masks included.
             structure: Their structure.
+            refusable: The modes that the module may refuse, as long as it runs in the other one.
         """
         if self.settled or (self._runner.layer.built and is_asking()):
             return
         try:
             with self._runner.hosted.locks.build:  # A8
                 if not self.settled:
-                    self.settle_for(arrays, structure)
+                    self.settle_for(arrays, structure, refusable)
         except Exception as error:
             raise_explained(error, self._runner.title)
 
@@ -69,22 +76,33 @@ class Settler:
         if known is not None and (symbolic or private_keras.in_symbolic_scope()):
             keep_dtypes(known.dtypes)
 
-    def settle_for(self, arrays: Sequence[Array], structure: ArgumentStructure) -> None:
+    def settle_for(
+        self, arrays: Sequence[Array], structure: ArgumentStructure, refusable: frozenset[bool]
+    ) -> None:
         """Builds the layer for a call."""
         cache, backend = self._runner.cache, self._runner.backend
         supposed = cache.open_to(open_inputs()) or private_keras.in_symbolic_scope()
         values = list(map(backend.to_jax, arrays)) if backend.has_values(arrays) else None
         specs = array_specs(arrays)
-        inputs = BuildInputs(specs, structure, values, called=True, guessed=supposed)
+        inputs = BuildInputs(
+            specs, structure, values, called=True, guessed=supposed, refusable=refusable
+        )
         if cache.guessed:
             self._correct(inputs)
-        elif supposed:
-            first_that_runs(
-                specs,
-                lambda dtypes: self._builder.build_for(inputs.with_dtypes(dtypes)),
-            )
-        else:
+        elif not (supposed and self._build_for_both(inputs)):
             self._builder.build_for(inputs)
+
+    def _build_for_both(self, inputs: BuildInputs) -> bool:
+        """Builds for dtypes that both modes take: a mode may seem to be refused because of them."""
+        both = replace(inputs, refusable=frozenset[bool]())
+        try:
+            first_that_runs(
+                both.specs,
+                lambda dtypes: self._builder.build_for(both.with_dtypes(dtypes)),
+            )
+        except Exception:  # in any way; it comes again where the dtypes are not at fault
+            return False
+        return True
 
     def _correct(self, inputs: BuildInputs) -> None:
         cache = self._runner.cache

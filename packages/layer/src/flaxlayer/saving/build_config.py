@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import jax
 
-from flaxlayer.inputs import BuildInputs, is_shape
+from flaxlayer.inputs import BuildInputs, is_shape, refusable_modes
 from flaxlayer.memory import size_bound
 from flaxlayer.saving.fields import check_mapping, refuse
 from flaxlayer.saving.packed_arguments import decode_structure, encode_structure
@@ -92,7 +92,8 @@ def decode_inputs(config: Mapping[str, Json]) -> BuildInputs:
     specs, structure = _decode_arrays(config)
     given = config.get("given")
     form = None if given is None else decode_given(given)
-    return BuildInputs(specs, structure, None, given=form, stored=True)
+    either = refusable_modes(None)  # one may have been refused when the layer was built first
+    return BuildInputs(specs, structure, None, given=form, refusable=either, stored=True)
 
 
 def _decode_arrays(config: Mapping[str, Json]) -> tuple[list[ArraySpec], ArgumentStructure]:

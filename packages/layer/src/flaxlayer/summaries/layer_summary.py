@@ -113,7 +113,8 @@ def _found(runner: Runner) -> dict[str, str]:
     transient = {"not stored": _in_a_line(sorted(found.layout.transient))}
     if not found.applied:
         return transient
-    outputs = arrays_of(found.inference.output)
+    shown = found.inference if found.inference.applied else found.training
+    outputs = arrays_of(shown.output)
     described = [str(ArraySpec(drop_symbols(leaf.shape), leaf.dtype)) for leaf in outputs]
     return {
         "outputs": _in_a_line(described) or "no arrays",

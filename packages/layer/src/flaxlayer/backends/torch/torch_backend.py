@@ -74,7 +74,7 @@ class TorchBackend:
 
     def preflight(
         self,
-        compiled: Callable[[bool], Run],
+        compiled: Callable[[bool], Run | None],
         values: Sequence[BackendArray],
         arrays: Sequence[ArraySpec],
     ) -> None:
