@@ -20,7 +20,7 @@ LAYER = ROOT / "packages" / "layer" / "tests" / "backends" / "torch"
 
 
 def test_a_few_modules_run_and_learn_on_torch(passes_in_a_process):
-    learns = f"{CHECKS}/test_checks.py::test_modules_learn_as_raw_flax_does"
+    learns = f"{CHECKS}/test_checks.py::test_modules_learn_as_raw_flax_does[linen]"
     passes_in_a_process([Path(learns), LAYER / "test_torch_call.py"], KERAS_BACKEND="torch")
 
 

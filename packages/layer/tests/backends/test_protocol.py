@@ -21,7 +21,8 @@ ASKED = {name: value for name, value in vars(Backend).items() if inspect.isfunct
 ASKED = {name: value for name, value in ASKED.items() if name[0] != "_"}
 
 
-@pytest.fixture(params=BACKENDS)
+# torch takes long to import.
+@pytest.fixture(params=["jax", "tensorflow", pytest.param("torch", marks=pytest.mark.slow)])
 def backend(request):
     if request.param != "jax":
         pytest.importorskip(request.param)

@@ -83,7 +83,7 @@ def test_numbers_of_the_table_are_defaults():
         ("Den*", DENSE, 0),
         ("Conv", DENSE, 1),
         ("generated", ["search"], 0),
-        ("Dense", ["search"], 1),
+        pytest.param("Dense", ["search"], 1, marks=pytest.mark.slow),
         ("entry", ["zoo", "--from", "my_zoo:ENTRIES"], 0),
     ],
     ids=["check", "check of another", "search", "search of another", "zoo"],
