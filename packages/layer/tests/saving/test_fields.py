@@ -91,6 +91,7 @@ def test_keys_that_neither_the_layer_nor_its_subclass_has_are_named():
         check_known({"name": 1, "depth": 2, "x": 3}, known, FlaxLayer, FlaxLayer)
     assert caught.value.found == "['x', 'depth']"
     assert caught.value.expected == "module, name"
+    assert caught.value.fix.startswith("Leave them out")
 
 
 def nested(depth):

@@ -12,8 +12,18 @@ from flaxlayer.settings import PLAIN_SETTINGS
 from flaxlayer.typing import Json
 from flaxlayer_core import DecodeModuleError, Limits, shorten
 
-__all__ = ["check_fields", "check_known", "check_mapping", "check_size", "count_values", "refuse"]
+__all__ = [
+    "SAVE_AGAIN",
+    "check_fields",
+    "check_known",
+    "check_mapping",
+    "check_size",
+    "count_values",
+    "refuse",
+]
 
+SAVE_AGAIN = "Save the model again, and check where the file comes from."
+"""What to do with a configuration that is refused."""
 _LIMITS = Limits()
 # What a file holds of a layer beside its settings.
 _FIELDS: Mapping[str, JsonKind] = MappingProxyType(
@@ -73,7 +83,11 @@ def check_known(config: Mapping[str, Json], known: Iterable[str], cls: type, bas
     unknown = config.keys() - set(known) - _own_arguments(cls, base)
     if unknown:
         raise refuse(
-            "unknown keys", expected=", ".join(sorted(known)), found=sorted(unknown, key=len)
+            "unknown keys",
+            expected=", ".join(sorted(known)),
+            found=sorted(unknown, key=len),
+            fix="Leave them out, or take them in the constructor of a subclass. "
+            "Where they stand in a file, save the model again.",
         )
 
 
@@ -133,13 +147,14 @@ def _is_huge(value: object) -> bool:
     return isinstance(value, int) and value.bit_length() > _LIMITS.integer_bits
 
 
-def refuse(path: str, *, expected: str, found: object) -> DecodeModuleError:
+def refuse(path: str, *, expected: str, found: object, fix: str = SAVE_AGAIN) -> DecodeModuleError:
     """Returns the error for one part of a configuration.
 
     Args:
         path: The part.
         expected: What may stand there.
         found: What stands there; a text is quoted, an error is told.
+        fix: What to do.
 
     Returns:
         The error, to be raised.
@@ -148,6 +163,6 @@ def refuse(path: str, *, expected: str, found: object) -> DecodeModuleError:
         f"The stored configuration of a layer is refused: {path}.",
         expected=expected,
         found=shorten(found),
-        fix="Save the model again, and check where the file comes from.",
+        fix=fix,
         law="S3",
     )

@@ -12,7 +12,14 @@ import keras
 from flaxlayer.hosted import HostedModule
 from flaxlayer.saving.build_config import decode_given, encode_given
 from flaxlayer.saving.carried_parts import bring, carry
-from flaxlayer.saving.fields import check_fields, check_known, check_mapping, check_size, refuse
+from flaxlayer.saving.fields import (
+    SAVE_AGAIN,
+    check_fields,
+    check_known,
+    check_mapping,
+    check_size,
+    refuse,
+)
 from flaxlayer.saving.names import name_in_keras, resolve_name
 from flaxlayer.saving.reference import is_reference_config, reference_arguments
 from flaxlayer.saving.refusals import refusing
@@ -94,7 +101,7 @@ def decode_method(config: Json, *, path: str) -> Json:
             "The stored configuration of a layer names no such public method.",
             expected=f"a name without an underscore in front, of {_LONGEST_NAME} letters at most",
             found=shorten(config),
-            fix="Save the model again, and check where the file comes from.",
+            fix=SAVE_AGAIN,
             law="S2",
         )
     if config is None or isinstance(config, str):

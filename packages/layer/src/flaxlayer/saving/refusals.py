@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flaxlayer.compat import keras_loads
+from flaxlayer.saving.fields import SAVE_AGAIN
 from flaxlayer.typing import Function, Json, PyTree
 from flaxlayer_core import DecodeModuleError, FlaxLayerError, explain
 
@@ -37,7 +38,7 @@ def refusing(what: str) -> Iterator[None]:
             f"The stored configuration of a layer is refused: {what} cannot be made of it.",
             expected="what a layer stores",
             found=explain(error),
-            fix="Save the model again, and check where the file comes from.",
+            fix=SAVE_AGAIN,
             law="S6",
         ) from error
 
