@@ -10,13 +10,11 @@ import pytest
 from hypothesis.errors import NoSuchExample
 
 from conformance.faults import FAULTS
-from conformance.faults.parts import PLACES
 from flaxlayer import FlaxLayer
 from flaxlayer_testing import (
     ExpectedFailure,
     Status,
     Subject,
-    checks,
     failing_program,
     run_report,
 )
@@ -58,32 +56,6 @@ def test_search_finds_the_fault_within_its_budget_and_the_healthy_twin_passes(
     record_property("tried", tried)
     entry = _entry(_healthy(case), fault.check)
     assert entry.status is Status.PASSED, entry.failure_text()
-
-
-@pytest.mark.law("T5")
-def test_every_check_has_a_fault_and_every_fault_a_check():
-    names = {check.name for check in checks(slow=True)}
-    caught = {fault.check for fault in FAULTS}
-    assert caught - names == set()
-    assert names - caught == set()
-
-
-@pytest.mark.law("T5")
-def test_there_are_thirty_faults_and_more():
-    assert len({fault.layer for fault in FAULTS}) >= 30
-
-
-@by_name
-def test_a_private_method_of_a_fault_stands_in_for_one_of_the_layer(fault):
-    parts = (getattr(fault.layer, place) for place in PLACES.values())
-    own = [
-        (name, cls)
-        for part in (fault.layer, *parts)
-        for cls in part.__mro__
-        for name in vars(cls)
-        if cls.__module__.startswith("conformance.") and name.startswith("_") and name[1] != "_"
-    ]
-    assert [name for name, cls in own if not hasattr(super(cls, cls), name)] == []
 
 
 @pytest.mark.law("T6")

@@ -15,8 +15,8 @@ from flaxlayer.calls.runner import Runner
 
 @fault("check_streams", "KeepLawError", "are not those that the module draws from.")
 class PassesAStreamTooMany(Runner):
-    def latest_spec(self, structure, arrays):
-        found = super().latest_spec(structure, arrays)
+    def latest_spec(self, structure, arrays, training=None):
+        found = super().latest_spec(structure, arrays, training)
         streams = tuple(sorted({*found.training.streams, "unused"}))
         self.cache.latest = replace(found, training=replace(found.training, streams=streams))
         return self.cache.latest

@@ -18,8 +18,8 @@ class DropsStateUpdates(HostedModule):
 
 @fault("check_state_inference", "ParityError", "variables after inference", budget=300)
 class WritesStateAtInference(Runner):
-    def latest_spec(self, structure, arrays):
-        found = super().latest_spec(structure, arrays)
+    def latest_spec(self, structure, arrays, training=None):
+        found = super().latest_spec(structure, arrays, training)
         inference = replace(found.inference, denied=("params",))
         self.cache.latest = replace(found, inference=inference)
         return self.cache.latest
