@@ -1,4 +1,4 @@
-"""What tests of every package share: a process of their own."""
+"""What tests of every package share: a process of their own, and how Hypothesis draws."""
 
 import os
 import resource
@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 from flax import nnx
+from hypothesis import Phase, settings
+
+# A first example pays for tracing, so no deadline. To explain what was found takes longer than to
+# find and shrink it.
+settings.register_profile("drawing", deadline=None, phases=set(Phase) - {Phase.explain})
+settings.load_profile("drawing")
 
 if not hasattr(nnx, "data"):
     # No newer Flax has this hook, which could hide there that nnx modules are refused.

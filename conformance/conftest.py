@@ -58,10 +58,10 @@ collect_ignore += [] if _FIELD else ["field"]
 for _package in (flaxlayer_core, flaxlayer, flaxlayer_testing, conformance):
     _import_all(_package)
 
-# A first example pays for tracing, so no deadline; the same examples on every machine.
+# The same examples on every machine.
 settings.register_profile(
     "conformance",
-    deadline=None,
+    settings.get_profile("drawing"),
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

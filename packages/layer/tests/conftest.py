@@ -10,10 +10,6 @@ import jax.experimental
 import keras
 import numpy as np
 import pytest
-from hypothesis import settings
-
-settings.register_profile("flaxlayer", deadline=None)
-settings.load_profile("flaxlayer")
 
 BACKEND = keras.backend.backend()
 ON_JAX = BACKEND == "jax"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A first example pays for tracing, so no deadline; the same examples on every machine.
+# The same examples on every machine.
 settings.register_profile(
     "flaxlayer",
-    deadline=None,
+    settings.get_profile("drawing"),
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -21,7 +21,6 @@ def test_every_spec_is_of_its_framework(framework):
     draw()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_simplest_spec_is_one_layer(framework):
     assert [node.op for node in find(specs_of(framework, 6, (), ()), lambda _: True).nodes] == [
