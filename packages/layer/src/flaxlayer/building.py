@@ -11,7 +11,7 @@ from typing import Any
 from flaxlayer.calls.overridden_methods import first_shape, reshaped
 from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.sequential_inputs import keep_dtypes, open_inputs
-from flaxlayer.calls.supposed_dtypes import first_that_runs
+from flaxlayer.calls.supposed_dtypes import build_supposing, first_that_runs
 from flaxlayer.calls.symbolic_calls import infer_output_form, summary_shapes
 from flaxlayer.compat import private_keras
 from flaxlayer.compat.keras_loads import LoadMark, load_mark
@@ -76,11 +76,7 @@ class LayerBuilder:
         if self._hosted.weights is not None and not cache.guessed:
             return
         cache.open_to(open_inputs())
-        supposed = inputs_from_shapes(input_shape, self._runner.method)
-        first_that_runs(
-            supposed.specs,
-            lambda dtypes: self._create(supposed.with_dtypes(dtypes)),
-        )
+        build_supposing(inputs_from_shapes(input_shape, self._runner.method), self._create)
 
     def output_shape(self, input_shape: Shape) -> Any:
         """Returns the shapes of the outputs; see `FlaxLayer.compute_output_shape`."""

@@ -106,6 +106,8 @@ def refusable_modes(training: bool | None) -> frozenset[bool]:
 def inputs_from_shapes(input_shape: Shape, call: MethodSignature) -> BuildInputs:
     """Returns the inputs of a build from shapes alone: their dtypes are supposed (A10).
 
+    Either mode may be refused, as nothing says which is meant.
+
     Args:
         input_shape: A shape, or a structure of shapes.
         call: The method of the layer.
@@ -114,7 +116,8 @@ def inputs_from_shapes(input_shape: Shape, call: MethodSignature) -> BuildInputs
         BuildModuleError: If it is no structure of shapes.
     """
     arrays, structure = partition(arguments_from_shapes(input_shape, call), {})
-    return BuildInputs(array_specs(arrays), structure, None, guessed=True)
+    either = refusable_modes(None)
+    return BuildInputs(array_specs(arrays), structure, None, guessed=True, refusable=either)
 
 
 def arguments_from_shapes(input_shape: Shape, call: MethodSignature) -> Args:

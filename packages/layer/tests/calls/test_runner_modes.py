@@ -169,6 +169,70 @@ def test_a_first_call_in_a_mode_that_is_refused_builds_nothing():
         assert not layer.built
 
 
+class Contrasts(nn.Module):
+    """Takes tokens, and in training a target beside them."""
+
+    @nn.compact
+    def __call__(self, tokens, *, target=None, train=False):
+        y = nn.Dropout(0.5, deterministic=not train)(nn.Embed(9, 3)(tokens).mean(-2))
+        return jnp.square(y - target).mean() if train else y
+
+
+TOKENS = np.array([[1, 2, 3, 0], [4, 5, 0, 8]], np.int32)
+
+
+@pytest.mark.law("A10", "B2")
+def test_a_build_from_shapes_needs_nothing_of_the_other_mode(same_results):
+    layer = FlaxLayer(Contrasts(), seed=3)
+    layer.build((None, 4))
+    raw = Contrasts().init(init_rngs(3, ["params"]), TOKENS)
+    same_results(layer.flax_variables(), raw)
+    apply = jax.jit(lambda variables: Contrasts().apply(variables, TOKENS))
+    same_results(layer(TOKENS), apply(raw))
+    assert layer.compute_output_shape((None, 4)) == (None, 3)
+    assert layer(TOKENS, target=np.ones((2, 3), np.float32), training=True).shape == ()
+
+
+@pytest.mark.law("A10", "A11")
+def test_what_keras_builds_from_shapes_needs_nothing_of_the_other_mode(same_results):
+    def wrapped():
+        return keras.layers.TimeDistributed(FlaxLayer(Contrasts(), seed=3))
+
+    steps = np.stack([TOKENS, TOKENS[::-1]])
+    outputs = wrapped()(steps)
+    assert outputs.shape == (2, 2, 3)
+    model = keras.Sequential([keras.Input((2, 4), dtype="int32"), wrapped()])
+    same_results(model.predict(steps, verbose=0), np.asarray(outputs))
+    assert keras.Sequential([FlaxLayer(Contrasts())])(TOKENS).shape == (2, 3)
+
+
+@pytest.mark.law("W5", "A1")
+def test_a_subclass_may_build_for_other_shapes_than_those_of_its_call():
+    class Doubled(FlaxLayer):
+        def build(self, input_shape):
+            super().build((input_shape[0], 2 * input_shape[1]))
+
+        def call(self, inputs, **kwargs):
+            return super().call(keras.ops.tile(inputs, (1, 2)), **kwargs)
+
+    layer = Doubled(Contrasts())
+    assert layer(TOKENS).shape == (2, 3)
+    with pytest.raises(BuildModuleError, match="in training and at inference"):
+        Doubled(Contrasts())(TOKENS, training=True)
+
+
+@pytest.mark.law("A10")
+def test_a_build_from_shapes_that_fails_in_both_modes_names_the_first_failure():
+    class Broken(nn.Module):
+        @nn.compact
+        def __call__(self, x, train=False):
+            raise RuntimeError("no training" if train else "no inference")
+
+    with pytest.raises(BuildModuleError, match="no training") as caught:
+        FlaxLayer(Broken()).build((None, 4))
+    assert "in training and at inference" in str(caught.value)
+
+
 @pytest.mark.law("B4")
 def test_given_variables_that_one_mode_refuses_are_no_reason_to_build_for_the_other():
     variables = Learns().init(jax.random.key(0), X)

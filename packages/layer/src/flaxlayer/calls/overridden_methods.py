@@ -96,7 +96,8 @@ def reshaped(inputs: BuildInputs, input_shape: Shape, call: MethodSignature) -> 
     supposed = inputs_from_shapes(input_shape, call)
     known = inputs.dtypes[: len(supposed.specs)]
     dtypes = [*known, *supposed.dtypes[len(known) :]]
-    return replace(supposed.with_dtypes(dtypes), guessed=False)
+    reached = supposed.with_dtypes(dtypes)
+    return replace(reached, guessed=False, refusable=inputs.refusable)
 
 
 def _are_same(shape: Shape, other: Any) -> bool:

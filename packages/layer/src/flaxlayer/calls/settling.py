@@ -10,7 +10,7 @@ import keras
 
 from flaxlayer.calls.runner import Runner
 from flaxlayer.calls.sequential_inputs import is_asking, keep_dtypes, open_inputs
-from flaxlayer.calls.supposed_dtypes import first_that_runs
+from flaxlayer.calls.supposed_dtypes import build_supposing
 from flaxlayer.compat import private_keras
 from flaxlayer.explained_errors import raise_explained
 from flaxlayer.inputs import BuildInputs, array_specs
@@ -89,20 +89,10 @@ class Settler:
         )
         if cache.guessed:
             self._correct(inputs)
-        elif not (supposed and self._build_for_both(inputs)):
+        elif supposed:
+            build_supposing(inputs, self._builder.build_for)
+        else:
             self._builder.build_for(inputs)
-
-    def _build_for_both(self, inputs: BuildInputs) -> bool:
-        """Builds for dtypes that both modes take: a mode may seem to be refused because of them."""
-        both = replace(inputs, refusable=frozenset[bool]())
-        try:
-            first_that_runs(
-                both.specs,
-                lambda dtypes: self._builder.build_for(both.with_dtypes(dtypes)),
-            )
-        except Exception:  # in any way; it comes again where the dtypes are not at fault
-            return False
-        return True
 
     def _correct(self, inputs: BuildInputs) -> None:
         cache = self._runner.cache

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
+from flaxlayer.inputs import BuildInputs
 from flaxlayer.typing import Array, DType
 from flaxlayer_core import ArraySpec
 
-__all__ = ["cast_arrays", "first_that_runs", "other_dtypes"]
+__all__ = ["build_supposing", "cast_arrays", "first_that_runs", "other_dtypes"]
 
 Result = TypeVar("Result")
 
@@ -84,6 +86,31 @@ def first_that_runs(
             except Exception:
                 continue
         raise error
+
+
+def build_supposing(inputs: BuildInputs, build: Callable[[BuildInputs], None]) -> None:
+    """Builds for the first dtypes that both modes take, else that those modes take that must.
+
+    A mode may seem to be refused because of dtypes, so that those for both come first.
+
+    Args:
+        inputs: What to build for; its dtypes are only supposed.
+        build: Builds a layer for inputs, or fails and leaves it as it was.
+
+    Raises:
+        Exception: What the first attempt for the modes that must be taken raised, where all failed.
+    """
+
+    def run(refusable: frozenset[bool]) -> None:
+        supposed = replace(inputs, refusable=refusable)
+        first_that_runs(supposed.specs, lambda dtypes: build(supposed.with_dtypes(dtypes)))
+
+    try:
+        run(frozenset())
+    except Exception:  # in any way; it comes again where the modes are not at fault
+        if not inputs.refusable:
+            raise
+        run(inputs.refusable)
 
 
 def cast_arrays(
