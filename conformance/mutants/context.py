@@ -37,7 +37,7 @@ enter(
 enter(
     "Compiled calls do not see a method interceptor",
     "flaxlayer_core/compat/private_linen.py",
-    "    if linen_module._global_interceptor_stack:\n        return None\n",
+    "    if interceptor_count():\n        return None\n",
     "",
 )
 enter(

@@ -1,5 +1,6 @@
 """Rng streams: which a module draws from, in which mode (R1)."""
 
+import contextlib
 import threading
 
 import flax.linen as nn
@@ -312,6 +313,35 @@ def test_the_search_returns_what_the_last_evaluation_returned():
     assert offered == [(), ("z",)]
     assert drawn == ("z",)
     assert jnp.array_equal(result, run(("z",)))
+
+
+@pytest.mark.law("B6")
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_evaluation_ends_where_a_stream_turns_out_to_be_wanted(asks):
+    calls = []
+
+    class Deep(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            for name in ("first", "second"):
+                calls.append(name)
+                with contextlib.suppress(Exception):  # no module is to handle it
+                    x = x + self.has_rng(name) if asks else noise(self, name, x)
+            calls.append("rest")
+            return nn.Dense(2)(x)
+
+    module = Deep()
+    keys = dict.fromkeys(("params", "first", "second"), jax.random.key(0))
+
+    def run(names):
+        return module.init({name: keys[name] for name in names}, jnp.ones((1, 2)))
+
+    linen = LinenModule(module)
+    _, drawn = find_streams(linen, run, start=("params",), listed=None, optimistic=True)
+    assert drawn == (("params",) if asks else ("first", "params", "second"))
+    whole = ["first", "second", "rest"]
+    # What only asks is run once more, with what it draws from alone.
+    assert calls == ["first", "first", "second", *whole, *(whole if asks else ())]
 
 
 def test_an_error_of_the_module_is_not_taken_for_a_missing_stream():

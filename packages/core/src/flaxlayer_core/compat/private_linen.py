@@ -10,6 +10,8 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_linen.p
   abstract evaluation: a module that asks `has_rng("noise")` before it draws tells no one else
   which streams it knows (R1). So is `Scope.temporary`, which each `init` and `apply` enters: one
   inside of another draws from the keys that it is given, not from streams of the module.
+- `flax.core.scope.Scope.param` is replaced likewise for the time of one abstract init: it makes
+  each param, and no interceptor of methods sees it (B6).
 - `flax.core.scope.in_filter`: Flax does not export what tells whether a `mutable` filter holds a
   collection, which may be a bool, a name, a sequence or a `DenyList` (C3).
 - `flax.linen.spmd.logical_to_mesh_axes`: `flax.linen` has it, but does not declare it (B5).
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import flax.linen as nn
@@ -29,15 +31,18 @@ from flax.core.scope import Scope, in_filter
 from flax.linen import module as linen_module
 from flax.linen.spmd import logical_to_mesh_axes
 
-from flaxlayer_core.typing import Function, Leaf
+from flaxlayer_core.typing import Args, Function, Kwargs, Leaf
 
 __all__ = [
     "MODULE_ATTRIBUTES",
     "StreamRecord",
+    "StreamWanted",
     "call_context",
     "in_filter",
+    "interceptor_count",
     "logical_to_mesh_axes",
     "record_streams",
+    "watch_params",
     "wrapped_descriptor",
 ]
 
@@ -46,10 +51,15 @@ MODULE_ATTRIBUTES = frozenset({"parent", "scope", "_state", "_parent_ref"})
 
 def call_context() -> tuple[tuple[object, ...], ...] | None:
     """Returns the logical axis rules, which change what a call does; None under interceptors."""
-    if linen_module._global_interceptor_stack:
+    if interceptor_count():
         return None
     rules = nn.get_logical_axis_rules()
     return tuple(map(tuple, rules)) if rules else ()
+
+
+def interceptor_count() -> int:
+    """Returns how many method interceptors are under way in this thread."""
+    return len(linen_module._global_interceptor_stack)
 
 
 def wrapped_descriptor(attribute: object) -> object:
@@ -68,6 +78,10 @@ class StreamRecord:
         replaced: Streams that were drawn from and absent, for which Flax took `params`.
         missing: The stream whose absence ended the evaluation, if one did.
         roots: The scopes of Flax's `init` and `apply` under way, each inside of the one before.
+        offered: The streams of this evaluation, which ends at the first other one that is wanted;
+            None where it goes on.
+        optimistic: Whether a stream is wanted that `has_rng` is asked for, or only one that Flax
+            takes `params` for.
     """
 
     asked: set[str] = field(default_factory=set)
@@ -76,6 +90,22 @@ class StreamRecord:
     supplied: set[str] = field(default_factory=set)
     missing: str | None = None
     roots: list[Scope] = field(default_factory=list)
+    offered: frozenset[str] | None = None
+    optimistic: bool = False
+
+    @property
+    def wanted(self) -> set[str]:
+        """The streams that the module is to be given."""
+        return self.asked if self.optimistic else self.replaced
+
+    def end_if_wanting(self) -> None:
+        """Ends the evaluation where a stream is wanted that it was not offered."""
+        if self.offered is not None and not self.wanted <= self.offered:
+            raise StreamWanted
+
+
+class StreamWanted(BaseException):
+    """Ends an evaluation that has shown a stream to begin anew with (R1); no module handles it."""
 
 
 _recorders = threading.local()
@@ -105,6 +135,34 @@ def record_streams() -> Iterator[StreamRecord]:
             _replace(*originals)
 
 
+@contextlib.contextmanager
+def watch_params(make: Callable[[Function, Scope, Args, Kwargs], object]) -> Iterator[None]:
+    """Lets a function make the params of linen modules, in this thread only.
+
+    Args:
+        make: Takes `Scope.param`, the scope, and the arguments and keyword arguments for it.
+
+    Yields:
+        Nothing.
+    """
+    scopes: Leaf = Scope
+    with _patch_lock:
+        original: Leaf = Scope.param
+        previous = getattr(_recorders, "make", None)
+
+        def watched_param(scope: Scope, *args: object, **kwargs: object) -> object:
+            watching = getattr(_recorders, "make", None)
+            if watching is None:
+                return original(scope, *args, **kwargs)
+            return watching(original, scope, args, kwargs)
+
+        scopes.param, _recorders.make = watched_param, make
+        try:
+            yield
+        finally:
+            scopes.param, _recorders.make = original, previous
+
+
 def _replace(has_rng: object, make_rng: object, temporary: object) -> None:
     scope: Leaf = Scope
     scope.has_rng, scope.make_rng, scope.temporary = has_rng, make_rng, temporary
@@ -122,6 +180,7 @@ def _recording(
     def recording_has_rng(scope: Scope, name: str) -> bool:
         if (current := _current()) is not None:
             current.asked.add(name)
+            current.end_if_wanting()
         return bool(has_rng(scope, name))
 
     def recording_make_rng(scope: Scope, name: str = "params") -> object:
@@ -154,6 +213,7 @@ def _note_draw(scope: Scope, name: str, record: StreamRecord) -> None:
         record.asked.add(name)
         record.replaced.add(name)
         record.drawn.add("params")
+        record.end_if_wanting()
     else:
         record.asked.add(name)
         record.missing = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,18 @@ class ModuleCall:
     def title(self) -> str:
         """The layer and its module, for messages."""
         return f"{self.layer} (module {self.flax_module.facts.class_name})"
+
+    def merging_repeats(
+        self, inputs: Sequence[Array] | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Opens a context for an abstract evaluation, which asks for forms alone (B6).
+
+        Args:
+            inputs: The arrays of an init, None where the module is applied.
+        """
+        if self.bound is not None:  # S3: what is held against it is all that the program makes
+            return contextlib.nullcontext()
+        return self.flax_module.facts.merging_repeats(inputs)
 
     def given_tree(self) -> dict[str, PyTree]:
         """Returns the given variables as the module stores them, arrays all of them (B4)."""
@@ -153,7 +166,8 @@ def trace_init(
     """
 
     def init(rngs: PyTree, arrays: Sequence[Array]) -> PyTree:
-        return call.init(rngs, arrays, training=training)
+        with call.merging_repeats(arrays):
+            return call.init(rngs, arrays, training=training)
 
     return TracedFunction(init, abstract_keys(streams), list(arrays), bound=call.bound)
 

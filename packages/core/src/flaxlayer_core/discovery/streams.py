@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from flax.errors import InvalidRngError
 
+from flaxlayer_core.compat.private_linen import StreamWanted
 from flaxlayer_core.modules.nnx.supplied_rngs import recording_supplied
 from flaxlayer_core.modules.protocol import FlaxModule
 
@@ -48,17 +49,21 @@ def find_streams(
     offered = dict.fromkeys((*start, *(free or ())) if listed is None else listed)
     while True:
         with flax_module.record_streams() as record, recording_supplied(record):
+            record.optimistic = optimistic
+            record.offered = frozenset(offered) if listed is None else None
             try:
                 result = run(tuple(offered))
+            except StreamWanted:
+                offered.update(dict.fromkeys(sorted(record.wanted)))
+                continue
             except InvalidRngError:
                 if listed is not None or record.missing is None or record.missing in offered:
                     raise
                 offered[record.missing] = None
                 continue
-        wanted = record.asked if optimistic else record.replaced
-        if listed is not None or wanted <= set(offered):
+        if listed is not None or record.wanted <= set(offered):
             break
-        offered.update(dict.fromkeys(sorted(wanted)))
+        offered.update(dict.fromkeys(sorted(record.wanted)))
     drawn = tuple(sorted(record.drawn & set(offered)))
     if "params" in start:
         drawn = tuple(sorted({*drawn, "params"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -67,7 +68,8 @@ class Trial:
                 optional_keys=optional_keys,
             )
 
-        result: tuple[PyTree, dict[str, PyTree]] = self.evaluate(
-            apply, dict(variables), self.keys(streams), self.arrays
-        )
+        with self.call.merging_repeats() if self.abstract else contextlib.nullcontext():
+            result: tuple[PyTree, dict[str, PyTree]] = self.evaluate(
+                apply, dict(variables), self.keys(streams), self.arrays
+            )
         return result

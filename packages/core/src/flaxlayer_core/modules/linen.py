@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import flax.linen as nn
@@ -21,11 +21,13 @@ from flaxlayer_core.errors import AcceptModuleError
 from flaxlayer_core.modules.methods import PublicMethods
 from flaxlayer_core.modules.misplaced_values import describe_misplaced
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
+from flaxlayer_core.modules.repeated_calls import merging_repeats
 from flaxlayer_core.trees.collections import normalize_variables
 from flaxlayer_core.trees.paths import flatten_with_paths
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import (
     Args,
+    Array,
     Kwargs,
     Leaf,
     MeshAxes,
@@ -206,6 +208,12 @@ class LinenModule:
     def record_streams(self) -> contextlib.AbstractContextManager[StreamRecord]:
         """Opens a context that records which rng streams the module asks for (R1)."""
         return record_streams()
+
+    def merging_repeats(
+        self, inputs: Sequence[Array] | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Opens a context where equal submodules that are called alike run once (B6)."""
+        return merging_repeats(inputs)
 
     # Asked in each eager call, so without a step between.
     call_context = staticmethod(call_context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from flaxlayer_core.compat.private_linen import StreamRecord
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import (
     Args,
+    Array,
     Kwargs,
     MeshAxes,
     Method,
@@ -101,6 +102,17 @@ class ModuleFacts(Protocol):
         """Returns the streams that it may be given whether it draws from them or not (R1).
 
         None where a module can ask which it was given, so that these are found one by one.
+        """
+
+    def merging_repeats(
+        self, inputs: Sequence[Array] | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Opens a context for an abstract evaluation, which asks for forms alone (B6).
+
+        In it equal parts of the module that are called alike may run once.
+
+        Args:
+            inputs: The arrays of an init, None where the module is applied.
         """
 
 

@@ -222,7 +222,8 @@ class Runner:
         pure = self.pure_call(structure, plan, self.hosted.spec.layout)
         values = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in pure.layout.specs]
         seed = jax.ShapeDtypeStruct((2,), jnp.uint32)
-        return self.with_sown(jax.eval_shape(pure, values, seed, arrays))
+        with pure.module_call.merging_repeats():
+            return self.with_sown(jax.eval_shape(pure, values, seed, arrays))
 
     def _finish(self, result: CallResult, *, clean: bool) -> PyTree:
         if clean:

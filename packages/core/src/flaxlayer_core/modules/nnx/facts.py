@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+from collections.abc import Sequence
 
 import flax
 from flax import nnx
@@ -128,6 +130,13 @@ class NnxFacts:
 
     def _find_attribute(self, name: str) -> object:
         return getattr(self._described, name, None)
+
+    def merging_repeats(
+        self, inputs: Sequence[Array] | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Opens nothing: parts of a module that draw change their streams, so all of them run."""
+        del inputs
+        return contextlib.nullcontext()
 
     def offered_streams(self, *, init: bool) -> tuple[str, ...]:
         """Returns the streams that it may be given, drawn from or not (R1)."""
