@@ -65,6 +65,7 @@ class World:
         kept: The settings that mean something for the module.
         surrounding: The surrounding in which it stands: the one that was drawn where it fits.
         lent: Trees of arrays that the user keeps, each with a copy of what it held (B4, W2).
+        flagged: Whether the caller gave the training argument in the latest call.
     """
 
     case: Case
@@ -76,6 +77,7 @@ class World:
     kept: Mapping[str, Any]
     surrounding: str
     lent: list[Lent] = field(default_factory=list)
+    flagged: bool = False
 
     # Making.
 

@@ -71,17 +71,6 @@ def _mask_of(array: Any) -> Any:
     return after.seen
 
 
-def fits_mask(oracle: Oracle) -> bool:
-    """Tells whether the first input of a module can have a mask of `[batch, time]`."""
-    first: Any = oracle.raw.inputs[0] if oracle.raw.inputs else None
-    if not hasattr(first, "dtype") or first.ndim < 2:
-        return False
-    if not oracle.raw.takes_mask:
-        return True
-    masked = oracle.raw.with_mask(numpy_mask(first))
-    return oracle.accepts(masked)
-
-
 # Twice as many rows and steps as no dimension of a module has by chance; not all take more rows.
 _FACTORS = (((13, 17), (11, 19)), ((1, 1), (11, 19)))
 
@@ -89,6 +78,31 @@ Tied = Callable[[Any], bool]
 """Tells which further arrays are as long as the first input: none if the module takes that."""
 
 _TIED: tuple[Tied, ...] = (lambda leaf: False, lambda leaf: leaf.dtype == bool, lambda leaf: True)
+
+
+def fits_mask(oracle: Oracle) -> bool:
+    """Tells whether a module takes a mask of `[batch, time]` of its first input (A4).
+
+    What is found where the dimensions are all different counts: an argument `mask` that changes the
+    shape of an output there is not of the first input.
+    """
+    raw = oracle.raw
+    first: Any = raw.inputs[0] if raw.inputs else None
+    if not hasattr(first, "dtype") or first.ndim < 2:
+        return False
+    if not raw.takes_mask:
+        return True
+    plain = raw.with_mask(None)
+    grown = (
+        _grown(plain, rows[0], steps[0], tied=tied)
+        for (rows, steps), tied in itertools.product(_FACTORS, _TIED)
+        if oracle.traceable
+    )
+    for call in itertools.chain(grown, [plain]):
+        shapes = oracle.output_shapes(call)
+        if shapes is not None:
+            return oracle.output_shapes(call.with_mask(numpy_mask(call.inputs[0]))) == shapes
+    return oracle.accepts(raw.with_mask(numpy_mask(first)))
 
 
 def carried_masks(oracle: Oracle, raw: RawCall) -> list[bool] | None:

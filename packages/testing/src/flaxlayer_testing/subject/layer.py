@@ -55,9 +55,16 @@ def variables_of(layer: Any) -> dict[str, Any]:
     return copied(layer.flax_variables())
 
 
-def peeked_keys(layer: Any, *, training: bool) -> dict[str, Any]:
-    """Returns the keys that a layer says its next call will use, to compare (R4)."""
-    return dict(layer.peek_rngs(training=training))
+def peeked_keys(layer: Any, *args: Any, training: bool, **kwargs: Any) -> dict[str, Any]:
+    """Returns the keys that a layer says its next call will use, to compare (R4).
+
+    Args:
+        layer: The layer.
+        *args: The positional arguments of that call; it is like the latest one if there are none.
+        training: The mode of that call.
+        **kwargs: The keyword arguments of that call.
+    """
+    return dict(layer.peek_rngs(*args, training=training, **kwargs))
 
 
 def seed_state(layer: Any) -> np.ndarray[Any, Any]:

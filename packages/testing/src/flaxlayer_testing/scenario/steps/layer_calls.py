@@ -249,6 +249,7 @@ def take_call(world: World, raw: RawCall, training: bool | None, *, inlined: boo
         return
     result, state = expected
     actual = world.run_layer(raw, training)
+    world.flagged = not raw.arguments.keys() <= world.raw.arguments.keys()
     when = f"a call with training={training}"
     world.compare_outputs(result, actual, f"outputs of {when}", inlined=inlined)
     world.compare_masks(raw)
@@ -289,8 +290,12 @@ def _compare_sown(world: World, result: Result, *, inlined: bool) -> None:
 def _peek_text(script: Script, *, training: bool) -> list[str]:
     world = script.world
     keys = script.keys(world.state, world.raw, training=training)
+    mask = "" if world.drawn.hides_masks else "mask_of(inputs[0])"
+    inputs, arguments = script.given(world.raw, mask)
+    given = (f"*{inputs}, ", f", **{arguments}") if world.flagged else ("", "")
     return [
-        f"same({keys}, dict(layer.peek_rngs(training={training})))",
+        *(script.arguments() if world.flagged else ()),
+        f"same({keys}, dict(layer.peek_rngs({given[0]}training={training}{given[1]})))",
         script.holds(world.state),
     ]
 
@@ -299,7 +304,10 @@ def _peek_text(script: Script, *, training: bool) -> list[str]:
 def peek(world: World, *, training: bool) -> None:
     """Reads the keys of the next call, which draws none."""
     expected = world.laws.keys(world.state, world.raw, training=training)
-    found = dict(peeked_keys(world.held.layer, training=training))
+    # Without arguments it is of the form of the latest call.
+    seen = world.seen_by_module(world.raw)
+    given = (seen.inputs, seen.arguments) if world.flagged else ((), {})
+    found = peeked_keys(world.held.layer, *given[0], training=training, **given[1])
     data = [
         {name: jax.random.key_data(key) for name, key in keys.items()} for keys in (expected, found)
     ]
