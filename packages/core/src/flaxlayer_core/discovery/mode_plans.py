@@ -160,7 +160,8 @@ def _plan_by_need(
 
     keys = abstract_keys(offered).values()
     bound = trial.call.bound
-    traced = TracedFunction(apply, dict(variables), trial.arrays, *keys, bound=bound)
+    with trial.call.merging_repeats(depends=True):
+        traced = TracedFunction(apply, dict(variables), trial.arrays, *keys, bound=bound)
     # R1: those that a result depends on; a transform hands on what it does not use.
     drawn = [n for i, n in enumerate(offered) if traced.needs(2 + i) or n in asked]
     output, updates = traced.result

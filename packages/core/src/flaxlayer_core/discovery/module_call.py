@@ -64,16 +64,15 @@ class ModuleCall:
         return f"{self.layer} (module {self.flax_module.facts.class_name})"
 
     def merging_repeats(
-        self, inputs: Sequence[Array] | None = None
-    ) -> contextlib.AbstractContextManager[None]:
+        self, inputs: Sequence[Array] | None = None, *, depends: bool = False
+    ) -> contextlib.AbstractContextManager[object]:
         """Opens a context for an abstract evaluation, which asks for forms alone (B6).
 
         Args:
             inputs: The arrays of an init, None where the module is applied.
+            depends: Whether it is asked, too, which results depend on which arguments.
         """
-        if self.bound is not None:  # S3: what is held against it is all that the program makes
-            return contextlib.nullcontext()
-        return self.flax_module.facts.merging_repeats(inputs)
+        return self.flax_module.facts.merging_repeats(inputs, depends=depends)
 
     def given_tree(self) -> dict[str, PyTree]:
         """Returns the given variables as the module stores them, arrays all of them (B4)."""

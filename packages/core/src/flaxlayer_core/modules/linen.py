@@ -210,10 +210,15 @@ class LinenModule:
         return record_streams()
 
     def merging_repeats(
-        self, inputs: Sequence[Array] | None = None
-    ) -> contextlib.AbstractContextManager[None]:
-        """Opens a context where equal submodules that are called alike run once (B6)."""
-        return merging_repeats(inputs)
+        self, inputs: Sequence[Array] | None = None, *, depends: bool = False
+    ) -> contextlib.AbstractContextManager[object]:
+        """Opens a context where equal submodules that are called alike run once (B6).
+
+        Args:
+            inputs: The arrays of an init, None where the module is applied.
+            depends: Whether it counts what depends on what: then all of them run.
+        """
+        return contextlib.nullcontext() if depends else merging_repeats(inputs)
 
     # Asked in each eager call, so without a step between.
     call_context = staticmethod(call_context)

@@ -105,14 +105,15 @@ class ModuleFacts(Protocol):
         """
 
     def merging_repeats(
-        self, inputs: Sequence[Array] | None = None
-    ) -> contextlib.AbstractContextManager[None]:
+        self, inputs: Sequence[Array] | None = None, *, depends: bool = False
+    ) -> contextlib.AbstractContextManager[object]:
         """Opens a context for an abstract evaluation, which asks for forms alone (B6).
 
         In it equal parts of the module that are called alike may run once.
 
         Args:
             inputs: The arrays of an init, None where the module is applied.
+            depends: Whether it is asked, too, which results depend on which arguments.
         """
 
 

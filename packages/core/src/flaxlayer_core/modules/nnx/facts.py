@@ -18,6 +18,7 @@ from flaxlayer_core.modules.nnx.graph_variables import role_of
 from flaxlayer_core.modules.nnx.mode_attributes import has_mode
 from flaxlayer_core.modules.nnx.module_factory import init_streams
 from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, describe_made
+from flaxlayer_core.modules.nnx.repeated_calls import merging_repeats
 from flaxlayer_core.trees.forms import is_form
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Array, Leaf, MeshAxes, Method, Path, Variables
@@ -132,11 +133,16 @@ class NnxFacts:
         return getattr(self._described, name, None)
 
     def merging_repeats(
-        self, inputs: Sequence[Array] | None = None
-    ) -> contextlib.AbstractContextManager[None]:
-        """Opens nothing: parts of a module that draw change their streams, so all of them run."""
-        del inputs
-        return contextlib.nullcontext()
+        self, inputs: Sequence[Array] | None = None, *, depends: bool = False
+    ) -> contextlib.AbstractContextManager[object]:
+        """Opens a context where equal modules that are called alike share a trace (B6).
+
+        Args:
+            inputs: The arrays of an init, in which no module is called.
+            depends: Whether it counts what depends on what, which a shared trace tells too.
+        """
+        del depends
+        return contextlib.nullcontext() if inputs is not None else merging_repeats()
 
     def offered_streams(self, *, init: bool) -> tuple[str, ...]:
         """Returns the streams that it may be given, drawn from or not (R1)."""

@@ -23,6 +23,7 @@ from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms
 from flaxlayer_core.modules.nnx.graph_variables import GraphVariable
 from flaxlayer_core.modules.nnx.mode_attributes import set_modes
 from flaxlayer_core.modules.nnx.nnx_factories import call_factory
+from flaxlayer_core.modules.nnx.repeated_calls import sharing_traces
 from flaxlayer_core.modules.nnx.state_trees import by_collection
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.forms import is_form
@@ -130,7 +131,8 @@ class NnxModule(NnxFacts):
         graph = nnx.graphdef(module)
         function = self._methods.function(method)
         assert not isinstance(function, str)  # it is called on a module
-        with quiet_sow():
+        inner = (node for node in nodes if isinstance(node, nnx.Module) and node is not module)
+        with quiet_sow(), sharing_traces(inner):
             outputs = function(module, *args, **kwargs)
         _note_draws(streams.drawn, rngs)
         return _plain(outputs), self._updates(module, graph, values, mutable)
