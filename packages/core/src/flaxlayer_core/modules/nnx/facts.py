@@ -18,7 +18,7 @@ from flaxlayer_core.modules.nnx.graph_variables import role_of
 from flaxlayer_core.modules.nnx.mode_attributes import has_mode
 from flaxlayer_core.modules.nnx.module_factory import init_streams
 from flaxlayer_core.modules.nnx.nnx_factories import abstract_module, class_of, describe_made
-from flaxlayer_core.modules.nnx.repeated_calls import merging_repeats
+from flaxlayer_core.modules.nnx.shared_traces import merging_repeats
 from flaxlayer_core.trees.forms import is_form
 from flaxlayer_core.trees.roles import Role
 from flaxlayer_core.typing import Array, Leaf, MeshAxes, Method, Path, Variables

@@ -23,7 +23,7 @@ from flaxlayer_core.modules.nnx.graph_forms import note_form, recorded_forms
 from flaxlayer_core.modules.nnx.graph_variables import GraphVariable
 from flaxlayer_core.modules.nnx.mode_attributes import set_modes
 from flaxlayer_core.modules.nnx.nnx_factories import call_factory
-from flaxlayer_core.modules.nnx.repeated_calls import sharing_traces
+from flaxlayer_core.modules.nnx.shared_traces import sharing_traces
 from flaxlayer_core.modules.nnx.state_trees import by_collection
 from flaxlayer_core.modules.protocol import NO_MODES, Modes
 from flaxlayer_core.trees.forms import is_form

@@ -17,8 +17,8 @@ from flaxlayer_core import (
     infer_build_spec,
     partition,
 )
-from flaxlayer_core.modules.nnx import repeated_calls
-from flaxlayer_core.modules.nnx.repeated_calls import merging_repeats, sharing_traces
+from flaxlayer_core.modules.nnx import shared_traces
+from flaxlayer_core.modules.nnx.shared_traces import merging_repeats, sharing_traces
 from packages.core.tests.modules.nnx.examples import as_list
 
 pytestmark = [
@@ -191,7 +191,7 @@ def check(make, monkeypatch):
     """Compares what is found with what is found where nothing is shared."""
     shared, traced = find(make())
     with monkeypatch.context() as context:
-        context.setattr(repeated_calls, "_FEWEST", 10**9)
+        context.setattr(shared_traces, "_FEWEST", 10**9)
         alone, whole = find(make())
     assert described(shared) == described(alone)
     return traced, whole
