@@ -240,6 +240,15 @@ def test_there_is_no_program_for_what_cannot_be_imported_or_has_no_text(monkeypa
     assert scenario_program(scenario(CALL)) == ""
 
 
+@pytest.mark.law("T9")
+def test_what_keras_says_of_a_wrong_file_ends_no_program():
+    wrong = Step("wrong_file", (("built", True), ("kind", "missing")))
+    one = scenario(wrong, CALL, surrounding="functional")
+    warnings.filterwarnings("error", category=UserWarning)
+    assert "# 2. call" in scenario_program(one)
+    assert run_scenario(one).steps == ("wrong_file", "call")
+
+
 @pytest.mark.law("T1", "T9")
 @pytest.mark.parametrize("framework", ["linen", "nnx"])
 @pytest.mark.parametrize(

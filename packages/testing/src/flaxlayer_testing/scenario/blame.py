@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,14 @@ from flaxlayer_testing.errors import KeepLawError, ParityError, RunScenarioError
 from flaxlayer_testing.oracle.call import is_of_module
 from flaxlayer_testing.subject.layer import LayerFactory
 
-__all__ = ["cause_of", "failure_of", "is_of_harness", "refuse_own", "whole_tracebacks"]
+__all__ = [
+    "cause_of",
+    "failure_of",
+    "is_of_harness",
+    "refuse_own",
+    "whole_tracebacks",
+    "without_words_of_keras",
+]
 
 _UNDER_TEST = frozenset({"flaxlayer", "flaxlayer_core", "keras"})
 _HARNESS = "flaxlayer_testing"
@@ -91,6 +99,20 @@ def refuse_own(error: Exception, layer: LayerFactory, where: str) -> None:
             "what a layer has to give there.",
             law="T9",
         ) from error
+
+
+@contextmanager
+def without_words_of_keras() -> Iterator[None]:
+    """Silences what Keras says of files that do not fit, and of models without trainable weights.
+
+    A step does such things on purpose; where warnings are errors they would end it.
+
+    Yields:
+        Nothing.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
+        yield
 
 
 def failure_of(act: Callable[[], Any]) -> Exception | None:

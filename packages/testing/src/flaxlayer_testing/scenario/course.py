@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from flaxlayer import FlaxLayer
 from flaxlayer_testing.errors import KeepLawError, ParityError, RunScenarioError, in_short
-from flaxlayer_testing.scenario.blame import cause_of, failure_of, refuse_own
+from flaxlayer_testing.scenario.blame import (
+    cause_of,
+    failure_of,
+    refuse_own,
+    without_words_of_keras,
+)
 from flaxlayer_testing.scenario.scenario import Scenario
 from flaxlayer_testing.scenario.steps import STEPS
 from flaxlayer_testing.scenario.steps.step_kinds import run_step
@@ -56,9 +60,7 @@ def run_scenario(
         KeepLawError: If the layer breaks a law; it names the step.
         RunScenarioError: If the harness itself fails.
     """
-    with warnings.catch_warnings():
-        # Keras's own words on files that do not fit, and on models without trainable weights.
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
+    with without_words_of_keras():
         try:
             return _run(scenario, layer, begin)
         except KeepLawError as error:

@@ -17,7 +17,7 @@ from flaxlayer_testing.render.dialects import DIALECTS
 from flaxlayer_testing.render.piece_names import named_pieces
 from flaxlayer_testing.render.program import import_lines, piece_texts
 from flaxlayer_testing.scenario import printed
-from flaxlayer_testing.scenario.blame import failure_of
+from flaxlayer_testing.scenario.blame import failure_of, without_words_of_keras
 from flaxlayer_testing.scenario.layer_settings import SETTINGS
 from flaxlayer_testing.scenario.scenario import Scenario
 from flaxlayer_testing.scenario.script import Script
@@ -70,10 +70,11 @@ def scenario_program(scenario: Scenario, layer: LayerFactory = FlaxLayer) -> str
     if not world.oracle.traceable or not _has_texts(scenario, world):
         return ""
     lines: list[str] = []
-    for text, act in _parts(Script(world), scenario):
-        lines += text
-        if failure_of(act) is not None:
-            break
+    with without_words_of_keras():
+        for text, act in _parts(Script(world), scenario):
+            lines += text
+            if failure_of(act) is not None:
+                break
     return _whole(world, path, lines)
 
 
