@@ -27,8 +27,8 @@ enter(
 enter(
     "Streams that are split are not reseeded by their shapes",
     "flaxlayer_core/modules/nnx/call_streams.py",
-    'nnx.reseed(self._streams, policy="match_shape", **named)',
-    "nnx.reseed([s for s in self._streams if s.key[...].ndim == 0], **named)",
+    "        if stream.key.tag in named:\n",
+    "        if stream.key.tag in named and not stream.key.shape:\n",
     law="R1",
 )
 enter(
