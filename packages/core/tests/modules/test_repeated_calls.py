@@ -1,6 +1,7 @@
 """Equal submodules are evaluated once, and nothing that is found differs for it (B2, B6)."""
 
 import functools
+import types
 
 import flax.linen as nn
 import jax
@@ -584,3 +585,32 @@ def test_nothing_stays_of_an_evaluation_that_failed():
     variables = deep(Plain, 2).init(jax.random.key(0), X)
     deep(Plain, 2).apply(variables, X)
     assert len(CALLS) == 4
+
+
+class Configured(nn.Module):
+    """Has a param more in each second layer, as its configuration says at the time."""
+
+    config: object
+
+    @nn.compact
+    def __call__(self, x):
+        y = nn.Dense(3)(x)
+        return y + self.param("more", nn.initializers.ones, (3,)) if self.config.layer % 2 else y
+
+
+class Reconfigures(nn.Module):
+    """Changes the configuration that its blocks share from one to the next."""
+
+    depth: int
+
+    @nn.compact
+    def __call__(self, x):
+        config = types.SimpleNamespace(layer=0)
+        for config.layer in range(self.depth):
+            x = Configured(config)(x)
+        return x
+
+
+@pytest.mark.law("B2")
+def test_a_configuration_counts_by_what_it_holds_at_the_time(module_call):
+    check(Reconfigures(4), module_call)

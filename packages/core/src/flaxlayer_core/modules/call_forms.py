@@ -38,7 +38,6 @@ class CallForms:
     """Tells calls apart within one evaluation, in which no object that it has seen is let go of."""
 
     def __init__(self) -> None:
-        self._objects: dict[int, Hashable] = {}
         self._kept: list[object] = []
 
     def of_arguments(self, arguments: PyTree) -> Hashable:
@@ -64,13 +63,15 @@ class CallForms:
     def _of_field(self, value: object) -> Hashable:
         if isinstance(value, _SCALARS):
             return type(value), value
-        if isinstance(value, tuple):
-            parts = tuple(map(self._of_field, value))
-            return None if any(part is None for part in parts) else (type(value), parts)
-        if id(value) not in self._objects:
-            self._kept.append(value)
-            self._objects[id(value)] = ("object", id(value)) if is_apart(value) else None
-        return self._objects[id(value)]
+        if not is_apart(value):
+            return None
+        self._kept.append(value)
+        # A configuration may be another one in the next call: it counts by what it holds now.
+        inner = () if isinstance(value, _ARRAYS) or _is_global(value) else _parts(value)
+        parts = tuple(map(self._of_field, inner))
+        if any(part is None for part in parts):
+            return None
+        return (type(value), None if isinstance(value, tuple) else id(value), parts)
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _is_global(value: object) -> bool:
 
 def _parts(value: object) -> Iterable[object]:
     if isinstance(value, Mapping):
-        return value.values()
+        return (*value.keys(), *value.values())
     if isinstance(value, list | tuple | set | frozenset):
         return value
     if isinstance(value, functools.partial):
