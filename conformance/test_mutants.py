@@ -10,6 +10,7 @@ import pytest
 
 from conformance.mutants import KINDS, MUTANTS, Mutant, StaleMutantError, find
 from conformance.mutants.tools.importing import environment
+from conformance.mutants.tools.killers import counted
 from conformance.mutants.tools.processes import Job, run_jobs
 from conformance.mutants.tools.record import median
 from conformance.mutants.tools.searching import is_done
@@ -170,18 +171,54 @@ def test_a_process_that_has_imported_what_mutants_change_is_not_forked():
 
 @pytest.mark.parametrize(
     ("counts", "budget", "done"),
-    [([3, 4], 20, True), ([3, None], 50, True), ([3, None], 20, False), ([3], 50, False)],
-    ids=["found", "as many cases", "fewer cases", "fewer seeds"],
+    [
+        ([3, 4, 5, 6], 20, True),
+        ([3, 4, 5], 20, True),
+        ([3, 4], 20, False),
+        ([3, 4, 5, None], 50, True),
+        ([3, 4, 5, None], 20, False),
+        ([None, None], 50, True),
+        ([None], 50, False),
+    ],
+    ids=["all", "most", "half", "as many cases", "fewer cases", "half missed", "one missed"],
 )
 def test_a_search_goes_on_where_it_was_stopped(counts, budget, done):
-    assert is_done({"counts": counts, "budget": budget}, 2, 50) == done
-    assert not is_done(None, 2, 50)
+    assert is_done({"counts": counts, "budget": budget}, 4, 50) == done
+    assert not is_done(None, 4, 50)
 
 
 @pytest.mark.parametrize(
-    ("counts", "expected"),
-    [([3, 1, 2], 2), ([1, None, None], None), ([5, None, 7], 7), ([None], None)],
-    ids=["all", "most miss", "one misses", "none"],
+    ("counts", "seeds", "expected"),
+    [
+        ([3, 1, 2], 3, 2),
+        ([1, None, None], 3, None),
+        ([5, None, 7], 3, 7),
+        ([None], 1, None),
+        ([4, 9, 1], 4, 6.5),
+        ([4, 9], 4, None),
+    ],
+    ids=["all", "most miss", "one misses", "none", "one not run", "half not run"],
 )
-def test_a_search_that_finds_nothing_counts_as_one_without_end(counts, expected):
-    assert median(counts) == expected
+def test_a_search_that_finds_nothing_or_is_not_run_counts_as_one_without_end(
+    counts, seeds, expected
+):
+    assert median(counts, seeds) == expected
+
+
+def test_what_cannot_change_the_median_is_not_searched():
+    asked = []
+
+    def run(number):
+        asked.append(number)
+        return (number, "a check", "a message") if number != 3 else None
+
+    result = counted(run, 2, 4)
+    assert result == {"counts": [2, None, 4, 5], "by": "a check", "message": "a message"}
+    assert asked == [2, 3, 4, 5]
+    asked.clear()
+    assert counted(run, 4, 4)["counts"] == [4, 5, 6] == asked
+    assert counted(lambda _: None, 4, 4) == {
+        "counts": [None, None],
+        "by": "",
+        "message": "",
+    }

@@ -1,7 +1,8 @@
 """What is to find a mutant: run in the mutant's own process, where ours is imported for it.
 
 Each returns what JSON can hold: `counts`, for each search how many different cases it took, None
-where nothing was found; and of the first find `by`, what found it, and its `message`.
+where nothing was found, until more searches cannot change if the median is found; and of the first
+find `by`, what found it, and its `message`.
 
 Run as a program, it checks the zoo's rich modules once.
 """
@@ -12,7 +13,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["RICH", "check_zoo", "kill", "search_modules", "search_scenarios"]
+from conformance.mutants.tools.record import is_decided
+
+__all__ = ["RICH", "check_zoo", "counted", "kill", "search_modules", "search_scenarios"]
 
 RICH = ("FrozenAndFiled", "StaticArguments", "SowsLoss", "Masked", "Given")
 """Entries of the zoo with state, streams, static arguments, losses, masks and an nnx object."""
@@ -24,7 +27,7 @@ Find: TypeAlias = tuple[int, str, str] | None
 def check_zoo(seed: int = 0, seeds: int = 1, budget: int = len(RICH)) -> dict[str, Any]:
     """Checks rich modules of the zoo until one fails; they are the same for each seed."""
     del seeds
-    return _counted(lambda _: _check_zoo(RICH[:budget]), seed, 1)
+    return counted(lambda _: _check_zoo(RICH[:budget]), seed, 1)
 
 
 def _check_zoo(names: tuple[str, ...]) -> Find:
@@ -45,7 +48,7 @@ def search_scenarios(
     seed: int, seeds: int, budget: int, framework: str = "linen"
 ) -> dict[str, Any]:
     """Runs generated scenarios until one breaks a law (T9)."""
-    return _counted(lambda number: _search_scenarios(number, budget, framework), seed, seeds)
+    return counted(lambda number: _search_scenarios(number, budget, framework), seed, seeds)
 
 
 def _search_scenarios(number: int, budget: int, framework: str) -> Find:
@@ -60,7 +63,7 @@ def _search_scenarios(number: int, budget: int, framework: str) -> Find:
 
 def search_modules(seed: int, seeds: int, budget: int) -> dict[str, Any]:
     """Checks generated modules, as `flaxlayer-conformance search` does, until one fails."""
-    return _counted(lambda number: _search_modules(number, budget), seed, seeds)
+    return counted(lambda number: _search_modules(number, budget), seed, seeds)
 
 
 def _search_modules(number: int, budget: int) -> Find:
@@ -107,10 +110,20 @@ def kill(budget: int) -> dict[str, Any]:
     return found
 
 
-def _counted(run: Callable[[int], Find], seed: int, seeds: int) -> dict[str, Any]:
-    finds = [run(number) for number in range(seed, seed + seeds)]
-    first = next((each for each in finds if each is not None), (None, "", ""))
-    counts = [None if each is None else each[0] for each in finds]
+def counted(run: Callable[[int], Find], seed: int, seeds: int) -> dict[str, Any]:
+    """Runs searches until more of them cannot change if the median is found.
+
+    Args:
+        run: Searches with a seed.
+        seed: The first seed.
+        seeds: How many searches the median is of.
+    """
+    first: tuple[int | None, str, str] = (None, "", "")
+    counts: list[int | None] = []
+    while not is_decided(counts, seeds):
+        find = run(seed + len(counts))
+        counts.append(None if find is None else find[0])
+        first = find if find is not None and not first[1] else first
     return {"counts": counts, "by": first[1], "message": first[2][:1000]}
 
 

@@ -12,7 +12,14 @@ from typing import Any
 from conformance.mutants.entry import MUTANTS, Mutant, find
 from conformance.mutants.tools.importing import install
 from conformance.mutants.tools.processes import Job, Outcome, run_jobs
-from conformance.mutants.tools.record import load, median, provenance, save, summary
+from conformance.mutants.tools.record import (
+    is_decided,
+    load,
+    median,
+    provenance,
+    save,
+    summary,
+)
 
 __all__ = ["is_done", "search"]
 
@@ -42,7 +49,8 @@ def search(
         names: Slugs; all mutants if there is none.
         killer: What searches.
         seed: The first seed.
-        seeds: How many searches, each with the seed after the last one's.
+        seeds: How many searches a median is of, each with the seed after the last one's; those
+            that cannot change if there is one are not run.
         budget: The most cases of a search.
         workers: How many mutants are searched for at a time.
         seconds: The most that one mutant may take.
@@ -73,14 +81,14 @@ def search(
     missed = 0
     for outcome in run_jobs(jobs, workers=workers, log=log):
         known[outcome.name] = {
-            **_found(outcome, find(outcome.name)),
+            **_found(outcome, find(outcome.name), seeds),
             "budget": budget,
             "commit": entry["commit"],
         }
-        needed = median(known[outcome.name]["counts"])
+        needed = median(known[outcome.name]["counts"], seeds)
         missed += needed is None
         print(f"{outcome.name}: {'not found' if needed is None else f'{needed:g}'}", flush=True)
-        entry["summary"] = summary(known)
+        entry["summary"] = summary(known, seeds)
         save(record)
     return 1 if missed else 0
 
@@ -88,7 +96,7 @@ def search(
 def is_done(found: dict[str, Any] | None, seeds: int, budget: int) -> bool:
     """Tells whether a record has what a search would find out, or more of it."""
     # A search that found it within fewer cases would have found it within more.
-    if found is None or len(found["counts"]) < seeds:
+    if found is None or not is_decided(found["counts"], seeds):
         return False
     return found["budget"] >= budget or None not in found["counts"]
 
@@ -103,7 +111,7 @@ def _until(mutants: Iterable[Mutant], max_time: float | None) -> Iterator[Mutant
     return itertools.takewhile(lambda _: end is None or time.monotonic() < end, mutants)
 
 
-def _found(outcome: Outcome, mutant: Mutant) -> dict[str, Any]:
+def _found(outcome: Outcome, mutant: Mutant, seeds: int) -> dict[str, Any]:
     found = {"law": mutant.law, "kind": mutant.kind, "seconds": outcome.seconds}
     if outcome.result is not None:
         return {**found, **outcome.result}
