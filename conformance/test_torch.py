@@ -19,6 +19,7 @@ CHECKS = ROOT / "conformance" / "backends"
 LAYER = ROOT / "packages" / "layer" / "tests" / "backends" / "torch"
 
 
+@pytest.mark.slow
 def test_a_few_modules_run_and_learn_on_torch(passes_in_a_process):
     learns = f"{CHECKS}/test_checks.py::test_modules_learn_as_raw_flax_does[linen]"
     passes_in_a_process([Path(learns), LAYER / "test_torch_call.py"], KERAS_BACKEND="torch")

@@ -73,6 +73,7 @@ def test_the_backend_is_found_and_whether_somebody_chose_it(name, situation):
     assert (planned.name, planned.chosen) == (expected, chosen)
 
 
+@pytest.mark.slow
 def test_keras_takes_what_was_found(tmp_path):
     pytest.importorskip("keras")
     asked = []

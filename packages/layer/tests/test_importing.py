@@ -88,6 +88,7 @@ def test_an_import_brings_little_that_keras_jax_and_flax_do_not(tmp_path):
     assert len(foreign) < 20
 
 
+@pytest.mark.slow
 def test_an_import_of_another_package_is_counted(tmp_path):
     _, foreign = brought("flaxlayer, hypothesis", tmp_path)
     assert "hypothesis" in foreign

@@ -171,6 +171,7 @@ assert isinstance(layer, nnx.Module)
 OLD_KERAS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 11)
 
 
+@pytest.mark.slow
 @pytest.mark.jax_only("Keras has its nnx mode on JAX alone")
 @pytest.mark.skipif(OLD_KERAS, reason="Keras has no nnx mode before 3.11")
 def test_layers_work_where_keras_itself_runs_on_nnx():

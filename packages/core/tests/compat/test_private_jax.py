@@ -1,6 +1,7 @@
 """Private APIs of JAX: one behaviour each, so that a release that moves one is noticed."""
 
 import threading
+import traceback
 
 import jax
 import jax.extend
@@ -149,3 +150,61 @@ def test_jax_asks_an_object_for_known_attributes_only():
     public = {name for name in asked if name[0] != "_"}
     assert public
     assert public <= private_jax.ASKED_OF_ANY
+
+
+def failing_in_jit():
+    def fails(x):
+        raise RuntimeError("on purpose")
+
+    jax.jit(fails)(1.0)
+
+
+def frames_of(error):
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+@pytest.mark.law("B6")
+def test_frames_of_jax_stay_until_they_are_taken_out():
+    with pytest.raises(RuntimeError) as caught, private_jax.whole_tracebacks():
+        failing_in_jit()
+    error = caught.value
+    whole = len(frames_of(error))
+    private_jax.filter_traceback(error)
+    assert frames_of(error)[-2:] == ["failing_in_jit", "fails"]
+    assert len(frames_of(error)) < whole
+    with pytest.raises(RuntimeError) as filtered:
+        failing_in_jit()
+    assert frames_of(filtered.value)[-1] == "fails"
+    assert len(frames_of(filtered.value)) < whole
+
+
+@pytest.mark.law("B6")
+def test_whoever_wants_all_frames_gets_them():
+    previous = jax.config.jax_traceback_filtering
+    jax.config.update("jax_traceback_filtering", "off")
+    try:
+        with pytest.raises(RuntimeError) as caught:
+            failing_in_jit()
+        whole = frames_of(caught.value)
+        private_jax.filter_traceback(caught.value)
+        assert frames_of(caught.value) == whole
+    finally:
+        jax.config.update("jax_traceback_filtering", previous)
+
+
+@pytest.mark.law("B6", "A8")
+def test_tracebacks_of_other_threads_are_filtered():
+    lengths = []
+
+    def run():
+        try:
+            failing_in_jit()
+        except RuntimeError as error:
+            lengths.append(len(frames_of(error)))
+
+    with private_jax.whole_tracebacks():
+        run()
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    assert lengths[1] < lengths[0]

@@ -289,7 +289,9 @@ class Lifted(nn.Module):
 
 
 @pytest.mark.law("B2", "B3")
-@pytest.mark.parametrize("lift", ["remat_scan", "scan", "vmap", "remat", "jit"])
+@pytest.mark.parametrize(
+    "lift", [pytest.param("remat_scan", marks=pytest.mark.slow), "scan", "vmap", "remat", "jit"]
+)
 def test_what_is_traced_inside_a_trace_has_the_bits_of_raw_init(module_call, spec, lift):
     asked, specs = module_call(Lifted(lift), spec(None, 3))
     made = []

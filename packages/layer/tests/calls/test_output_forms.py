@@ -258,6 +258,7 @@ def test_none_text_numbers_and_keys_stand_among_outputs(same_results):
     assert symbolic[3][3].shape == (None, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.law("A5")
 @pytest.mark.jax_only
 def test_a_class_that_asks_for_its_framework_imports_no_tensorflow(tmp_path):

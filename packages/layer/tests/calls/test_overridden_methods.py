@@ -84,19 +84,16 @@ def overrides_config(base):
     return Config
 
 
-each_kind = pytest.mark.parametrize(
-    "subclass",
-    [
-        calls_on_x,
-        calls_with_training,
-        calls_with_mask,
-        overrides_build,
-        overrides_compute_mask,
-        overrides_output_spec,
-        overrides_config,
-    ],
-    ids=lambda function: function.__name__,
-)
+CALLS = (calls_on_x, calls_with_training, calls_with_mask)
+OVERRIDES = (overrides_build, overrides_compute_mask, overrides_output_spec, overrides_config)
+
+
+def each_of(*kinds):
+    return pytest.mark.parametrize("subclass", kinds, ids=lambda function: function.__name__)
+
+
+def in_slow_tests(kinds):
+    return [pytest.param(kind, marks=pytest.mark.slow) for kind in kinds]
 
 
 def set_kernel(layer):
@@ -126,7 +123,7 @@ def mask_on(tensor):
 
 
 @pytest.mark.law("W5")
-@each_kind
+@each_of(*CALLS, *OVERRIDES)
 def test_a_subclass_is_called_as_one_of_a_layer_of_keras(subclass, close):
     masked = keras.layers.Embedding(5, 4, mask_zero=True)(IDS)
     ours, native = both(subclass)
@@ -138,7 +135,7 @@ def test_a_subclass_is_called_as_one_of_a_layer_of_keras(subclass, close):
 
 
 @pytest.mark.law("W5")
-@each_kind
+@each_of(*in_slow_tests(CALLS), *OVERRIDES)
 def test_a_subclass_trains_and_is_saved_as_one_of_a_layer_of_keras(subclass, tmp_path):
     runs = []
     for layer in both(subclass):

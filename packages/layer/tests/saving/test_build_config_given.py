@@ -113,6 +113,7 @@ def test_every_route_keeps_the_tree_that_was_given(route, trained, tmp_path, sam
     )
 
 
+@pytest.mark.slow
 @pytest.mark.law("S4")
 def test_a_fresh_process_builds_a_cache_of_full_length(tmp_path, same_results):
     module = nn.MultiHeadDotProductAttention(2, decode=True)

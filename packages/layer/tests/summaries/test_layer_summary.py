@@ -231,7 +231,7 @@ def test_a_traced_layer_is_described_as_any_other():
 def test_many_arguments_are_cut():
     class Wide(nn.Module):
         def __call__(self, x):
-            return tuple(x + i for i in range(500))
+            return (x + 1,) * 500
 
     layer = FlaxLayer(Wide())
     layer(X)

@@ -66,6 +66,7 @@ def test_the_table_chooses_where_no_option_does():
     assert listed("--only", "check_streams") == {"check_streams"}
 
 
+@pytest.mark.slow
 @pytest.mark.law("T8")
 def test_numbers_of_the_table_are_defaults():
     result = run("search", "--only", "check_seed")
@@ -82,7 +83,7 @@ def test_numbers_of_the_table_are_defaults():
     [
         ("Den*", DENSE, 0),
         ("Conv", DENSE, 1),
-        ("generated", ["search"], 0),
+        pytest.param("generated", ["search"], 0, marks=pytest.mark.slow),
         pytest.param("Dense", ["search"], 1, marks=pytest.mark.slow),
         ("entry", ["zoo", "--from", "my_zoo:ENTRIES"], 0),
     ],

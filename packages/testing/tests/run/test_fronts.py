@@ -126,6 +126,7 @@ def test_every_check_cites_its_laws_and_is_named_check():
         assert check.name.startswith("check_")
 
 
+@pytest.mark.slow
 @pytest.mark.law("T2")
 def test_a_module_with_a_flag_of_another_name_and_two_inputs_passes_all_checks():
     report = check_module(Net(), X, np.float32([[2.0]] * 4), training_arg="enabled")

@@ -31,6 +31,7 @@ def pool():
     pool.close()
 
 
+@pytest.mark.slow
 def test_a_process_is_replaced_after_its_share_of_cases(pool):
     futures = {case: pool.submit(case) for case in range(5)}
     reports = [pool.result(case, future) for case, future in futures.items()]

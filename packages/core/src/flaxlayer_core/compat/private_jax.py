@@ -19,6 +19,9 @@ Checked with the versions of docs/versions.md (tests/compat/test_private_jax.py)
   replaced for the time of one evaluation, in which a module of a file that cannot be traced runs
   one operation, or one compiled function, after the other: JAX has no hook before it compiles one,
   and XLA ends the process where sizes do not fit into 64 bits (S3).
+- `jax._src.config.traceback_filtering` as a context of this thread, which the public option is not,
+  and `jax._src.traceback_util.filter_traceback`: to take JAX's frames out of a traceback costs
+  twenty milliseconds for each error, and a search over sizes meets many that nobody sees (B6).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import jax
 from jax._src import config as jax_config
 from jax._src import core as jax_core
 from jax._src import pjit as jax_pjit
+from jax._src import traceback_util as jax_tracebacks
 from jax.extend import core as extend_core
 
 from flaxlayer_core.typing import Function, Leaf
@@ -39,12 +43,14 @@ from flaxlayer_core.typing import Function, Leaf
 __all__ = [
     "ASKED_OF_ANY",
     "before_operations",
+    "filter_traceback",
     "is_threefry",
     "key_impl",
     "outside_traces",
     "prng_impl",
     "trace_state_clean",
     "unbound_axis",
+    "whole_tracebacks",
 ]
 
 ASKED_OF_ANY = frozenset({"aval", "dtype", "ndim", "shape", "sharding", "weak_type"})
@@ -178,3 +184,24 @@ def _looking_at_programs(run: Function) -> Function:
         return run(*args, **params)
 
     return looking
+
+
+@contextlib.contextmanager
+def whole_tracebacks() -> Iterator[None]:
+    """Opens a context in which JAX leaves its frames in tracebacks, in this thread only.
+
+    Yields:
+        Nothing.
+    """
+    with jax_config.traceback_filtering("off"):
+        yield
+
+
+def filter_traceback(error: Exception) -> None:
+    """Takes the frames of JAX and Flax out of an error's traceback, where JAX is to do so.
+
+    Args:
+        error: What was raised in `whole_tracebacks`, and is to be raised outside of it.
+    """
+    if jax_config.traceback_filtering.value != "off" and error.__traceback__ is not None:
+        error.__traceback__ = jax_tracebacks.filter_traceback(error.__traceback__)

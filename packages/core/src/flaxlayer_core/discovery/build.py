@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
+from flaxlayer_core.compat.private_jax import filter_traceback
 from flaxlayer_core.discovery.module_call import InitTrace, ModuleCall
 from flaxlayer_core.discovery.module_spec import ModuleSpec
 from flaxlayer_core.discovery.search import infer_module_spec
@@ -124,6 +125,7 @@ def infer_build_spec(
     # The first failure on sizes says most: it has no symbols in it.
     sized = (failure for inputs, failure in ended[0].failures if inputs.resized)
     failure = next(sized, ended[0].last)
+    filter_traceback(failure)
     raise _refusal(call, specs, failure) from failure
 
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import jax
 
+from flaxlayer_core.compat.private_jax import filter_traceback, whole_tracebacks
 from flaxlayer_core.errors import FlaxLayerError
 from flaxlayer_core.shapes import AbstractInputs, ArraySpec, abstract_inputs, drop_symbols
 from flaxlayer_core.trees.array_types import is_array
@@ -29,9 +30,10 @@ class NoSizeFitsError(Exception, Generic[Choice]):
     """
 
     def __init__(self, failures: Sequence[tuple[Choice, Exception]]) -> None:
-        first = failures[0][1]
-        super().__init__(f"{type(first).__name__}: {first}")
         self.failures = tuple(failures)
+        super().__init__(f"{type(self.first).__name__}: {self.first}")
+        for error in (self.first, self.last):
+            filter_traceback(error)
 
     @property
     def first(self) -> Exception:
@@ -80,9 +82,11 @@ def first_that_fits(
     failures: list[tuple[Choice, Exception]] = []
     for choice in choices:
         try:
-            return run(choice)
+            with whole_tracebacks():
+                return run(choice)
         except Exception as error:  # in any way, as said above
             if not passes_over(error, choice):
+                filter_traceback(error)
                 raise
             failures.append((choice, error))
     raise NoSizeFitsError(failures)

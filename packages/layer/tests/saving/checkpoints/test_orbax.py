@@ -170,6 +170,7 @@ def test_a_directory_that_lies_is_refused_within_little_memory(name, said):
         assert len(text) < 1500
 
 
+@pytest.mark.slow
 def test_the_honest_directory_beside_them_is_read(said):
     assert said["honest"] == ["loaded", "loaded"]
 
