@@ -95,6 +95,7 @@ from flaxlayer_core.errors import (
     StateStructureError,
     StoreDtypeError,
 )
+from flaxlayer_core.garbage import collecting_rarely
 from flaxlayer_core.jaxprs.interpreter import eval_jaxpr
 from flaxlayer_core.jaxprs.traced import UNTRACEABLE, equations
 from flaxlayer_core.keras_backend import prefer_jax, require_backend
@@ -204,6 +205,7 @@ __all__ = [
     "as_arrays",
     "as_form",
     "as_names",
+    "collecting_rarely",
     "count_bytes",
     "dce",
     "decide_role",

@@ -28,6 +28,7 @@ from flaxlayer_core import (
     VariableLayout,
     as_arrays,
     as_form,
+    collecting_rarely,
     count_bytes,
     format_path,
     infer_build_spec,
@@ -129,7 +130,7 @@ class LayerBuilder:
         return private_keras.restoring(self._layer, hosted, hosted.frozen, self._runner.cache)
 
     def _create(self, inputs: BuildInputs, file: StoredWeights | None = None) -> None:
-        with self.restored():
+        with self.restored(), collecting_rarely():
             self.create(inputs, file)
 
     def create(self, inputs: BuildInputs, file: StoredWeights | None) -> None:

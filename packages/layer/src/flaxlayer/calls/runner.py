@@ -31,6 +31,7 @@ from flaxlayer_core import (
     ModuleCall,
     ModuleSpec,
     VariableLayout,
+    collecting_rarely,
     evaluate_for_sizes,
     infer_call_spec,
     prng_impl,
@@ -173,7 +174,9 @@ class Runner:
             refuse_elsewhere(self.hosted.built_weights.devices, title=self.title)
             clean = self.backend.is_outermost()
             arrays, structure = self._as_run(arrays, structure, training, clean=clean)
-            return self._finish(self._run(arrays, structure, training, clean=clean), clean=clean)
+            with collecting_rarely():  # it may be the first such call, which is traced
+                result = self._run(arrays, structure, training, clean=clean)
+            return self._finish(result, clean=clean)
         except Exception as error:
             self._refuse(error, arrays, structure)
 
