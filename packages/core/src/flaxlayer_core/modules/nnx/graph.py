@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from flaxlayer_core.errors import AcceptModuleError
+from flaxlayer_core.modules.nnx.graph_nodes import NodePlaces
 from flaxlayer_core.modules.nnx.graph_variables import GraphVariable, collection_of, state_variables
 from flaxlayer_core.trees.paths import format_path
 from flaxlayer_core.trees.variable_layout import placeholder
@@ -51,13 +52,19 @@ class GraphForm:
     treedef: jax.tree_util.PyTreeDef
     variables: tuple[GraphVariable, ...]
     rng_specs: Mapping[Path, Array] = field(default_factory=dict)
+    # A memo: what stands here follows from the graph.
+    _memo: dict[object, Leaf] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_module(cls, module: nnx.Module) -> tuple[GraphForm, dict[Path, Array]]:
+    def from_module(
+        cls, module: nnx.Module, *, like: GraphForm | None = None
+    ) -> tuple[GraphForm, dict[Path, Array]]:
         """Takes a module apart.
 
         Args:
             module: A module; it is not changed.
+            like: The form that it was merged from, which tells of its variables where those are
+                still the same (B6).
 
         Returns:
             The form, and the arrays by path, those of random streams included.
@@ -67,7 +74,7 @@ class GraphForm:
         """
         graphdef, state = nnx.split(module)
         values, treedef = jax.tree_util.tree_flatten(state)
-        variables = tuple(state_variables(state))
+        variables = tuple(state_variables(state)) if like is None else like._known(treedef, state)
         paths = [path for variable in variables for path in variable.paths]
         found = dict(zip(paths, values, strict=True))
         if len(found) < len(paths):
@@ -87,6 +94,29 @@ class GraphForm:
             for path in variable.paths
         }
         return cls(graphdef, treedef, variables, specs), found
+
+    def _known(self, treedef: jax.tree_util.PyTreeDef, state: PyTree) -> tuple[GraphVariable, ...]:
+        if treedef == self.treedef:
+            return self.variables
+        # After a call that counts its draws, or makes state, it is another tree each time alike.
+        if treedef not in self._memo:
+            self._memo[treedef] = tuple(state_variables(state))
+        known: tuple[GraphVariable, ...] = self._memo[treedef]
+        return known
+
+    def nodes_of(self, module: nnx.Module) -> list[Leaf]:
+        """Returns the modules and random streams in a module, which has this form.
+
+        Args:
+            module: The module, as `merge` returned it.
+
+        Returns:
+            The nodes in the order of `nnx.iter_graph`, the module itself as the last.
+        """
+        if NodePlaces not in self._memo:
+            self._memo[NodePlaces] = NodePlaces(module)
+        places: NodePlaces = self._memo[NodePlaces]
+        return places.find(module)
 
     @property
     def paths(self) -> frozenset[Path]:

@@ -33,7 +33,6 @@ from flaxlayer_core.typing import (
     Args,
     Array,
     Kwargs,
-    Leaf,
     Method,
     Mutable,
     Path,
@@ -124,8 +123,8 @@ class NnxModule(NnxFacts):
         What a call makes of a `Param` is not kept (C3).
         """
         values = dict(flatten_with_paths(dict(variables))[0])
-        module = self._merge(values)
-        nodes = [node for _, node in nnx.iter_graph(module)]
+        module, form = self._merge(values)
+        nodes = form.nodes_of(module)
         set_modes((node for node in nodes if isinstance(node, nnx.Module)), modes)
         streams = CallStreams((node for node in nodes if isinstance(node, nnx.RngStream)), rngs)
         graph = nnx.graphdef(module)
@@ -135,19 +134,23 @@ class NnxModule(NnxFacts):
         with quiet_sow(), sharing_traces(inner):
             outputs = function(module, *args, **kwargs)
         _note_draws(streams.drawn, rngs)
-        return _plain(outputs), self._updates(module, graph, values, mutable)
+        form, after = GraphForm.from_module(module, like=form)
+        if form.paths == frozenset(values) and form.graphdef != graph:
+            raise self._changed_graph()
+        return _plain(outputs), self._updates(form, values, after, mutable)
 
-    def _merge(self, values: Mapping[Path, Shaped]) -> nnx.Module:
+    def _merge(self, values: Mapping[Path, Shaped]) -> tuple[nnx.Module, GraphForm]:
         form = self._forms.fitting(frozenset(values))
         own = {path: value for path, value in self._values.items() if not is_form(value)}
-        return form.merge(values, own)
+        return form.merge(values, own), form
 
     def _updates(
-        self, module: Leaf, graph: object, before: Mapping[Path, Shaped], mutable: Mutable
+        self,
+        form: GraphForm,
+        before: Mapping[Path, Shaped],
+        after: Mapping[Path, Shaped],
+        mutable: Mutable,
     ) -> dict[str, PyTree]:
-        form, after = GraphForm.from_module(module)
-        if form.paths == frozenset(before) and form.graphdef != graph:
-            raise self._changed_graph()
         note_form(form)
         kept = []
         for variable in form.variables:
@@ -192,7 +195,7 @@ class NnxModule(NnxFacts):
         Its random streams are those of the user's object; one that was made from a class has
         streams to `nnx.reseed` before it trains.
         """
-        module = self._merge(dict(flatten_with_paths(dict(variables))[0]))
+        module, _ = self._merge(dict(flatten_with_paths(dict(variables))[0]))
         use_fast_counts(rng_streams(module), quickly=False)
         return module
 

@@ -18,7 +18,11 @@ from flaxlayer_core.jaxprs.traced import UNTRACEABLE, held_against
 from flaxlayer_core.modules.misplaced_values import innermost, module_of_call
 from flaxlayer_core.modules.nnx.graph import rng_streams
 from flaxlayer_core.modules.nnx.module_factory import init_streams
-from flaxlayer_core.modules.nnx.traced_attributes import hides_traced_arrays, mark_traced_arrays
+from flaxlayer_core.modules.nnx.traced_attributes import (
+    hides_traced_arrays,
+    mark_traced_arrays,
+    nodes_with_attributes,
+)
 from flaxlayer_core.typing import Function, Leaf, PyTree, Rngs
 
 __all__ = ["abstract_module", "call_factory", "class_of", "describe_made", "is_nnx_factory"]
@@ -76,16 +80,16 @@ def call_factory(factory: Function, keys: Rngs | Mapping[str, int]) -> nnx.Modul
         AcceptModuleError: If the call fails or gives something else.
     """
     try:
-        module = _call(factory, keys)
-        if trace_state_clean() or not hides_traced_arrays(module):
+        module, nodes = _call(factory, keys)
+        if trace_state_clean() or not hides_traced_arrays(nodes):
             return module
     except UNTRACEABLE:
         if trace_state_clean():
             raise
     title = f"The module that {_name(factory)} makes"
     with jax.ensure_compile_time_eval(), held_against(None, title=title):
-        module = _call(factory, keys)
-    if hides_traced_arrays(module):
+        module, nodes = _call(factory, keys)
+    if hides_traced_arrays(nodes):
         raise _refusal(
             factory,
             "one that keeps random numbers where Flax does not find them, as in a function",
@@ -95,7 +99,7 @@ def call_factory(factory: Function, keys: Rngs | Mapping[str, int]) -> nnx.Modul
     return module
 
 
-def _call(factory: Function, keys: Rngs | Mapping[str, int]) -> nnx.Module:
+def _call(factory: Function, keys: Rngs | Mapping[str, int]) -> tuple[nnx.Module, list[Leaf]]:
     named: dict[str, PyTree] = dict(keys)
     rngs = nnx.Rngs(**named)
     use_fast_counts(rng_streams(rngs))
@@ -108,8 +112,9 @@ def _call(factory: Function, keys: Rngs | Mapping[str, int]) -> nnx.Module:
         raise _refusal(factory, f"{type(error).__name__}: {error}") from error
     if not isinstance(module, nnx.Module):
         raise _refusal(factory, f"{type(module).__name__}, which is no nnx.Module")
-    mark_traced_arrays(module)
-    return module
+    nodes = nodes_with_attributes(module)
+    mark_traced_arrays(nodes)
+    return module, nodes
 
 
 def _unplaced() -> contextlib.AbstractContextManager[object]:

@@ -11,21 +11,26 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxlayer_core.typing import Shaped
+from flaxlayer_core.typing import Leaf, Shaped
 
-__all__ = ["hides_traced_arrays", "mark_traced_arrays"]
+__all__ = ["hides_traced_arrays", "mark_traced_arrays", "nodes_with_attributes"]
 
 _NODES = (getattr(nnx, "Pytree", nnx.Object), nnx.Variable)
 
 
-def mark_traced_arrays(module: nnx.Module) -> None:
+def nodes_with_attributes(module: nnx.Module) -> list[Leaf]:
+    """Returns a module and what stands in it, as far as it has attributes of its own."""
+    return [node for _, node in nnx.iter_graph(module) if isinstance(node, _NODES[0])]
+
+
+def mark_traced_arrays(nodes: Iterable[Leaf]) -> None:
     """Lets attributes that hold traced arrays be data, as those with arrays are.
 
     Flax tells arrays by `isinstance(value, Union[...])`, to which a tracer is none before Python
     3.14. It then takes the attribute for a static one, and the tracer outlives its trace.
 
     Args:
-        module: A module, which is changed.
+        nodes: A module and what is in it, which are changed.
 
     Raises:
         ValueError: From Flax, where it refuses arrays in such an attribute, as in a plain list.
@@ -37,32 +42,30 @@ def mark_traced_arrays(module: nnx.Module) -> None:
     >>> def make():
     ...     module = nnx.Module()
     ...     module.table = jnp.arange(3.0)
-    ...     mark_traced_arrays(module)
+    ...     mark_traced_arrays([module])
     ...     return nnx.state(module)["table"]
     >>> jax.eval_shape(make).shape
     (3,)
 
     ```
     """
-    for _, node in nnx.iter_graph(module):
-        if not isinstance(node, _NODES[0]):
-            continue
+    for node in nodes:
         for name, value in list(vars(node).items()):
             if isinstance(value, jax.core.Tracer):
                 setattr(node, name, nnx.data(value))
             elif not isinstance(value, _NODES) and _holds_tracers(value):
                 # Flax decides on arrays that it knows as such.
                 setattr(node, name, jax.tree_util.tree_map(_known_array, value, is_leaf=_is_node))
-                vars(node)[name] = value
+                node.__dict__[name] = value
 
 
-def hides_traced_arrays(module: nnx.Module) -> bool:
+def hides_traced_arrays(nodes: Iterable[Leaf]) -> bool:
     """Tells whether a module holds a traced array where Flax does not look for arrays.
 
     Such as in what a function captures, or in an object that is no pytree.
 
     Args:
-        module: A module.
+        nodes: The module and what is in it.
 
     Example:
 
@@ -71,13 +74,12 @@ def hides_traced_arrays(module: nnx.Module) -> bool:
     >>> def make():
     ...     module, table = nnx.Module(), jnp.arange(3.0)
     ...     module.look_up = lambda index: table[index]
-    ...     print(hides_traced_arrays(module))
+    ...     print(hides_traced_arrays([module]))
     >>> jax.eval_shape(make)
     True
 
     ```
     """
-    nodes = [node for _, node in nnx.iter_graph(module) if isinstance(node, _NODES[0])]
     attributes = [value for node in nodes for value in vars(node).values()]
     pending = jax.tree_util.tree_leaves(attributes, is_leaf=_is_node)
     pending = [leaf for leaf in pending if not isinstance(leaf, jax.core.Tracer)]
