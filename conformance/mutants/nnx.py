@@ -58,7 +58,7 @@ enter(
 enter(
     "A module that changes a plain attribute is not refused",
     MODULE,
-    "        if form.paths == frozenset(before) and form.graphdef != graph:\n"
+    "        if form.paths == frozenset(values) and form.graphdef != graph:\n"
     "            raise self._changed_graph()\n",
     "",
     law="C2",
@@ -66,7 +66,7 @@ enter(
 enter(
     "A variable among the outputs stays one",
     MODULE,
-    "return _plain(outputs), self._updates(module, graph, values, mutable)",
-    "return outputs, self._updates(module, graph, values, mutable)",
+    "return _plain(outputs), self._updates(form, values, after, mutable)",
+    "return outputs, self._updates(form, values, after, mutable)",
     law="A5",
 )
