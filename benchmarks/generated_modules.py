@@ -56,8 +56,8 @@ def measure(modules: int = MODULES) -> dict[str, float]:
     return rates
 
 
-def _examine(seed: int, modules: int) -> None:
-    from conformance import conftest  # noqa: F401  (the profile of Hypothesis)
+def run_modules(seed: int, modules: int) -> None:
+    """Examines generated modules in this process, all different."""
     from conformance.examining import FORWARD, examine
     from flaxlayer_testing import cases
 
@@ -70,7 +70,7 @@ def _examine(seed: int, modules: int) -> None:
 def main() -> None:
     """Prints the rates, or examines modules in a process of its own."""
     if len(sys.argv) > 2:
-        _examine(int(sys.argv[1]), int(sys.argv[2]))
+        run_modules(int(sys.argv[1]), int(sys.argv[2]))
         return
     print_backend()
     print("| before the run | modules a minute |\n| --- | --- |")

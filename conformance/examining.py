@@ -2,7 +2,7 @@
 
 import time
 
-from hypothesis import Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from flaxlayer_testing import Subject, checks, run_report
 from flaxlayer_testing.checks.registry import largest
@@ -62,8 +62,16 @@ def examine(strategy, number, modules, names, record_property, explains=None, **
     """
     seen, explained, errors, failed, started = set(), [], {}, [], time.perf_counter()
 
+    # Whatever the profile is: a benchmark has none.
+    @settings(
+        max_examples=3 * modules,
+        phases=[Phase.generate, Phase.shrink],
+        derandomize=False,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @seed(number)
-    @settings(max_examples=3 * modules, derandomize=False, phases=[Phase.generate, Phase.shrink])
     @given(strategy(**wanted))
     def run(case):
         # After a failure every example counts: Hypothesis shrinks it and runs it again.

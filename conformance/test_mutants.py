@@ -176,11 +176,23 @@ def test_a_process_that_has_imported_what_mutants_change_is_not_forked():
         ([3, 4, 5], 20, True),
         ([3, 4], 20, False),
         ([3, 4, 5, None], 50, True),
-        ([3, 4, 5, None], 20, False),
+        ([3, 4, 5, None], 20, True),
+        ([3, 4, None, None], 20, False),
         ([None, None], 50, True),
+        ([None, None], 20, False),
         ([None], 50, False),
     ],
-    ids=["all", "most", "half", "as many cases", "fewer cases", "half missed", "one missed"],
+    ids=[
+        "all",
+        "most",
+        "half",
+        "as many cases",
+        "one missed in fewer cases",
+        "half missed in fewer cases",
+        "half missed",
+        "half missed at once in fewer cases",
+        "one missed",
+    ],
 )
 def test_a_search_goes_on_where_it_was_stopped(counts, budget, done):
     assert is_done({"counts": counts, "budget": budget}, 4, 50) == done
