@@ -107,6 +107,13 @@ def test_each_unknown_axis_of_filled_sizes_is_varied_by_itself(spec):
         assert changed == [[0], [2]]
 
 
+@pytest.mark.law("B6")
+@pytest.mark.parametrize("shape", [(None, 3), (None, None, 3), (2, None), (2, 3)], ids=str)
+def test_no_choice_of_sizes_comes_twice(shape, spec):
+    choices = [str(shapes(inputs)) for inputs in abstract_inputs([spec(*shape)])]
+    assert len(set(choices)) == len(choices) > 0
+
+
 def test_messages_name_an_axis_by_what_it_stands_for(spec):
     first = next(abstract_inputs([spec(None, None)]))
     assert list(first.symbols.values()) == [

@@ -1,5 +1,6 @@
 """From input shapes to what is stored (B1, C6)."""
 
+import contextlib
 import math
 
 import flax.linen as nn
@@ -272,3 +273,27 @@ def test_variables_of_any_dtype_are_described(module_call, spec):
         "params/float16": "float16[2]",
         "params/int8": "int8[2]",
     }
+
+
+@pytest.mark.law("B6")
+@pytest.mark.parametrize("shape", [(None, 3), (None, None, 3), (2, 3)], ids=str)
+@pytest.mark.parametrize("in_init", [True, False])
+@pytest.mark.parametrize("applied", [True, False])
+def test_no_init_runs_twice_on_the_same_inputs(module_call, spec, shape, in_init, applied):
+    inits = []
+
+    class Refuses(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            if self.is_initializing():
+                inits.append(f"{train} {x.shape}")
+            x = nn.Dense(2)(x)
+            if in_init or not self.is_initializing():
+                raise RuntimeError("it takes no such inputs")
+            return x
+
+    call, specs = module_call(Refuses(), spec(*shape))
+    may_fail = pytest.raises(BuildModuleError, match="it takes no such inputs")
+    with may_fail if applied or in_init else contextlib.nullcontext():
+        infer_build_spec(call, specs, applied=applied, refusable=frozenset({True, False}))
+    assert len(set(inits)) == len(inits) > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jax import export
 from flaxlayer_core.compat.private_jax import filter_traceback
 from flaxlayer_core.discovery.module_call import InitTrace, ModuleCall
 from flaxlayer_core.discovery.module_spec import ModuleSpec
-from flaxlayer_core.discovery.search import infer_module_spec
+from flaxlayer_core.discovery.search import Inits, infer_module_spec
 from flaxlayer_core.discovery.sizes import NoSizeFitsError, first_that_fits
 from flaxlayer_core.discovery.state_forms import refuse_late
 from flaxlayer_core.errors import BuildModuleError, FlaxLayerError, MatchVariablesError
@@ -103,10 +103,12 @@ def infer_build_spec(
             return _names_symbol(error.expected, inputs)
         return not isinstance(error, FlaxLayerError)
 
+    choices, known = list(abstract_inputs(specs)), _KnownInits()
+
     def infer(refusable: frozenset[bool]) -> tuple[BuildSpec, InitTrace | None]:
-        options = _Options(applied, prepare, refusable)
+        options = _Options(applied, prepare, refusable, known)
         return first_that_fits(
-            abstract_inputs(specs),
+            choices,
             lambda inputs: _infer_for(call, inputs, values, options),
             passes_over=is_of_sizes,
         )
@@ -130,12 +132,29 @@ def infer_build_spec(
 
 
 @dataclass(frozen=True)
+class _KnownInits:
+    """Inits of one build that need not run again, by module and inputs (B6)."""
+
+    known: dict[tuple[int, int], tuple[Inits, object]] = field(default_factory=dict)
+
+    def of(self, call: ModuleCall, arrays: Sequence[Shaped]) -> Inits:
+        """Returns those of a module on abstract arrays, and takes others."""
+        # An init of a module that has its variables itself knows no inputs.
+        inputs = None if call.flax_module.facts.has_own_variables else arrays
+        place = (id(call.flax_module), id(inputs))
+        if place not in self.known:
+            self.known[place] = ({}, (call.flax_module, inputs))  # held, as it is told by its id
+        return self.known[place][0]
+
+
+@dataclass(frozen=True)
 class _Options:
     """How an evaluation goes, as for `infer_build_spec`."""
 
     applied: bool
     prepare: bool
     refusable: frozenset[bool]
+    inits: _KnownInits
 
     def infer(
         self, call: ModuleCall, arrays: Sequence[Shaped], *, abstract: bool
@@ -149,6 +168,7 @@ class _Options:
             applied=self.applied or not abstract,
             prepare=prepare,
             refusable=self.refusable,
+            inits=self.inits.of(call, arrays) if abstract else None,
         )
 
 

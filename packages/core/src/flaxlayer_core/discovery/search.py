@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeAlias
 
 from flax import errors as flax_errors
 
@@ -23,7 +24,7 @@ from flaxlayer_core.trees.roles import Role, decide_role
 from flaxlayer_core.trees.variable_layout import VariableLayout
 from flaxlayer_core.typing import PyTree, Shaped, Variables
 
-__all__ = ["infer_call_spec", "infer_init_form", "infer_module_spec"]
+__all__ = ["Inits", "infer_call_spec", "infer_init_form", "infer_module_spec"]
 
 _ABSENT_OR_IMMUTABLE = (
     flax_errors.ModifyScopeVariableError,
@@ -31,6 +32,27 @@ _ABSENT_OR_IMMUTABLE = (
     flax_errors.ScopeVariableNotFoundError,
     flax_errors.ScopeParamNotFoundError,
 )
+
+
+@dataclass(frozen=True)
+class InitOutcome:
+    """What came of an abstract init.
+
+    Attributes:
+        variables: What it makes.
+        streams: The streams that it draws from.
+        trace: The traced init, where it was traced.
+    """
+
+    variables: dict[str, PyTree]
+    streams: tuple[str, ...]
+    trace: InitTrace | None
+
+
+Inits: TypeAlias = dict[bool, InitOutcome | Exception]
+"""By training flag what came of an init of a module on the same abstract arrays, or how it failed.
+
+A search asks for it again where a call fails, and where a mode may be refused (B6)."""
 
 
 @dataclass
@@ -42,12 +64,14 @@ class _Search:
         prepare: Whether the initialisers compile meanwhile.
         flag: The training flag of the init that comes first (B2).
         trace: That init, traced, where there was one.
+        inits: Those that were tried already.
     """
 
     modes: ModeSearch
     prepare: bool = False
     flag: bool = True
     trace: InitTrace | None = None
+    inits: Inits = field(default_factory=dict)
 
     @property
     def call(self) -> ModuleCall:
@@ -170,16 +194,29 @@ class _Search:
 
     def init(self, *, training: bool) -> tuple[dict[str, PyTree], tuple[str, ...]]:
         """Returns the variables that init makes, abstract, and the streams that it draws from."""
+        if training not in self.inits:
+            try:
+                self.inits[training] = self._init(training)
+            except Exception as error:  # in any way: it would fail again
+                self.inits[training] = error
+        outcome = self.inits[training]
+        if isinstance(outcome, Exception):
+            raise outcome
+        if training is self.flag:
+            self.trace = outcome.trace
+        return outcome.variables, outcome.streams
+
+    def _init(self, training: bool) -> InitOutcome:
         call, trial = self.call, self.modes.trial
+        traced: InitTrace | None = None
 
         def run(streams: tuple[str, ...]) -> dict[str, PyTree]:
+            nonlocal traced
             if not trial.abstract:
                 init = partial(call.init, training=training)
                 made: dict[str, PyTree] = trial.evaluate(init, trial.keys(streams), trial.arrays)
                 return made
             traced = trace_init(call, streams, trial.arrays, training=training)
-            if training is self.flag:
-                self.trace = traced
             if self.prepare and traced.sized and not traced.needs(1):
                 # S3: what fails in a thread can take the process with it.
                 if call.bound is None:
@@ -190,7 +227,8 @@ class _Search:
             variables: dict[str, PyTree] = traced.result
             return variables
 
-        return find_streams(call.flax_module, run, start=("params",), listed=None, optimistic=True)
+        found = find_streams(call.flax_module, run, start=("params",), listed=None, optimistic=True)
+        return InitOutcome(*found, traced)
 
 
 def infer_module_spec(
@@ -201,6 +239,7 @@ def infer_module_spec(
     applied: bool = True,
     prepare: bool = False,
     refusable: frozenset[bool] = frozenset(),
+    inits: Inits | None = None,
 ) -> tuple[ModuleSpec, InitTrace | None]:
     """Finds the variables, roles and streams of a module for given arrays.
 
@@ -212,6 +251,7 @@ def infer_module_spec(
         applied: Whether the module must be applicable to these arrays, not only initialisable.
         prepare: Whether the initialisers compile meanwhile, because initial values come next.
         refusable: The modes that the module may refuse, as long as it runs in the other one.
+        inits: Inits of the module on these arrays that are known already, and a place for others.
 
     Returns:
         What was found; and the traced init, where there was one. No array is made when `abstract`.
@@ -237,7 +277,7 @@ def infer_module_spec(
     ```
     """
     modes = ModeSearch(Trial(call, tuple(arrays), abstract), refusable=refusable)
-    search = _Search(modes, prepare)
+    search = _Search(modes, prepare, inits={} if inits is None else inits)
     found = search.run() if applied else search.run_tolerant()
     return found, search.trace
 
