@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import TracebackType
 from typing import TypeAlias
 
 from flax import errors as flax_errors
@@ -49,7 +50,20 @@ class InitOutcome:
     trace: InitTrace | None
 
 
-Inits: TypeAlias = dict[bool, InitOutcome | Exception]
+@dataclass(frozen=True)
+class InitFailure:
+    """How an abstract init failed.
+
+    Attributes:
+        error: What was raised.
+        traceback: Where; each time that it is raised, Python adds to what the error itself has.
+    """
+
+    error: Exception
+    traceback: TracebackType | None
+
+
+Inits: TypeAlias = dict[bool, InitOutcome | InitFailure]
 """By training flag what came of an init of a module on the same abstract arrays, or how it failed.
 
 A search asks for it again where a call fails, and where a mode may be refused (B6)."""
@@ -198,10 +212,10 @@ class _Search:
             try:
                 self.inits[training] = self._init(training)
             except Exception as error:  # in any way: it would fail again
-                self.inits[training] = error
+                self.inits[training] = InitFailure(error, error.__traceback__)
         outcome = self.inits[training]
-        if isinstance(outcome, Exception):
-            raise outcome
+        if isinstance(outcome, InitFailure):
+            raise outcome.error.with_traceback(outcome.traceback)
         if training is self.flag:
             self.trace = outcome.trace
         return outcome.variables, outcome.streams
