@@ -250,6 +250,15 @@ def test_what_keras_says_of_a_wrong_file_ends_no_program():
 
 
 @pytest.mark.law("T1", "T9")
+def test_what_a_fit_lends_is_not_taken_for_what_the_layer_was_given(run):
+    one = scenario(CALL, FIT, CALL, settings=(("variables", "partial"),))
+    assert run_scenario(one).settings == ("variables",)
+    text = scenario_program(one)
+    assert "load_flax_variables" in text.partition("fit(")[2]
+    run(text)
+
+
+@pytest.mark.law("T1", "T9")
 @pytest.mark.parametrize("framework", ["linen", "nnx"])
 @pytest.mark.parametrize(
     ("count", "number"),

@@ -59,18 +59,18 @@ def _descent(script: Script, raw: RawCall, steps: int, fit: str) -> list[str]:
         lines.append(
             f"variables = descend(raw, variables, [{', '.join(calls)}], {', '.join(words)})"
         )
-    lent = ["given = jax.tree.map(jnp.array, variables)", "layer.load_flax_variables(given)"]
+    lent = ["lent = jax.tree.map(jnp.array, variables)", "layer.load_flax_variables(lent)"]
     lent = lent if _lends(world) else []
     return [
         *script.arguments(world.case),
         "before = layer.flax_variables() if layer.built else {}",
         *lent,
-        f"read = copied([before{', given' if lent else ''}])",
+        f"read = copied([before{', lent' if lent else ''}])",
         f"arrays, _ = split(({args}, {kwargs}))",
         f"trained = Trained(model, run, {args}, {kwargs})",
         f"trained.compile(keras.optimizers.SGD({RATE}))",
         fit,
-        f"same(read, [before{', given' if lent else ''}])",
+        f"same(read, [before{', lent' if lent else ''}])",
         *lines,
         script.holds(state, exact=False),
     ]
